@@ -1,0 +1,241 @@
+"""The file format: one request with one response.
+
+`docs/format.md` describes it for people; `RECORDING` is decoded straight into these structs. JSON that came from a
+server is kept as the bytes that came (`msgspec.Raw`), so that nothing of it is lost or rewritten.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+from inferencereplay.errors import RecordingCorrupt
+from inferencereplay.request import NotPlain, Request, canonical_json, parse_json
+
+VERSION = 1
+_POSITION = re.compile(r"\(byte (\d+)\)|at `(\$[^`]*)`")
+
+
+class Recorded(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where a recording comes from; for people, not for matching."""
+
+    at: str = ""
+    openai: str = ""
+    base_url: str = ""
+
+
+class RecordedRequest(msgspec.Struct):
+    """The request as the file has it."""
+
+    method: str
+    path: str
+    body: msgspec.Raw = msgspec.Raw(b"null")
+    query: dict[str, Any] = {}
+
+
+class Failure(msgspec.Struct):
+    """What broke the connection: the HTTP library's exception class, by name, and its message."""
+
+    type: str
+    message: str = ""
+
+
+class Response(msgspec.Struct, omit_defaults=True):
+    """What the server answered.
+
+    Attributes:
+        status: the HTTP status; 0 if the connection failed before there was one.
+        headers: names in lower case; the ones on the allow-list.
+        elapsed: seconds from the start of the call to the end of a plain answer.
+        end: of a stream: `done`, `closed` (the caller left) or `error` (the connection broke).
+        sentinel: whether a stream closed with `data: [DONE]`.
+        failure: what broke the connection.
+        offsets: seconds from the start of the call to each chunk; empty where they are not known.
+        events: the names of a stream's events, `None` where one had none; empty where none had.
+        verbatim: the indices of chunks that are no JSON; they stand in `chunks` as JSON strings.
+        text: a plain answer that is no JSON.
+        body: a plain answer that is JSON.
+        chunks: the events' data.
+    """
+
+    status: int = 200
+    headers: dict[str, str] = {}
+    elapsed: float | None = None
+    end: str = ""
+    sentinel: bool = True
+    failure: Failure | None = None
+    offsets: list[float] = []
+    events: list[str | None] = []
+    verbatim: list[int] = []
+    text: str | None = None
+    body: msgspec.Raw = msgspec.Raw(b"")
+    chunks: list[msgspec.Raw] = []
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether the server sent events."""
+        return bool(self.end)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether everything that the server had to say is there."""
+        return self.end in ("", "done") and self.failure is None
+
+
+class Recording(msgspec.Struct):
+    """One request with one response."""
+
+    inferencereplay: int
+    key: str
+    request: RecordedRequest
+    response: Response
+    recorded: Recorded = Recorded()
+
+
+_decoder = msgspec.json.Decoder(Recording)
+
+
+def decode(data: bytes, name: str) -> Recording:
+    """Read a recording.
+
+    Args:
+        data: the file's content.
+        name: the file, for messages.
+
+    Raises:
+        RecordingCorrupt: if it is torn, foreign, of a newer version, or contradicts itself.
+    """
+    try:
+        recording = _decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        found = _POSITION.search(str(error))
+        position = (f"byte {found[1]}" if found[1] else found[2]) if found else f"byte {len(data)}"
+        raise corrupt(name, position, f"it cannot be read as a recording ({error})") from error
+    if recording.inferencereplay != VERSION:
+        raise corrupt(
+            name,
+            "$.inferencereplay",
+            f"it is of format {recording.inferencereplay}, and this version reads format {VERSION}",
+            "Upgrade inferencereplay, or record it again",
+        )
+    _check(recording.response, name)
+    return recording
+
+
+def _check(response: Response, name: str) -> None:
+    count = len(response.chunks)
+    if response.end not in ("", "done", "closed", "error"):
+        raise corrupt(name, "$.response.end", f"{response.end!r} is none of 'done', 'closed' and 'error'")
+    if response.offsets and len(response.offsets) != count:
+        raise corrupt(name, "$.response.offsets", f"{len(response.offsets)} offsets stand beside {count} chunks")
+    if response.events and len(response.events) != count:
+        raise corrupt(name, "$.response.events", f"{len(response.events)} names stand beside {count} chunks")
+    if response.chunks and not response.end:
+        raise corrupt(name, "$.response.end", "a stream has to say how it ended")
+    for index in response.verbatim:
+        if not 0 <= index < count or not bytes(response.chunks[index]).startswith(b'"'):
+            raise corrupt(name, "$.response.verbatim", f"chunk {index} is no JSON string")
+    if not 0 <= response.status <= 999 or (response.status < 100 and response.failure is None):  # noqa: PLR2004
+        raise corrupt(name, "$.response.status", f"{response.status} is no HTTP status")
+
+
+def corrupt(name: str, position: str, reason: str, mend: str = "") -> RecordingCorrupt:
+    """Make the error for a file that cannot be used."""
+    mend = mend or "Restore it from version control, or delete it and record it again"
+    return RecordingCorrupt(f"{name}: {reason}, at {position}. {mend}.", path=name, position=position)
+
+
+def check_request(recording: Recording, request: Request, key: str, name: str) -> None:
+    """Make sure that `recording` is one of `request`, as its name says.
+
+    Raises:
+        RecordingCorrupt: if the request in the file was edited, or the file stands at another one's address.
+    """
+    held = recording.request
+    if (
+        recording.key == key
+        and held.path == request.path
+        and held.method == request.method
+        and held.query == request.query
+        and msgspec.json.format(held.body, indent=-1) == request.body
+    ):
+        return
+    _check_slowly(recording, key, name)
+
+
+def _check_slowly(recording: Recording, key: str, name: str) -> None:
+    """Do the same by the key alone: a request may be laid out in any way that means the same."""
+    found = stored_request(recording, name).key
+    again = "Undo the change, or delete the file and record it again"
+    if found != recording.key:
+        reason = f"its request does not belong to its key: it hashes to {found[:12]}…, the key is {recording.key[:12]}…"
+        raise corrupt(name, "$.request", reason, again)
+    if found != key:
+        raise corrupt(name, "$.key", f"it stands at the address of {key[:12]}… and holds {found[:12]}…", again)
+
+
+def stored_request(recording: Recording, name: str) -> Request:
+    """Return the request that a file holds."""
+    held = recording.request
+    try:
+        body = canonical_json(parse_json(bytes(held.body)))
+    except (ValueError, NotPlain, RecursionError) as error:
+        raise corrupt(name, "$.request.body", "its request cannot be read") from error
+    return Request(held.method, held.path, body, held.query)
+
+
+def encode(recording: Recording) -> bytes:
+    """Write a recording as a file for people: JSON indented by two, a chunk a line, each kind of timing on one line."""
+    request, response = recording.request, recording.response
+    lines = [
+        b'  "inferencereplay": %d' % recording.inferencereplay,
+        b'  "key": ' + _json(recording.key),
+        b'  "recorded": ' + _json(recording.recorded),
+        b'  "request": {\n    ' + b",\n    ".join(_request_members(request)) + b"\n  }",
+        b'  "response": {\n    ' + b",\n    ".join(_response_members(response)) + b"\n  }",
+    ]
+    return b"{\n" + b",\n".join(lines) + b"\n}\n"
+
+
+def _request_members(request: RecordedRequest) -> list[bytes]:
+    members = [b'"method": ' + _json(request.method), b'"path": ' + _json(request.path)]
+    if request.query:
+        members.append(b'"query": ' + _json(request.query))
+    members.append(b'"body": ' + _pretty(request.body))
+    return members
+
+
+def _response_members(response: Response) -> list[bytes]:
+    members = [b'"status": %d' % response.status, b'"headers": ' + _json(response.headers)]
+    if response.end:
+        members.append(b'"end": ' + _json(response.end))
+        if not response.sentinel:
+            members.append(b'"sentinel": false')
+    if response.failure:
+        members.append(b'"failure": ' + _json(response.failure))
+    if response.elapsed is not None:
+        members.append(b'"elapsed": ' + _json(round(response.elapsed, 6)))
+    if response.text is not None:
+        members.append(b'"text": ' + _json(response.text))
+    if bytes(response.body):
+        members.append(b'"body": ' + _pretty(response.body))
+    if response.end:
+        if response.offsets:
+            members.append(b'"offsets": [' + b", ".join(b"%.6f" % offset for offset in response.offsets) + b"]")
+        if response.events:
+            members.append(b'"events": ' + _json(response.events))
+        if response.verbatim:
+            members.append(b'"verbatim": ' + _json(response.verbatim))
+        chunks = b",\n".join(b"      " + bytes(chunk) for chunk in response.chunks)
+        members.append(b'"chunks": [\n' + chunks + b"\n    ]" if chunks else b'"chunks": []')
+    return members
+
+
+def _json(value: object) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(value), indent=0)
+
+
+def _pretty(raw: msgspec.Raw | bytes) -> bytes:
+    return msgspec.json.format(bytes(raw), indent=2).replace(b"\n", b"\n    ")
