@@ -57,6 +57,7 @@ class Response(msgspec.Struct, omit_defaults=True):
         verbatim: the indices of chunks that are no JSON; they stand in `chunks` as JSON strings.
         text: a plain answer that is no JSON.
         body: a plain answer that is JSON.
+        indent: how the server laid it out, as `msgspec.json.format` counts: -1 without spaces, 0 on one line.
         chunks: the events' data.
     """
 
@@ -71,6 +72,7 @@ class Response(msgspec.Struct, omit_defaults=True):
     verbatim: list[int] = []
     text: str | None = None
     body: msgspec.Raw = msgspec.Raw(b"")
+    indent: int = -1
     chunks: list[msgspec.Raw] = []
 
     @property
@@ -220,6 +222,8 @@ def _response_members(response: Response) -> list[bytes]:
     if response.text is not None:
         members.append(b'"text": ' + _json(response.text))
     if bytes(response.body):
+        if response.indent != -1:
+            members.append(b'"indent": %d' % response.indent)
         members.append(b'"body": ' + _pretty(response.body))
     if response.end:
         if response.offsets:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 from typing import TYPE_CHECKING, Protocol
+
+from inferencereplay.errors import InvalidSetting, StoreError
+from inferencereplay.store.directory import DirectoryStore
+from inferencereplay.store.llama_stack import LlamaStackStore, is_llama_stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from inferencereplay.request import JSON
+
+SAMPLE = 8
+"""Files that are looked at to tell whose directory it is."""
 
 
 class Store(Protocol):
@@ -46,3 +56,55 @@ class Store(Protocol):
     def newest(self, path: str, limit: int) -> Iterator[tuple[str, JSON]]:
         """Yield name and request body of the recordings of `path`, newest first, at most `limit`."""
         ...
+
+
+def open_store(directory: Path, test_id: str | None = None) -> Store:
+    """Open a directory of recordings, ours or the llama-stack recorder's.
+
+    Args:
+        directory: it need not exist yet.
+        test_id: which of llama-stack's recordings of one request to take.
+
+    Raises:
+        StoreError: if it is a file, or cannot be looked into.
+        InvalidSetting: if a `test_id` is given for a directory that is not llama-stack's.
+    """
+    try:
+        if directory.exists() and not directory.is_dir():
+            message = f"{directory} is a file. Give the directory that holds the recordings."
+            raise StoreError(message)
+        sample = [_read(file) for file in itertools.islice(_json_files(str(directory)), SAMPLE)]
+    except OSError as error:
+        if isinstance(error, StoreError):
+            raise
+        message = f"{directory} cannot be read: {error.strerror}. Look at its permissions."
+        raise StoreError(message) from error
+    if not any(b'"inferencereplay"' in data[:200] for data in sample) and any(map(is_llama_stack, sample)):
+        return LlamaStackStore(directory, test_id)
+    if test_id is not None:
+        message = f"test_id={test_id!r} picks among llama-stack's recordings, and {directory} holds none."
+        raise InvalidSetting(message)
+    return DirectoryStore(directory)
+
+
+def _json_files(directory: str) -> Iterator[str]:
+    """Yield files as the file system gives them, without listing a huge directory to its end."""
+    if not os.path.isdir(directory):  # noqa: PTH112
+        return
+    folders = []
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(entry.path)
+            elif entry.name.endswith(".json"):
+                yield entry.path
+    for folder in folders:
+        yield from _json_files(folder)
+
+
+def _read(file: str) -> bytes:
+    try:
+        with open(file, "rb") as opened:  # noqa: PTH123
+            return opened.read()
+    except OSError:
+        return b""

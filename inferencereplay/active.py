@@ -1,0 +1,79 @@
+"""Which session answers a call.
+
+The innermost `with replay(...)` of this context; else the newest one open in the process, so that threads and
+executors are covered; else the client's own; else none: live.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from inferencereplay.session import Session
+
+OWN = "_inferencereplay_session"
+"""The attribute in which a wrapped client carries its session."""
+
+
+class Activation:
+    """One stretch of time in which a session answers."""
+
+    __slots__ = ("is_open", "session")
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.is_open = True
+
+
+_Stack = tuple[Activation, Any]
+_context: ContextVar[_Stack | None] = ContextVar("inferencereplay", default=None)
+_lock = threading.Lock()
+_open: list[Activation] = []
+
+
+def activate(session: Session) -> Activation:
+    """Let a session answer, in this context first, until `deactivate`."""
+    activation = Activation(session)
+    with _lock:
+        _open.append(activation)
+    _context.set((activation, _innermost_open()))
+    return activation
+
+
+def deactivate(activation: Activation) -> None:
+    """Take a session out of use, also from another context than the one that it was activated in."""
+    activation.is_open = False
+    with _lock:
+        _open.remove(activation)
+    _context.set(_innermost_open())
+
+
+def is_in_context(activation: Activation) -> bool:
+    """Whether it was made in this context, or in the one that this was copied from."""
+    stack = _context.get()
+    while stack is not None and stack[0] is not activation:
+        stack = stack[1]
+    return stack is not None
+
+
+def _innermost_open() -> _Stack | None:
+    stack = _context.get()
+    while stack is not None and not stack[0].is_open:
+        stack = stack[1]
+    return stack
+
+
+def session_for(client: Any) -> Session | None:
+    """Return the session that answers a client's call, or `None` if nothing of ours is concerned."""
+    stack = _innermost_open()
+    if stack is not None:
+        return stack[0].session
+    if _open:
+        try:
+            return _open[-1].session
+        except IndexError:  # the last one was closed by another thread since the line before
+            pass
+    own: Session | None = client.__dict__.get(OWN)
+    return own

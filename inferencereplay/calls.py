@@ -1,0 +1,232 @@
+"""One call of `request`, through which every call of the SDK passes: replayed, recorded, refused or let through.
+
+The decisions are made once, in plain functions; what surrounds them stands twice, for `def` and `async def`.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import openai
+
+from inferencereplay import sdk
+from inferencereplay.recording import Failure, Response
+from inferencereplay.settings import Mode
+from inferencereplay.wire import Tape, build_response, plain_response, record_stream, start_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from inferencereplay.pacing import Pacer
+    from inferencereplay.session import Found, Session, Take
+
+log = logging.getLogger("inferencereplay")
+
+
+class Call(NamedTuple):
+    """The arguments of `request`."""
+
+    cast_to: Any
+    options: Any
+    stream: bool
+    stream_cls: Any
+    rest: dict[str, Any]
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether the caller reads the response itself."""
+        return self.stream or sdk.raw_mode(self.options) == "stream"
+
+
+def read_call(
+    cast_to: Any, options: Any, *, stream: bool = False, stream_cls: Any = None, **rest: Any
+) -> Call:
+    """Name the arguments of `request`, in any of its versions."""
+    return Call(cast_to, options, stream, stream_cls, rest)
+
+
+class Replayed(NamedTuple):
+    """An answer from a recording, before its time has passed."""
+
+    response: Any
+    pacer: Pacer | None
+    failure: Exception | None
+
+
+def decide(session: Session, client: Any, call: Call) -> Replayed | Take | None:
+    """Say what becomes of a call: an answer, a take to record it with, or `None` to let it through.
+
+    Raises:
+        RecordingNotFound: for a request that was not recorded, in `replay`.
+        RecordingCorrupt: if the file that should answer cannot be used.
+    """
+    if not sdk.is_recordable(call.cast_to, call.options):
+        return _refuse(session, call)
+    try:
+        request = session.prepare(sdk.read_request(client, call.options))
+    except Exception as error:
+        if session.mode is Mode.REPLAY:
+            raise
+        log.warning("%s was not recorded: %r", call.options.url, error)
+        return None
+    secrets = sdk.secrets(client, call.options)
+    if session.mode is not Mode.RECORD:
+        while found := session.find(request, lambda: secrets):
+            if session.serve(found):
+                return replayed(session, client, call, found)
+        if session.mode is Mode.REPLAY:
+            raise session.miss(request, secrets)
+    return session.begin(request, secrets, sdk.origin(client))
+
+
+def _refuse(session: Session, call: Call) -> None:
+    if session.mode is Mode.REPLAY:
+        raise session.refuse(call.options.method.upper(), call.options.url)
+    session.warn_once(call.options.method.upper(), call.options.url)
+
+
+def replayed(session: Session, client: Any, call: Call, found: Found) -> Replayed:
+    """Make the HTTP response of a recording, or the error of a connection that failed."""
+    recorded = found.recording.response
+    library = sdk.http_library(client)
+    request = sdk.http_request(client, call.options)
+    pacer = session.pacer(recorded)
+    if recorded.status == 0 and recorded.failure:
+        return Replayed(None, pacer, connection_error(recorded.failure, request))
+    is_read_late = call.is_unread and recorded.status < 400  # noqa: PLR2004 - the SDK reads errors itself
+    response = build_response(recorded, library, request, pacer if is_read_late else None, found.name)
+    if is_read_late:
+        return Replayed(response, None, None)
+    # A stream that the caller wants read, or an error: all of it is there when its last byte is due.
+    return Replayed(response, pacer, None)
+
+
+def connection_error(failure: Failure, request: Any) -> openai.APIConnectionError:
+    """Make the SDK's error for a connection that failed before there was an answer."""
+    if "Timeout" in failure.type:
+        return openai.APITimeoutError(request=request)
+    return openai.APIConnectionError(message=failure.message or "Connection error.", request=request)
+
+
+def finish(client: Any, call: Call, answer: Replayed) -> Any:
+    """Hand a read or to-be-read response to the SDK; a coroutine for an async client.
+
+    Raises:
+        openai.APIStatusError: for a recorded error.
+    """
+    if answer.response.status_code >= 400:  # noqa: PLR2004
+        raise sdk.status_error(client, answer.response) from None
+    return sdk.process(client, call, answer.response)
+
+
+def replay_sync(client: Any, call: Call, answer: Replayed) -> Any:
+    """Answer a call from a recording."""
+    if answer.pacer:
+        answer.pacer.wait(-1)
+    if answer.failure:
+        raise answer.failure
+    if not call.is_unread or answer.response.status_code >= 400:  # noqa: PLR2004
+        answer.response.read()
+    return finish(client, call, answer)
+
+
+async def replay_async(client: Any, call: Call, answer: Replayed) -> Any:
+    """Do the same in asynchronous code."""
+    if answer.pacer:
+        await answer.pacer.wait_async(-1)
+    if answer.failure:
+        raise answer.failure
+    if not call.is_unread or answer.response.status_code >= 400:  # noqa: PLR2004
+        await answer.response.aread()
+    return await finish(client, call, answer)
+
+
+# Recording.
+
+
+def record_sync(wrapped: Callable[..., Any], client: Any, call: Call, take: Take) -> Any:
+    """Make a call live and keep its answer."""
+    start = time.perf_counter()
+    try:
+        raw = wrapped(call.cast_to, _asked(call), stream=call.stream, stream_cls=call.stream_cls, **call.rest)
+    except openai.APIError as error:
+        _error_job(call, take, error)()
+        raise
+    except BaseException:
+        take.drop()
+        raise
+    _answer_job(client, call, take, raw, start)()
+    return sdk.process(client, call, sdk.http_response(raw), getattr(raw, "retries_taken", 0))
+
+
+async def record_async(wrapped: Callable[..., Any], client: Any, call: Call, take: Take) -> Any:
+    """Do the same in asynchronous code; files are written in a thread."""
+    start = time.perf_counter()
+    try:
+        raw = await wrapped(call.cast_to, _asked(call), stream=call.stream, stream_cls=call.stream_cls, **call.rest)
+    except openai.APIError as error:
+        await in_thread(_error_job(call, take, error))
+        raise
+    except BaseException:
+        take.drop()
+        raise
+    await in_thread(_answer_job(client, call, take, raw, start))
+    return await sdk.process(client, call, sdk.http_response(raw), getattr(raw, "retries_taken", 0))
+
+
+async def in_thread(job: Callable[[], None]) -> None:
+    """Run a blocking function to its end, without blocking the event loop, even if the task is cancelled."""
+    import anyio.to_thread  # noqa: PLC0415 - 30 ms to import, and only asynchronous recording needs it
+
+    with anyio.CancelScope(shield=True):
+        await anyio.to_thread.run_sync(job)
+
+
+def _asked(call: Call) -> Any:
+    """Ask for an unread response only where the caller reads it: otherwise the SDK's retries cover the body too."""
+    return sdk.ask(call.options, "stream" if call.is_unread else "true")
+
+
+def _answer_job(client: Any, call: Call, take: Take, raw: Any, start: float) -> Callable[[], None]:
+    """Put a tape on an unread response, or return what writes a read one."""
+    response = sdk.http_response(raw)
+    sdk.restore(response, call.options)
+    if not call.is_unread:
+        return lambda: _keep_plain(take, response)
+    library = sdk.http_library(client)
+    tape = Tape(response, start_of(response, start), library, take.keep, take.drop)
+    record_stream(response, tape, library, in_thread)
+    return _nothing
+
+
+def _error_job(call: Call, take: Take, error: openai.APIError) -> Callable[[], None]:
+    """Return what keeps an error, or forgets it if it is one that passes."""
+    status = error.status_code if isinstance(error, openai.APIStatusError) else 0
+    if isinstance(error, openai.APIStatusError):
+        sdk.restore(error.response, call.options)
+    elif not isinstance(error, openai.APIConnectionError):
+        return take.drop
+    if not take.session.stores_status(status):
+        log.warning("%s: %s was not recorded, for it may pass (record_errors=True keeps it)", call.options.url, error)
+        return take.drop
+    if isinstance(error, openai.APIStatusError):
+        response = error.response
+        return lambda: _keep_plain(take, response)
+    failed = Response(status=0, failure=Failure(type(error).__name__, error.message))
+    return lambda: take.keep(failed)
+
+
+def _keep_plain(take: Take, response: Any) -> None:
+    try:
+        kept = plain_response(response)
+    except Exception as error:  # noqa: BLE001 - a failing recorder never breaks what it records
+        log.warning("%s was not recorded: its answer is neither JSON nor text (%r)", take.request.path, error)
+        take.drop()
+    else:
+        take.keep(kept)
+
+
+def _nothing() -> None:
+    """Have nothing to write yet."""

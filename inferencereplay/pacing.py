@@ -1,0 +1,150 @@
+"""When each chunk is due.
+
+Chunk *i* is due at `start + offset[i] / speed`. Deadlines are absolute, so errors do not add up, and a slow consumer
+makes the rest come at once, as a network would. The clock is a parameter.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import NamedTuple, Protocol
+
+from inferencereplay.errors import InvalidSetting
+
+
+class Clock(Protocol):
+    """What time is taken from, in seconds."""
+
+    def now(self) -> float:
+        """Return the time; only differences count."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Wait in synchronous code."""
+        ...
+
+    async def sleep_async(self, seconds: float) -> None:
+        """Wait in asynchronous code, whatever its event loop."""
+        ...
+
+
+class SystemClock:
+    """Real time."""
+
+    def now(self) -> float:
+        """Return `time.perf_counter()`."""
+        return time.perf_counter()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait for real."""
+        time.sleep(seconds)
+
+    async def sleep_async(self, seconds: float) -> None:
+        """Wait for real, on asyncio or trio."""
+        import anyio  # noqa: PLC0415 - 30 ms to import, and only paced streams need it
+
+        await anyio.sleep(seconds)
+
+
+class VirtualClock:
+    """A clock that stands still but for the waiting: an hour of recorded time passes at once.
+
+    Attributes:
+        time: seconds that were waited for so far.
+    """
+
+    def __init__(self) -> None:
+        self.time = 0.0
+
+    def now(self) -> float:
+        """Return the seconds that were waited for so far."""
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        """Let `seconds` pass."""
+        self.time += seconds
+
+    async def sleep_async(self, seconds: float) -> None:
+        """Let `seconds` pass, and the other tasks run."""
+        import anyio.lowlevel  # noqa: PLC0415 - as above
+
+        self.time += seconds
+        await anyio.lowlevel.checkpoint()
+
+
+class Pace(NamedTuple):
+    """A pace for recordings that hold no timing.
+
+    Attributes:
+        first: seconds to the first chunk, or to a plain answer.
+        between: seconds from one chunk to the next.
+    """
+
+    first: float = 0.0
+    between: float = 0.0
+
+
+SYSTEM_CLOCK = SystemClock()
+
+
+def check_pace(pace: Pace | None) -> Pace | None:
+    """Return `pace` if it is one.
+
+    Raises:
+        InvalidSetting: if it is not, or holds a negative or infinite time.
+    """
+    if pace is None:
+        return None
+    is_pace = isinstance(pace, Pace) and all(isinstance(item, (int, float)) for item in pace)
+    if not is_pace or not all(0 <= item < math.inf for item in pace):
+        message = f"pace={pace!r} is no pace. Give Pace(first=…, between=…), both seconds, none below 0."
+        raise InvalidSetting(message)
+    return pace
+
+
+class Pacer:
+    """The deadlines of one answer, counted from the moment it is made."""
+
+    __slots__ = ("_clock", "_offsets", "_speed", "_start")
+
+    def __init__(self, offsets: list[float], speed: float, clock: Clock) -> None:
+        self._offsets = offsets
+        self._speed = speed
+        self._clock = clock
+        self._start = clock.now()
+
+    def wait(self, index: int) -> None:
+        """Wait until chunk `index` is due; -1 is the last one."""
+        seconds = self._remaining(index)
+        if seconds > 0:
+            self._clock.sleep(seconds)
+
+    async def wait_async(self, index: int) -> None:
+        """Do the same in asynchronous code."""
+        seconds = self._remaining(index)
+        if seconds > 0:
+            await self._clock.sleep_async(seconds)
+
+    def _remaining(self, index: int) -> float:
+        return self._start + self._offsets[index] / self._speed - self._clock.now()
+
+
+def make_pacer(
+    offsets: list[float], count: int, *, speed: float, pace: Pace | None, clock: Clock | None
+) -> Pacer | None:
+    """Return what an answer of `count` chunks (1 for a plain one) waits by, or `None` if it need not wait.
+
+    Args:
+        offsets: recorded seconds from the start of the call to each chunk; empty if they are not known.
+        count: the number of chunks.
+        speed: how fast recorded time runs; a `pace` is followed as it is.
+        pace: what to follow where nothing was recorded.
+        clock: whose time counts; `None` for real time.
+    """
+    clock = clock or SYSTEM_CLOCK
+    if offsets:
+        return None if math.isinf(speed) else Pacer(offsets, speed, clock)
+    if pace is None or not count:
+        return None
+    return Pacer([pace.first + pace.between * index for index in range(count)], 1.0, clock)

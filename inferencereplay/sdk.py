@@ -1,0 +1,261 @@
+"""The names of the `openai` package that are not public: every use of one is here.
+
+They were read in, and tested with, openai 1.40, 1.109, 2.54 and 3.54.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
+
+import openai
+import pydantic
+from openai import _base_client, _models, _streaming, _utils
+from openai._constants import OVERRIDE_CAST_TO_HEADER, RAW_RESPONSE_HEADER
+
+from inferencereplay.recording import Recorded
+from inferencereplay.redact import SHORTEST_LITERAL
+from inferencereplay.request import JSON, NotPlain, Request, canonical_json, parse_json, parse_query
+
+try:
+    from openai._utils._json import openapi_dumps as _dumps
+except ImportError:  # before openai 2.20: what httpx did with `json=`
+
+    def _dumps(obj: Any) -> bytes:
+        return json.dumps(obj, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+VERSION: str = openai.__version__
+PLACEHOLDER = "inferencereplay-placeholder"
+"""The API key of a client that was made where there is none; a replay never sends it."""
+SyncAPIClient = _base_client.SyncAPIClient
+AsyncAPIClient = _base_client.AsyncAPIClient
+UNSET: tuple[type, ...] = (openai.NotGiven, getattr(openai, "Omit", openai.NotGiven), _base_client.Omit)
+"""The types of arguments that were not given."""
+NOT_BODY = frozenset(("extra_headers", "extra_query", "extra_body", "timeout"))
+"""The arguments of `create` that are not part of the body."""
+_CREDENTIALS = (
+    "api_key admin_api_key organization project webhook_secret _azure_ad_token azure_ad_token _api_key".split()
+)
+_SECRET_HEADERS = ("auth", "key", "token", "cookie", "secret")
+_STREAM_MAPS_ERRORS = hasattr(_streaming, "request_exceptions")
+_PROCESS_PARAMETERS = inspect.signature(SyncAPIClient._process_response).parameters
+
+
+def is_client(client: object) -> bool:
+    """Whether it is a client of the `openai` package, or of a subclass."""
+    return isinstance(client, (SyncAPIClient, AsyncAPIClient))
+
+
+def module_client() -> Any:
+    """Return the client behind `openai.chat.completions.create` and its like."""
+    return openai._load_client()  # type: ignore[attr-defined, unused-ignore]  # noqa: SLF001
+
+
+def http_library(client: Any) -> Any:
+    """Return the HTTP library under a client, the module `httpx2` or `httpx`."""
+    return _library(type(client._client))
+
+
+@functools.cache
+def _library(http_client: type) -> Any:
+    for base in http_client.__mro__:
+        root = base.__module__.partition(".")[0]
+        if root in ("httpx", "httpx2"):
+            return sys.modules[root]
+    return sys.modules["httpx2" if hasattr(_base_client, "httpx2") else "httpx"]
+
+
+# Requests.
+
+
+def read_request(client: Any, options: Any) -> Request:
+    """Return what the SDK would send for `options`.
+
+    Raises:
+        TypeError: and whatever else the SDK raises for a body that cannot be sent.
+    """
+    body = options.json_data
+    if options.extra_json is not None:
+        body = _given({**(body or {}), **options.extra_json})
+    text = b"null" if body is None or isinstance(body, UNSET) else _dumps(body)
+    path, query = _target(client, options)
+    return Request(options.method.upper(), path, canonical_json(parse_json(text)), query)
+
+
+def _target(client: Any, options: Any) -> tuple[str, dict[str, Any]]:
+    url, base = options.url, str(client.base_url)
+    if "://" in url:
+        parts = urlsplit(url)
+        url = url[len(base) :] if url.startswith(base) else urlunsplit(("", "", parts.path, parts.query, ""))
+    path, _, fixed = url.partition("?")
+    return "/" + path.lstrip("/"), {**parse_query(fixed), **read_query(client, options.params)}
+
+
+def read_query(client: Any, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the query that the SDK would send."""
+    merged = _given({**client.default_query, **(params or {})})
+    return parse_query(client.qs.stringify(merged)) if merged else {}
+
+
+def _given(mapping: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in mapping.items() if not isinstance(value, UNSET)}
+
+
+def convert(value: object) -> JSON:
+    """Turn a model of the SDK's, such as an earlier answer's message, into what the SDK makes of it.
+
+    Raises:
+        NotPlain: for any other object.
+    """
+    if isinstance(value, pydantic.BaseModel) and type(value).__module__.startswith("openai."):
+        return _utils.maybe_transform(value, object)
+    raise NotPlain(type(value))
+
+
+def is_recordable(cast_to: Any, options: Any) -> bool:
+    """Whether a request sends JSON or nothing, and its answer is parsed, not handed on as bytes."""
+    if options.files or getattr(options, "content", None) is not None or isinstance(options.json_data, bytes):
+        return False
+    if header(options, OVERRIDE_CAST_TO_HEADER) is not None:
+        return False
+    return getattr(cast_to, "__name__", "") != "HttpxBinaryResponseContent"
+
+
+def header(options: Any, name: str) -> Any:
+    """Return one of a call's own headers, or `None`."""
+    headers = options.headers
+    return None if isinstance(headers, UNSET) or not headers else headers.get(name)
+
+
+def raw_mode(options: Any) -> str | None:
+    """Return how a call asks for its answer: `"true"`, `"stream"` or `None` for parsed."""
+    value: str | None = header(options, RAW_RESPONSE_HEADER)
+    return value
+
+
+class Asked(dict[str, Any]):
+    """Headers that ask the SDK for a raw response on our behalf."""
+
+
+def ask(options: Any, mode: str) -> Any:
+    """Copy `options` so that the SDK returns the response as it is: read (`"true"`) or unread (`"stream"`)."""
+    asked = options.copy() if not hasattr(options, "model_copy") else options.model_copy()
+    headers = {} if isinstance(options.headers, UNSET) else options.headers
+    asked.headers = Asked({**headers, RAW_RESPONSE_HEADER: mode})
+    return asked
+
+
+def is_asked(options: Any) -> bool:
+    """Whether these options are ours, from `ask`."""
+    return type(options.headers) is Asked
+
+
+def asks_for_raw(headers: Mapping[str, Any]) -> bool:
+    """Whether `extra_headers` ask for anything but a parsed answer."""
+    return RAW_RESPONSE_HEADER in headers or OVERRIDE_CAST_TO_HEADER in headers
+
+
+# Responses.
+
+
+def http_response(raw: Any) -> Any:
+    """Return the HTTP response inside what the SDK returns for `ask`."""
+    return getattr(raw, "http_response", raw)
+
+
+def restore(response: Any, options: Any) -> None:
+    """Make a response's request look as if `ask` had not been there."""
+    mode = raw_mode(options)
+    if mode is None:
+        response.request.headers.pop(RAW_RESPONSE_HEADER, None)
+    else:
+        response.request.headers[RAW_RESPONSE_HEADER] = mode
+
+
+def process(client: Any, call: Any, response: Any, retries_taken: int = 0) -> Any:
+    """Let the SDK parse a response as the call asked for; a coroutine for an async client."""
+    extra = {"retries_taken": retries_taken} if "retries_taken" in _PROCESS_PARAMETERS else {}
+    return client._process_response(
+        cast_to=call.cast_to,
+        options=call.options,
+        response=response,
+        stream=call.stream,
+        stream_cls=call.stream_cls,
+        **extra,
+    )
+
+
+def status_error(client: Any, response: Any) -> openai.APIStatusError:
+    """Make the error that the SDK raises for a response."""
+    error: openai.APIStatusError = client._make_status_error_from_response(response)
+    return error
+
+
+def http_request(client: Any, options: Any) -> Any:
+    """Build the HTTP request that the SDK would send, as far as it can be built without credentials."""
+    try:
+        copy = options.copy() if not hasattr(options, "model_copy") else options.model_copy()
+        return client._build_request(copy)
+    except Exception:  # noqa: BLE001 - what needs credentials differs from version to version
+        mode = raw_mode(options)
+        headers = {} if mode is None else {RAW_RESPONSE_HEADER: mode}
+        url = str(client.base_url) + options.url.lstrip("/")
+        return http_library(client).Request(options.method.upper(), url, headers=headers)
+
+
+def close_error(response: Any, library: Any) -> Exception:
+    """Make the error that reading on from a stream raises after it was closed."""
+    cause: Exception = library.ReadError("the stream was closed", request=response.request)
+    if not _STREAM_MAPS_ERRORS:
+        return cause
+    error = openai.APIConnectionError(request=response.request)
+    error.__cause__ = cause
+    return error
+
+
+def construct(cls: Any, data: JSON) -> Any:
+    """Build a model as the SDK does, whatever the server left out."""
+    return _models.construct_type(type_=cls, value=data)
+
+
+def set_request_id(model: Any, headers: Mapping[str, str]) -> None:
+    """Give a model its `_request_id`, if this version of the SDK does."""
+    if _add_request_id is not None:
+        _add_request_id(model, headers.get("x-request-id"))
+
+
+_add_request_id = getattr(_models, "add_request_id", None)
+
+
+def checks_strictly(client: Any) -> bool:
+    """Whether a client refuses answers that do not fit their type."""
+    return bool(client._strict_response_validation)
+
+
+# What is known of a client.
+
+
+def secrets(client: Any, options: Any = None) -> tuple[str, ...]:
+    """Return what a client and a call know that must not be written: keys, organisation, values of such headers."""
+    values = [getattr(client, name, None) for name in _CREDENTIALS]
+    for headers in (getattr(client, "_custom_headers", None), getattr(options, "headers", None)):
+        for name, value in headers.items() if isinstance(headers, dict) else ():
+            if any(part in name.lower() for part in _SECRET_HEADERS):
+                values.append(value)
+    found = {value for value in values if isinstance(value, str) and len(value) >= SHORTEST_LITERAL}
+    return tuple(sorted(found - {PLACEHOLDER, "<missing API key>"}, key=len, reverse=True))
+
+
+def origin(client: Any) -> Recorded:
+    """Return where a client's recordings come from, without credentials."""
+    parts = urlsplit(str(client.base_url))
+    host = parts.netloc.rpartition("@")[2]
+    return Recorded("", VERSION, urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", "")))

@@ -1,0 +1,355 @@
+"""The decision for one call: mode, store and pacing; and the counts of one use."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from inferencereplay import recording as files
+from inferencereplay.difference import nearest
+from inferencereplay.errors import InvalidSetting, NotRecordable, RecordingCorrupt, RecordingNotFound
+from inferencereplay.pacing import check_pace, make_pacer
+from inferencereplay.recording import Recorded, RecordedRequest, Recording, Response
+from inferencereplay.redact import Redactor
+from inferencereplay.request import JSON, NotPlain, Request, canonical_json, parse_json, without
+from inferencereplay.settings import EXHAUSTED, Mode, resolve
+from inferencereplay.store import open_store
+from inferencereplay.variants import Variants
+
+if TYPE_CHECKING:
+    import os
+    import re
+    from collections.abc import Callable, Iterable
+
+    from inferencereplay.pacing import Clock, Pace, Pacer
+
+log = logging.getLogger("inferencereplay")
+
+MOST_COMPARED = 1_000
+"""Files that a miss is compared with."""
+REPEATABLE = frozenset((400, 404, 413, 422))
+"""The error statuses that the same request will get again; the others pass."""
+_FIRST_ERROR = 400
+
+
+class Found(NamedTuple):
+    """A recording that may answer a call."""
+
+    recording: Recording
+    request: Request
+    key: str
+    name: str
+    number: int
+    call: int
+
+
+class Take(NamedTuple):
+    """A call that went to the network, and whose answer is to be stored."""
+
+    session: Session
+    request: Request
+    key: str
+    call: int
+    secrets: tuple[str, ...]
+    origin: Recorded
+
+    def keep(self, response: Response) -> None:
+        """Store the answer; a failure is logged, never raised."""
+        self.session._keep(self, response)  # noqa: SLF001 - two halves of one thing
+
+    def drop(self) -> None:
+        """Forget the call: it came to nothing that can be stored."""
+        self.session._drop(self)  # noqa: SLF001
+
+
+class Session:
+    """A store, a mode, a speed, and the counts of one use.
+
+    Args:
+        directory: where recordings live; by default what `INFERENCEREPLAY_DIR` says, or `recordings`.
+        mode: `live`, `replay`, `record` or `record-if-missing`; by default what `INFERENCEREPLAY_MODE` says, or
+            `replay` if there is a directory, or `live`.
+        speed: how fast recorded time runs: 1 the original pace, 10 ten times faster, `inf` (the default) no waiting.
+        pace: the pace of recordings that hold no timing, such as llama-stack's.
+        clock: takes the place of real time, as `inferencereplay.pacing.VirtualClock()` does in tests.
+        ignore: dotted paths into the body, such as `"metadata.run_id"`, that do not count when requests are compared.
+        normalize: a function from body to body, called before requests are compared.
+        redact: regular expressions for secrets, which add to the ones that are known.
+        record_errors: whether errors that will pass (401, 403, 408, 409, 429, 5xx, connection) are stored as well.
+        exhausted: what the call after the last variant gets: the last one again (`"repeat"`), a miss (`"error"`), or a
+            live call that is stored (`"record"`; in `record-if-missing` only, a miss in `replay`).
+        test_id: which of a llama-stack directory's recordings of one request to take.
+
+    Attributes:
+        hits: calls that a recording answered.
+        misses: calls that no recording could answer.
+        recorded: recordings that were stored.
+
+    Raises:
+        InvalidSetting: for a setting that is none; the message lists what is valid.
+        StoreError: if the directory is a file, or cannot be read.
+    """
+
+    def __init__(  # noqa: PLR0913 - the settings
+        self,
+        directory: str | os.PathLike[str] | None = None,
+        *,
+        mode: Mode | str | None = None,
+        speed: float | str | None = None,
+        pace: Pace | None = None,
+        clock: Clock | None = None,
+        ignore: Iterable[str] = (),
+        normalize: Callable[[JSON], JSON] | None = None,
+        redact: Iterable[str | re.Pattern[str]] = (),
+        record_errors: bool = False,
+        exhausted: str = "repeat",
+        test_id: str | None = None,
+    ) -> None:
+        settings = resolve(directory, mode, speed)
+        if exhausted not in EXHAUSTED:
+            message = f"exhausted={exhausted!r} is none of {', '.join(map(repr, EXHAUSTED))}."
+            raise InvalidSetting(message)
+        if normalize is not None and not callable(normalize):
+            message = f"normalize={normalize!r} cannot be called. Give a function from a request's body to a body."
+            raise InvalidSetting(message)
+        self.mode = settings.mode
+        self.speed = settings.speed
+        self.is_ambient = settings.is_ambient
+        self.hits = self.misses = self.recorded = 0
+        self.missed: list[RecordingNotFound] = []
+        self._has_own_mode = mode is not None
+        self._pace = check_pace(pace)
+        self._clock = clock
+        self._ignore = _paths(ignore)
+        self._normalize = normalize
+        self._redactor = Redactor(redact)
+        self._record_errors = record_errors
+        self._lock = threading.Lock()
+        self._used: set[tuple[str, str, int]] = set()
+        self._warned: set[str] = set()
+        self.store = open_store(settings.directory, test_id)
+        if self.mode in (Mode.RECORD, Mode.RECORD_IF_MISSING) and not self.store.is_writable:
+            message = f"mode={self.mode.value!r}: {self.store.directory} is llama-stack's, and can be replayed only."
+            raise InvalidSetting(message + " Record into another directory.")
+        self._variants = Variants(
+            self.store,
+            replaces=self.mode is Mode.RECORD,
+            repeats=exhausted == "repeat",
+            is_whole=lambda data: files.decode(data, self.store.directory).response.is_whole,
+        )
+
+    @property
+    def is_live(self) -> bool:
+        """Whether calls go to the network as if this session were not there."""
+        return self.mode is Mode.LIVE
+
+    def unused(self) -> list[str]:
+        """Return the names, relative to the directory, of the recordings that answered no call and were not stored."""
+        used = {name for item in self._used for name in self.store.sources(*item)}
+        return sorted(name for name in self.store.list() if name not in used)
+
+    def tell_misses(self) -> None:
+        """Raise the first miss: if nobody has heard of it until now, the program swallowed it.
+
+        Raises:
+            RecordingNotFound: if there was one.
+        """
+        if not self.missed:
+            return
+        first, count = self.missed[0], len(self.missed)
+        if count > 1:
+            first.args = (f"{first.args[0]}\n{count} calls were not recorded; this is the first.",)
+        raise first
+
+    # What the two roads ask for.
+
+    def prepare(self, request: Request) -> Request:
+        """Apply `ignore` and `normalize`.
+
+        Raises:
+            InvalidSetting: if `normalize` fails or returns something that is no JSON.
+        """
+        if not self._ignore and self._normalize is None:
+            return request
+        body = without(parse_json(request.body), self._ignore)
+        try:
+            body = body if self._normalize is None else self._normalize(body)
+            return msgspec.structs.replace(request, body=canonical_json(body))
+        except Exception as error:
+            message = f"normalize= failed for a request to {request.path}: {error!r}. It has to return JSON."
+            raise InvalidSetting(message) from error
+
+    def find(self, request: Request, secrets: Callable[[], tuple[str, ...]]) -> Found | None:
+        """Return what would answer a prepared request, which `serve` makes it do.
+
+        A request is looked for as it stands before it is searched for secrets, which costs more than the rest: a
+        recording of it is found that way only if nothing in it was taken out.
+
+        Args:
+            request: what is to be answered.
+            secrets: returns the literals to take out.
+
+        Raises:
+            RecordingCorrupt: if the file that should answer cannot be used.
+        """
+        found = self._peek(request)
+        if found is None:
+            redacted = self.redact(request, secrets())
+            found = self._peek(redacted) if redacted is not request else None
+        if found and self.mode is Mode.RECORD_IF_MISSING and found.recording.response.end == "closed":
+            return None
+        return found
+
+    def serve(self, found: Found) -> bool:
+        """Count a call as answered; `False` if another thread's equal call came first, and one has to look again."""
+        with self._lock:
+            if not self._variants.commit(found.key, found.call):
+                return False
+            self.hits += 1
+            self._used.add((found.request.path, found.key, found.number))
+            return True
+
+    def pacer(self, response: Response) -> Pacer | None:
+        """Return what the chunks of a stream, or a plain answer as a whole, wait by."""
+        if response.is_stream:
+            offsets, count = response.offsets, len(response.chunks)
+        else:
+            offsets, count = ([] if response.elapsed is None else [response.elapsed]), 1
+        return make_pacer(offsets, count, speed=self.speed, pace=self._pace, clock=self._clock)
+
+    def miss(self, request: Request, secrets: tuple[str, ...]) -> RecordingNotFound:
+        """Count a prepared request as a miss and return the error that says what differs."""
+        request = self.redact(request, secrets)
+        key = request.key
+        near = nearest(parse_json(request.body), self.store.newest(request.path, MOST_COMPARED))
+        directory = self.store.directory
+        lines = [f"{request.method} {request.path} was not recorded in {directory} (key {key[:12]}…)."]
+        if near is None:
+            lines.append("There is no recording of that path.")
+        elif near[1]:
+            lines.append(f"The nearest recording is {near[0]}; it differs (recorded → requested) in")
+            lines += [f"  {line}" for line in near[1]]
+        else:
+            lines.append(f"The recordings of it, such as {near[0]}, are used up, or made with another query.")
+        lines.append(self._mend())
+        text = self._redactor.text("\n".join(lines), secrets)
+        facts: dict[str, Any] = {"method": request.method, "path": request.path, "key": key, "directory": directory}
+        nearby = {"nearest": near[0], "differences": near[1]} if near else {}
+        return self._note(RecordingNotFound(text, **facts, **nearby))
+
+    def refuse(self, method: str, path: str) -> NotRecordable:
+        """Count a request that no recording can answer as a miss and return the error."""
+        message = f"{method} {path} is not recordable: what it sends or returns is no JSON. Replace it in the test."
+        return self._note(NotRecordable(message, method=method, path=path, directory=self.store.directory))
+
+    def warn_once(self, method: str, path: str) -> None:
+        """Log that an endpoint is let through unrecorded, the first time."""
+        with self._lock:
+            is_new = path not in self._warned
+            self._warned.add(path)
+        if is_new:
+            log.warning("%s %s is not recordable and goes to the network: it sends or returns no JSON", method, path)
+
+    def redact(self, request: Request, secrets: tuple[str, ...]) -> Request:
+        """Return a request without what is secret; the same object if there is nothing."""
+        body = parse_json(request.body)
+        safe = self._redactor.value(body, secrets)
+        query = self._redactor.value(request.query, secrets)
+        path = self._redactor.text(request.path, secrets)
+        if safe is body and query is request.query and path == request.path:
+            return request
+        return Request(request.method, path, canonical_json(safe), query)
+
+    def begin(self, request: Request, secrets: tuple[str, ...], origin: Recorded) -> Take:
+        """Number a prepared request that goes to the network."""
+        request = self.redact(request, secrets)
+        key = request.key
+        return Take(self, request, key, self._variants.begin(request.path, key), secrets, origin)
+
+    def stores_status(self, status: int) -> bool:
+        """Whether an answer of that status is stored; 0 stands for a connection that failed."""
+        return self._record_errors or _FIRST_ERROR > status > 0 or status in REPEATABLE
+
+    # Inside.
+
+    def _peek(self, request: Request) -> Found | None:
+        key = request.key
+        variant = self._variants.peek(request.path, key)
+        if variant is None:
+            return None
+        name = self._name(request.path, key, variant.number)
+        recording = files.decode(variant.data, name)
+        files.check_request(recording, request, key, name)
+        return Found(recording, request, key, name, variant.number, variant.call)
+
+    def _name(self, path: str, key: str, number: int) -> str:
+        return f"{self.store.directory}/{self.store.sources(path, key, number)[0]}"
+
+    def _note(self, error: Any) -> Any:
+        with self._lock:
+            self.misses += 1
+            self.missed.append(error)
+        return error
+
+    def _mend(self) -> str:
+        command = shlex.join(sys.orig_argv)
+        command = command if len(command) < 200 else command[:200] + " …"  # noqa: PLR2004
+        if self._has_own_mode:
+            return f'To record it, say mode="record-if-missing" where mode={self.mode.value!r} stands, and run\n  {command}'
+        return f"To record it, run\n  INFERENCEREPLAY_MODE=record-if-missing {command}"
+
+    def _keep(self, take: Take, response: Response) -> None:
+        path, key = take.request.path, take.key
+        try:
+            self._hide(response, take.secrets)
+            held = RecordedRequest(take.request.method, path, msgspec.Raw(take.request.body), take.request.query)
+            origin = msgspec.structs.replace(take.origin, at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
+            data = files.encode(Recording(files.VERSION, key, held, response, origin))
+        except Exception as error:  # noqa: BLE001 - a failing recorder never breaks what it records
+            log.warning("%s %s was not recorded: %r", take.request.method, path, error)
+            self._drop(take)
+            return
+        try:
+            number = self._variants.store(path, key, take.call, data, is_whole=response.is_whole)
+        except (OSError, RecordingCorrupt) as error:
+            log.warning("%s %s was not recorded in %s: %s", take.request.method, path, self.store.directory, error)
+            return
+        if not number:
+            log.info("%s %s was not recorded: a recording that goes before stands there", take.request.method, path)
+            return
+        with self._lock:
+            self.recorded += 1
+            self._used.add((path, key, number))
+
+    def _drop(self, take: Take) -> None:
+        try:
+            self._variants.give_up(take.request.path, take.key, take.call)
+        except OSError as error:
+            log.warning("%s %s: %s", take.request.method, take.request.path, error)
+
+    def _hide(self, response: Response, secrets: tuple[str, ...]) -> None:
+        """Take what is secret out of an answer."""
+        hide = self._redactor
+        response.headers = {name: hide.text(value, secrets) for name, value in response.headers.items()}
+        response.chunks = [msgspec.Raw(hide.json(bytes(chunk), secrets)) for chunk in response.chunks]
+        if bytes(response.body):
+            response.body = msgspec.Raw(hide.json(bytes(response.body), secrets))
+        if response.text is not None:
+            response.text = hide.text(response.text, secrets)
+        if response.failure:
+            response.failure.message = hide.text(response.failure.message, secrets)
+
+
+def _paths(ignore: Iterable[str]) -> tuple[str, ...]:
+    paths = (ignore,) if isinstance(ignore, str) else tuple(ignore)
+    for path in paths:
+        if not isinstance(path, str) or not all(path.split(".")):
+            message = f"ignore={path!r} is no path into a request's body. Give one such as 'metadata.run_id'."
+            raise InvalidSetting(message)
+    return paths

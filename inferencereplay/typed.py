@@ -1,0 +1,195 @@
+"""The typed road: from a recording to the SDK's objects, without a request, a response body or SSE in between.
+
+It is a fast lane, never a second truth: what it does not cover it leaves to the wire road, and for every request both
+give the same key and equal objects.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+import pydantic
+
+from inferencereplay import sdk
+from inferencereplay.request import NotPlain, Request, canonical_json, parse_json
+from inferencereplay.settings import Mode
+from inferencereplay.wire import build_response
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from inferencereplay.pacing import Pacer
+    from inferencereplay.session import Found, Session
+
+_OK = 200
+_ANSWERING = (Mode.REPLAY, Mode.RECORD_IF_MISSING)
+
+
+class Endpoint:
+    """What one `create` method sends and returns.
+
+    Args:
+        path: relative to the base URL.
+        create: the SDK's method; only arguments that it knows are covered.
+        model: the type of a plain answer.
+        chunk: the type of a stream's chunk.
+        stream: `openai.Stream` or `openai.AsyncStream`.
+    """
+
+    def __init__(self, path: str, create: Callable[..., Any], model: Any, chunk: Any, stream: Any) -> None:
+        self.path = path
+        self.stream = stream
+        self.chunk = chunk
+        self.names = frozenset(inspect.signature(create).parameters) - {"self"}
+        self.build_model = make_builder(model)
+        self.build_chunk = make_builder(chunk)
+
+
+class Answer(NamedTuple):
+    """A recording that was chosen for a call."""
+
+    found: Found
+    pacer: Pacer | None
+
+
+def make_builder(cls: Any) -> Callable[[msgspec.Raw], Any]:
+    """Return what builds a model from JSON as the SDK would.
+
+    Strict validation is several times faster than the SDK's lenient construction and agrees with it wherever it
+    accepts the data; where it refuses, construction takes over.
+    """
+    cls.model_rebuild()
+    validate = cls.__pydantic_validator__.validate_json
+
+    def build(raw: msgspec.Raw) -> Any:
+        try:
+            return validate(bytes(raw), strict=True)
+        except pydantic.ValidationError:
+            return sdk.construct(cls, parse_json(bytes(raw)))
+
+    return build
+
+
+def choose(session: Session, client: Any, endpoint: Endpoint, arguments: dict[str, Any]) -> Answer | None:
+    """Choose the recording that answers a call of `create`, or `None` if the call is not for this road.
+
+    Raises:
+        RecordingCorrupt: if the file that should answer cannot be used.
+        InvalidSetting: if `normalize` fails.
+    """
+    if session.mode not in _ANSWERING or not arguments.keys() <= endpoint.names or sdk.checks_strictly(client):
+        return None
+    headers = arguments.get("extra_headers")
+    if arguments.get("extra_query") is not None or (headers and sdk.asks_for_raw(headers)):
+        return None
+    try:
+        body = canonical_json(read_body(arguments), sdk.convert)
+    except NotPlain:
+        return None
+    query = sdk.read_query(client) if client.default_query else {}
+    request = session.prepare(Request("POST", endpoint.path, body, query))
+    is_stream = bool(arguments.get("stream"))
+    while found := session.find(request, lambda: sdk.secrets(client)):
+        if not _is_covered(found, is_stream=is_stream):
+            return None
+        if session.serve(found):
+            return Answer(found, session.pacer(found.recording.response))
+    return None
+
+
+def read_body(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return the body that the SDK makes of keyword arguments."""
+    body = {
+        name: value
+        for name, value in arguments.items()
+        if name not in sdk.NOT_BODY and not isinstance(value, sdk.UNSET)
+    }
+    extra = arguments.get("extra_body")
+    return body if extra is None else {**body, **extra}
+
+
+def _is_covered(found: Found, *, is_stream: bool) -> bool:
+    response = found.recording.response
+    if response.status != _OK or response.is_stream is not is_stream:
+        return False
+    if not is_stream:
+        return bytes(response.body)[:1] == b"{"
+    if response.end != "done" or response.events or response.verbatim:
+        return False
+    return not any(b'"error"' in bytes(chunk) for chunk in response.chunks)
+
+
+def model(endpoint: Endpoint, answer: Answer) -> Any:
+    """Build the object of a plain answer."""
+    response = answer.found.recording.response
+    built = endpoint.build_model(response.body)
+    sdk.set_request_id(built, response.headers)
+    return built
+
+
+def stream(endpoint: Endpoint, answer: Answer, client: Any, play: Callable[..., Any]) -> Any:
+    """Build the stream of an answer: the SDK's own, over an HTTP response that is read only if somebody asks for it.
+
+    Args:
+        endpoint: what was called.
+        answer: what was chosen.
+        client: whose stream it is.
+        play: `play_sync` or `play_async`.
+    """
+    found = answer.found
+    library = sdk.http_library(client)
+    url = f"{str(client.base_url).rstrip('/')}{found.request.path}"
+    request = library.Request(found.request.method, url, content=found.request.body)
+    response = build_response(found.recording.response, library, request, answer.pacer, found.name)
+    built = endpoint.stream(cast_to=endpoint.chunk, response=response, client=client)
+    built._iterator = play(built._iterator, endpoint.build_chunk, answer, response, library)  # noqa: SLF001
+    return built
+
+
+def play_sync(
+    unread: Iterator[Any], build: Callable[[msgspec.Raw], Any], answer: Answer, response: Any, library: Any
+) -> Iterator[Any]:
+    """Yield the chunks when they are due.
+
+    Args:
+        unread: the SDK's own iterator over `response`, for one that was closed before it was read.
+        build: makes a chunk of its JSON.
+        answer: what was chosen.
+        response: the stream's response; it is closed at the end, as a live one is.
+        library: `httpx2` or `httpx`.
+    """
+    if response.is_closed:
+        yield from unread
+    pacer = answer.pacer
+    try:
+        for index, raw in enumerate(answer.found.recording.response.chunks):
+            if pacer:
+                pacer.wait(index)
+            if response.is_closed:
+                raise sdk.close_error(response, library)
+            yield build(raw)
+        response.is_stream_consumed = True
+    finally:
+        response.close()
+
+
+async def play_async(
+    unread: AsyncIterator[Any], build: Callable[[msgspec.Raw], Any], answer: Answer, response: Any, library: Any
+) -> AsyncIterator[Any]:
+    """Do the same in asynchronous code."""
+    if response.is_closed:
+        async for chunk in unread:
+            yield chunk
+    pacer = answer.pacer
+    try:
+        for index, raw in enumerate(answer.found.recording.response.chunks):
+            if pacer:
+                await pacer.wait_async(index)
+            if response.is_closed:
+                raise sdk.close_error(response, library)
+            yield build(raw)
+        response.is_stream_consumed = True
+    finally:
+        await response.aclose()

@@ -1,0 +1,153 @@
+"""Which of a key's recordings answers a call, and under which number a new one is stored.
+
+Equal calls of a session are numbered from 1 as they start. The n-th gets the n-th variant. A call that goes to the
+network keeps its number while it is under way, so that calls that overlap are stored in the order in which they
+started; one that comes to nothing gives its number up, and the later ones move down, so that no gap stays.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from inferencereplay.store import Store
+
+
+class Variant(NamedTuple):
+    """A recording that may answer a call: its bytes, its number, and the number of the call."""
+
+    data: bytes
+    number: int
+    call: int
+
+
+class _Slots:
+    """The numbers of one key that this session has in hand."""
+
+    def __init__(self, old: int) -> None:
+        self.lock = threading.Lock()
+        self.pending: set[int] = set()
+        self.written: set[int] = set()
+        self.old = old
+
+
+class Variants:
+    """The numbering of one session.
+
+    Args:
+        store: where recordings live.
+        replaces: whether a session's recordings take the place of what the store had (`record`).
+        repeats: whether the last variant answers again when there are no more.
+        is_whole: tells of a stored recording whether everything is there.
+    """
+
+    def __init__(self, store: Store, *, replaces: bool, repeats: bool, is_whole: Callable[[bytes], bool]) -> None:
+        self._store = store
+        self._replaces = replaces
+        self._repeats = repeats
+        self._is_whole = is_whole
+        self._lock = threading.Lock()
+        self._calls: dict[str, int] = {}
+        self._last: dict[str, int] = {}
+        self._slots: dict[str, _Slots] = {}
+
+    def peek(self, path: str, key: str) -> Variant | None:
+        """Return what would answer the next call, which `commit` makes it do."""
+        call = self._calls.get(key, 0) + 1
+        number = min(call, self._last.get(key, call))
+        data = self._store.get(path, key, number)
+        if data is None and self._repeats and number > 1:
+            while data is None and number > 1:
+                number -= 1
+                data = self._store.get(path, key, number)
+            if data is not None and key not in self._slots:
+                self._last[key] = number
+        return None if data is None else Variant(data, number, call)
+
+    def commit(self, key: str, call: int) -> bool:
+        """Count the call; `False` if another thread's equal call has come first, and one has to look again."""
+        with self._lock:
+            if self._calls.get(key, 0) + 1 != call:
+                return False
+            self._calls[key] = call
+            return True
+
+    def begin(self, path: str, key: str) -> int:
+        """Number a call that goes to the network."""
+        with self._lock:
+            slots = self._slots.get(key)
+            if slots is None:
+                slots = self._slots[key] = _Slots(self._count(path, key) if self._replaces else 0)
+            call = self._calls[key] = self._calls.get(key, 0) + 1
+            slots.pending.add(call)
+            return call
+
+    def store(self, path: str, key: str, call: int, data: bytes, *, is_whole: bool) -> int:
+        """Store the answer to a call and return its number; 0 if one with the better right stands there already.
+
+        Raises:
+            OSError: if it cannot be written; the call has come to nothing then.
+        """
+        slots = self._slots[key]
+        with slots.lock:
+            slots.pending.discard(call)
+            number = self._free(slots, path, key, call)
+            try:
+                is_stored = self._put(path, key, number, data, is_whole=is_whole)
+                if is_stored:
+                    slots.written.add(number)
+            finally:
+                self._tidy(slots, path, key)
+            return number if is_stored else 0
+
+    def give_up(self, path: str, key: str, call: int) -> None:
+        """Forget a call that came to nothing."""
+        slots = self._slots[key]
+        with slots.lock:
+            slots.pending.discard(call)
+            self._tidy(slots, path, key)
+
+    def _count(self, path: str, key: str) -> int:
+        count = 0
+        while self._store.get(path, key, count + 1) is not None:
+            count += 1
+        return count
+
+    def _free(self, slots: _Slots, path: str, key: str, number: int) -> int:
+        """Go down from `number` to the first number after one that is taken."""
+        while number > 1 and not self._is_taken(slots, path, key, number - 1):
+            number -= 1
+        return number
+
+    def _is_taken(self, slots: _Slots, path: str, key: str, number: int) -> bool:
+        if number in slots.pending or number in slots.written:
+            return True
+        return not self._replaces and self._store.get(path, key, number) is not None
+
+    def _put(self, path: str, key: str, number: int, data: bytes, *, is_whole: bool) -> bool:
+        """Store `data`, but never in the place of something more complete."""
+        if self._replaces and is_whole:
+            return self._store.put(path, key, number, data, replace=True)
+        if self._store.put(path, key, number, data, replace=False):
+            return True
+        there = self._store.get(path, key, number)
+        if there is not None and (self._is_whole(there) or (not is_whole and len(there) >= len(data))):
+            return False
+        return self._store.put(path, key, number, data, replace=True)
+
+    def _tidy(self, slots: _Slots, path: str, key: str) -> None:
+        """Close gaps; once no call is under way, remove the old variants that were not replaced one by one."""
+        for number in sorted(slots.written):
+            free = self._free(slots, path, key, number)
+            data = self._store.get(path, key, number) if free != number else None
+            if data is not None and self._store.put(path, key, free, data, replace=self._replaces):
+                self._store.delete(path, key, number)
+                slots.written.remove(number)
+                slots.written.add(free)
+        if self._replaces and slots.written and not slots.pending:
+            for number in range(max(slots.written) + 1, slots.old + 1):
+                self._store.delete(path, key, number)
+            slots.old = 0

@@ -1,0 +1,368 @@
+"""The wire road: from a recording to an HTTP response, and from an HTTP response to a recording.
+
+Nothing here needs a client: a response is built of a recording and an HTTP request, and a tape is made of what an
+HTTP library's response delivers.
+"""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import json
+import logging
+import threading
+import time
+import weakref
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from inferencereplay.errors import IncompleteRecording
+from inferencereplay.recording import Failure, Response
+from inferencereplay.sse import Event, EventDecoder
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from inferencereplay.pacing import Pacer
+
+log = logging.getLogger("inferencereplay")
+
+SENTINEL = "[DONE]"
+HEADERS = frozenset(
+    ("content-type", "x-request-id", "openai-processing-ms", "openai-version", "retry-after", "retry-after-ms")
+)
+HEADER_PREFIX = "x-ratelimit-"
+INDENTS = (-1, 0, 2, 4)
+"""The layouts of a JSON body that come back as they were: none, one line with spaces, indented by 2 or 4."""
+
+
+# From a recording to an HTTP response.
+
+
+def build_response(response: Response, library: Any, request: Any, pacer: Pacer | None, name: str) -> Any:
+    """Build the HTTP response that `response` was made of.
+
+    A stream, and a plain answer alike, is unread; it takes its time while it is read.
+
+    Args:
+        response: what was recorded.
+        library: `httpx2` or `httpx`.
+        request: the library's request that it answers.
+        pacer: what it waits by, if at all.
+        name: the file, for messages.
+    """
+    pieces = stream_pieces(response) if response.is_stream else [plain_content(response)]
+    played = _stream_class(library)(response, pieces, pacer, library, name)
+    built = library.Response(response.status, headers=response.headers, stream=played, request=request)
+    played.attach(built)
+    return built
+
+
+def plain_content(response: Response) -> bytes:
+    """Return the bytes of a plain answer, laid out as they were sent."""
+    body = bytes(response.body)
+    if not body:
+        return (response.text or "").encode()
+    return msgspec.json.format(body, indent=response.indent)
+
+
+def stream_pieces(response: Response) -> list[bytes]:
+    """Return the bytes of each event of a stream."""
+    verbatim = set(response.verbatim)
+    pieces = []
+    for index, chunk in enumerate(response.chunks):
+        data = json.loads(bytes(chunk)).encode() if index in verbatim else bytes(chunk)
+        name = response.events[index] if response.events else None
+        head = b"event: %b\n" % name.encode() if name is not None else b""
+        pieces.append(head + b"data: " + data.replace(b"\n", b"\ndata: ") + b"\n\n")
+    return pieces
+
+
+def failure_error(failure: Failure, library: Any, request: Any) -> Exception:
+    """Make the HTTP library's exception that broke a connection; the class is looked up among its own errors only."""
+    cls = getattr(library, failure.type, None)
+    if not (isinstance(cls, type) and issubclass(cls, library.RequestError)):
+        cls = library.ReadError
+    error: Exception = cls(failure.message, request=request)
+    return error
+
+
+@functools.cache
+def _stream_class(library: Any) -> Any:
+    """Make the byte stream of a replayed response for one HTTP library."""
+
+    class ReplayedBytes(library.SyncByteStream, library.AsyncByteStream):  # type: ignore[misc]  # chosen at run time
+        def __init__(
+            self, response: Response, pieces: list[bytes], pacer: Pacer | None, library: Any, name: str
+        ) -> None:
+            self._recorded = response
+            self._pieces = pieces
+            self._pacer = pacer
+            self._library = library
+            self._name = name
+            self._is_closed = False
+
+        def attach(self, response: Any) -> None:
+            self._response = weakref.ref(response)
+
+        def __iter__(self) -> Iterator[bytes]:
+            for index, piece in enumerate(self._pieces):
+                if self._pacer:
+                    self._pacer.wait(index)
+                self._check()
+                yield piece
+            yield from self._end()
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            for index, piece in enumerate(self._pieces):
+                if self._pacer:
+                    await self._pacer.wait_async(index)
+                self._check()
+                yield piece
+            for piece in self._end():
+                yield piece
+
+        def _check(self) -> None:
+            if self._is_closed:
+                response = self._response()
+                raise self._library.ReadError("the stream was closed", request=response and response.request)
+
+        def _end(self) -> tuple[bytes, ...]:
+            recorded = self._recorded
+            if recorded.end == "closed":
+                raise incomplete(recorded, self._name)
+            if recorded.failure:
+                response = self._response()
+                raise failure_error(recorded.failure, self._library, response and response.request)
+            return (b"data: [DONE]\n\n",) if recorded.is_stream and recorded.sentinel else ()
+
+        def close(self) -> None:
+            self._is_closed = True
+            response = self._response()
+            if response is not None:
+                response.elapsed = datetime.timedelta(seconds=elapsed(self._recorded))
+
+        async def aclose(self) -> None:
+            self.close()
+
+    return ReplayedBytes
+
+
+def elapsed(response: Response) -> float:
+    """Return the recorded seconds from the start of the call to its last byte, as far as they are known."""
+    return response.elapsed or (response.offsets[-1] if response.offsets else 0.0)
+
+
+def incomplete(response: Response, name: str) -> IncompleteRecording:
+    """Make the error for a replay that wants more than was recorded."""
+    count = len(response.chunks)
+    message = (
+        f"{name} ends after {count} chunks: whoever read the stream while it was recorded left it there. "
+        'Record it again (mode="record-if-missing" does), reading to the end.'
+    )
+    return IncompleteRecording(message, path=name, chunks=count)
+
+
+# From an HTTP response to a recording.
+
+
+def kept_headers(headers: Any) -> dict[str, str]:
+    """Return the headers on the allow-list, with names in lower case."""
+    pairs = ((name.lower(), value) for name, value in headers.items())
+    return {name: value for name, value in pairs if name in HEADERS or name.startswith(HEADER_PREFIX)}
+
+
+def plain_response(response: Any, seconds: float | None = None) -> Response:
+    """Make a recording's answer of a response that has been read.
+
+    Raises:
+        ValueError: if its content is neither JSON nor text.
+    """
+    kept = Response(response.status_code, kept_headers(response.headers))
+    kept.elapsed = response.elapsed.total_seconds() if seconds is None else seconds
+    _fill(kept, response.content, response.encoding)
+    return kept
+
+
+def _fill(kept: Response, content: bytes, encoding: str | None = None) -> None:
+    try:
+        msgspec.json.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        kept.text = content.decode(encoding or "utf-8")
+        return
+    kept.body = msgspec.Raw(content.strip())
+    kept.indent = next((indent for indent in INDENTS if msgspec.json.format(content, indent=indent) == content), -1)
+
+
+class Tape:
+    """What a response delivers, with the time of each piece, until it ends one way or another.
+
+    Args:
+        response: the HTTP response, unread.
+        start: `time.perf_counter()` at the start of the call.
+        library: `httpx2` or `httpx`.
+        keep: takes the answer; it or `drop` is called, once.
+        drop: is called if there is nothing that can be kept.
+    """
+
+    def __init__(
+        self, response: Any, start: float, library: Any, keep: Callable[[Response], None], drop: Callable[[], None]
+    ) -> None:
+        self.kept = Response(response.status_code, kept_headers(response.headers))
+        self._encoding = response.headers.get("content-encoding")
+        self._start = start
+        self._library = library
+        self._keep = keep
+        self._drop = drop
+        self._pieces: list[tuple[float, bytes]] = []
+        self._lock = threading.Lock()
+        self._is_finished = False
+        self.is_exhausted = False
+
+    def add(self, data: bytes) -> None:
+        """Note the arrival of some bytes."""
+        self._pieces.append((time.perf_counter() - self._start, data))
+
+    def fail(self, error: Exception) -> None:
+        """Note what broke the connection."""
+        self.kept.failure = Failure(type(error).__name__, str(error))
+
+    def finish(self) -> None:
+        """Hand on what there is; the first call counts, and none ever raises."""
+        with self._lock:
+            if self._is_finished:
+                return
+            self._is_finished = True
+        try:
+            self._assemble()
+        except Exception as error:  # noqa: BLE001 - a failing recorder never breaks what it records
+            log.warning("an answer was not recorded: %r", error)
+            self._drop()
+        else:
+            self._keep(self.kept)
+
+    def _assemble(self) -> None:
+        decoded = list(self._decoded())
+        is_stream = "event-stream" in self.kept.headers.get("content-type", "")
+        if not is_stream and not b"".join(data for _, data in decoded[:1]).startswith((b"data:", b"event:", b":")):
+            self._assemble_plain(decoded)
+            return
+        self.kept.end = "error" if self.kept.failure else "done" if self.is_exhausted else "closed"
+        self.kept.sentinel = False
+        decoder = EventDecoder()
+        for seconds, data in decoded:
+            for event in decoder.feed(data):
+                if event.data.startswith(SENTINEL):
+                    self.kept.end, self.kept.sentinel, self.kept.failure = "done", True, None
+                    return
+                self._add_event(event, seconds)
+
+    def _assemble_plain(self, decoded: list[tuple[float, bytes]]) -> None:
+        if not self.is_exhausted and self.kept.failure is None:
+            raise EOFError("its reader left before the end")
+        self.kept.elapsed = decoded[-1][0] if decoded else 0.0
+        _fill(self.kept, b"".join(data for _, data in decoded))
+
+    def _decoded(self) -> Iterator[tuple[float, bytes]]:
+        """Undo the content's encoding (gzip, …) with the HTTP library's own means, piece by piece."""
+        if not self._encoding:
+            yield from self._pieces
+            return
+        now = 0.0
+
+        def arriving() -> Iterator[bytes]:
+            nonlocal now
+            for now, data in self._pieces:  # noqa: B007 - the generator's reader looks at the time
+                yield data
+
+        scratch = self._library.Response(200, headers={"content-encoding": self._encoding}, content=arriving())
+        for data in scratch.iter_bytes():
+            yield now, data
+
+    def _add_event(self, event: Event, seconds: float) -> None:
+        kept = self.kept
+        data = event.data.encode()
+        try:
+            msgspec.json.decode(data)
+            chunk = msgspec.json.format(data, indent=-1) if b"\n" in data else data.strip()
+        except (msgspec.DecodeError, RecursionError):
+            kept.verbatim.append(len(kept.chunks))
+            chunk = msgspec.json.encode(event.data)
+        if event.name is not None and not kept.events:
+            kept.events = [None] * len(kept.chunks)
+        if kept.events or event.name is not None:
+            kept.events.append(event.name)
+        kept.chunks.append(msgspec.Raw(chunk))
+        kept.offsets.append(seconds)
+
+
+def start_of(response: Any, fallback: float) -> float:
+    """Return when the request of an unread response was sent, so that the SDK's retries do not count.
+
+    Args:
+        response: as the HTTP library returned it; its stream holds the time.
+        fallback: `time.perf_counter()` at the start of the call.
+    """
+    start = getattr(response.stream, "_start", fallback)
+    return start if isinstance(start, float) else fallback
+
+
+def record_stream(response: Any, tape: Tape, library: Any, run_async: Callable[[Callable[[], None]], Any]) -> None:
+    """Put a tape between a response and its bytes.
+
+    Args:
+        response: an HTTP response, unread; its stream is replaced.
+        tape: what notes the bytes.
+        library: `httpx2` or `httpx`.
+        run_async: runs a blocking function without blocking the event loop.
+    """
+    response.stream = _taped_class(library)(response.stream, tape, library, run_async)
+
+
+@functools.cache
+def _taped_class(library: Any) -> Any:
+    """Make the byte stream that is recorded for one HTTP library."""
+
+    class TapedBytes(library.SyncByteStream, library.AsyncByteStream):  # type: ignore[misc]  # chosen at run time
+        def __init__(self, inner: Any, tape: Tape, library: Any, run_async: Callable[..., Any]) -> None:
+            self._inner = inner
+            self._tape = tape
+            self._errors = library.RequestError
+            self._run_async = run_async
+            # Dropped without being closed, or still open when the interpreter ends: what there is is kept.
+            weakref.finalize(self, tape.finish)
+
+        def __iter__(self) -> Iterator[bytes]:
+            try:
+                for data in self._inner:
+                    self._tape.add(data)
+                    yield data
+            except self._errors as error:
+                self._tape.fail(error)
+                raise
+            self._tape.is_exhausted = True
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            try:
+                async for data in self._inner:
+                    self._tape.add(data)
+                    yield data
+            except self._errors as error:
+                self._tape.fail(error)
+                raise
+            self._tape.is_exhausted = True
+
+        def close(self) -> None:
+            try:
+                self._inner.close()
+            finally:
+                self._tape.finish()
+
+        async def aclose(self) -> None:
+            try:
+                await self._inner.aclose()
+            finally:
+                await self._run_async(self._tape.finish)
+
+    return TapedBytes
