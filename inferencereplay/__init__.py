@@ -4,24 +4,29 @@
 
     with replay("recordings"):
         ...  # every call of every OpenAI client is answered from recordings
+
+Importing the package imports nothing else: each name is fetched when it is first used.
 """
 
 from __future__ import annotations
 
-from inferencereplay.api import replay, unwrap, wrap
-from inferencereplay.errors import (
-    IncompleteRecording,
-    InferenceReplayError,
-    InvalidClient,
-    InvalidSetting,
-    NotRecordable,
-    RecordingCorrupt,
-    RecordingNotFound,
-    StoreError,
-)
-from inferencereplay.pacing import Pace
-from inferencereplay.session import Session
-from inferencereplay.settings import Mode
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from inferencereplay.api import replay, unwrap, wrap
+    from inferencereplay.errors import (
+        IncompleteRecording,
+        InferenceReplayError,
+        InvalidClient,
+        InvalidSetting,
+        NotRecordable,
+        RecordingCorrupt,
+        RecordingNotFound,
+        StoreError,
+    )
+    from inferencereplay.pacing import Pace
+    from inferencereplay.session import Session
+    from inferencereplay.settings import Mode
 
 __all__ = [
     "IncompleteRecording",
@@ -40,3 +45,27 @@ __all__ = [
     "wrap",
 ]
 __version__ = "0.1.0"
+
+_MODULES = {
+    "Mode": "settings",
+    "Pace": "pacing",
+    "Session": "session",
+    "replay": "api",
+    "unwrap": "api",
+    "wrap": "api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    from importlib import import_module  # noqa: PLC0415 - paid for when a name is fetched
+
+    value = getattr(import_module(f"{__name__}.{_MODULES.get(name, 'errors')}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted((*globals(), *__all__))
