@@ -9,11 +9,12 @@ name, or by the arguments where there is none, for the file's own `endpoint` is 
 from __future__ import annotations
 
 import heapq
+import itertools
 import logging
 import os
 import re
 import threading
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlencode
 
 import msgspec
@@ -23,7 +24,7 @@ from inferencereplay.recording import VERSION, Failure, Recording, RecordedReque
 from inferencereplay.request import NotPlain, Request, canonical_json, parse_json, parse_query
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from inferencereplay.errors import RecordingCorrupt
@@ -64,6 +65,7 @@ _STATUSES = {
 _FAILURES = ("APIConnectionError", "APITimeoutError")
 _OPTIONS = frozenset(("extra_body", "extra_headers", "extra_query", "timeout"))
 """Keyword arguments that tell the SDK how to send; not members of the body."""
+_OK, _FIRST_ERROR, _LAST_ERROR = 200, 400, 599
 _JSON = {"content-type": "application/json"}
 _EVENTS = {"content-type": "text/event-stream"}
 
@@ -76,8 +78,8 @@ class _Call(msgspec.Struct):
 class _Error(msgspec.Struct):
     type: str
     message: str | None = None
-    category: str = "provider_sdk"
-    provider: str = "openai"
+    category: str | None = None
+    provider: str | None = None
     status_code: int | None = None
     body: msgspec.Raw = msgspec.Raw(b"null")
 
@@ -165,19 +167,11 @@ class LlamaStackStore:
         return encode(Recording(VERSION, key, held, response))
 
     def put(self, path: str, key: str, variant: int, data: bytes, *, replace: bool) -> bool:  # noqa: ARG002
-        """Refuse.
-
-        Raises:
-            StoreError: always.
-        """
+        """Refuse, by a `StoreError`."""
         raise self._read_only()
 
     def delete(self, path: str, key: str, variant: int) -> None:  # noqa: ARG002
-        """Refuse.
-
-        Raises:
-            StoreError: always.
-        """
+        """Refuse, by a `StoreError`."""
         raise self._read_only()
 
     def sources(self, path: str, key: str, variant: int) -> tuple[str, ...]:
@@ -294,7 +288,8 @@ def _walk(directory: str) -> Iterator[str]:
     """Yield the names of all JSON files, and of the folders that cannot be looked into."""
     unreadable: list[OSError] = []
     for folder, _, files in os.walk(directory, onerror=unreadable.append):
-        yield from (os.path.relpath(os.path.join(folder, file), directory) for file in files if file.endswith(".json"))  # noqa: PTH118
+        paths = (os.path.join(folder, file) for file in files if file.endswith(".json"))  # noqa: PTH118
+        yield from (os.path.relpath(path, directory) for path in paths)
     yield from (os.path.relpath(error.filename, directory) for error in unreadable)
 
 
@@ -323,8 +318,8 @@ def _understand(data: bytes) -> _Kept:
         path = _path(elements[0][0] if elements else "", arguments, file.request.url)
         request = _request(path, arguments)
         response = _response(path, file.response, [data for _, data in elements])
-        if path != _MODELS and response.status == 200 and response.is_stream != bool(arguments.get("stream")):  # noqa: PLR2004
-            raise _Foreign
+        if path != _MODELS and response.status == _OK and response.is_stream != bool(arguments.get("stream")):
+            raise _Foreign  # whoever asked for a stream would get none, or the other way round
     except (KeyError, ValueError, RecursionError, NotPlain, msgspec.DecodeError) as error:
         raise _Foreign from error
     return _Kept(request, response, file.test_id)
@@ -412,13 +407,49 @@ def _unwrapped(element: msgspec.Raw) -> tuple[str, msgspec.Raw]:
 
 def _response(path: str, result: _Result, elements: list[msgspec.Raw]) -> Response:
     if result.is_exception or result.exception_data is not None:
-        return _failed(path, result.exception_data, elements)
-    if result.is_streaming:
-        _is_list(result.body)
-        return _stream(path, elements)
-    if path == _MODELS:
-        _is_list(result.body)
-        return Response(headers=_JSON, body=_listing(elements))
-    if len(elements) != 1 or bytes(result.body).startswith(b"["):
+        return _failed(result.exception_data, elements)
+    is_list = bytes(result.body).startswith(b"[")
+    if is_list != (result.is_streaming or path == _MODELS) or not (is_list or elements):
         raise _Foreign
-    return Response(headers=_JSON, body=elements[0])
+    if path == _MODELS:
+        return _listing(elements)
+    if not result.is_streaming:
+        return Response(headers=_JSON, body=elements[0])
+    if path == _RESPONSES:
+        events: list[str | None] = [msgspec.json.decode(element, type=_Event).type for element in elements]
+        return Response(headers=_EVENTS, end="done", sentinel=False, events=events, chunks=elements)
+    return Response(headers=_EVENTS, end="done", chunks=elements)
+
+
+def _failed(error: _Error | None, elements: list[msgspec.Raw]) -> Response:
+    """Make the answer that the SDK turns into the error; `elements` are what came of a stream before it."""
+    if error is None or error.category == "llama_stack":
+        raise _Foreign
+    if error.type in _FAILURES:
+        failure = Failure(error.type, error.message or "")
+        if not elements:
+            return Response(status=0, failure=failure)
+        return Response(headers=_EVENTS, end="error", failure=failure, chunks=elements)
+    if elements or (error.type not in _STATUSES and error.provider not in (None, "openai")):
+        raise _Foreign
+    status = _STATUSES[error.type] if error.status_code is None else error.status_code
+    if not _FIRST_ERROR <= status <= _LAST_ERROR:
+        raise _Foreign
+    body = msgspec.json.format(bytes(error.body), indent=-1)
+    if body.startswith(b"{"):
+        body = b'{"error":' + body + b"}"  # the SDK takes it off again
+    return Response(status=status, headers=_JSON, body=msgspec.Raw(body))
+
+
+def _listing(elements: Iterable[msgspec.Raw]) -> Response:
+    """Make a list of models, the first of each id."""
+    models: dict[str, bytes] = {}
+    for element in elements:
+        models.setdefault(msgspec.json.decode(element, type=_Model).id, bytes(element))
+    return Response(headers=_JSON, body=msgspec.Raw(b'{"object":"list","data":[' + b",".join(models.values()) + b"]}"))
+
+
+def _union(responses: Sequence[Response]) -> Response:
+    """Make one list of many; an error counts where there is no list."""
+    lists = [msgspec.json.decode(item.body, type=_Models).data for item in responses if item.status == _OK]
+    return _listing(itertools.chain.from_iterable(lists)) if lists else responses[0]

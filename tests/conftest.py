@@ -1,0 +1,248 @@
+"""A real HTTP server on loopback, and one way to make a call with every kind of client."""
+
+from __future__ import annotations
+
+import http.server
+import inspect
+import json
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import openai
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ASK: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "Hello"}], "temperature": 0.5}
+"""The arguments of a small chat."""
+
+
+@dataclass
+class Reply:
+    """What the server answers: a body at once, or pieces, each after a pause in seconds.
+
+    Attributes:
+        is_cut: whether the connection breaks after the last piece, in the middle of the body.
+    """
+
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=lambda: {"content-type": "application/json"})
+    body: bytes = b"{}"
+    pieces: list[tuple[float, bytes]] | None = None
+    is_cut: bool = False
+
+
+def completion(text: str, **more: Any) -> dict[str, Any]:
+    """Return a chat completion as a server sends it, with a field that the SDK does not know and one that is null."""
+    message = {"role": "assistant", "content": text, "refusal": None}
+    choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
+    return {
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "created": 1700000000,
+        "model": "m",
+        "choices": [choice],
+        "usage": {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3},
+        "x_unknown": {"a": [1, None, ""]},
+        **more,
+    }
+
+
+def chunk(text: str | None, finish: str | None = None, **more: Any) -> dict[str, Any]:
+    """Return a chunk of a streamed chat as a server sends it."""
+    choice = {"index": 0, "delta": {"content": text}, "finish_reason": finish, "logprobs": None}
+    return {"id": "c-1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice], **more}
+
+
+def event(data: Any) -> bytes:
+    """Return one server-sent event."""
+    return b"data: " + (data if isinstance(data, bytes) else json.dumps(data).encode()) + b"\n\n"
+
+
+def sse(*data: Any, pause: float = 0.0, is_done: bool = True, is_cut: bool = False) -> Reply:
+    """Return a streamed reply, an event a piece, closed by `[DONE]` if `is_done`."""
+    pieces = [(pause, event(item)) for item in data]
+    if is_done:
+        pieces.append((0.0, event(b"[DONE]")))
+    return Reply(headers={"content-type": "text/event-stream"}, pieces=pieces, is_cut=is_cut)
+
+
+def plain(data: Any, status: int = 200, **headers: str) -> Reply:
+    """Return a JSON reply."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Reply(status, {"content-type": "application/json", **named}, json.dumps(data).encode())
+
+
+class Server:
+    """A server whose answers are numbered, so that no two are alike, unless a test says what to answer.
+
+    Attributes:
+        url: the base URL for a client.
+        requests: method, path, headers and body of each request so far.
+        replies: what to answer next; when it is empty, the numbered answers go on.
+    """
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[str, str, dict[str, str], Any]] = []
+        self.replies: list[Reply] = []
+        self._count = 0
+        self._lock = threading.Lock()
+        server = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            wbufsize = -1
+            disable_nagle_algorithm = True
+
+            def log_message(self, *_: Any) -> None:
+                """Stay silent."""
+
+            def handle(self) -> None:
+                try:
+                    super().handle()
+                except (BrokenPipeError, ConnectionResetError):
+                    self.close_connection = True
+
+            def do_POST(self) -> None:
+                server._answer(self)
+
+            do_GET = do_POST
+
+        self._http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._http.daemon_threads = True
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True)
+        self._thread.start()
+        self.url = f"http://127.0.0.1:{self._http.server_port}/v1"
+
+    @property
+    def count(self) -> int:
+        return len(self.requests)
+
+    def stop(self) -> None:
+        self._http.shutdown()
+        self._http.server_close()
+        self._thread.join()
+
+    def _answer(self, handler: Any) -> None:
+        raw = handler.rfile.read(int(handler.headers.get("content-length", 0)))
+        try:
+            body = json.loads(raw) if raw else None
+        except ValueError:
+            body = raw
+        with self._lock:
+            self.requests.append((handler.command, handler.path, dict(handler.headers), body))
+            self._count += 1
+            reply = self.replies.pop(0) if self.replies else self._numbered(handler.path, body)
+        handler.send_response(reply.status)
+        for name, value in {**reply.headers, "x-request-id": f"req_{self._count}", "set-cookie": "sid=c00kie"}.items():
+            handler.send_header(name, value)
+        if reply.pieces is None:
+            handler.send_header("content-length", str(len(reply.body) + reply.is_cut))
+            handler.end_headers()
+            handler.wfile.write(reply.body)
+            handler.close_connection = handler.close_connection or reply.is_cut
+        else:
+            self._stream(handler, reply)
+        handler.wfile.flush()
+
+    def _stream(self, handler: Any, reply: Reply) -> None:
+        handler.send_header("transfer-encoding", "chunked")
+        handler.end_headers()
+        for pause, piece in reply.pieces or ():
+            handler.wfile.flush()
+            time.sleep(pause)
+            handler.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+            handler.wfile.flush()
+        if reply.is_cut:
+            handler.close_connection = True
+        else:
+            handler.wfile.write(b"0\r\n\r\n")
+
+    def _numbered(self, path: str, body: Any) -> Reply:
+        text = f"answer {self._count}"
+        is_stream = isinstance(body, dict) and body.get("stream")
+        if path.startswith("/v1/chat/completions") or "/deployments/" in path:
+            return sse(chunk(text), chunk(" and more"), chunk(None, "stop")) if is_stream else plain(completion(text))
+        if path.startswith("/v1/completions"):
+            choice = {"index": 0, "text": text, "finish_reason": "stop", "logprobs": None}
+            made = {"id": "cmpl-1", "object": "text_completion", "created": 1, "model": "m", "choices": [choice]}
+            return sse(made, made) if is_stream else plain(made)
+        if path.startswith("/v1/embeddings"):
+            made = {"object": "embedding", "index": 0, "embedding": [0.25, -1.0, self._count]}
+            return plain({"object": "list", "model": "m", "data": [made], "usage": {"prompt_tokens": 1, "total_tokens": 1}})
+        if path.startswith("/v1/models"):
+            return plain({"object": "list", "data": [{"id": text, "object": "model", "created": 1, "owned_by": "x"}]})
+        return plain({"error": {"message": f"no {path} here", "type": "invalid_request_error"}}, 404)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """Serve for one test."""
+    server = Server()
+    yield server
+    server.stop()
+
+
+@dataclass
+class Driver:
+    """Makes a call with a sync client, or with an async one on asyncio or trio; the test is the same.
+
+    `driver(lambda client: client.chat.completions.create(...))` makes a client, makes the call, reads a stream to its
+    end (a list of chunks comes back), closes the client.
+    """
+
+    kind: str
+    url: str
+
+    @property
+    def is_async(self) -> bool:
+        return self.kind != "sync"
+
+    def __call__(self, call: Callable[[Any], Any], **options: Any) -> Any:
+        options = {"api_key": "sk-test-0123456789abcdef", "base_url": self.url, "max_retries": 0, **options}
+        if not self.is_async:
+            with openai.OpenAI(**options) as client:
+                made = call(client)
+                return list(made) if isinstance(made, openai.Stream) else made
+
+        async def run() -> Any:
+            async with openai.AsyncOpenAI(**options) as client:
+                made = call(client)
+                made = await made if inspect.isawaitable(made) else made
+                return [item async for item in made] if isinstance(made, openai.AsyncStream) else made
+
+        return anyio.run(run, backend=self.kind)
+
+    def chat(self, **changes: Any) -> Any:
+        """Make a small chat, changed as said."""
+        return self(lambda client: client.chat.completions.create(**{**ASK, **changes}))
+
+    def text(self, **changes: Any) -> Any:
+        """Make a small text completion."""
+        return self(lambda client: client.completions.create(**{"model": "m", "prompt": "Once", **changes}))
+
+
+@pytest.fixture(params=["sync", "asyncio", "trio"])
+def driver(request: pytest.FixtureRequest, server: Server) -> Driver:
+    """Make calls to `server` with each kind of client in turn."""
+    return Driver(request.param, server.url)
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[openai.OpenAI]:
+    """Make a synchronous client of `server`."""
+    with openai.OpenAI(api_key="sk-test-0123456789abcdef", base_url=server.url, max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep what the machine has set out of the tests."""
+    for name in ("MODE", "DIR", "SPEED"):
+        monkeypatch.delenv(f"INFERENCEREPLAY_{name}", raising=False)
+    for name in ("OPENAI_API_KEY", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
