@@ -20,7 +20,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from inferencereplay.errors import StoreError
-from inferencereplay.recording import VERSION, Failure, Recording, RecordedRequest, Response, corrupt, encode
+from inferencereplay.recording import VERSION, Failure, RecordedRequest, Recording, Response, corrupt, encode
 from inferencereplay.request import NotPlain, Request, canonical_json, parse_json, parse_query
 
 if TYPE_CHECKING:
@@ -193,18 +193,17 @@ class LlamaStackStore:
         for name in heapq.nlargest(limit, sorted(names), key=self._age):
             try:
                 kept = self._read(name)
-            except (OSError, _Foreign):
+            except _Foreign:
                 continue
             yield name, parse_json(kept.request.body)
 
     # The index.
 
     def _entries(self) -> dict[str, _Entry]:
-        if self._index is None:
-            with self._lock:
-                if self._index is None:
-                    self._index = self._build()
-        return self._index
+        with self._lock:
+            if self._index is None:
+                self._index = self._build()
+            return self._index
 
     def _build(self) -> dict[str, _Entry]:
         found: dict[str, tuple[str, dict[str, str | None]]] = {}
@@ -212,7 +211,7 @@ class LlamaStackStore:
         for name in sorted(_walk(self.directory)):
             try:
                 kept = self._read(name)
-            except (OSError, _Foreign):
+            except _Foreign:
                 passed_over.append(name)
                 continue
             for request in _answered(kept.request):
@@ -238,18 +237,19 @@ class LlamaStackStore:
     def _read(self, name: str) -> _Kept:
         file = self._full(name)
         if not _is_inside(file, self.directory):
-            raise _Foreign(name)
-        with open(file, "rb") as opened:  # noqa: PTH123
-            return _understand(opened.read())
+            raise _Foreign
+        try:
+            with open(file, "rb") as opened:  # noqa: PTH123
+                return _understand(opened.read())
+        except OSError as error:
+            raise _Foreign from error
 
     def _again(self, name: str, key: str) -> _Kept:
         """Read a file that the index knows, and make sure that it is still the same request's."""
         try:
             kept = self._read(name)
-        except OSError as error:
-            raise self._changed(name, f"it cannot be read any more ({error.strerror})") from error
         except _Foreign as error:
-            raise self._changed(name, "it was changed or removed, and cannot be understood any more") from error
+            raise self._changed(name, "it was changed or removed, and cannot be read any more") from error
         for request in _answered(kept.request):
             if request.key == key:
                 return kept._replace(request=request)

@@ -1,0 +1,19 @@
+"""The tests on several generations of the SDK: `nox` runs all of them, `nox -s "sdk(3)"` one."""
+
+import nox
+
+nox.options.sessions = ["sdk"]
+GENERATIONS = {
+    "3": ["openai>=3,<4"],
+    "2.54": ["openai==2.54.*"],
+    "1.109": ["openai==1.109.*"],
+    "1.40": ["openai==1.40.*", "httpx<0.28"],  # it passes `proxies=`, which httpx 0.28 dropped
+}
+
+
+@nox.session
+@nox.parametrize("generation", GENERATIONS)
+def sdk(session: nox.Session, generation: str) -> None:
+    """Run the whole suite on one generation."""
+    session.install("-e", ".[test]", *GENERATIONS[generation])
+    session.run("python", "-m", "pytest", "-q", *session.posargs)
