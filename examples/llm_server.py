@@ -47,10 +47,12 @@ def main() -> None:
     params = xllamacpp.CommonParams()
     params.model.path = str(Path(package.origin).with_name(f"{MODEL}.gguf"))
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
+    params.model_alias = {MODEL}
     params.n_ctx = 2048
+    params.n_parallel = 2  # answers at once, so that n=2 works
     params.n_predict = 48
-    params.hostname = "127.0.0.1"
-    params.port = 0
+    params.port = 0  # a free one
+    params.verbosity = 1
     server = xllamacpp.Server(params)
     print(server.listening_address + "/v1", flush=True)
     with contextlib.suppress(KeyboardInterrupt):

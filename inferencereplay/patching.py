@@ -135,52 +135,46 @@ def _patches() -> list[_Patch]:
     ]
 
 
+class _Wrapper(wrapt.FunctionWrapper):  # type: ignore[misc, unused-ignore]  # untyped before wrapt 2
+    """Ours, to be told from other libraries' by its type."""
+
+
 class _State:
-    """How many use the patches, and what is in place."""
+    """How many use the patches."""
 
     def __init__(self) -> None:
         self.users = 0
+        # Reentrant, and counted before anything is done: a garbage-collected client's release may come in between.
         self._lock = threading.RLock()
-        self._wrappers: dict[_Patch, Any] = {}
 
     def acquire(self) -> None:
         with self._lock:
-            if not self.users:
-                for patch in _cached_patches():
-                    self._install(patch)
             self.users += 1
+            for patch in _cached_patches():
+                current = patch.owner.__dict__[patch.name]
+                if not _has_ours(current):
+                    setattr(patch.owner, patch.name, _Wrapper(current, patch.handler))
 
     def release(self) -> None:
         with self._lock:
             self.users -= 1
-            if not self.users:
-                self.remove()
+            self.remove()
 
     def remove(self) -> None:
-        """Give back what is still ours to give back."""
+        """Give back what nobody else has wrapped since, unless it is in use."""
         with self._lock:
             if self.users:
                 return
-            for patch, wrapper in list(self._wrappers.items()):
-                if patch.owner.__dict__.get(patch.name) is wrapper:
-                    setattr(patch.owner, patch.name, wrapper.__wrapped__)
-                    del self._wrappers[patch]
-
-    def _install(self, patch: _Patch) -> None:
-        """Wrap a method, unless our wrapper is still under somebody else's."""
-        current = patch.owner.__dict__[patch.name]
-        wrapper = self._wrappers.get(patch)
-        if wrapper is None or not _is_under(current, wrapper):
-            wrapper = self._wrappers[patch] = wrapt.FunctionWrapper(current, patch.handler)
-            setattr(patch.owner, patch.name, wrapper)
+            for owner, name, _ in _cached_patches():
+                while type(current := owner.__dict__[name]) is _Wrapper:
+                    setattr(owner, name, current.__wrapped__)
 
 
-def _is_under(function: Any, wrapper: Any) -> bool:
-    while function is not None:
-        if function is wrapper:
-            return True
+def _has_ours(function: Any) -> bool:
+    """Whether our wrapper is in place, if need be under somebody else's."""
+    while function is not None and type(function) is not _Wrapper:
         function = getattr(function, "__wrapped__", None)
-    return False
+    return function is not None
 
 
 @functools.cache

@@ -45,6 +45,7 @@ _CREDENTIALS = (
     "api_key admin_api_key organization project webhook_secret _azure_ad_token azure_ad_token _api_key".split()
 )
 _SECRET_HEADERS = ("auth", "key", "token", "cookie", "secret")
+_RAW_HEADERS = frozenset((RAW_RESPONSE_HEADER.lower(), OVERRIDE_CAST_TO_HEADER.lower()))
 _STREAM_MAPS_ERRORS = hasattr(_streaming, "request_exceptions")
 _PROCESS_PARAMETERS = inspect.signature(SyncAPIClient._process_response).parameters
 
@@ -132,7 +133,9 @@ def is_recordable(cast_to: Any, options: Any) -> bool:
 def header(options: Any, name: str) -> Any:
     """Return one of a call's own headers, or `None`."""
     headers = options.headers
-    return None if isinstance(headers, UNSET) or not headers else headers.get(name)
+    if isinstance(headers, UNSET) or not headers:
+        return None
+    return next((value for given, value in headers.items() if given.lower() == name.lower()), None)
 
 
 def raw_mode(options: Any) -> str | None:
@@ -160,7 +163,7 @@ def is_asked(options: Any) -> bool:
 
 def asks_for_raw(headers: Mapping[str, Any]) -> bool:
     """Whether `extra_headers` ask for anything but a parsed answer."""
-    return RAW_RESPONSE_HEADER in headers or OVERRIDE_CAST_TO_HEADER in headers
+    return any(name.lower() in _RAW_HEADERS for name in headers)
 
 
 # Responses.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 import shlex
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -17,13 +18,12 @@ from inferencereplay.errors import InvalidSetting, NotRecordable, RecordingCorru
 from inferencereplay.pacing import check_pace, make_pacer
 from inferencereplay.recording import Recorded, RecordedRequest, Recording, Response
 from inferencereplay.redact import Redactor
-from inferencereplay.request import JSON, NotPlain, Request, canonical_json, parse_json, without
+from inferencereplay.request import JSON, Request, canonical_json, parse_json, without
 from inferencereplay.settings import EXHAUSTED, Mode, resolve
 from inferencereplay.store import open_store
 from inferencereplay.variants import Variants
 
 if TYPE_CHECKING:
-    import os
     import re
     from collections.abc import Callable, Iterable
 
@@ -36,6 +36,8 @@ MOST_COMPARED = 1_000
 REPEATABLE = frozenset((400, 404, 413, 422))
 """The error statuses that the same request will get again; the others pass."""
 _FIRST_ERROR = 400
+_LONGEST_COMMAND = 200
+_Miss = TypeVar("_Miss", bound=RecordingNotFound)
 
 
 class Found(NamedTuple):
@@ -48,9 +50,18 @@ class Found(NamedTuple):
     number: int
     call: int
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether it is a stream that was abandoned while it was recorded."""
+        return self.recording.response.end == "closed"
+
 
 class Take(NamedTuple):
-    """A call that went to the network, and whose answer is to be stored."""
+    """A call that went to the network, and whose answer is to be stored.
+
+    Attributes:
+        raw: the request as it was before secrets were taken out of it, if there were any.
+    """
 
     session: Session
     request: Request
@@ -58,6 +69,7 @@ class Take(NamedTuple):
     call: int
     secrets: tuple[str, ...]
     origin: Recorded
+    raw: Request | None
 
     def keep(self, response: Response) -> None:
         """Store the answer; a failure is logged, never raised."""
@@ -130,8 +142,8 @@ class Session:
         self._normalize = normalize
         self._redactor = Redactor(redact)
         self._record_errors = record_errors
+        self._exhausted = exhausted
         self._lock = threading.Lock()
-        self._used: set[tuple[str, str, int]] = set()
         self._warned: set[str] = set()
         self.store = open_store(settings.directory, test_id)
         if self.mode in (Mode.RECORD, Mode.RECORD_IF_MISSING) and not self.store.is_writable:
@@ -141,7 +153,7 @@ class Session:
             self.store,
             replaces=self.mode is Mode.RECORD,
             repeats=exhausted == "repeat",
-            is_whole=lambda data: files.decode(data, self.store.directory).response.is_whole,
+            is_whole=_is_whole,
         )
 
     @property
@@ -151,18 +163,20 @@ class Session:
 
     def unused(self) -> list[str]:
         """Return the names, relative to the directory, of the recordings that answered no call and were not stored."""
-        used = {name for item in self._used for name in self.store.sources(*item)}
+        used = {name for item in self._variants.used.copy() for name in self.store.sources(*item)}
         return sorted(name for name in self.store.list() if name not in used)
 
     def tell_misses(self) -> None:
         """Raise the first miss: if nobody has heard of it until now, the program swallowed it.
 
         Raises:
-            RecordingNotFound: if there was one.
+            RecordingNotFound: if there was one since the last time.
         """
-        if not self.missed:
+        with self._lock:
+            missed, self.missed = self.missed, []
+        if not missed:
             return
-        first, count = self.missed[0], len(self.missed)
+        first, count = missed[0], len(missed)
         if count > 1:
             first.args = (f"{first.args[0]}\n{count} calls were not recorded; this is the first.",)
         raise first
@@ -188,8 +202,10 @@ class Session:
     def find(self, request: Request, secrets: Callable[[], tuple[str, ...]]) -> Found | None:
         """Return what would answer a prepared request, which `serve` makes it do.
 
-        A request is looked for as it stands before it is searched for secrets, which costs more than the rest: a
-        recording of it is found that way only if nothing in it was taken out.
+        A request is looked for as it stands before it is searched for secrets, which costs more than the rest. What is
+        found that way is right: only this very request can have been stored there, by a session that knew of no secret
+        in it. It is passed over where it would mix with what is stored under the redacted key: where it is incomplete,
+        and where live calls are to follow the last variant.
 
         Args:
             request: what is to be answered.
@@ -197,23 +213,25 @@ class Session:
 
         Raises:
             RecordingCorrupt: if the file that should answer cannot be used.
+            RecordingNotFound: if the recordings are used up and `exhausted="error"`.
         """
-        found = self._peek(request)
-        if found is None:
+        may_store = self.mode is Mode.RECORD_IF_MISSING
+        is_mixing = may_store and self._exhausted == "record"
+        found = None if is_mixing else self._peek(request)
+        if found is None or found.is_closed:
             redacted = self.redact(request, secrets())
-            found = self._peek(redacted) if redacted is not request else None
-        if found and self.mode is Mode.RECORD_IF_MISSING and found.recording.response.end == "closed":
-            return None
-        return found
+            if is_mixing or redacted is not request:
+                found = self._peek(redacted) or found
+            if may_store and found is None and self._exhausted == "error" and self._first(request, redacted):
+                raise self.miss(request, secrets())
+        return None if may_store and found and found.is_closed else found
 
     def serve(self, found: Found) -> bool:
         """Count a call as answered; `False` if another thread's equal call came first, and one has to look again."""
         with self._lock:
-            if not self._variants.commit(found.key, found.call):
-                return False
-            self.hits += 1
-            self._used.add((found.request.path, found.key, found.number))
-            return True
+            is_next = self._variants.commit(found.request.path, found.key, found.number, found.call)
+            self.hits += is_next
+            return is_next
 
     def pacer(self, response: Response) -> Pacer | None:
         """Return what the chunks of a stream, or a plain answer as a whole, wait by."""
@@ -225,26 +243,36 @@ class Session:
 
     def miss(self, request: Request, secrets: tuple[str, ...]) -> RecordingNotFound:
         """Count a prepared request as a miss and return the error that says what differs."""
-        request = self.redact(request, secrets)
-        key = request.key
-        near = nearest(parse_json(request.body), self.store.newest(request.path, MOST_COMPARED))
-        directory = self.store.directory
+        raw, request = request, self.redact(request, secrets)
+        key, directory = request.key, self.store.directory
+        hide = self._redactor
+        candidates = self.store.newest(request.path, MOST_COMPARED)
+        near = nearest(parse_json(request.body), ((name, hide.value(body, secrets)) for name, body in candidates))
+        used_up = self._first(raw, request)
         lines = [f"{request.method} {request.path} was not recorded in {directory} (key {key[:12]}…)."]
-        if near is None:
+        if not os.path.isdir(directory):  # noqa: PTH112
+            lines.append("That directory does not exist.")
+        elif used_up:
+            lines.append(
+                f"Its recordings, the first of which is {used_up}, are used up (exhausted={self._exhausted!r})."
+            )
+        elif near is None:
             lines.append("There is no recording of that path.")
         elif near[1]:
             lines.append(f"The nearest recording is {near[0]}; it differs (recorded → requested) in")
             lines += [f"  {line}" for line in near[1]]
         else:
-            lines.append(f"The recordings of it, such as {near[0]}, are used up, or made with another query.")
-        lines.append(self._mend())
-        text = self._redactor.text("\n".join(lines), secrets)
-        facts: dict[str, Any] = {"method": request.method, "path": request.path, "key": key, "directory": directory}
-        nearby = {"nearest": near[0], "differences": near[1]} if near else {}
-        return self._note(RecordingNotFound(text, **facts, **nearby))
+            lines.append(f"The nearest recording is {near[0]}; it differs in the method or the query only.")
+        lines.append(self._mend("record" if used_up else "record-if-missing"))
+        text = hide.text("\n".join(lines), secrets)
+        error = RecordingNotFound(text, method=request.method, path=request.path, key=key, directory=directory)
+        if near:
+            error.nearest, error.differences = near
+        return self._note(error)
 
     def refuse(self, method: str, path: str) -> NotRecordable:
         """Count a request that no recording can answer as a miss and return the error."""
+        path = self._redactor.text(path)
         message = f"{method} {path} is not recordable: what it sends or returns is no JSON. Replace it in the test."
         return self._note(NotRecordable(message, method=method, path=path, directory=self.store.directory))
 
@@ -254,7 +282,8 @@ class Session:
             is_new = path not in self._warned
             self._warned.add(path)
         if is_new:
-            log.warning("%s %s is not recordable and goes to the network: it sends or returns no JSON", method, path)
+            safe = self._redactor.text(path)
+            log.warning("%s %s is not recordable and goes to the network: it sends or returns no JSON", method, safe)
 
     def redact(self, request: Request, secrets: tuple[str, ...]) -> Request:
         """Return a request without what is secret; the same object if there is nothing."""
@@ -268,9 +297,10 @@ class Session:
 
     def begin(self, request: Request, secrets: tuple[str, ...], origin: Recorded) -> Take:
         """Number a prepared request that goes to the network."""
-        request = self.redact(request, secrets)
-        key = request.key
-        return Take(self, request, key, self._variants.begin(request.path, key), secrets, origin)
+        redacted = self.redact(request, secrets)
+        key = redacted.key
+        call = self._variants.begin(redacted.path, key)
+        return Take(self, redacted, key, call, secrets, origin, None if redacted is request else request)
 
     def stores_status(self, status: int) -> bool:
         """Whether an answer of that status is stored; 0 stands for a connection that failed."""
@@ -291,47 +321,55 @@ class Session:
     def _name(self, path: str, key: str, number: int) -> str:
         return f"{self.store.directory}/{self.store.sources(path, key, number)[0]}"
 
-    def _note(self, error: Any) -> Any:
+    def _first(self, *requests: Request) -> str | None:
+        """Return the name of the first recording of what may be one request, with secrets and without."""
+        for request in requests:
+            if self.store.get(request.path, request.key, 1) is not None:
+                return self.store.sources(request.path, request.key, 1)[0]
+        return None
+
+    def _note(self, error: _Miss) -> _Miss:
         with self._lock:
             self.misses += 1
             self.missed.append(error)
         return error
 
-    def _mend(self) -> str:
+    def _mend(self, mode: str) -> str:
         command = shlex.join(sys.orig_argv)
-        command = command if len(command) < 200 else command[:200] + " …"  # noqa: PLR2004
+        command = command if len(command) < _LONGEST_COMMAND else command[:_LONGEST_COMMAND] + " …"
         if self._has_own_mode:
-            return f'To record it, say mode="record-if-missing" where mode={self.mode.value!r} stands, and run\n  {command}'
-        return f"To record it, run\n  INFERENCEREPLAY_MODE=record-if-missing {command}"
+            return f'To record it, say mode="{mode}" where mode={self.mode.value!r} stands, and run\n  {command}'
+        return f"To record it, run\n  INFERENCEREPLAY_MODE={mode} {command}"
 
     def _keep(self, take: Take, response: Response) -> None:
         path, key = take.request.path, take.key
         try:
             self._hide(response, take.secrets)
             held = RecordedRequest(take.request.method, path, msgspec.Raw(take.request.body), take.request.query)
-            origin = msgspec.structs.replace(take.origin, at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
+            at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+            base_url = self._redactor.text(take.origin.base_url, take.secrets)
+            origin = msgspec.structs.replace(take.origin, at=at, base_url=base_url)
             data = files.encode(Recording(files.VERSION, key, held, response, origin))
         except Exception as error:  # noqa: BLE001 - a failing recorder never breaks what it records
             log.warning("%s %s was not recorded: %r", take.request.method, path, error)
             self._drop(take)
             return
         try:
-            number = self._variants.store(path, key, take.call, data, is_whole=response.is_whole)
-        except (OSError, RecordingCorrupt) as error:
+            is_stored = self._variants.store(path, key, take.call, data, is_whole=response.is_whole)
+            if take.raw and response.is_whole:
+                # What a session that knew of fewer secrets stored of this request holds one, and would be found first.
+                self._variants.remove(take.raw.path, take.raw.key)
+        except OSError as error:
             log.warning("%s %s was not recorded in %s: %s", take.request.method, path, self.store.directory, error)
             return
-        if not number:
+        if not is_stored:
             log.info("%s %s was not recorded: a recording that goes before stands there", take.request.method, path)
             return
         with self._lock:
             self.recorded += 1
-            self._used.add((path, key, number))
 
     def _drop(self, take: Take) -> None:
-        try:
-            self._variants.give_up(take.request.path, take.key, take.call)
-        except OSError as error:
-            log.warning("%s %s: %s", take.request.method, take.request.path, error)
+        self._variants.give_up(take.request.path, take.key, take.call)
 
     def _hide(self, response: Response, secrets: tuple[str, ...]) -> None:
         """Take what is secret out of an answer."""
@@ -344,6 +382,13 @@ class Session:
             response.text = hide.text(response.text, secrets)
         if response.failure:
             response.failure.message = hide.text(response.failure.message, secrets)
+
+
+def _is_whole(data: bytes) -> bool:
+    try:
+        return files.decode(data, "").response.is_whole
+    except RecordingCorrupt:
+        return False
 
 
 def _paths(ignore: Iterable[str]) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ started; one that comes to nothing gives its number up, and the later ones move 
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from inferencereplay.store import Store
+
+log = logging.getLogger("inferencereplay")
 
 
 class Variant(NamedTuple):
@@ -25,7 +28,13 @@ class Variant(NamedTuple):
 
 
 class _Slots:
-    """The numbers of one key that this session has in hand."""
+    """The numbers of one key that this session has in hand.
+
+    Attributes:
+        pending: calls under way.
+        written: numbers that are settled: stored, or left in `record` to something more complete that stood there.
+        old: how many variants there were before, until those that are too many are removed.
+    """
 
     def __init__(self, old: int) -> None:
         self.lock = threading.Lock()
@@ -42,6 +51,9 @@ class Variants:
         replaces: whether a session's recordings take the place of what the store had (`record`).
         repeats: whether the last variant answers again when there are no more.
         is_whole: tells of a stored recording whether everything is there.
+
+    Attributes:
+        used: path, key and number of the recordings that answered a call or hold the answer to one.
     """
 
     def __init__(self, store: Store, *, replaces: bool, repeats: bool, is_whole: Callable[[bytes], bool]) -> None:
@@ -49,6 +61,7 @@ class Variants:
         self._replaces = replaces
         self._repeats = repeats
         self._is_whole = is_whole
+        self.used: set[tuple[str, str, int]] = set()
         self._lock = threading.Lock()
         self._calls: dict[str, int] = {}
         self._last: dict[str, int] = {}
@@ -63,16 +76,17 @@ class Variants:
             while data is None and number > 1:
                 number -= 1
                 data = self._store.get(path, key, number)
-            if data is not None and key not in self._slots:
-                self._last[key] = number
+            if data is not None:
+                self._remember_last(key, call, number)
         return None if data is None else Variant(data, number, call)
 
-    def commit(self, key: str, call: int) -> bool:
+    def commit(self, path: str, key: str, number: int, call: int) -> bool:
         """Count the call; `False` if another thread's equal call has come first, and one has to look again."""
         with self._lock:
             if self._calls.get(key, 0) + 1 != call:
                 return False
             self._calls[key] = call
+            self.used.add((path, key, number))
             return True
 
     def begin(self, path: str, key: str) -> int:
@@ -83,37 +97,58 @@ class Variants:
                 slots = self._slots[key] = _Slots(self._count(path, key) if self._replaces else 0)
             call = self._calls[key] = self._calls.get(key, 0) + 1
             slots.pending.add(call)
+            self._last.pop(key, None)
             return call
 
-    def store(self, path: str, key: str, call: int, data: bytes, *, is_whole: bool) -> int:
-        """Store the answer to a call and return its number; 0 if one with the better right stands there already.
+    def store(self, path: str, key: str, call: int, data: bytes, *, is_whole: bool) -> bool:
+        """Store the answer to a call; `False` if one with the better right stands there already.
 
         Raises:
             OSError: if it cannot be written; the call has come to nothing then.
         """
         slots = self._slots[key]
         with slots.lock:
-            slots.pending.discard(call)
-            number = self._free(slots, path, key, call)
             try:
+                number = self._free(slots, path, key, call)
                 is_stored = self._put(path, key, number, data, is_whole=is_whole)
-                if is_stored:
+                self.used.add((path, key, number))
+                if is_stored or self._replaces:
                     slots.written.add(number)
-            finally:
-                self._tidy(slots, path, key)
-            return number if is_stored else 0
+            except BaseException:
+                self._end(slots, path, key, call, has_gap=True)
+                raise
+            self._end(slots, path, key, call, has_gap=False)
+            return is_stored
 
     def give_up(self, path: str, key: str, call: int) -> None:
         """Forget a call that came to nothing."""
         slots = self._slots[key]
         with slots.lock:
-            slots.pending.discard(call)
-            self._tidy(slots, path, key)
+            self._end(slots, path, key, call, has_gap=True)
+
+    def remove(self, path: str, key: str) -> None:
+        """Remove all that is stored of a key.
+
+        Raises:
+            OSError: if it cannot be removed.
+        """
+        for number in range(self._count(path, key), 0, -1):
+            self._store.delete(path, key, number)
+
+    def _remember_last(self, key: str, call: int, number: int) -> None:
+        """Save the next call the search for the last variant, unless more are on their way."""
+        with self._lock:
+            slots = self._slots.get(key)
+            if self._calls.get(key, 0) + 1 == call and not (slots and slots.pending):
+                self._last[key] = number
 
     def _count(self, path: str, key: str) -> int:
         count = 0
-        while self._store.get(path, key, count + 1) is not None:
-            count += 1
+        try:
+            while self._store.get(path, key, count + 1) is not None:
+                count += 1
+        except OSError:
+            pass  # what cannot be read cannot be replaced either, and that is told then
         return count
 
     def _free(self, slots: _Slots, path: str, key: str, number: int) -> int:
@@ -134,12 +169,25 @@ class Variants:
         if self._store.put(path, key, number, data, replace=False):
             return True
         there = self._store.get(path, key, number)
-        if there is not None and (self._is_whole(there) or (not is_whole and len(there) >= len(data))):
+        if there is not None and (self._is_whole(there) or not (is_whole or self._replaces or len(there) < len(data))):
             return False
         return self._store.put(path, key, number, data, replace=True)
 
-    def _tidy(self, slots: _Slots, path: str, key: str) -> None:
+    def _end(self, slots: _Slots, path: str, key: str, call: int, *, has_gap: bool) -> None:
         """Close gaps; once no call is under way, remove the old variants that were not replaced one by one."""
+        slots.pending.discard(call)
+        try:
+            if has_gap:
+                self._close_gaps(slots, path, key)
+            if self._replaces and slots.written and not slots.pending:
+                # From the last one down: if the process dies meanwhile, the numbers still have no gap.
+                for number in range(slots.old, max(slots.written), -1):
+                    self._store.delete(path, key, number)
+                slots.old = 0
+        except OSError as error:
+            log.warning("%s: old recordings could not be put in order: %s", self._store.directory, error)
+
+    def _close_gaps(self, slots: _Slots, path: str, key: str) -> None:
         for number in sorted(slots.written):
             free = self._free(slots, path, key, number)
             data = self._store.get(path, key, number) if free != number else None
@@ -147,7 +195,5 @@ class Variants:
                 self._store.delete(path, key, number)
                 slots.written.remove(number)
                 slots.written.add(free)
-        if self._replaces and slots.written and not slots.pending:
-            for number in range(max(slots.written) + 1, slots.old + 1):
-                self._store.delete(path, key, number)
-            slots.old = 0
+                self.used.remove((path, key, number))
+                self.used.add((path, key, free))

@@ -207,7 +207,7 @@ def test_nested_folders_of_real_files(tmp_path):
     shutil.copy(REAL / TOOL_CALL, folder / "any name.json")
     shutil.copy(REAL / "meta-bf79a89cc37f.json", tmp_path)
     store = LlamaStackStore(tmp_path)
-    nested = os.path.join("tests", "integration", "recordings", "any name.json")
+    nested = str(Path("tests", "integration", "recordings", "any name.json"))
     assert list(store.list()) == ["meta-bf79a89cc37f.json", nested]
     assert store.sources("/chat/completions", key_of(arguments(TOOL_CALL)), 1) == (nested,)
 
@@ -480,7 +480,7 @@ def test_what_is_no_file_of_the_directory_is_passed_over(tmp_path, caplog):
     (inside / "link.json").symlink_to(inside / "real" / "one.json")
     os.mkfifo(inside / "pipe.json")
     store = LlamaStackStore(inside)
-    assert list(store.list()) == ["link.json", os.path.join("real", "one.json")]
+    assert list(store.list()) == ["link.json", str(Path("real", "one.json"))]
     assert texts(store, ASK) == ["Hi", "Hi"]
     assert "'away.json', 'broken.json', 'pipe.json'" in caplog.text
 
@@ -514,9 +514,9 @@ def test_equal_requests_are_variants_by_name(tmp_path):
 
 def test_what_is_not_there_is_none(tmp_path):
     """Another key, path or variant has no recording and no sources."""
-    store = write(tmp_path, a=plain(ASK, answer()), m=models("a"))
+    store = write(tmp_path, a=plain(ASK, answer()), b=plain(ASK, answer()), m=models("a"))
     key = key_of(ASK)
-    wanted = [("/chat/completions", key, 2), ("/chat/completions", key, 0), ("/chat/completions", key, -1)]
+    wanted = [("/chat/completions", key, 3), ("/chat/completions", key, 0), ("/chat/completions", key, -1)]
     wanted += [("/completions", key, 1), ("/chat/completions", key_of({}), 1), ("/models", list_key(), 2)]
     assert [store.get(*item) for item in wanted] == [None] * 6
     assert [store.sources(*item) for item in wanted] == [()] * 6

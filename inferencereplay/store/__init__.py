@@ -69,15 +69,17 @@ def open_store(directory: Path, test_id: str | None = None) -> Store:
         StoreError: if it is a file, or cannot be looked into.
         InvalidSetting: if a `test_id` is given for a directory that is not llama-stack's.
     """
+    directory = directory.absolute()  # for the program may change its working directory
     try:
-        if directory.exists() and not directory.is_dir():
-            message = f"{directory} is a file. Give the directory that holds the recordings."
-            raise StoreError(message)
         sample = [_read(file) for file in itertools.islice(_json_files(str(directory)), SAMPLE)]
+    except FileNotFoundError:
+        sample = []
+    except NotADirectoryError as error:
+        there = next(path for path in (directory, *directory.parents) if path.exists())
+        message = f"{there} is a file. Give the directory that holds the recordings."
+        raise StoreError(message) from error
     except OSError as error:
-        if isinstance(error, StoreError):
-            raise
-        message = f"{directory} cannot be read: {error.strerror}. Look at its permissions."
+        message = f"{error.filename} cannot be read: {error.strerror}. Look at its permissions."
         raise StoreError(message) from error
     if not any(b'"inferencereplay"' in data[:200] for data in sample) and any(map(is_llama_stack, sample)):
         return LlamaStackStore(directory, test_id)
@@ -89,14 +91,12 @@ def open_store(directory: Path, test_id: str | None = None) -> Store:
 
 def _json_files(directory: str) -> Iterator[str]:
     """Yield files as the file system gives them, without listing a huge directory to its end."""
-    if not os.path.isdir(directory):  # noqa: PTH112
-        return
     folders = []
     with os.scandir(directory) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
                 folders.append(entry.path)
-            elif entry.name.endswith(".json"):
+            elif entry.name.endswith(".json") and entry.is_file():  # a pipe would block
                 yield entry.path
     for folder in folders:
         yield from _json_files(folder)

@@ -6,12 +6,16 @@ renamed (what was there is replaced in one step): whoever looks sees a whole fil
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import functools
+import hashlib
 import heapq
 import itertools
 import os
 import re
 import secrets
+import time
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -29,12 +33,17 @@ DIGITS = 32
 """Of the key's 64, in a file name: 128 bits; the whole key stands in the file."""
 MOST_SEEN = 100_000
 """Directory entries that a search for the newest files looks at."""
-_NAME = re.compile(r"[0-9a-f]{32}(~[0-9]+)?\.json")
+LONGEST_PART = 200
+"""Characters of a folder's name; file systems end at 255."""
+STALE = 3_600
+"""Seconds after which a temporary file is taken for one whose writer died."""
+_NAME = re.compile(r"[0-9a-f]{32}(~([2-9]|[1-9][0-9]+))?\.json")
+_TEMPORARY = re.compile(r"\.[0-9a-f]{32}\.[0-9a-f]{16}\.tmp")
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 
 class DirectoryStore:
-    """Recordings in our own layout: `<dir>/chat/completions/<32 hex>.json`, variants `<32 hex>~2.json`, …
+    """Recordings in our own layout: `<dir>/chat/completions/<32 hex>.json`, variants `<32 hex>~2.json`.
 
     Args:
         directory: it need not exist until something is put into it.
@@ -44,7 +53,9 @@ class DirectoryStore:
 
     def __init__(self, directory: Path) -> None:
         self.directory = str(directory)
-        self._folders: dict[str, str] = {}
+        self._inside = os.path.join(self.directory, "")  # noqa: PTH118 - ends in a separator
+        self._folder = functools.lru_cache(1_000)(self._make_folder)
+        self._swept: set[str] = set()
 
     def get(self, path: str, key: str, variant: int) -> bytes | None:
         """Return a recording, or `None` if there is none.
@@ -71,6 +82,9 @@ class DirectoryStore:
         name = self._file(path, key, variant)
         folder = os.path.dirname(name)  # noqa: PTH120 - as above
         os.makedirs(folder, exist_ok=True)  # noqa: PTH103
+        if folder not in self._swept:
+            self._swept.add(folder)
+            _sweep(folder)
         temporary = os.path.join(folder, f".{key[:DIGITS]}.{secrets.token_hex(8)}.tmp")  # noqa: PTH118
         try:
             _write(temporary, data)
@@ -79,15 +93,17 @@ class DirectoryStore:
                 return True
             return _link(temporary, name)
         finally:
-            _remove(temporary)
+            with contextlib.suppress(OSError):  # mostly it was renamed; otherwise the first error is the one to tell
+                os.unlink(temporary)  # noqa: PTH108
 
     def delete(self, path: str, key: str, variant: int) -> None:
         """Remove a recording if it is there."""
-        _remove(self._file(path, key, variant))
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            os.unlink(self._file(path, key, variant))  # noqa: PTH108
 
     def sources(self, path: str, key: str, variant: int) -> tuple[str, ...]:
         """Return the name of the file, relative to the directory."""
-        return (self._file(path, key, variant)[len(self.directory) + 1 :],)
+        return (self._file(path, key, variant)[len(self._inside) :],)
 
     def list(self) -> Iterator[str]:
         """Yield the names of all recordings, relative to the directory."""
@@ -95,7 +111,7 @@ class DirectoryStore:
             folders.sort()
             for file in sorted(files):
                 if _NAME.fullmatch(file):
-                    yield os.path.relpath(os.path.join(folder, file), self.directory)  # noqa: PTH118
+                    yield os.path.join(folder, file)[len(self._inside) :]  # noqa: PTH118
 
     def newest(self, path: str, limit: int) -> Iterator[tuple[str, JSON]]:
         """Yield name and request body of the recordings of `path`, newest first, at most `limit`.
@@ -103,43 +119,52 @@ class DirectoryStore:
         A file that cannot be read is passed over: this is for finding what is near, and whoever asks for that very
         file gets the error.
         """
-        for _, file in heapq.nlargest(limit, self._aged(self._folder(path))):
+        for _, file in heapq.nlargest(limit, _aged(self._folder(path), _NAME)):
             try:
                 with open(file, "rb") as opened:  # noqa: PTH123
                     request = stored_request(decode(opened.read(), file), file)
             except (OSError, RecordingCorrupt):
                 continue
-            yield os.path.relpath(file, self.directory), parse_json(request.body)
-
-    def _aged(self, folder: str) -> Iterator[tuple[int, str]]:
-        try:
-            with os.scandir(folder) as entries:
-                for entry in itertools.islice(entries, MOST_SEEN):
-                    if _NAME.fullmatch(entry.name):
-                        yield entry.stat(follow_symlinks=False).st_mtime_ns, entry.path
-        except OSError:
-            return
+            yield file[len(self._inside) :], parse_json(request.body)
 
     def _file(self, path: str, key: str, variant: int) -> str:
-        folder = self._folders.get(path)
-        if folder is None:
-            folder = self._folders[path] = self._folder(path)
-        return f"{folder}{os.sep}{key[:DIGITS]}{f'~{variant}' if variant > 1 else ''}.json"
+        return f"{self._folder(path)}{os.sep}{key[:DIGITS]}{f'~{variant}' if variant > 1 else ''}.json"
 
-    def _folder(self, path: str) -> str:
+    def _make_folder(self, path: str) -> str:
         parts = [_safe(part) for part in path.split("/") if part]
         return os.path.join(self.directory, *parts)  # noqa: PTH118
+
+
+def _aged(folder: str, name: re.Pattern[str]) -> Iterator[tuple[int, str]]:
+    """Yield the time of the last change, in nanoseconds, and the path of the files that are named so."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in itertools.islice(entries, MOST_SEEN):
+            if name.fullmatch(entry.name):
+                with contextlib.suppress(FileNotFoundError):  # another process took it away
+                    yield entry.stat(follow_symlinks=False).st_mtime_ns, entry.path
+
+
+def _sweep(folder: str) -> None:
+    """Remove what writers that died left behind."""
+    oldest = (time.time() - STALE) * 1e9
+    for changed, file in _aged(folder, _TEMPORARY):
+        if changed < oldest:
+            with contextlib.suppress(OSError):
+                os.unlink(file)  # noqa: PTH108
 
 
 def _safe(part: str) -> str:
     """Make one part of a request's path the name of a folder, whatever a caller put into it."""
     name = quote(part, safe="")
+    if len(name) > LONGEST_PART:
+        digest = hashlib.sha256(part.encode()).hexdigest()[:DIGITS]
+        return f"{name[: LONGEST_PART - DIGITS - 1]}~{digest}"
     return name.replace(".", "%2E") if name.strip(".") == "" else name
 
 
 def _write(name: str, data: bytes) -> None:
     descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-    with open(descriptor, "wb") as file:
+    with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor, no path
         file.write(data)
         file.flush()
         os.fsync(descriptor)
@@ -157,10 +182,3 @@ def _link(temporary: str, name: str) -> bool:
             return False
         os.replace(temporary, name)  # noqa: PTH105 - a file system without links: the best that it can do
     return True
-
-
-def _remove(name: str) -> None:
-    try:
-        os.unlink(name)  # noqa: PTH108
-    except FileNotFoundError:
-        return

@@ -1,0 +1,77 @@
+"""A real HTTP server in a process of its own, whose streams pause between chunks or do not.
+
+The model's name says how: `pause-10-5` waits 10 ms before the first chunk and 5 ms before each further one; any other
+gets its chunks without a pause.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import json
+import subprocess
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from scenes import CHUNKS, chunk, event
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PAUSED = 10
+"""Chunks of a stream with pauses."""
+PIECES = [*(event(chunk(i)) for i in range(CHUNKS)), event(b"[DONE]")]
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def log_message(self, *_: Any) -> None:
+        """Stay silent."""
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.send_header("transfer-encoding", "chunked")
+        self.end_headers()
+        first, between = _pauses(body["model"])
+        for number, piece in enumerate(PIECES[:PAUSED] + PIECES[-1:] if first else PIECES):
+            if first:
+                time.sleep(between if number else first)
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+        self.wfile.write(b"0\r\n\r\n")
+
+
+def _pauses(model: str) -> tuple[float, float]:
+    kind, *milliseconds = model.split("-")
+    if kind != "pause":
+        return 0.0, 0.0
+    first, between = milliseconds
+    return float(first) / 1000, float(between) / 1000
+
+
+@contextlib.contextmanager
+def serving() -> Iterator[str]:
+    """Run the server meanwhile, and give its base URL."""
+    with subprocess.Popen([sys.executable, __file__], stdout=subprocess.PIPE, stdin=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        try:
+            yield f"http://127.0.0.1:{int(process.stdout.readline())}/v1"
+        finally:
+            process.kill()
+
+
+def _serve() -> None:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    print(server.server_port, flush=True)
+    sys.stdin.read()  # until whoever started it is gone
+
+
+if __name__ == "__main__":
+    _serve()

@@ -1,0 +1,156 @@
+"""What the benchmarks ask, what is answered, and the recordings of it."""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import json
+import os
+import random
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import openai
+
+from inferencereplay.recording import VERSION, RecordedRequest, Recording, Response, encode
+from inferencereplay.request import Request, canonical_json
+from inferencereplay.store.directory import DIGITS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+http = importlib.import_module("httpx2" if int(openai.__version__.partition(".")[0]) >= 3 else "httpx")
+PATH = "/chat/completions"
+CHUNKS = 200
+_WORDS = "the quick brown fox jumps over the lazy dog, and then some more text follows here; with commas. ".split()
+_random = random.Random(1)
+
+
+def _text(words: int) -> str:
+    return " ".join(_random.choice(_WORDS) for _ in range(words))
+
+
+def _tool(number: int) -> dict[str, Any]:
+    properties = {f"p{i}": {"type": "string", "description": _text(6), "minimum": 0.5} for i in range(6)}
+    parameters = {"type": "object", "properties": properties, "required": ["p0", "p1"]}
+    function = {"name": f"tool_{number}", "description": _text(20), "parameters": parameters}
+    return {"type": "function", "function": function}
+
+
+SMALL: dict[str, Any] = {
+    "model": "gpt-4o",
+    "messages": [{"role": "user", "content": "Say hello"}],
+    "temperature": 0.7,
+}
+LARGE: dict[str, Any] = {
+    "model": "gpt-4o",
+    "messages": [{"role": ("user", "assistant")[i % 2], "content": _text(110)} for i in range(60)],
+    "tools": [_tool(i) for i in range(20)],
+    "temperature": 0.7,
+}
+STREAM: dict[str, Any] = {**SMALL, "stream": True}
+
+_CHOICE = {
+    "index": 0,
+    "message": {"role": "assistant", "content": "Hello there, how can I help?", "refusal": None},
+    "finish_reason": "stop",
+    "logprobs": None,
+}
+ANSWER = {
+    "id": "chatcmpl-1",
+    "object": "chat.completion",
+    "created": 1700000000,
+    "model": "gpt-4o",
+    "choices": [_CHOICE],
+    "usage": {"prompt_tokens": 9, "completion_tokens": 9, "total_tokens": 18},
+    "system_fingerprint": "fp_1",
+}
+
+
+def chunk(number: int) -> bytes:
+    """Return the JSON of one chunk of a stream."""
+    choice = {"index": 0, "delta": {"content": f"token{number} "}, "logprobs": None, "finish_reason": None}
+    head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1700000000, "model": "gpt-4o"}
+    return json.dumps({**head, "system_fingerprint": "fp_1", "choices": [choice]}).encode()
+
+
+def event(data: bytes) -> bytes:
+    """Return one server-sent event."""
+    return b"data: " + data + b"\n\n"
+
+
+SSE = b"".join(event(chunk(i)) for i in range(CHUNKS)) + event(b"[DONE]")
+
+
+def client(**options: Any) -> openai.OpenAI:
+    """Make a client over an in-memory transport, or with `base_url=` of a real server."""
+    if "base_url" not in options:
+        options = {**options, "base_url": "http://memory/v1", "http_client": http.Client(transport=_memory())}
+    return openai.OpenAI(api_key="sk-benchmark-0123456789", max_retries=0, **options)
+
+
+def _memory() -> Any:
+    plain = json.dumps(ANSWER).encode()
+
+    def answer(request: Any) -> Any:
+        is_stream = b'"stream":true' in request.content
+        headers = {"content-type": "text/event-stream" if is_stream else "application/json"}
+        return http.Response(200, headers=headers, content=SSE if is_stream else plain)
+
+    return http.MockTransport(answer)
+
+
+def numbered(arguments: dict[str, Any], number: int) -> dict[str, Any]:
+    """Return a chat that differs in its last message."""
+    *rest, last = arguments["messages"]
+    return {**arguments, "messages": [*rest, {**last, "content": f"{last['content']} number {number:08}"}]}
+
+
+# Recordings.
+
+
+def plain() -> Response:
+    """Return a plain answer."""
+    return Response(headers={"content-type": "application/json"}, body=msgspec.Raw(json.dumps(ANSWER).encode()))
+
+
+def streamed(offsets: Iterable[float]) -> Response:
+    """Return a stream whose chunks are due at `offsets`, in seconds."""
+    due = list(offsets)
+    chunks = [msgspec.Raw(chunk(i)) for i in range(len(due))]
+    return Response(headers={"content-type": "text/event-stream"}, end="done", offsets=due, chunks=chunks)
+
+
+def random_offsets(count: int, first: float, between: float) -> list[float]:
+    """Return offsets whose gaps are random, `between` seconds on average."""
+    gaps = (_random.uniform(0.0, 2 * between) for _ in range(count - 1))
+    return list(itertools.accumulate(gaps, initial=first))
+
+
+def record(directory: Path, arguments: dict[str, Any], response: Response) -> Path:
+    """Write a recording of a chat and return its file."""
+    request = Request("POST", PATH, canonical_json(arguments))
+    held = RecordedRequest("POST", PATH, msgspec.Raw(request.body))
+    file = _file(directory, request.key)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(encode(Recording(VERSION, request.key, held, response)))
+    return file
+
+
+def record_many(directory: Path, count: int) -> None:
+    """Write recordings of `numbered(SMALL, 0)` and onwards: copies of the first with another number and key."""
+    file = record(directory, numbered(SMALL, 0), plain())
+    first = Request("POST", PATH, canonical_json(numbered(SMALL, 0)))
+    data, folder = file.read_bytes(), str(file.parent)
+    for number in range(1, count):
+        mark = b"number %08d" % number
+        key = Request("POST", PATH, first.body.replace(b"number 00000000", mark)).key
+        made = data.replace(b"number 00000000", mark).replace(first.key.encode(), key.encode())
+        descriptor = os.open(f"{folder}{os.sep}{key[:DIGITS]}.json", os.O_WRONLY | os.O_CREAT, 0o644)
+        os.write(descriptor, made)
+        os.close(descriptor)
+
+
+def _file(directory: Path, key: str) -> Path:
+    return directory.joinpath(*PATH.strip("/").split("/"), f"{key[:DIGITS]}.json")

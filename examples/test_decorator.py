@@ -1,0 +1,70 @@
+"""Test functions that call a model, without calling it.
+
+    pytest examples/test_decorator.py
+
+The recording comes from `examples/llm_server.py`, made by these very tests:
+
+    INFERENCEREPLAY_MODE=record OPENAI_BASE_URL=http://127.0.0.1:... OPENAI_API_KEY=none pytest examples/test_decorator.py
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openai import AsyncOpenAI, OpenAI
+
+from inferencereplay import RecordingNotFound, replay
+
+RECORDINGS = Path(__file__).parent / "recordings" / "capitals"
+
+
+# What is tested: two little functions that know nothing of recordings.
+
+
+def request(country: str) -> dict[str, Any]:
+    """Return what to ask for a country's capital."""
+    question = f"What is the capital of {country}? Answer with its name only."
+    return {"model": "SmolLM2-135M-Instruct.Q4_1", "messages": [{"role": "user", "content": question}], "temperature": 0}
+
+
+def capital(country: str) -> str:
+    """Ask for a country's capital."""
+    answer = OpenAI().chat.completions.create(**request(country))
+    return answer.choices[0].message.content.strip(" .")
+
+
+async def capital_async(country: str) -> str:
+    """Ask for a country's capital."""
+    answer = await AsyncOpenAI().chat.completions.create(**request(country))
+    return answer.choices[0].message.content.strip(" .")
+
+
+# The tests.
+
+
+@replay(RECORDINGS)
+def test_capital() -> None:
+    """The model knows France."""
+    assert capital("France") == "Paris"
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Run asynchronous tests on asyncio; the plugin that does comes with anyio, which openai brings along."""
+    return "asyncio"
+
+
+@pytest.mark.anyio
+@replay(RECORDINGS)
+async def test_capital_async() -> None:
+    """The same, asynchronously: an `async def` is decorated alike."""
+    assert await capital_async("France") == "Paris"
+
+
+@replay(RECORDINGS, mode="replay")
+def test_another_country() -> None:
+    """What was not recorded is an error that says what differs, and never a call to the network."""
+    with pytest.raises(RecordingNotFound, match="France"):
+        capital("Atlantis")
