@@ -47,6 +47,9 @@ def measure(
 ) -> dict[str, float]:
     """Return the median microseconds of a call of each contender, all of them taking turns in every round.
 
+    What is returned is the median of the first one, and for each other that times the median of its ratio to the first
+    within a round: a machine whose speed changes now and then changes both sides of a ratio alike.
+
     Args:
         contenders: what is compared.
         rounds: each begins with a garbage collection, has none in between, and goes through them in an order of its own.
@@ -66,7 +69,12 @@ def measure(
                 contenders[name]()
                 samples[name] += (_block(contenders[name], repeats[name]) for _ in range(blocks))
         gc.enable()
-    return {name: statistics.median(values) for name, values in samples.items()}
+    first = samples[next(iter(contenders))]
+    unit = statistics.median(first)
+    return {
+        name: unit * statistics.median(own / other for own, other in zip(values, first, strict=True))
+        for name, values in samples.items()
+    }
 
 
 def _repeats(call: Callable[[], Any], turn: Callable[[], Any]) -> int:

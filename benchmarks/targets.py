@@ -81,6 +81,7 @@ def contenders(directory: Path, arguments: dict[str, Any]) -> dict[str, Callable
 def small_chat(run: Run) -> list[Row]:
     file = scenes.record(run.directory, SMALL, scenes.plain())
     decode = msgspec.json.Decoder(Recording).decode
+    ChatCompletion.model_rebuild()
     validate = ChatCompletion.__pydantic_validator__.validate_json
 
     def least() -> Any:
@@ -88,7 +89,7 @@ def small_chat(run: Run) -> list[Row]:
             recording = decode(opened.read())
         return validate(bytes(recording.response.body), strict=True)
 
-    medians = measure({**contenders(run.directory, SMALL), "least": least}, run.rounds(600, 100))
+    medians = measure({**contenders(run.directory, SMALL), "least": least}, run.rounds(400, 100))
     what = "typed replay of a small chat : "
     return [
         speedup_row("small_chat", what + "SDK over an in-memory transport", medians, 30),
@@ -98,13 +99,13 @@ def small_chat(run: Run) -> list[Row]:
 
 def large_chat(run: Run) -> list[Row]:
     scenes.record(run.directory, LARGE, scenes.plain())
-    medians = measure(contenders(run.directory, LARGE), run.rounds(100, 12))
+    medians = measure(contenders(run.directory, LARGE), run.rounds(60, 12))
     return [speedup_row("large_chat", "the same, 60 messages + 20 tools, with floats", medians, 40)]
 
 
 def large_chat_first(run: Run) -> list[Row]:
     """Never ask for the same twice: nothing that was remembered helps."""
-    rounds = run.rounds(100, 12)
+    rounds = run.rounds(60, 12)
     chats = [numbered(LARGE, number) for number in range(rounds * 10 + 100)]
     for chat in chats:
         scenes.record(run.directory, chat, scenes.plain())
@@ -116,7 +117,7 @@ def large_chat_first(run: Run) -> list[Row]:
 def stream(run: Run) -> list[Row]:
     offsets = scenes.random_offsets(scenes.CHUNKS, 0.3, 0.02)
     scenes.record(run.directory, STREAM, scenes.streamed(offsets))
-    medians = measure(contenders(run.directory, STREAM), run.rounds(60, 10))
+    medians = measure(contenders(run.directory, STREAM), run.rounds(40, 10))
     return [speedup_row("stream", f"{scenes.CHUNKS}-chunk stream at no delay : the same", medians, 16)]
 
 
@@ -144,7 +145,9 @@ def first_chunk(run: Run) -> list[Row]:
         }
         measure(turns, run.rounds(60, 10))
     ours, theirs = (statistics.median(both[name]) for name in ("recording", "plain"))
-    row = ratio_row("first_chunk", "first chunk while recording : while not (a server that waits 10 ms)", ours, theirs, 1.05)
+    row = ratio_row(
+        "first_chunk", "first chunk while recording : while not (a server that waits 10 ms)", ours, theirs, 1.05
+    )
     share = statistics.median(shares)
     what = "the first of 10 chunks, 5 ms apart, reaches the caller after this share of the stream"
     return [row, Row("unbuffered", what, f"{share:.0%}", "≤ 50 %", share <= 0.5, share, 0.5)]
@@ -157,7 +160,7 @@ def recording_stream(run: Run) -> list[Row]:
             "plain": lambda: list(plain.chat.completions.create(**next(chats))),
             "recording": lambda: list(recording.chat.completions.create(**next(chats))),
         }
-        medians = measure(turns, run.rounds(100, 15))
+        medians = measure(turns, run.rounds(60, 15))
     what = f"recording a {scenes.CHUNKS}-chunk stream without pauses : not recording it"
     return [ratio_row("recording_stream", what, medians["recording"], medians["plain"], 1.2)]
 
@@ -281,7 +284,7 @@ def live(run: Run) -> list[Row]:
     around = {"wrapped": wrapped, "beside": beside, "block": functools.partial(replay, run.directory, mode="live")}
     turns = dict.fromkeys(("bare", *around), ask(client, SMALL))
     with _without_request():
-        medians = measure(turns, run.rounds(1000, 200), blocks=4, around=around)
+        medians = measure(turns, run.rounds(400, 150), blocks=4, around=around)
     whats = {
         "wrapped": 'a client in wrap(mode="live")',
         "beside": "an unwrapped client beside a wrapped one",
@@ -319,7 +322,9 @@ def importing(run: Run) -> list[Row]:
     ours, api, theirs = (statistics.median(times) for times in samples.values())
     figures = f"{ours:.1f} ms (with replay and wrap {api:.1f} ms; openai {theirs:.0f} ms); openai imported: {loaded}"
     ratio = float("inf") if loaded else ours / theirs
-    return [Row("import", "`import inferencereplay`", figures, "≤ 20 ms, no openai", ours <= 20 and not loaded, ratio, 0.1)]
+    return [
+        Row("import", "`import inferencereplay`", figures, "≤ 20 ms, no openai", ours <= 20 and not loaded, ratio, 0.1)
+    ]
 
 
 def _import(module: str) -> tuple[float, bool]:

@@ -2,9 +2,10 @@
 
     python examples/async_pace.py
 
-The recording was made with this very script, while `examples/llm_server.py` was running:
+The recording was made with this very script, against `examples/llm_server.py`:
 
-    INFERENCEREPLAY_MODE=record OPENAI_BASE_URL=http://127.0.0.1:... OPENAI_API_KEY=none python examples/async_pace.py
+    export OPENAI_BASE_URL=http://127.0.0.1:... OPENAI_API_KEY=none
+    INFERENCEREPLAY_MODE=record-if-missing python examples/async_pace.py
 """
 
 from __future__ import annotations
@@ -22,18 +23,18 @@ RECORDINGS = Path(__file__).parent / "recordings" / "story"
 
 async def tell(speed: float) -> float:
     """Print the tokens of a story as they come; return the seconds it took."""
-    start = time.perf_counter()
     async with replay(RECORDINGS, speed=speed), AsyncOpenAI() as client:
+        start = time.perf_counter()
         stream = await client.chat.completions.create(
             model="SmolLM2-135M-Instruct.Q4_1",
-            messages=[{"role": "user", "content": "Tell me a short story about a fox who learns to read."}],
-            max_tokens=80,
+            messages=[{"role": "user", "content": "Tell me a story in three sentences about a fox who finds a book."}],
+            max_tokens=120,
             temperature=0,
             stream=True,
         )
         async for chunk in stream:
             print(chunk.choices[0].delta.content or "", end="", flush=True)
-    return time.perf_counter() - start
+        return time.perf_counter() - start
 
 
 async def main() -> None:

@@ -39,7 +39,8 @@ def ask_for_the_weather() -> tuple[str, str]:
     name = arguments = ""
     for chunk in stream:
         delta = chunk.choices[0].delta
-        print(f"  {(time.perf_counter() - start) * 1000:5.0f} ms  {delta.to_json(indent=None, exclude_none=True)}", flush=True)
+        milliseconds = (time.perf_counter() - start) * 1000
+        print(f"  {milliseconds:5.0f} ms  {delta.to_json(indent=None, exclude_none=True)}", flush=True)
         for call in delta.tool_calls or ():
             name += call.function.name or ""
             arguments += call.function.arguments or ""

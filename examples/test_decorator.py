@@ -2,9 +2,10 @@
 
     pytest examples/test_decorator.py
 
-The recording comes from `examples/llm_server.py`, made by these very tests:
+The recording was made by these very tests, against `examples/llm_server.py`:
 
-    INFERENCEREPLAY_MODE=record OPENAI_BASE_URL=http://127.0.0.1:... OPENAI_API_KEY=none pytest examples/test_decorator.py
+    export OPENAI_BASE_URL=http://127.0.0.1:... OPENAI_API_KEY=none
+    INFERENCEREPLAY_MODE=record-if-missing pytest examples/test_decorator.py
 """
 
 from __future__ import annotations
@@ -20,25 +21,30 @@ from inferencereplay import RecordingNotFound, replay
 RECORDINGS = Path(__file__).parent / "recordings" / "capitals"
 
 
-# What is tested: two little functions that know nothing of recordings.
+# What is tested: functions that know nothing of recordings.
 
 
 def request(country: str) -> dict[str, Any]:
     """Return what to ask for a country's capital."""
-    question = f"What is the capital of {country}? Answer with its name only."
-    return {"model": "SmolLM2-135M-Instruct.Q4_1", "messages": [{"role": "user", "content": question}], "temperature": 0}
+    question = {"role": "user", "content": f"What is the capital of {country}? Answer with its name only."}
+    return {"model": "SmolLM2-135M-Instruct.Q4_1", "messages": [question], "temperature": 0}
+
+
+def last_word(text: str) -> str:
+    """Return the last word of an answer: "Paris" of "The capital of France is Paris."."""
+    return text.rstrip(".").rpartition(" ")[2]
 
 
 def capital(country: str) -> str:
     """Ask for a country's capital."""
     answer = OpenAI().chat.completions.create(**request(country))
-    return answer.choices[0].message.content.strip(" .")
+    return last_word(answer.choices[0].message.content or "")
 
 
 async def capital_async(country: str) -> str:
     """Ask for a country's capital."""
     answer = await AsyncOpenAI().chat.completions.create(**request(country))
-    return answer.choices[0].message.content.strip(" .")
+    return last_word(answer.choices[0].message.content or "")
 
 
 # The tests.
@@ -63,8 +69,7 @@ async def test_capital_async() -> None:
     assert await capital_async("France") == "Paris"
 
 
-@replay(RECORDINGS, mode="replay")
 def test_another_country() -> None:
     """What was not recorded is an error that says what differs, and never a call to the network."""
-    with pytest.raises(RecordingNotFound, match="France"):
+    with pytest.raises(RecordingNotFound, match="France"), replay(RECORDINGS, mode="replay"):
         capital("Atlantis")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ BEFORE = 16
 """Characters that are shown before the place where two strings part."""
 AFTER = 48
 """Characters that are shown from there on."""
+_PLAIN_NAME = re.compile(r"[\w$-]{1,64}")
 
 
 class Difference(NamedTuple):
@@ -42,16 +45,16 @@ class Difference(NamedTuple):
 
 
 def differences(recorded: JSON, requested: JSON, path: str = "") -> Iterator[Difference]:
-    """Yield every path at which `requested` is not what was `recorded`."""
+    """Yield every path at which `requested` is not what was `recorded`; equal numbers are equal, however written."""
     if isinstance(recorded, dict) and isinstance(requested, dict):
         for name in dict.fromkeys((*recorded, *requested)):
-            inner = f"{path}.{name}" if path else name
+            inner = f"{path}.{_step(name)}" if path else _step(name)
             yield from differences(recorded.get(name, ABSENT), requested.get(name, ABSENT), inner)
     elif isinstance(recorded, list) and isinstance(requested, list):
         for index in range(max(len(recorded), len(requested))):
-            pair = (items[index] if index < len(items) else ABSENT for items in (recorded, requested))
-            yield from differences(*pair, f"{path}[{index}]")
-    elif type(recorded) is not type(requested) or recorded != requested:
+            old, new = (items[index] if index < len(items) else ABSENT for items in (recorded, requested))
+            yield from differences(old, new, f"{path}[{index}]")
+    elif recorded != requested or isinstance(recorded, bool) is not isinstance(requested, bool):
         yield Difference(path or "body", recorded, requested)
 
 
@@ -60,24 +63,38 @@ def nearest(requested: JSON, candidates: Iterable[tuple[str, JSON]]) -> tuple[st
 
     Args:
         requested: the body of the request that was not recorded.
-        candidates: names and bodies.
+        candidates: names and bodies; of equally near ones the first counts.
 
     Returns:
         Its name and a line for each difference (no more than `MOST_LINES`), or `None` if there is no candidate.
     """
-    best: tuple[float, str, list[Difference]] | None = None
-    for name, body in candidates:
-        found = list(differences(body, requested))
-        weight = sum(item.weight for item in found)
-        if best is None or weight < best[0]:
-            best = weight, name, found
-    if best is None:
+    name, least, found = "", math.inf, None
+    for candidate, body in candidates:
+        nearer = _lighter(differences(body, requested), least)
+        if nearer is not None:
+            name, least, found = candidate, *nearer
+    if found is None:
         return None
-    _, name, found = best
     lines = [str(item) for item in found[:MOST_LINES]]
     if len(found) > MOST_LINES:
         lines.append(f"… and {len(found) - MOST_LINES} more")
     return name, tuple(lines)
+
+
+def _lighter(items: Iterable[Difference], limit: float) -> tuple[float, list[Difference]] | None:
+    """Return the weight of `items` and their list, or `None` as soon as they weigh `limit`."""
+    weight, found = 0.0, []
+    for item in items:
+        weight += item.weight
+        if weight >= limit:
+            return None
+        found.append(item)
+    return None if weight >= limit else (weight, found)
+
+
+def _step(name: str) -> str:
+    """Return a name as a path shows it: quoted if it could be taken for anything else."""
+    return name if _PLAIN_NAME.fullmatch(name) else _part(name, 0)
 
 
 def _common(first: str, second: str) -> int:

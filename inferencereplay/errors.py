@@ -19,7 +19,7 @@ class InferenceReplayError(Exception):
     """Everything that this package raises."""
 
 
-class RecordingNotFound(InferenceReplayError, LookupError):
+class RecordingNotFound(InferenceReplayError, LookupError):  # noqa: N818 - it says what happened
     """A request that was not recorded.
 
     Attributes:
@@ -31,7 +31,7 @@ class RecordingNotFound(InferenceReplayError, LookupError):
         differences: how that recording's request differs, a line for each JSON path (recorded → requested).
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the facts
         self,
         message: str,
         *,
@@ -55,7 +55,7 @@ class NotRecordable(RecordingNotFound):
     """A request whose body or answer is no JSON or text (an upload, audio), so that no recording can answer it."""
 
 
-class RecordingCorrupt(InferenceReplayError, ValueError):
+class RecordingCorrupt(InferenceReplayError, ValueError):  # noqa: N818 - it says what happened
     """A file that is torn, foreign, or holds a request that is no longer the one it is filed under.
 
     Attributes:
@@ -69,7 +69,7 @@ class RecordingCorrupt(InferenceReplayError, ValueError):
         self.position = position
 
 
-class IncompleteRecording(InferenceReplayError, EOFError):
+class IncompleteRecording(InferenceReplayError, EOFError):  # noqa: N818 - it says what happened
     """A stream whose caller left before its end while it was recorded, and of which a replay wants more.
 
     Attributes:
@@ -83,11 +83,11 @@ class IncompleteRecording(InferenceReplayError, EOFError):
         self.chunks = chunks
 
 
-class InvalidSetting(InferenceReplayError, ValueError):
+class InvalidSetting(InferenceReplayError, ValueError):  # noqa: N818 - it says what happened
     """An unknown mode, speed or option; the message lists what is valid."""
 
 
-class InvalidClient(InferenceReplayError, TypeError):
+class InvalidClient(InferenceReplayError, TypeError):  # noqa: N818 - it says what happened
     """Something was given to `wrap` or `unwrap` that is no client of the `openai` package."""
 
 

@@ -86,21 +86,37 @@ class Pace(NamedTuple):
 
 
 SYSTEM_CLOCK = SystemClock()
+LONGEST = 1_000_000
+"""Seconds of a pace; much more is beyond what `time.sleep` takes."""
 
 
 def check_pace(pace: Pace | None) -> Pace | None:
     """Return `pace` if it is one.
 
     Raises:
-        InvalidSetting: if it is not, or holds a negative or infinite time.
+        InvalidSetting: if it is not, or holds a time below 0 or above `LONGEST`.
     """
-    if pace is None:
-        return None
-    is_pace = isinstance(pace, Pace) and all(isinstance(item, (int, float)) for item in pace)
-    if not is_pace or not all(0 <= item < math.inf for item in pace):
-        message = f"pace={pace!r} is no pace. Give Pace(first=…, between=…), both seconds, none below 0."
-        raise InvalidSetting(message)
-    return pace
+    if pace is None or (isinstance(pace, Pace) and all(map(_is_duration, pace))):
+        return pace
+    message = f"pace={pace!r} is no pace. Give Pace(first=…, between=…), both seconds from 0 to {LONGEST}."
+    raise InvalidSetting(message)
+
+
+def _is_duration(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= LONGEST
+
+
+def check_clock(clock: Clock | None) -> Clock | None:
+    """Return `clock` if it is one.
+
+    Raises:
+        InvalidSetting: if it lacks a method of `Clock`, or is a class.
+    """
+    methods = ("now", "sleep", "sleep_async")
+    if clock is None or (not isinstance(clock, type) and all(callable(getattr(clock, name, None)) for name in methods)):
+        return clock
+    message = f"clock={clock!r} is no clock. Give an object with the methods {', '.join(methods)}, as VirtualClock()."
+    raise InvalidSetting(message)
 
 
 class Pacer:
@@ -142,7 +158,7 @@ def make_pacer(
         pace: what to follow where nothing was recorded.
         clock: whose time counts; `None` for real time.
     """
-    clock = clock or SYSTEM_CLOCK
+    clock = SYSTEM_CLOCK if clock is None else clock
     if offsets:
         return None if math.isinf(speed) else Pacer(offsets, speed, clock)
     if pace is None or not count:

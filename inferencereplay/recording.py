@@ -1,13 +1,13 @@
 """The file format: one request with one response.
 
-`docs/format.md` describes it for people; `RECORDING` is decoded straight into these structs. JSON that came from a
+`docs/format.md` describes it for people; a file is decoded straight into these structs. JSON that came from a
 server is kept as the bytes that came (`msgspec.Raw`), so that nothing of it is lost or rewritten.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -15,6 +15,9 @@ from inferencereplay.errors import RecordingCorrupt
 from inferencereplay.request import NotPlain, Request, canonical_json, parse_json
 
 VERSION = 1
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=1_000_000)]
+"""A time that a person may have edited; the limit keeps a slip from making a replay wait for years."""
+MOST_INDENT = 16
 _POSITION = re.compile(r"\(byte (\d+)\)|at `(\$[^`]*)`")
 
 
@@ -63,11 +66,11 @@ class Response(msgspec.Struct, omit_defaults=True):
 
     status: int = 200
     headers: dict[str, str] = {}
-    elapsed: float | None = None
+    elapsed: Seconds | None = None
     end: str = ""
     sentinel: bool = True
     failure: Failure | None = None
-    offsets: list[float] = []
+    offsets: list[Seconds] = []
     events: list[str | None] = []
     verbatim: list[int] = []
     text: str | None = None
@@ -96,7 +99,14 @@ class Recording(msgspec.Struct):
     recorded: Recorded = Recorded()
 
 
+class _Versioned(msgspec.Struct):
+    """What any version of the format has."""
+
+    inferencereplay: int
+
+
 _decoder = msgspec.json.Decoder(Recording)
+_version_decoder = msgspec.json.Decoder(_Versioned)
 
 
 def decode(data: bytes, name: str) -> Recording:
@@ -110,37 +120,66 @@ def decode(data: bytes, name: str) -> Recording:
         RecordingCorrupt: if it is torn, foreign, of a newer version, or contradicts itself.
     """
     try:
+        data.decode()  # msgspec does not look at what it leaves raw
         recording = _decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        found = _POSITION.search(str(error))
-        position = (f"byte {found[1]}" if found[1] else found[2]) if found else f"byte {len(data)}"
-        raise corrupt(name, position, f"it cannot be read as a recording ({error})") from error
-    if recording.inferencereplay != VERSION:
-        raise corrupt(
-            name,
-            "$.inferencereplay",
-            f"it is of format {recording.inferencereplay}, and this version reads format {VERSION}",
-            "Upgrade inferencereplay, or record it again",
-        )
+        _check_version(_version_of(data), name)
+        reason = _POSITION.sub("", str(error)).rstrip(" -")
+        raise corrupt(name, _position(error, data), f"it cannot be read as a recording ({reason})") from error
+    _check_version(recording.inferencereplay, name)
     _check(recording.response, name)
     return recording
+
+
+def _position(error: Exception, data: bytes) -> str:
+    found = _POSITION.search(str(error))
+    if found:
+        return f"byte {found[1]}" if found[1] else found[2]
+    if isinstance(error, UnicodeDecodeError):
+        return f"byte {error.start}"
+    return "$" if isinstance(error, msgspec.ValidationError) else f"byte {len(data)}"
+
+
+def _version_of(data: bytes) -> int:
+    """Return the version of a file that cannot be decoded, which may be because its format is newer."""
+    try:
+        return _version_decoder.decode(data).inferencereplay
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return VERSION
+
+
+def _check_version(version: int, name: str) -> None:
+    if version != VERSION:
+        reason = f"it is of format {version}, and this version of inferencereplay reads format {VERSION}"
+        raise corrupt(name, "$.inferencereplay", reason, "Upgrade inferencereplay, or record it again")
 
 
 def _check(response: Response, name: str) -> None:
     count = len(response.chunks)
     if response.end not in ("", "done", "closed", "error"):
         raise corrupt(name, "$.response.end", f"{response.end!r} is none of 'done', 'closed' and 'error'")
+    if response.chunks and not response.end:
+        raise corrupt(name, "$.response.end", "a stream has to say how it ended")
     if response.offsets and len(response.offsets) != count:
         raise corrupt(name, "$.response.offsets", f"{len(response.offsets)} offsets stand beside {count} chunks")
     if response.events and len(response.events) != count:
         raise corrupt(name, "$.response.events", f"{len(response.events)} names stand beside {count} chunks")
-    if response.chunks and not response.end:
-        raise corrupt(name, "$.response.end", "a stream has to say how it ended")
     for index in response.verbatim:
         if not 0 <= index < count or not bytes(response.chunks[index]).startswith(b'"'):
             raise corrupt(name, "$.response.verbatim", f"chunk {index} is no JSON string")
     if not 0 <= response.status <= 999 or (response.status < 100 and response.failure is None):  # noqa: PLR2004
         raise corrupt(name, "$.response.status", f"{response.status} is no HTTP status")
+    if not -1 <= response.indent <= MOST_INDENT:
+        raise corrupt(name, "$.response.indent", f"{response.indent} is none of -1 to {MOST_INDENT}")
+    _check_content(response, name)
+
+
+def _check_content(response: Response, name: str) -> None:
+    """A member that is misspelt would otherwise pass for an empty answer."""
+    held = [response.is_stream, response.text is not None, bool(bytes(response.body))].count(True)
+    if held > 1 or (held == 0 and response.failure is None):
+        wanted = "one of 'body', 'text', and 'chunks' with 'end'"
+        raise corrupt(name, "$.response", f"an answer has {wanted}, and this one has {held or 'none'} of them")
 
 
 def corrupt(name: str, position: str, reason: str, mend: str = "") -> RecordingCorrupt:
@@ -183,8 +222,8 @@ def stored_request(recording: Recording, name: str) -> Request:
     held = recording.request
     try:
         body = canonical_json(parse_json(bytes(held.body)))
-    except (ValueError, NotPlain, RecursionError) as error:
-        raise corrupt(name, "$.request.body", "its request cannot be read") from error
+    except (ValueError, NotPlain) as error:
+        raise corrupt(name, "$.request.body", f"its request cannot be read ({error})") from error
     return Request(held.method, held.path, body, held.query)
 
 
@@ -217,23 +256,32 @@ def _response_members(response: Response) -> list[bytes]:
             members.append(b'"sentinel": false')
     if response.failure:
         members.append(b'"failure": ' + _json(response.failure))
+    return members + (_stream_members(response) if response.end else _plain_members(response))
+
+
+def _plain_members(response: Response) -> list[bytes]:
+    members = []
     if response.elapsed is not None:
-        members.append(b'"elapsed": ' + _json(round(response.elapsed, 6)))
+        members.append(b'"elapsed": %.6f' % response.elapsed)
     if response.text is not None:
         members.append(b'"text": ' + _json(response.text))
     if bytes(response.body):
         if response.indent != -1:
             members.append(b'"indent": %d' % response.indent)
         members.append(b'"body": ' + _pretty(response.body))
-    if response.end:
-        if response.offsets:
-            members.append(b'"offsets": [' + b", ".join(b"%.6f" % offset for offset in response.offsets) + b"]")
-        if response.events:
-            members.append(b'"events": ' + _json(response.events))
-        if response.verbatim:
-            members.append(b'"verbatim": ' + _json(response.verbatim))
-        chunks = b",\n".join(b"      " + bytes(chunk) for chunk in response.chunks)
-        members.append(b'"chunks": [\n' + chunks + b"\n    ]" if chunks else b'"chunks": []')
+    return members
+
+
+def _stream_members(response: Response) -> list[bytes]:
+    members = []
+    if response.offsets:
+        members.append(b'"offsets": [' + b", ".join(b"%.6f" % offset for offset in response.offsets) + b"]")
+    if response.events:
+        members.append(b'"events": ' + _json(response.events))
+    if response.verbatim:
+        members.append(b'"verbatim": ' + _json(response.verbatim))
+    chunks = b",\n".join(b"      " + bytes(chunk) for chunk in response.chunks)
+    members.append(b'"chunks": [\n' + chunks + b"\n    ]" if chunks else b'"chunks": []')
     return members
 
 

@@ -1,12 +1,13 @@
-"""What is taken out before anything is hashed or written.
+r"""What is taken out before anything is hashed or written.
 
 Three kinds of text become `[REDACTED]`: shapes that tokens have (`sk-…`, `Bearer …`), values that stand under a name
 such as `api_key`, and literals, among them the client's own key. Shapes follow the providers' documentation and the
-rules of secret scanners; each has a literal part that is looked for first, since that is many times cheaper.
+rules of secret scanners. Each has a literal part that is looked for first, since that is many times cheaper.
 """
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 REDACTED = "[REDACTED]"
 SHORTEST_LITERAL = 8
 """Characters; a shorter client key ("test", "ollama") is taken for a dummy, and redacting it would maul the text."""
+_SAMPLES = ("", "aZ 0.\n")
+"""Texts in which a pattern that can match nothing at all, such as `x*` or `\\b`, does so."""
 
 
 class Shape(NamedTuple):
@@ -29,58 +32,84 @@ class Shape(NamedTuple):
     pattern: re.Pattern[str]
 
 
+# Where a token begins: after anything but a letter or digit, of ASCII, for "密钥sk-…" has no space; or after an escape
+# as text holds it that is JSON, Python or a URL once more.
+_START = r"(?:(?<![A-Za-z0-9])|(?<=\\[nrt])|(?<=%[0-9A-Fa-f][0-9A-Fa-f]))"
+# What tells a token from words with hyphens: eight characters in a row, one of them a digit, not too far behind.
+_RANDOM = r"(?=[\w.~+/=-]{0,40}?(?=[A-Za-z_]{0,7}\d)\w{8})"
+
+
 def _shape(pattern: str, *literals: str) -> Shape:
-    return Shape(literals, re.compile(pattern))
+    return Shape(literals, re.compile(_START + pattern, re.ASCII))
 
 
 SHAPES = (
-    _shape(r"\b(?:sk|rk|pk)-(?:(?=[\w-]*\d)[\w-]{8,}|[\w-]{20,})", "sk-", "rk-", "pk-"),
-    _shape(r"\b(?:[Bb]earer|BEARER)\s+(?:(?=[^\s\"']*\d)[\w.~+/=-]{8,}|[\w.~+/=-]{20,})", "earer", "EARER"),
-    _shape(r"\b[Bb]asic\s+[A-Za-z0-9+/]{16,}={0,2}", "asic "),
-    _shape(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*", "eyJ"),
-    _shape(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b", "AKIA", "ASIA"),
-    _shape(r"\bgh[pousr]_[A-Za-z0-9]{20,}", "ghp_", "gho_", "ghu_", "ghs_", "ghr_"),
-    _shape(r"\bgithub_pat_\w{20,}", "github_pat_"),
-    _shape(r"\bglpat-[\w-]{16,}", "glpat-"),
-    _shape(r"\bxox[a-z]-[\w-]{10,}", "xox"),
-    _shape(r"\bAIza[\w-]{30,}", "AIza"),
-    _shape(r"\bya29\.[\w-]{20,}", "ya29."),
-    _shape(r"\b(?:hf|gsk|npm|r8|fw|tgp_v1)_[A-Za-z0-9]{20,}", "hf_", "gsk_", "npm_", "r8_", "fw_", "tgp_v1_"),
-    _shape(r"\b(?:xai|pplx|nvapi|csk|dapi)-?[A-Za-z0-9_-]{30,}", "xai-", "pplx-", "nvapi-", "csk-", "dapi"),
-    _shape(r"\b(?:org-|proj_|user-)[A-Za-z0-9]{20,}", "org-", "proj_", "user-"),
-    _shape(r"(?<=://)[^\s/@:\"']+:[^\s/@\"']+(?=@)", "://"),
-    _shape(r"-----BEGIN [A-Z ]*PRIVATE KEY-----(?:.|\n)*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", "PRIVATE KEY-----"),
+    _shape(rf"(?:sk|rk|pk|sess)-(?:{_RANDOM}[\w-]+|[A-Za-z]{{20,}})", "sk-", "rk-", "pk-", "sess-"),
+    _shape(r"[spr]k_(?:live|test)_[A-Za-z0-9]{16,}", "k_live_", "k_test_"),
+    _shape(rf"(?:[Bb]earer|BEARER)\s+(?:{_RANDOM}[\w.~+/=-]+|[A-Za-z]{{20,}})", "earer", "EARER"),
+    _shape(r"(?:[Bb]asic|BASIC)\s+(?=[A-Za-z+/]*[0-9=])[A-Za-z0-9+/]{12,}={0,2}", "asic", "ASIC"),
+    _shape(r"eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*", "eyJ"),
+    _shape(r"(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9])", "AKIA", "ASIA"),
+    _shape(r"gh[pousr]_[A-Za-z0-9]{20,}", "ghp_", "gho_", "ghu_", "ghs_", "ghr_"),
+    _shape(r"github_pat_\w{20,}", "github_pat_"),
+    _shape(r"glpat-[\w-]{16,}", "glpat-"),
+    _shape(r"xox[a-z]-[\w-]{10,}", "xox"),
+    _shape(r"AIza[\w-]{30,}", "AIza"),
+    _shape(r"ya29\.[\w-]{20,}", "ya29."),
+    _shape(
+        r"(?:hf|gsk|npm|r8|fw|ek|whsec|tgp_v1)_[A-Za-z0-9]{20,}",
+        *("hf_", "gsk_", "npm_", "r8_", "fw_", "ek_", "whsec_", "tgp_v1_"),
+    ),
+    _shape(rf"(?:xai|pplx|nvapi|csk)-{_RANDOM}[\w-]{{30,}}", "xai-", "pplx-", "nvapi-", "csk-"),
+    _shape(r"dapi[0-9a-f]{32}", "dapi"),
+    _shape(r"(?:org-|proj_|user-)[A-Za-z0-9]{20,}", "org-", "proj_", "user-"),
+    Shape(("://",), re.compile(r"(?<=://)[^\s/@:\"']+:[^\s/@\"']+(?=@)")),
+    Shape(
+        ("PRIVATE KEY-----",),
+        re.compile(
+            r"-----BEGIN [A-Z ]*PRIVATE KEY-----"
+            r"(?:[\s\S]{0,20000}?-----END [A-Z ]*PRIVATE KEY-----|(?:(?:\s|\\[nr])*[A-Za-z0-9+/=]{20,})+)"
+        ),
+    ),
 )
 NAMES = frozenset(
-    "authorization proxy_authorization api_key apikey x_api_key openai_api_key azure_ad_token access_token "
-    "refresh_token client_secret secret_key password cookie set_cookie".split()
+    (
+        *("authorization", "proxyauthorization", "password", "cookie", "setcookie"),
+        *("apikey", "xapikey", "openaiapikey", "xgoogapikey", "secretkey", "privatekey"),
+        *("secretaccesskey", "awssecretaccesskey", "clientsecret"),
+        *("authtoken", "xauthtoken", "accesstoken", "refreshtoken", "sessiontoken", "azureadtoken"),
+    )
 )
+"""In lower case, without hyphens and underscores."""
+_HINTS = tuple(dict.fromkeys(literal for shape in SHAPES for literal in shape.literals))
+_HINTS_IN_JSON = tuple(hint.encode() for hint in _HINTS)
+_NAME_ENDS = (b'key"', b'token"', b'secret"', b'authorization"', b'password"', b'cookie"')
+"""How one of `NAMES` ends in JSON text, in lower case."""
 
 
 class Redactor:
     """Shapes, names and literals to take out.
 
     Args:
-        patterns: regular expressions, as text or compiled, that add to the defaults.
+        patterns: regular expressions, as text or compiled, that add to the defaults; a single one may stand alone.
 
     Raises:
-        InvalidSetting: if one of them is no regular expression, or matches the empty text.
+        InvalidSetting: if one of them is no regular expression, or can match the empty text.
     """
 
     def __init__(self, patterns: Iterable[str | re.Pattern[str]] = ()) -> None:
-        given = (patterns,) if isinstance(patterns, (str, re.Pattern)) else tuple(patterns)
-        self._shapes = (*SHAPES, *(Shape((), _compile(pattern)) for pattern in given))
+        self._patterns = [_compile(pattern) for pattern in _listed(patterns)]
 
-    def text(self, text: str, literals: Iterable[str] = ()) -> str:
-        """Return `text` without what is secret."""
-        for literal in literals:
-            text = text.replace(literal, REDACTED)
-        for shape in self._shapes:
-            if not shape.literals or any(literal in text for literal in shape.literals):
-                text = shape.pattern.sub(REDACTED, text)
-        return text
+    def text(self, text: str, literals: tuple[str, ...] = ()) -> str:
+        """Return `text` without what is secret; the same object if there is nothing.
 
-    def value(self, value: Any, literals: Iterable[str] = ()) -> Any:
+        What was taken out before is left alone, so that doing it again changes nothing.
+        """
+        if REDACTED in text:
+            return REDACTED.join(self._text(part, literals) for part in text.split(REDACTED))
+        return self._text(text, literals)
+
+    def value(self, value: Any, literals: tuple[str, ...] = ()) -> Any:
         """Return JSON without what is secret; the same object if there is nothing."""
         if isinstance(value, str):
             return self.text(value, literals)
@@ -90,29 +119,93 @@ class Redactor:
             return value if same else items
         if isinstance(value, list):
             elements = [self.value(item, literals) for item in value]
-            return value if all(new is old for new, old in zip(elements, value)) else elements
+            return value if all(new is old for new, old in zip(elements, value, strict=True)) else elements
         return value
 
-    def json(self, raw: bytes, literals: Iterable[str] = ()) -> bytes:
+    def json(self, raw: bytes, literals: tuple[str, ...] = ()) -> bytes:
         """Return JSON text without what is secret; the very same bytes if there is nothing."""
+        if not self._patterns and not _may_hold(raw, literals):
+            return raw
         value = msgspec.json.decode(raw)
         redacted = self.value(value, literals)
         return raw if redacted is value else msgspec.json.encode(redacted)
 
-    def _member(self, name: str, value: Any, literals: Iterable[str]) -> Any:
-        if isinstance(value, str) and value and name.lower().replace("-", "_") in NAMES:
-            return REDACTED if value != REDACTED else value
-        return self.value(value, literals)
+    def jsons(self, raws: list[bytes], literals: tuple[str, ...] = ()) -> list[bytes]:
+        """Do the same for many texts, such as the chunks of a stream, which cost less together."""
+        if not self._patterns and not _may_hold(b"\n".join(raws), literals):
+            return raws
+        return [self.json(raw, literals) for raw in raws]
+
+    def _text(self, text: str, literals: tuple[str, ...]) -> str:
+        if len(text) >= SHORTEST_LITERAL:  # nor is any shape shorter
+            for literal in literals:
+                text = text.replace(literal, REDACTED)
+            for hint in _HINTS:
+                if hint in text:
+                    text = _without_shapes(text)
+                    break
+        for pattern in self._patterns:
+            text = pattern.sub(REDACTED, text)
+        return text
+
+    def _member(self, name: str, value: Any, literals: tuple[str, ...]) -> Any:
+        return _hide(value) if _is_secret(name) and isinstance(value, (str, list)) else self.value(value, literals)
 
 
-def _compile(pattern: str | re.Pattern[str]) -> re.Pattern[str]:
+def _hide(value: Any) -> Any:
+    """Take out what stands under the name of a secret: text, or a list of it, as headers may have."""
+    if isinstance(value, str):
+        return REDACTED if value not in ("", REDACTED) else value
+    if isinstance(value, list):
+        hidden = [_hide(item) for item in value]
+        return value if hidden == value else hidden
+    return value
+
+
+def _without_shapes(text: str) -> str:
+    for shape in SHAPES:
+        if any(literal in text for literal in shape.literals):
+            text = shape.pattern.sub(REDACTED, text)
+    return text
+
+
+@functools.lru_cache(maxsize=1_000)
+def _is_secret(name: str) -> bool:
+    return name.lower().replace("-", "").replace("_", "") in NAMES
+
+
+def _may_hold(raw: bytes, literals: tuple[str, ...]) -> bool:
+    r"""Whether JSON text has to be read to know: it holds a part of a secret, or escapes (`\u0073k-…`) that may."""
+    if b"\\u" in raw or b"\\/" in raw:
+        return True
+    for hint in _HINTS_IN_JSON:
+        if hint in raw:
+            return True
+    lowered = raw.lower()
+    for end in _NAME_ENDS:
+        if end in lowered:
+            return True
+    return any(msgspec.json.encode(literal)[1:-1] in raw for literal in literals)
+
+
+def _listed(patterns: Any) -> tuple[Any, ...]:
+    if isinstance(patterns, (str, bytes, re.Pattern)):
+        return (patterns,)
+    try:
+        return tuple(patterns)
+    except TypeError:
+        message = f"redact={patterns!r} is no list of regular expressions."
+        raise InvalidSetting(message) from None
+
+
+def _compile(pattern: Any) -> re.Pattern[str]:
     try:
         compiled = re.compile(pattern)
-        matches_nothing = compiled.search("") is not None
-    except (re.error, TypeError) as error:
+        is_empty = any(not found[0] for sample in _SAMPLES for found in compiled.finditer(sample))
+    except (re.error, TypeError, OverflowError, RecursionError) as error:
         message = f"redact={pattern!r} is no regular expression for text: {error}."
         raise InvalidSetting(message) from error
-    if matches_nothing:
+    if is_empty:
         message = f"redact={pattern!r} matches the empty text, so it would match everywhere."
         raise InvalidSetting(message)
     return compiled

@@ -62,12 +62,12 @@ def canonical_json(value: JSON, convert: Callable[[Any], JSON] | None = None) ->
         convert: turns any other object into JSON, or raises `NotPlain`.
 
     Raises:
-        NotPlain: for NaN, infinities, lone surrogates and everything that is no JSON.
+        NotPlain: for NaN, infinities, lone surrogates, what is nested too deeply, and everything that is no JSON.
     """
     try:
         return _encode(value if _is_canonical(value) else _canonical(value, convert or _refuse))
-    except (UnicodeEncodeError, RecursionError) as error:
-        raise NotPlain from error
+    except (ValueError, RecursionError) as error:
+        raise NotPlain(error) from error
 
 
 def _refuse(value: object) -> JSON:
@@ -121,9 +121,12 @@ def parse_json(text: bytes | str) -> JSON:
     """Read JSON without losing a digit of an integer.
 
     Raises:
-        ValueError: if it is no JSON.
+        ValueError: if it is no JSON, or nested too deeply.
     """
-    return json.loads(text)
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError(str(error)) from error
 
 
 def parse_query(query: str) -> dict[str, str | list[str]]:

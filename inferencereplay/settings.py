@@ -9,11 +9,12 @@ import enum
 import math
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from inferencereplay.errors import InvalidSetting
 
 DEFAULT_DIRECTORY = "recordings"
+VARIABLES = {"directory": "INFERENCEREPLAY_DIR", "mode": "INFERENCEREPLAY_MODE", "speed": "INFERENCEREPLAY_SPEED"}
 EXHAUSTED = ("repeat", "error", "record")
 _VCR = {"none": "replay", "once": "record-if-missing", "new_episodes": "record-if-missing", "all": "record"}
 
@@ -58,27 +59,26 @@ def resolve(directory: str | os.PathLike[str] | None, mode: Mode | str | None, s
         InvalidSetting: for a mode or a speed that is none, or a directory that is no path.
     """
     is_ambient = directory is None and mode is None
-    if directory is None:
-        directory = os.environ.get("INFERENCEREPLAY_DIR") or None
-    if mode is None:
-        mode = os.environ.get("INFERENCEREPLAY_MODE") or None
-        source = "INFERENCEREPLAY_MODE"
-    else:
-        source = "mode"
-    if speed is None:
-        speed = os.environ.get("INFERENCEREPLAY_SPEED") or math.inf
-        speed_source = "INFERENCEREPLAY_SPEED"
-    else:
-        speed_source = "speed"
+    directory, directory_source = _given("directory", directory)
+    mode, mode_source = _given("mode", mode)
+    speed, speed_source = _given("speed", speed)
     if mode is None:
         mode = Mode.LIVE if directory is None else Mode.REPLAY
-    chosen = parse_mode(mode, source)
+    chosen = parse_mode(mode, mode_source)
     return Settings(
-        _path(DEFAULT_DIRECTORY if directory is None else directory),
+        _path(DEFAULT_DIRECTORY if directory is None else directory, directory_source),
         chosen,
-        parse_speed(speed, speed_source),
+        parse_speed(math.inf if speed is None else speed, speed_source),
         is_ambient and chosen is not Mode.LIVE,
     )
+
+
+def _given(name: str, argument: Any) -> tuple[Any, str]:
+    """Return an argument, or what the environment says in its place, and what to call it in a message."""
+    if argument is not None:
+        return argument, name
+    variable = VARIABLES[name]
+    return os.environ.get(variable) or None, variable
 
 
 def parse_mode(mode: Mode | str, source: str = "mode") -> Mode:
@@ -91,7 +91,9 @@ def parse_mode(mode: Mode | str, source: str = "mode") -> Mode:
         return Mode(mode)
     except ValueError:
         valid = ", ".join(repr(item.value) for item in Mode)
-        message = f"{source}={mode!r} is no mode. Valid are {valid}, and VCR.py's 'none', 'once', 'new_episodes', 'all'."
+        message = (
+            f"{source}={mode!r} is no mode. Valid are {valid}, and VCR.py's 'none', 'once', 'new_episodes', 'all'."
+        )
         raise InvalidSetting(message) from None
 
 
@@ -102,7 +104,7 @@ def parse_speed(speed: float | str, source: str = "speed") -> float:
         InvalidSetting: for anything else.
     """
     try:
-        if isinstance(speed, bool):
+        if isinstance(speed, (bool, bytes)):
             raise TypeError  # noqa: TRY301 - one message for everything that is no speed
         value = float(speed)
     except (TypeError, ValueError, OverflowError):
@@ -114,12 +116,13 @@ def parse_speed(speed: float | str, source: str = "speed") -> float:
     return value
 
 
-def _path(directory: str | os.PathLike[str]) -> Path:
+def _path(directory: str | os.PathLike[str], source: str) -> Path:
     try:
         text = os.fspath(directory)
-    except TypeError:
-        text = None  # type: ignore[assignment]  # told below, with everything else that is no path
-    if not isinstance(text, str) or not text or "\0" in text:
-        message = f"directory={directory!r} is no path of a directory. Give a str or a pathlib.Path."
-        raise InvalidSetting(message)
-    return Path(text).expanduser()
+        if not isinstance(text, str) or not text or "\0" in text:
+            raise TypeError  # noqa: TRY301 - one message for everything that is no path
+        os.fsencode(text)
+        return Path(text).expanduser()
+    except (TypeError, UnicodeEncodeError, RuntimeError):  # the last for a home that nobody has, as in "~nobody"
+        message = f"{source}={directory!r} is no path of a directory. Give a str or a pathlib.Path."
+        raise InvalidSetting(message) from None

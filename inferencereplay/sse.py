@@ -1,7 +1,8 @@
 """Server-sent events: from bytes to events.
 
 The rules are the HTML standard's (https://html.spec.whatwg.org/multipage/server-sent-events.html), in the reading
-of the `openai` package: an event that has only an id or a retry time counts, with empty data.
+of the `openai` package: an event that has only an id or a retry time counts, with empty data, and since an id stays
+until the next one, so does an empty line after it.
 """
 
 from __future__ import annotations
@@ -23,10 +24,12 @@ class EventDecoder:
     """Fed bytes as they arrive, it returns the events that they complete."""
 
     def __init__(self) -> None:
-        self._rest = b""
-        self._name: str | None = None
+        self._line = bytearray()
+        self._is_after_return = False
+        self._name = ""
         self._data: list[str] = []
-        self._is_event = False
+        self._id = ""
+        self._has_retry = False
 
     def feed(self, data: bytes) -> list[Event]:
         """Return the events that `data` completes; what is not complete waits for more.
@@ -34,28 +37,48 @@ class EventDecoder:
         Raises:
             UnicodeDecodeError: if a line is no UTF-8.
         """
-        text = self._rest + data
-        # A carriage return at the end waits: the line feed that may belong to it has not arrived.
-        text, held = (text[:-1], b"\r") if text.endswith(b"\r") else (text, b"")
-        *lines, rest = _LINE_END.split(text)
-        self._rest = rest + held
-        return [event for line in lines if (event := self._line(line.decode()))]
+        return [event for line in self._lines(data) if (event := self._read(line.decode()))]
 
-    def _line(self, line: str) -> Event | None:
+    def _lines(self, data: bytes) -> list[bytes]:
+        """Return the lines that `data` completes. A carriage return ends one at once, a line feed after it is its."""
+        if not data:
+            return []
+        text = data[1:] if self._is_after_return and data.startswith(b"\n") else data
+        self._is_after_return = data.endswith(b"\r")
+        first, *others = _LINE_END.split(text)
+        self._line += first
+        if not others:
+            return []
+        lines = [bytes(self._line), *others[:-1]]
+        self._line = bytearray(others[-1])
+        return lines
+
+    def _read(self, line: str) -> Event | None:
         if not line:
             return self._dispatch()
         field, _, value = line.partition(":")
-        value = value[1:] if value.startswith(" ") else value
+        value = value.removeprefix(" ")
         if field == "event":
             self._name = value
         elif field == "data":
             self._data.append(value)
-        self._is_event = self._is_event or (field in ("event", "data", "id", "retry") and bool(value or field == "data"))
+        elif field == "id" and "\0" not in value:
+            self._id = value
+        elif field == "retry":
+            self._has_retry = self._has_retry or _is_number(value)
         return None
 
     def _dispatch(self) -> Event | None:
-        if not self._is_event:
+        if not (self._name or self._data or self._id or self._has_retry):
             return None
         event = Event(self._name or None, "\n".join(self._data))
-        self._name, self._data, self._is_event = None, [], False
+        self._name, self._data, self._has_retry = "", [], False
         return event
+
+
+def _is_number(text: str) -> bool:
+    try:
+        int(text)
+    except ValueError:
+        return False
+    return True

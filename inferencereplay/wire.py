@@ -35,6 +35,8 @@ HEADERS = frozenset(
 HEADER_PREFIX = "x-ratelimit-"
 INDENTS = (-1, 0, 2, 4)
 """The layouts of a JSON body that come back as they were: none, one line with spaces, indented by 2 or 4."""
+LONGEST_WAIT = 1.0
+"""Seconds that the garbage collector is held up for an abandoned stream to be written."""
 
 
 # From a recording to an HTTP response.
@@ -242,6 +244,21 @@ class Tape:
         else:
             self._keep(self.kept)
 
+    def finish_apart(self) -> None:
+        """Do so from the garbage collector, which may have come in between anything, also holding a lock of the store's.
+
+        So a thread does it; it is waited for as far as that cannot become a deadlock.
+        """
+        if self._is_finished:
+            return
+        thread = threading.Thread(target=self.finish)
+        try:
+            thread.start()
+        except RuntimeError:  # the interpreter ends, and starts no more threads
+            self.finish()
+        else:
+            thread.join(LONGEST_WAIT)
+
     def _assemble(self) -> None:
         decoded = list(self._decoded())
         is_stream = "event-stream" in self.kept.headers.get("content-type", "")
@@ -331,7 +348,7 @@ def _taped_class(library: Any) -> Any:
             self._errors = library.RequestError
             self._run_async = run_async
             # Dropped without being closed, or still open when the interpreter ends: what there is is kept.
-            weakref.finalize(self, tape.finish)
+            weakref.finalize(self, tape.finish_apart)
 
         def __iter__(self) -> Iterator[bytes]:
             try:
@@ -340,6 +357,7 @@ def _taped_class(library: Any) -> Any:
                     yield data
             except self._errors as error:
                 self._tape.fail(error)
+                self._tape.finish()  # not every version of the SDK closes what broke
                 raise
             self._tape.is_exhausted = True
 
@@ -350,6 +368,7 @@ def _taped_class(library: Any) -> Any:
                     yield data
             except self._errors as error:
                 self._tape.fail(error)
+                await self._run_async(self._tape.finish)
                 raise
             self._tape.is_exhausted = True
 
