@@ -7,7 +7,6 @@ import itertools
 import json
 import os
 import random
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -19,11 +18,12 @@ from inferencereplay.store.directory import DIGITS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
 http = importlib.import_module("httpx2" if int(openai.__version__.partition(".")[0]) >= 3 else "httpx")
 PATH = "/chat/completions"
 CHUNKS = 200
-_WORDS = "the quick brown fox jumps over the lazy dog, and then some more text follows here; with commas. ".split()
+_WORDS = "the quick brown fox jumps over the lazy dog, and then some more text follows here; with commas. ".split()  # noqa: SIM905 - it reads better
 _random = random.Random(1)
 
 

@@ -206,7 +206,7 @@ async def _play_many(directory: Path, plans: list[list[float]], starts: list[flo
         chunks = await client.chat.completions.create(**numbered(STREAM, number % len(plans)))
         due = iter(plans[number % len(plans)])
         async for _ in chunks:
-            late.append(time.perf_counter() - start - next(due))
+            late.append(time.perf_counter() - start - next(due))  # noqa: PERF401 - each is timed as it comes
 
     async with anyio.create_task_group() as group:
         for number, wait in enumerate(starts):
@@ -236,7 +236,7 @@ def look_up(run: Run) -> list[Row]:
     ours, theirs = medians[str(large)] / 100, medians[str(small)] / 100
     row = ratio_row("look_up", f"look-up in {count:,} recordings : in 100", ours, theirs, 1.2)
     ratio = memory[large] / memory[small]
-    figures = f"{ratio:.2f} × ({memory[large] / 1024:.0f} KiB : {memory[small] / 1024:.0f} KiB)"
+    figures = f"{ratio:.2f} x ({memory[large] / 1024:.0f} KiB : {memory[small] / 1024:.0f} KiB)"
     what = "the memory of a session after 100 look-ups, same two"
     return [row, Row("memory", what, figures, "does not grow", ratio <= 1.1, ratio, 1.1)]
 
@@ -284,7 +284,7 @@ def live(run: Run) -> list[Row]:
     around = {"wrapped": wrapped, "beside": beside, "block": functools.partial(replay, run.directory, mode="live")}
     turns = dict.fromkeys(("bare", *around), ask(client, SMALL))
     with _without_request():
-        medians = measure(turns, run.rounds(400, 150), blocks=4, around=around)
+        medians = measure(turns, run.rounds(200, 60), blocks=10, around=around)
     whats = {
         "wrapped": 'a client in wrap(mode="live")',
         "beside": "an unwrapped client beside a wrapped one",

@@ -102,7 +102,7 @@ def _create_async(endpoint: typed.Endpoint) -> Callable[..., Any]:
         if answer is None:
             return await wrapped(**kwargs)
         if answer.found.recording.response.is_stream:
-            return typed.stream(endpoint, answer, client, typed.play_async)
+            return typed.stream(endpoint, answer, client, typed.AsyncPlay)
         if answer.pacer:
             await answer.pacer.wait_async(-1)
         return typed.model(endpoint, answer)

@@ -71,9 +71,13 @@ class Take(NamedTuple):
     origin: Recorded
     raw: Request | None
 
+    def hide(self, text: str) -> str:
+        """Return a text, such as one for the log, without what is secret."""
+        return self.session._redactor.text(text, self.secrets)  # noqa: SLF001 - two halves of one thing
+
     def keep(self, response: Response) -> None:
         """Store the answer; a failure is logged, never raised."""
-        self.session._keep(self, response)  # noqa: SLF001 - two halves of one thing
+        self.session._keep(self, response)  # noqa: SLF001
 
     def drop(self) -> None:
         """Forget the call: it came to nothing that can be stored."""
@@ -347,8 +351,7 @@ class Session:
             self._hide(response, take.secrets)
             held = RecordedRequest(take.request.method, path, msgspec.Raw(take.request.body), take.request.query)
             at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-            base_url = self._redactor.text(take.origin.base_url, take.secrets)
-            origin = msgspec.structs.replace(take.origin, at=at, base_url=base_url)
+            origin = msgspec.structs.replace(take.origin, at=at, base_url=take.hide(take.origin.base_url))
             data = files.encode(Recording(files.VERSION, key, held, response, origin))
         except Exception as error:  # noqa: BLE001 - a failing recorder never breaks what it records
             log.warning("%s %s was not recorded: %r", take.request.method, path, error)

@@ -136,7 +136,7 @@ def stream(endpoint: Endpoint, answer: Answer, client: Any, play: Callable[..., 
         endpoint: what was called.
         answer: what was chosen.
         client: whose stream it is.
-        play: `play_sync` or `play_async`.
+        play: `play_sync` or `AsyncPlay`.
     """
     found = answer.found
     library = sdk.http_library(client)
@@ -175,21 +175,43 @@ def play_sync(
         response.close()
 
 
-async def play_async(
-    unread: AsyncIterator[Any], build: Callable[[msgspec.Raw], Any], answer: Answer, response: Any, library: Any
-) -> AsyncIterator[Any]:
-    """Do the same in asynchronous code."""
-    if response.is_closed:
-        async for chunk in unread:
-            yield chunk
-    pacer = answer.pacer
-    try:
-        for index, raw in enumerate(answer.found.recording.response.chunks):
-            if pacer:
-                await pacer.wait_async(index)
-            if response.is_closed:
-                raise sdk.close_error(response, library)
-            yield build(raw)
-        response.is_stream_consumed = True
-    finally:
-        await response.aclose()
+class AsyncPlay:
+    """Do the same in asynchronous code.
+
+    No generator: trio warns of one that is dropped half-read.
+    """
+
+    def __init__(
+        self,
+        unread: AsyncIterator[Any],
+        build: Callable[[msgspec.Raw], Any],
+        answer: Answer,
+        response: Any,
+        library: Any,
+    ) -> None:
+        self._unread = unread
+        self._build = build
+        self._pacer = answer.pacer
+        self._chunks = enumerate(answer.found.recording.response.chunks)
+        self._response = response
+        self._library = library
+        self._is_begun = False
+
+    def __aiter__(self) -> AsyncPlay:
+        return self
+
+    async def __anext__(self) -> Any:
+        if not self._is_begun and self._response.is_closed:
+            return await self._unread.__anext__()
+        self._is_begun = True
+        for index, raw in self._chunks:
+            if self._pacer:
+                await self._pacer.wait_async(index)
+            if self._response.is_closed:
+                self._chunks = enumerate(())
+                raise sdk.close_error(self._response, self._library)
+            return self._build(raw)
+        if not self._response.is_closed:
+            self._response.is_stream_consumed = True
+            await self._response.aclose()
+        raise StopAsyncIteration

@@ -117,7 +117,7 @@ class Variants:
             except BaseException:
                 self._end(slots, path, key, call, has_gap=True)
                 raise
-            self._end(slots, path, key, call, has_gap=False)
+            self._end(slots, path, key, call, has_gap=number != call)
             return is_stored
 
     def give_up(self, path: str, key: str, call: int) -> None:

@@ -187,6 +187,12 @@ def server() -> Iterator[Server]:
     server.stop()
 
 
+def cheap(*, is_async: bool = False) -> dict[str, Any]:
+    """Return options for a client that loads no certificates, which takes 70 ms."""
+    make = openai.DefaultAsyncHttpxClient if is_async else openai.DefaultHttpxClient
+    return {"http_client": make(verify=False)}
+
+
 @dataclass
 class Driver:
     """Makes a call with a sync client, or with an async one on asyncio or trio; the test is the same.
@@ -204,6 +210,7 @@ class Driver:
 
     def __call__(self, call: Callable[[Any], Any], **options: Any) -> Any:
         options = {"api_key": "sk-test-0123456789abcdef", "base_url": self.url, "max_retries": 0, **options}
+        options = {**cheap(is_async=self.is_async), **options}
         if not self.is_async:
             with openai.OpenAI(**options) as client:
                 made = call(client)

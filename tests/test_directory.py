@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inferencereplay.errors import StoreError
-from inferencereplay.recording import Recording, RecordedRequest, Response, encode
+from inferencereplay.recording import RecordedRequest, Recording, Response, encode
 from inferencereplay.request import Request, canonical_json
 from inferencereplay.store.directory import STALE, DirectoryStore
 
@@ -111,7 +111,7 @@ def test_a_path_never_leaves_the_directory(tmp_path, path):
     assert store.put(path, KEY, 1, b"here", replace=False)
     assert store.get(path, KEY, 1) == b"here"
     (name,) = files(tmp_path)
-    assert name == os.path.join("in", "side", *store.sources(path, KEY, 1))
+    assert name == "/".join(("in", "side", *store.sources(path, KEY, 1)))
     assert list(store.list()) == list(store.sources(path, KEY, 1))
 
 
@@ -342,7 +342,8 @@ def test_newest_opens_no_more_than_its_limit(tmp_path):
         from inferencereplay.store.directory import DirectoryStore
         store = DirectoryStore(Path(sys.argv[1]))
         opened = []
-        sys.addaudithook(lambda event, args: event == "open" and str(args[0]).endswith(".json") and opened.append(args[0]))
+        note = lambda event, args: event == "open" and str(args[0]).endswith(".json") and opened.append(args[0])
+        sys.addaudithook(note)
         found = list(store.newest("/x", 1000))
         print(len(found), len(opened), min(os.stat(file).st_mtime for file in opened))
     """

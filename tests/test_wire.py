@@ -40,7 +40,7 @@ async def read(client: Any) -> Any:
     try:
         while True:
             got.append(facts(await following(made)))
-    except (StopIteration, StopAsyncIteration):
+    except StopAsyncIteration:
         return got, None
     except Exception as error:  # noqa: BLE001 - it is compared
         return got, error_facts(error)
@@ -295,7 +295,7 @@ def test_next_after_close_is_what_it_is_live(driver, server, tmp_path):
             await settle(made.close())
             try:
                 return "next", await following(made)
-            except (StopIteration, StopAsyncIteration):
+            except StopAsyncIteration:
                 return "end", None
             except Exception as error:  # noqa: BLE001 - it is compared
                 return "error", type(error)
@@ -353,6 +353,8 @@ def test_a_stream_that_cannot_be_decoded_is_handed_on(client, server, tmp_path, 
 
 def test_offsets_count_from_the_last_attempt(client, server, tmp_path):
     """The SDK's retries and their pauses are no part of the recorded time."""
+    if sdk.http_library(client).__version__ < "0.28":
+        pytest.skip("an old httpx does not say when a request was sent")
     busy = Reply(429, {"content-type": "application/json", "retry-after-ms": "300"}, b"{}")
     server.replies = [busy, sse(*CHUNKS)]
     with replay(tmp_path, mode="record"):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import openai
 import pydantic
-from conftest import ASK, Driver, Reply, chunk, completion, plain, sse
+from conftest import ASK, Driver, Reply, cheap, chunk, completion, plain, sse
 from openai.types.chat import ChatCompletion
 
 if TYPE_CHECKING:
@@ -36,7 +36,12 @@ async def items(stream: Any) -> list[Any]:
 
 async def following(stream: Any) -> Any:
     """Read one."""
-    return await stream.__anext__() if hasattr(stream, "__anext__") else next(stream)
+    if hasattr(stream, "__anext__"):
+        return await stream.__anext__()
+    try:
+        return next(stream)
+    except StopIteration:  # which no coroutine may raise
+        raise StopAsyncIteration from None
 
 
 class entered:  # noqa: N801 - used like a function
@@ -59,6 +64,7 @@ class entered:  # noqa: N801 - used like a function
 def run(driver: Driver, way: Callable[[Any], Any], **options: Any) -> Any:
     """Make a client of the driver's kind and go `way` with it."""
     options = {"api_key": "sk-test-0123456789abcdef", "base_url": driver.url, "max_retries": 0, **options}
+    options = {**cheap(is_async=driver.is_async), **options}
 
     async def main() -> Any:
         client = openai.AsyncOpenAI(**options) if driver.is_async else openai.OpenAI(**options)

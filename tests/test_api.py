@@ -1,0 +1,675 @@
+"""`wrap`, `unwrap`, `replay` and the environment."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import inspect
+import logging
+import os
+import threading
+import weakref
+
+import anyio
+import openai
+import pytest
+from conftest import ASK, cheap, plain
+from ways import DEAD, create, facts, run, settle
+
+import inferencereplay
+from inferencereplay import (
+    InvalidClient,
+    InvalidSetting,
+    RecordingNotFound,
+    Session,
+    active,
+    api,
+    patching,
+    replay,
+    unwrap,
+    wrap,
+)
+
+KEY = "OPENAI_API_KEY"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left():
+    yield
+    gc.collect()
+    assert active._open == []
+    assert patching._state.users == 0
+    assert KEY not in os.environ
+
+
+@pytest.fixture
+def recorded(client, tmp_path):
+    """Record one chat; return the directory and the answer."""
+    with replay(tmp_path, mode="record"):
+        return tmp_path, client.chat.completions.create(**ASK)
+
+
+def chat(client, **changes):
+    return client.chat.completions.create(**{**ASK, **changes})
+
+
+# wrap.
+
+
+def test_wrap_returns_the_same_object_of_the_same_type(client, recorded, server):
+    """A wrapped client is the client, and is answered from recordings; unwrapped, it is as it was."""
+    directory, answer = recorded
+    before = dict(client.__dict__)
+    assert wrap(client, directory) is client
+    assert type(client) is openai.OpenAI
+    assert chat(client) == answer
+    assert server.count == 1
+    assert unwrap(client) is client
+    assert client.__dict__ == before
+    chat(client)
+    assert server.count == 2
+
+
+def test_wrapping_twice_is_wrapping_once_with_the_newer_settings(client, recorded, server):
+    """The second wrap decides, and one unwrap undoes both."""
+    directory, answer = recorded
+    wrap(client, directory / "empty")
+    wrap(client, directory)
+    assert chat(client) == answer
+    unwrap(client)
+    chat(client)
+    assert server.count == 2
+
+
+def test_an_unwrapped_client_beside_a_wrapped_one_is_untouched(client, recorded, server):
+    """Only the wrapped client replays."""
+    directory, answer = recorded
+    other = openai.OpenAI(api_key="x", base_url=server.url, **cheap())
+    wrap(client, directory)
+    assert chat(client) == answer
+    assert chat(other) != answer
+    other.close()
+    unwrap(client)
+
+
+def test_wrapped_in_live_mode_is_untouched(client, recorded, server):
+    """mode="live" unwraps; without directory, mode and environment nothing happens."""
+    directory, _ = recorded
+    wrap(client, directory)
+    wrap(client, mode="live")
+    chat(client)
+    wrap(client)
+    chat(client)
+    assert server.count == 3
+    assert active.OWN not in client.__dict__
+
+
+@pytest.mark.parametrize("copy", ["with_options", "copy"])
+def test_copies_stay_wrapped(client, recorded, server, copy):
+    """Copies, copies of copies and their raw responses are answered by the same session."""
+    directory, answer = recorded
+    session = Session(directory)
+    wrap(client, session)
+    first = getattr(client, copy)(timeout=3)
+    second = getattr(first, copy)(max_retries=4)
+    assert chat(first) == chat(second) == second.chat.completions.with_raw_response.create(**ASK).parse() == answer
+    assert session.hits == 3
+    assert (first.timeout, second.timeout, second.max_retries) == (3, 3, 4)
+    assert type(second) is openai.OpenAI
+    assert inspect.signature(getattr(client, copy)) == inspect.signature(getattr(openai.OpenAI(api_key="x", http_client=client._client), copy))
+    unwrap(client)
+    assert chat(second) == answer
+    assert server.count == 1
+    third = getattr(client, copy)()
+    chat(third)
+    assert server.count == 2
+    for each in (first, second):
+        unwrap(each)
+
+
+def test_a_copy_taken_from_a_kept_method_of_an_unwrapped_client_is_live(client, recorded, server):
+    """A bound with_options that outlived unwrap makes live copies."""
+    directory, _ = recorded
+    kept = wrap(client, directory).with_options
+    unwrap(client)
+    chat(kept(timeout=3))
+    assert server.count == 2
+
+
+def test_temporaries_stay_wrapped(recorded, server):
+    """`wrap(OpenAI()).with_options()` replays although the first client is gone, and lets go of the patches after."""
+    directory, answer = recorded
+    made = wrap(openai.OpenAI(api_key="x", base_url=DEAD, **cheap()), directory).with_options(max_retries=0)
+    gc.collect()
+    assert chat(made) == answer
+    gone = weakref.ref(made)
+    made.close()
+    del made
+    gc.collect()
+    assert gone() is None
+    assert server.count == 1
+
+
+class Own(openai.OpenAI):
+    """A subclass with its own __init__ and its own with_options."""
+
+    def __init__(self, url, **more):
+        super().__init__(api_key="x", base_url=url, **cheap(), **more)
+        self.url = url
+
+    def with_options(self, **options):
+        made = Own(self.url, **options)
+        made.is_own = True
+        return made
+
+
+def test_subclasses(recorded):
+    """A subclass is wrapped like its parent, with its own ways of copying."""
+    directory, answer = recorded
+    client = wrap(Own(DEAD), directory)
+    copied = client.with_options(max_retries=0)
+    assert copied.is_own
+    assert chat(client) == chat(copied) == answer
+    for each in (client, copied):
+        each.close()
+
+
+def azure(is_async, **options):
+    make = openai.AsyncAzureOpenAI if is_async else openai.AzureOpenAI
+    given = {"azure_endpoint": "http://127.0.0.1:9", "api_version": "2024-06-01", "max_retries": 0, **options}
+    return make(**given, **cheap(is_async=is_async))
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_azure(server, tmp_path, is_async):
+    """Azure's clients record and replay; the deployment's host does not count; a token provider is not called in replay."""
+    calls = []
+
+    def provider():
+        calls.append(1)
+        return "token-0123456789"
+
+    async def everything(client):
+        got = []
+        for stream in (False, True):
+            made = await settle(chat(client, stream=stream))
+            if stream:
+                made = [item async for item in made] if is_async else list(made)
+            got.append(facts(made))
+        raw = await settle(client.chat.completions.with_raw_response.create(**ASK))
+        got.append(facts(raw.parse())[2]["choices"])
+        await settle(client.close())
+        return got
+
+    host = server.url.removesuffix("/v1")
+    with replay(tmp_path, mode="record") as session:
+        made = anyio.run(everything, azure(is_async, azure_endpoint=host, api_key="azure-key-0123"))
+    assert session.recorded == 3
+    assert "/openai/deployments/m/chat/completions" in server.requests[0][1]
+    with replay(tmp_path):
+        assert anyio.run(everything, azure(is_async, api_key="other-key-0123")) == made
+    with replay(tmp_path):
+        assert anyio.run(everything, azure(is_async, azure_ad_token_provider=provider)) == made
+    wrapped = wrap(azure(is_async, azure_ad_token_provider=provider), tmp_path)
+    assert anyio.run(everything, wrapped) == made
+    assert calls == []
+    assert server.count == 3
+    assert "azure-key" not in "".join(path.read_text() for path in tmp_path.rglob("*.json"))
+
+
+@pytest.mark.skipif(openai.__version__ < "1.100", reason="keys that are fetched came later")
+def test_a_key_that_is_fetched_is_not_fetched_in_replay(recorded):
+    """`OpenAI(api_key=callable)` never calls it in replay, on either road."""
+    directory, answer = recorded
+    calls = []
+    with openai.OpenAI(api_key=lambda: calls.append(1) or "k", base_url=DEAD, **cheap()) as client, replay(directory):
+        assert chat(client) == answer
+        assert client.chat.completions.with_raw_response.create(**ASK).parse() == answer
+    assert calls == []
+
+
+@pytest.fixture
+def module(monkeypatch, server):
+    """Set up the module-level client."""
+    monkeypatch.setattr(openai, "api_key", "sk-module-0123456789")
+    monkeypatch.setattr(openai, "base_url", server.url + "/")
+    monkeypatch.setattr(openai, "_client", None)
+    with cheap()["http_client"] as http_client:
+        monkeypatch.setattr(openai, "http_client", http_client)
+        yield openai
+    unwrap(openai)
+
+
+def test_the_module_level_client(module, recorded, server):
+    """`wrap(openai)` wraps the module-level client and returns the module."""
+    directory, answer = recorded
+    assert wrap(openai, directory) is openai
+    assert openai.chat.completions.create(**ASK) == answer
+    unwrap(openai)
+    openai.chat.completions.create(**ASK)
+    assert server.count == 2
+
+
+def test_the_module_level_client_inside_replay(module, recorded, server):
+    """`openai.chat.completions.create` inside `with replay` is answered from recordings."""
+    directory, answer = recorded
+    with replay(directory):
+        assert openai.chat.completions.create(**ASK) == answer
+    assert server.count == 1
+
+
+@pytest.mark.parametrize("wrong", [None, 1, "client", object(), openai.OpenAI, os, [], lambda: None])
+def test_what_is_no_client_is_refused(wrong):
+    """The error says what was given, and what to give."""
+    for function in (wrap, unwrap):
+        with pytest.raises(InvalidClient, match="no client of the openai package"):
+            function(wrong)
+    with pytest.raises(TypeError):
+        wrap(wrong)
+
+
+def test_a_sessions_settings_are_its_own(client, tmp_path):
+    """Settings beside a Session are refused; the session itself is used."""
+    session = Session(tmp_path, mode="record")
+    for function in (lambda **given: wrap(client, session, **given), lambda **given: replay(session, **given).__enter__()):
+        with pytest.raises(InvalidSetting, match="speed"):
+            function(speed=1)
+        with pytest.raises(InvalidSetting, match="ignore"):
+            function(ignore=["user"])
+    with replay(session) as used:
+        chat(client)
+    assert used is session
+    assert session.recorded == 1
+
+
+# replay.
+
+
+@pytest.mark.parametrize("given", [{"mode": "reply"}, {"speed": 0}, {"speed": "fast"}])
+def test_wrong_settings_are_told_where_they_stand(given):
+    """A wrong mode or speed is an error when the decorator is made, not when it is called."""
+    with pytest.raises(ValueError, match="Valid"):
+        replay("recordings", **given)
+
+
+def test_clients_made_before_and_inside(driver, recorded, server):
+    """A block covers clients whenever they were made."""
+    directory, answer = recorded
+    with openai.OpenAI(api_key="x", base_url=DEAD, **cheap()) as before, replay(directory):
+        assert chat(before) == answer
+        assert driver.chat() == answer
+    assert server.count == 1
+
+
+def test_async_with(recorded):
+    """`async with` is the same as `with`, on asyncio and trio."""
+    directory, answer = recorded
+
+    async def main():
+        async with openai.AsyncOpenAI(api_key="x", base_url=DEAD, **cheap(is_async=True)) as client:
+            async with replay(directory) as session:
+                assert await chat(client) == answer
+            assert session.hits == 1
+
+    for backend in ("asyncio", "trio"):
+        anyio.run(main, backend=backend)
+
+
+def test_a_closed_client_replays(recorded):
+    """A client that was closed has no connection, and needs none; live it would fail."""
+    directory, answer = recorded
+    client = openai.OpenAI(api_key="x", base_url=DEAD, **cheap())
+    client.close()
+    with replay(directory):
+        assert chat(client) == answer
+        assert client.chat.completions.with_raw_response.create(**ASK).parse() == answer
+
+
+def test_no_key_is_needed_inside(recorded, monkeypatch):
+    """In replay a client is made without a key; the placeholder is gone afterwards, also of nested blocks."""
+    directory, answer = recorded
+    with replay(directory):
+        assert os.environ[KEY]
+        with replay(directory), openai.OpenAI(base_url=DEAD, **cheap()) as client:
+            assert chat(client) == answer
+        assert os.environ[KEY]
+    assert KEY not in os.environ
+    with pytest.raises(openai.OpenAIError):
+        openai.OpenAI(**cheap()).chat.completions.create(**ASK)
+    monkeypatch.setenv(KEY, "sk-own-0123456789")
+    with replay(directory):
+        assert os.environ[KEY] == "sk-own-0123456789"
+    assert os.environ[KEY] == "sk-own-0123456789"
+    monkeypatch.setenv(KEY, "")
+    with replay(directory):
+        assert os.environ[KEY]
+    assert os.environ[KEY] == ""
+    monkeypatch.delenv(KEY)
+    with replay(directory):
+        os.environ[KEY] = "sk-set-inside"
+    assert os.environ.pop(KEY) == "sk-set-inside"
+
+
+@pytest.mark.parametrize("mode", ["live", "record", "record-if-missing"])
+def test_the_placeholder_is_for_replay_only(tmp_path, mode):
+    """A client that reaches the network needs a real key."""
+    with replay(tmp_path, mode=mode):
+        assert KEY not in os.environ
+
+
+def test_live_mode_goes_to_the_network(driver, recorded, server):
+    """mode="live" inside a block of its own is as if nothing were there, whatever stands around it."""
+    directory, _ = recorded
+    with replay(directory), replay(directory, mode="live") as session:
+        driver.chat()
+        driver.chat(stream=True)
+    assert (server.count, session.hits, session.recorded) == (3, 0, 0)
+
+
+def test_a_swallowed_miss_is_told_at_the_end(client, tmp_path, server):
+    """A program that swallows the error does not get away with it."""
+    with pytest.raises(RecordingNotFound, match="2 calls") as caught:  # noqa: PT012 - the exit is meant
+        with replay(tmp_path):
+            for number in range(2):
+                try:
+                    chat(client, n=number)
+                except Exception:  # noqa: BLE001, S110 - as bad programs do
+                    pass
+    assert caught.value.path == "/chat/completions"
+    assert server.count == 0
+
+
+def test_a_swallowed_miss_does_not_hide_another_error(client, tmp_path):
+    """An exception that is on its way goes first."""
+    with pytest.raises(ZeroDivisionError), replay(tmp_path):
+        try:
+            chat(client)
+        except RecordingNotFound:
+            raise ZeroDivisionError from None
+
+
+def test_a_miss_that_was_not_swallowed_is_told_once(client, tmp_path):
+    """The error that leaves the block is the one that the call raised."""
+    with pytest.raises(RecordingNotFound) as caught, replay(tmp_path):
+        try:
+            chat(client)
+        except RecordingNotFound as error:
+            first = error
+            raise
+    assert caught.value is first
+
+
+# Decorators.
+
+
+def test_a_decorated_function(recorded, server):
+    """Each call of a decorated function is a session of its own; its name and signature stay."""
+    directory, answer = recorded
+    sessions = []
+
+    @replay(directory)
+    def ask(client, text="hi"):
+        """Ask."""
+        sessions.append(active.session_for(client))
+        return chat(client)
+
+    assert (ask.__name__, ask.__doc__, list(inspect.signature(ask).parameters)) == ("ask", "Ask.", ["client", "text"])
+    with openai.OpenAI(api_key="x", base_url=DEAD, **cheap()) as client:
+        assert ask(client) == ask(client) == answer
+    assert sessions[0] is not sessions[1]
+    assert [session.hits for session in sessions] == [1, 1]
+
+
+def test_a_decorated_coroutine_function(recorded):
+    """On `async def` the session is open while the coroutine runs, not when it is made."""
+    directory, answer = recorded
+
+    @replay(directory)
+    async def ask(client):
+        await anyio.sleep(0)
+        return await chat(client)
+
+    assert inspect.iscoroutinefunction(ask)
+
+    async def main():
+        async with openai.AsyncOpenAI(api_key="x", base_url=DEAD, **cheap(is_async=True)) as client:
+            waiting = ask(client)
+            assert active._open == []
+            assert await waiting == answer
+            results = []
+            async with anyio.create_task_group() as group:
+                for _ in range(3):
+
+                    async def one():
+                        results.append(await ask(client))
+
+                    group.start_soon(one)
+            assert results == [answer] * 3
+
+    for backend in ("asyncio", "trio"):
+        anyio.run(main, backend=backend)
+
+
+def test_decorated_methods(recorded):
+    """Methods, static and class methods are decorated; a class is not, nor is staticmethod's own object."""
+    directory, answer = recorded
+
+    class Program:
+        def __init__(self):
+            self.client = openai.OpenAI(api_key="x", base_url=DEAD, **cheap())
+
+        @replay(directory)
+        def ask(self):
+            return chat(self.client)
+
+        @staticmethod
+        @replay(directory)
+        def static(client):
+            return chat(client)
+
+        @classmethod
+        @replay(directory)
+        def of_class(cls, client):
+            return cls, chat(client)
+
+    program = Program()
+    assert program.ask() == Program.static(program.client) == answer
+    assert Program.of_class(program.client) == (Program, answer)
+    program.client.close()
+    for wrong in (Program, staticmethod(len), classmethod(len), 3):
+        with pytest.raises(InvalidSetting, match="decorates functions"):
+            replay(directory)(wrong)
+    with pytest.raises(InvalidSetting, match="stands bare"):
+        replay(test_decorated_methods)
+
+
+def test_a_decorated_function_tells_a_swallowed_miss(client, tmp_path):
+    """The end of a decorated call is the end of a block."""
+
+    @replay(tmp_path)
+    def ask():
+        try:
+            chat(client)
+        except RecordingNotFound:
+            return "swallowed"
+
+    with pytest.raises(RecordingNotFound):
+        ask()
+
+
+def test_a_decorated_generator(client, recorded, server):
+    """A decorated generator's session answers while its body runs, and not in between."""
+    directory, answer = recorded
+
+    @replay(directory)
+    def ask():
+        got = []
+        try:
+            while True:
+                try:
+                    got.append((yield chat(client)))
+                except KeyError as error:
+                    got.append(error)
+                    if len(got) > 2:
+                        return got
+        finally:
+            assert chat(client) == answer
+            got.append("closed")
+
+    assert inspect.isgeneratorfunction(ask)
+    made = ask()
+    assert active._open == []
+    assert next(made) == answer
+    assert active._open == []
+    assert chat(client) != answer
+    assert made.send(1) == answer
+    error = KeyError("thrown")
+    assert made.throw(error) == answer
+    with pytest.raises(StopIteration) as stop:
+        made.throw(KeyError("last"))
+    assert stop.value.value[:2] == [1, error]
+    assert server.count == 2
+    half = ask()
+    next(half)
+    half.close()
+    assert list(half) == []
+
+    @replay(directory)
+    def short():
+        yield from (1, 2)
+        return 3
+
+    assert list(short()) == [1, 2]
+
+    @replay(directory)
+    def failing():
+        yield 1
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        list(failing())
+
+
+def test_a_decorated_async_generator(recorded, server):
+    """The same for asynchronous generators."""
+    directory, answer = recorded
+    closed = []
+
+    async def main():
+        async with openai.AsyncOpenAI(api_key="x", base_url=server.url, **cheap(is_async=True)) as client:
+
+            @replay(directory)
+            async def ask():
+                got = []
+                try:
+                    while True:
+                        try:
+                            got.append((yield await chat(client)))
+                        except KeyError as error:
+                            got.append(error)
+                            if len(got) > 2:
+                                return
+                finally:
+                    assert await chat(client) == answer
+                    closed.append(got)
+
+            assert inspect.isasyncgenfunction(ask)
+            made = ask()
+            assert await made.__anext__() == answer
+            assert active._open == []
+            assert await chat(client) != answer
+            assert await made.asend(1) == answer
+            error = KeyError("thrown")
+            assert await made.athrow(error) == answer
+            with pytest.raises(StopAsyncIteration):
+                await made.athrow(KeyError("last"))
+            assert closed.pop()[:2] == [1, error]
+            half = ask()
+            await half.__anext__()
+            await half.aclose()
+            assert len(closed.pop()) == 0
+            assert [item async for item in half] == []
+
+    for backend in ("asyncio", "trio"):
+        anyio.run(main, backend=backend)
+
+
+def test_generators_that_take_turns(client, tmp_path):
+    """Two decorated generators that are read in turns each have their own session."""
+    answers = {}
+    for name in ("a", "b"):
+        with replay(tmp_path / name, mode="record"):
+            answers[name] = chat(client)
+
+    def of(name):
+        @replay(tmp_path / name)
+        def ask():
+            for _ in range(3):
+                yield chat(client)
+
+        return ask()
+
+    for one, two in zip(of("a"), of("b"), strict=True):
+        assert (one, two) == (answers["a"], answers["b"])
+
+
+# The environment.
+
+
+def test_the_environment_decides_for_a_wrapped_client(client, recorded, server, monkeypatch, caplog):
+    """INFERENCEREPLAY_DIR alone replays, and one warning says so, once in a process."""
+    directory, answer = recorded
+    monkeypatch.setattr(api, "_announced", threading.Event())
+    monkeypatch.setenv("INFERENCEREPLAY_DIR", str(directory))
+    wrap(client)
+    assert chat(client) == answer
+    unwrap(client)
+    wrap(client)
+    unwrap(client)
+    with replay():
+        assert chat(client) == answer
+    assert server.count == 1
+    told = [record for record in caplog.records if "environment alone" in record.message]
+    assert [record.levelno for record in told] == [logging.WARNING]
+    assert str(directory) in told[0].message
+    assert "replay" in told[0].message
+
+
+def test_the_environment_is_silent_where_an_argument_speaks(client, recorded, monkeypatch, caplog):
+    """A directory or a mode given as an argument needs no warning."""
+    directory, answer = recorded
+    monkeypatch.setattr(api, "_announced", threading.Event())
+    monkeypatch.setenv("INFERENCEREPLAY_MODE", "replay")
+    with replay(directory):
+        assert chat(client) == answer
+    assert "environment alone" not in caplog.text
+
+
+def test_the_environment_records(client, tmp_path, monkeypatch, server):
+    """INFERENCEREPLAY_MODE=record records through a wrapped client."""
+    monkeypatch.setenv("INFERENCEREPLAY_MODE", "new_episodes")
+    monkeypatch.setenv("INFERENCEREPLAY_DIR", str(tmp_path))
+    wrap(client)
+    assert chat(client) == chat(client)
+    unwrap(client)
+    assert server.count == 1
+    monkeypatch.setenv("INFERENCEREPLAY_MODE", "sometimes")
+    with pytest.raises(InvalidSetting, match="INFERENCEREPLAY_MODE"):
+        wrap(client)
+
+
+def test_a_mode_without_a_directory_uses_recordings(client, tmp_path, monkeypatch):
+    """Without a directory, `recordings` below the working directory is used."""
+    monkeypatch.chdir(tmp_path)
+    with replay(mode="record"):
+        chat(client)
+    assert list((tmp_path / "recordings").rglob("*.json"))
+
+
+def test_the_package_names_what_it_has():
+    """Every public name is there, and an unknown one is an AttributeError."""
+    for name in inferencereplay.__all__:
+        assert getattr(inferencereplay, name) is not None
+    assert set(inferencereplay.__all__) <= set(dir(inferencereplay))
+    with pytest.raises(AttributeError, match="nothing"):
+        inferencereplay.nothing  # noqa: B018
