@@ -1,0 +1,70 @@
+"""The tree of errors."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import pytest
+
+from inferencereplay import errors
+from inferencereplay.errors import (
+    IncompleteRecording,
+    InferenceReplayError,
+    InvalidClient,
+    InvalidSetting,
+    NotRecordable,
+    RecordingCorrupt,
+    RecordingNotFound,
+    StoreError,
+)
+
+MISS = {
+    "method": "POST",
+    "path": "/chat/completions",
+    "key": "6c1f" * 16,
+    "directory": "recordings",
+    "nearest": "chat/completions/6c1f.json",
+    "differences": ("model: m → n",),
+}
+ERRORS = [
+    (RecordingNotFound("message", **MISS), LookupError, MISS),
+    (NotRecordable("message", **MISS), RecordingNotFound, MISS),
+    (RecordingCorrupt("message", path="a.json", position="byte 3"), ValueError, {"path": "a.json", "position": "byte 3"}),
+    (IncompleteRecording("message", path="a.json", chunks=2), EOFError, {"path": "a.json", "chunks": 2}),
+    (InvalidSetting("message"), ValueError, {}),
+    (InvalidClient("message"), TypeError, {}),
+    (StoreError("message"), OSError, {}),
+]
+by_name = pytest.mark.parametrize(("error", "builtin", "facts"), ERRORS, ids=lambda item: type(item).__name__)
+
+
+@by_name
+def test_an_error_is_ours_and_the_builtin_it_is_a_case_of(error, builtin, facts):
+    """`except InferenceReplayError` catches every error, and so does the builtin that fits."""
+    assert isinstance(error, InferenceReplayError)
+    assert isinstance(error, builtin)
+
+
+@by_name
+@pytest.mark.parametrize("travel", [lambda error: pickle.loads(pickle.dumps(error)), copy.copy], ids=["pickle", "copy"])
+def test_an_error_arrives_whole(error, builtin, facts, travel):
+    """What comes out of a worker process has the same class, message and facts."""
+    arrived = travel(error)
+    assert type(arrived) is type(error)
+    assert str(arrived) == "message"
+    assert vars(arrived) == facts
+
+
+def test_the_facts_may_be_left_out():
+    """An error can be made of a message alone."""
+    assert vars(RecordingNotFound("message")) == {**dict.fromkeys(MISS, ""), "nearest": None, "differences": ()}
+    assert vars(RecordingCorrupt("message")) == {"path": "", "position": ""}
+    assert vars(IncompleteRecording("message")) == {"path": "", "chunks": 0}
+
+
+def test_the_docstring_draws_every_error():
+    """The tree at the top of the module names each class of it."""
+    classes = [name for name, item in vars(errors).items() if isinstance(item, type)]
+    assert {type(error).__name__ for error, _, _ in ERRORS} == set(classes) - {"InferenceReplayError"}
+    assert [name for name in classes if f"{name}" not in errors.__doc__] == []
