@@ -275,7 +275,7 @@ class _Use:
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        self._activation: active.Activation | None = None
+        self._activation: active.Activation
 
     def __enter__(self) -> None:
         from inferencereplay import patching  # noqa: PLC0415 - imports openai, which takes 200 ms and more
@@ -308,12 +308,11 @@ class _Use:
 
     def pause(self) -> None:
         """Let it answer no more."""
-        if self._activation is not None:
-            active.deactivate(self._activation)
+        active.deactivate(self._activation)
 
     def is_of_this_context(self) -> bool:
         """Whether it was resumed in this context."""
-        return self._activation is not None and active.is_in_context(self._activation)
+        return active.is_in_context(self._activation)
 
 
 class _Placeholder:
@@ -375,7 +374,9 @@ def _target(client: Any) -> Any:
     if isinstance(client, types.ModuleType) and client.__name__ == "openai":
         return sdk.module_client()
     if not sdk.is_client(client):
-        message = f"{client!r} is no client of the openai package. Give OpenAI(), AsyncOpenAI(), … or the module openai."
+        message = (
+            f"{client!r} is no client of the openai package. Give OpenAI(), AsyncOpenAI(), … or the module openai."
+        )
         raise InvalidClient(message)
     return client
 

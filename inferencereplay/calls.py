@@ -40,9 +40,7 @@ class Call(NamedTuple):
         return self.stream or sdk.raw_mode(self.options) == "stream"
 
 
-def read_call(
-    cast_to: Any, options: Any, *, stream: bool = False, stream_cls: Any = None, **rest: Any
-) -> Call:
+def read_call(cast_to: Any, options: Any, *, stream: bool = False, stream_cls: Any = None, **rest: Any) -> Call:
     """Name the arguments of `request`, in any of its versions."""
     return Call(cast_to, options, stream, stream_cls, rest)
 
@@ -69,7 +67,7 @@ def decide(session: Session, client: Any, call: Call) -> Replayed | Take | None:
     except Exception as error:
         if session.mode is Mode.REPLAY:
             raise
-        log.warning("%s was not recorded: %r", call.options.url, error)
+        log.warning("%s was not recorded: %s", session.hide(call.options.url), session.hide(repr(error)))
         return None
     secrets = sdk.secrets(client, call.options)
     if session.mode is not Mode.RECORD:
@@ -151,7 +149,7 @@ def record_sync(wrapped: Callable[..., Any], client: Any, call: Call, take: Take
     start = time.perf_counter()
     try:
         raw = wrapped(call.cast_to, _asked(call), stream=call.stream, stream_cls=call.stream_cls, **call.rest)
-    except openai.APIError as error:
+    except (openai.APIStatusError, openai.APIConnectionError) as error:
         _error_job(call, take, error)()
         raise
     except BaseException:
@@ -166,7 +164,7 @@ async def record_async(wrapped: Callable[..., Any], client: Any, call: Call, tak
     start = time.perf_counter()
     try:
         raw = await wrapped(call.cast_to, _asked(call), stream=call.stream, stream_cls=call.stream_cls, **call.rest)
-    except openai.APIError as error:
+    except (openai.APIStatusError, openai.APIConnectionError) as error:
         await in_thread(_error_job(call, take, error))
         raise
     except BaseException:
@@ -201,15 +199,14 @@ def _answer_job(client: Any, call: Call, take: Take, raw: Any, start: float) -> 
     return _nothing
 
 
-def _error_job(call: Call, take: Take, error: openai.APIError) -> Callable[[], None]:
+def _error_job(call: Call, take: Take, error: openai.APIStatusError | openai.APIConnectionError) -> Callable[[], None]:
     """Return what keeps an error, or forgets it if it is one that passes."""
     status = error.status_code if isinstance(error, openai.APIStatusError) else 0
     if isinstance(error, openai.APIStatusError):
         sdk.restore(error.response, call.options)
-    elif not isinstance(error, openai.APIConnectionError):
-        return take.drop
     if not take.session.stores_status(status):
-        log.warning("%s: %s was not recorded, for it may pass (record_errors=True keeps it)", call.options.url, error)
+        told = take.hide(str(error))
+        log.warning("%s: %s was not recorded, for it may pass (record_errors=True keeps it)", take.request.path, told)
         return take.drop
     if isinstance(error, openai.APIStatusError):
         response = error.response

@@ -119,7 +119,7 @@ def _pass(session: Any, wrapped: Any, args: tuple[Any, ...], kwargs: dict[str, A
 
 def _patches() -> list[_Patch]:
     chat, text = "/chat/completions", "/completions"
-    resources = [
+    resources: list[tuple[Any, ...]] = [
         (Chat, _create, chat, ChatCompletion, ChatCompletionChunk, openai.Stream),
         (AsyncChat, _create_async, chat, ChatCompletion, ChatCompletionChunk, openai.AsyncStream),
         (Completions, _create, text, Completion, Completion, openai.Stream),
@@ -135,7 +135,7 @@ def _patches() -> list[_Patch]:
     ]
 
 
-class _Wrapper(wrapt.FunctionWrapper):  # type: ignore[misc, unused-ignore]  # untyped before wrapt 2
+class _Wrapper(wrapt.FunctionWrapper):  # type: ignore[misc, type-arg, unused-ignore]  # untyped before wrapt 2
     """Ours, to be told from other libraries' by its type."""
 
 

@@ -274,9 +274,13 @@ class Session:
             error.nearest, error.differences = near
         return self._note(error)
 
+    def hide(self, text: str) -> str:
+        """Return a text for the log without what has the shape of a secret."""
+        return self._redactor.text(text)
+
     def refuse(self, method: str, path: str) -> NotRecordable:
         """Count a request that no recording can answer as a miss and return the error."""
-        path = self._redactor.text(path)
+        path = self.hide(path)
         message = f"{method} {path} is not recordable: what it sends or returns is no JSON. Replace it in the test."
         return self._note(NotRecordable(message, method=method, path=path, directory=self.store.directory))
 
@@ -286,8 +290,8 @@ class Session:
             is_new = path not in self._warned
             self._warned.add(path)
         if is_new:
-            safe = self._redactor.text(path)
-            log.warning("%s %s is not recordable and goes to the network: it sends or returns no JSON", method, safe)
+            message = "%s %s is not recordable and goes to the network: it sends or returns no JSON"
+            log.warning(message, method, self.hide(path))
 
     def redact(self, request: Request, secrets: tuple[str, ...]) -> Request:
         """Return a request without what is secret; the same object if there is nothing."""

@@ -245,7 +245,7 @@ class Tape:
             self._keep(self.kept)
 
     def finish_apart(self) -> None:
-        """Do so from the garbage collector, which may have come in between anything, also holding a lock of the store's.
+        """Do so from the garbage collector, which may come at any point, also while a lock is held.
 
         So a thread does it; it is waited for as far as that cannot become a deadlock.
         """

@@ -173,7 +173,9 @@ class Server:
             return sse(made, made) if is_stream else plain(made)
         if path.startswith("/v1/embeddings"):
             made = {"object": "embedding", "index": 0, "embedding": [0.25, -1.0, self._count]}
-            return plain({"object": "list", "model": "m", "data": [made], "usage": {"prompt_tokens": 1, "total_tokens": 1}})
+            return plain(
+                {"object": "list", "model": "m", "data": [made], "usage": {"prompt_tokens": 1, "total_tokens": 1}}
+            )
         if path.startswith("/v1/models"):
             return plain({"object": "list", "data": [{"id": text, "object": "model", "created": 1, "owned_by": "x"}]})
         return plain({"error": {"message": f"no {path} here", "type": "invalid_request_error"}}, 404)

@@ -8,10 +8,11 @@ import contextvars
 import threading
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 import openai
 import pytest
-from conftest import ASK, cheap
+from conftest import cheap
 
 from inferencereplay import Session, active, replay, wrap
 
@@ -137,7 +138,7 @@ def test_tasks_have_their_own_blocks(two, server):
             for _ in range(3):
                 made = await client.chat.completions.create(model="m", messages=[{"role": "user", "content": "hi"}])
                 assert made.choices[0].message.content == expected
-                await anyio.sleep(0)
+                await anyio.lowlevel.checkpoint()
 
     async def main():
         start = anyio.Event()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import inspect
 import logging
@@ -11,10 +10,11 @@ import threading
 import weakref
 
 import anyio
+import anyio.lowlevel
 import openai
 import pytest
-from conftest import ASK, cheap, plain
-from ways import DEAD, create, facts, run, settle
+from conftest import ASK, cheap
+from ways import DEAD, facts, settle
 
 import inferencereplay
 from inferencereplay import (
@@ -116,7 +116,9 @@ def test_copies_stay_wrapped(client, recorded, server, copy):
     assert session.hits == 3
     assert (first.timeout, second.timeout, second.max_retries) == (3, 3, 4)
     assert type(second) is openai.OpenAI
-    assert inspect.signature(getattr(client, copy)) == inspect.signature(getattr(openai.OpenAI(api_key="x", http_client=client._client), copy))
+    assert inspect.signature(getattr(client, copy)) == inspect.signature(
+        getattr(openai.OpenAI(api_key="x", http_client=client._client), copy)
+    )
     unwrap(client)
     assert chat(second) == answer
     assert server.count == 1
@@ -271,7 +273,10 @@ def test_what_is_no_client_is_refused(wrong):
 def test_a_sessions_settings_are_its_own(client, tmp_path):
     """Settings beside a Session are refused; the session itself is used."""
     session = Session(tmp_path, mode="record")
-    for function in (lambda **given: wrap(client, session, **given), lambda **given: replay(session, **given).__enter__()):
+    for function in (
+        lambda **given: wrap(client, session, **given),
+        lambda **given: replay(session, **given).__enter__(),
+    ):
         with pytest.raises(InvalidSetting, match="speed"):
             function(speed=1)
         with pytest.raises(InvalidSetting, match="ignore"):
@@ -373,7 +378,7 @@ def test_a_swallowed_miss_is_told_at_the_end(client, tmp_path, server):
             for number in range(2):
                 try:
                     chat(client, n=number)
-                except Exception:  # noqa: BLE001, S110 - as bad programs do
+                except Exception:  # noqa: BLE001 - as bad programs do
                     pass
     assert caught.value.path == "/chat/completions"
     assert server.count == 0
@@ -426,7 +431,7 @@ def test_a_decorated_coroutine_function(recorded):
 
     @replay(directory)
     async def ask(client):
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()
         return await chat(client)
 
     assert inspect.iscoroutinefunction(ask)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import datetime
 import json
-import logging
 import threading
 from typing import Any
 
+import anyio
 import openai
 import pytest
-from conftest import ASK, Reply, chunk, completion, event, plain, sse
+from conftest import ASK, Reply, completion, plain
 from openai.types.chat import ChatCompletionMessage
-from ways import ANSWER, DEAD, STREAM, WAYS, create, error_facts, facts, items, run, settle
+from ways import ANSWER, DEAD, WAYS, create, entered, error_facts, run, settle
 
-from inferencereplay import IncompleteRecording, NotRecordable, RecordingNotFound, calls, replay, sdk
+from inferencereplay import NotRecordable, Pace, RecordingNotFound, replay, sdk
+from inferencereplay.pacing import VirtualClock
 
 
 def _renumber(server, *replies):
@@ -247,6 +248,20 @@ def test_messages_may_be_any_iterable(driver, server, tmp_path):
         assert session.hits == 3
 
 
+def test_what_stands_in_secret_headers_is_not_written(driver, tmp_path):
+    """A value of a header that names a key or a token is taken out of bodies as well, and the request is found again."""
+    secret = "hunter2-correct-horse"
+    ask = {"extra_headers": {"X-Api-Key": secret, "x-mine": "visible"}, "user": f"my key is {secret}, visible"}
+    with replay(tmp_path, mode="record"):
+        driver.chat(**ask)
+    (path,) = tmp_path.rglob("*.json")
+    assert secret not in path.read_text()
+    assert "visible" in path.read_text()
+    with replay(tmp_path) as session:
+        driver.chat(**ask)
+    assert session.hits == 1
+
+
 def test_what_was_not_given_does_not_count(driver, server, tmp_path):
     """NOT_GIVEN and omit are nothing, in arguments and in extra_body."""
     unset = {"stop": openai.NOT_GIVEN, "n": getattr(openai, "omit", openai.NOT_GIVEN)}
@@ -298,7 +313,14 @@ async def _content(client: Any) -> Any:
     return await settle(client.files.with_raw_response.content("file-1"))
 
 
-@pytest.mark.parametrize("way", [_upload, _speech, _content])
+async def _spoken(client: Any) -> Any:
+    async with entered(
+        client.audio.speech.with_streaming_response.create(model="m", voice="alloy", input="Hi")
+    ) as made:
+        return await settle(made.read())
+
+
+@pytest.mark.parametrize("way", [_upload, _speech, _spoken, _content])
 def test_what_no_recording_can_hold(driver, server, tmp_path, caplog, way):
     """An upload, audio and files are refused in replay, and let through with one warning while recording."""
     with pytest.raises(NotRecordable), replay(tmp_path) as session:
@@ -381,7 +403,6 @@ def test_a_failure_outside_the_sdk_drops_the_take(client, server, tmp_path):
 
 def test_a_failure_outside_the_sdk_drops_the_take_async(server, tmp_path):
     """The same in asynchronous code."""
-    import anyio
 
     async def interrupted(request):
         raise ZeroDivisionError
@@ -448,8 +469,6 @@ def test_equal_calls_of_many_threads_each_get_their_own_variant(server, client, 
 
 def test_a_recorded_wait_is_waited_for(driver, server, tmp_path):
     """At speed 1 plain answers, raw ones, streams and errors take the time that they took."""
-    from inferencereplay.pacing import VirtualClock
-
     pause = [(0.1, json.dumps(completion("x")).encode())]
     slow = Reply(pieces=pause)
 
@@ -468,9 +487,6 @@ def test_a_recorded_wait_is_waited_for(driver, server, tmp_path):
 
 def test_recorded_connection_errors_wait_too(driver, tmp_path):
     """A pace holds for a connection error as well, and its message is kept."""
-    from inferencereplay import Pace
-    from inferencereplay.pacing import VirtualClock
-
     with replay(tmp_path, mode="record", record_errors=True):
         run(driver, _failing, base_url=DEAD)
     clock = VirtualClock()

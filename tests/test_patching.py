@@ -50,7 +50,7 @@ def test_attributes_are_the_same_objects_after_the_last_exit(tmp_path):
 
 
 def test_wrapped_clients_hold_the_patches(client, tmp_path):
-    """unwrap and garbage collection give the patches back, whichever comes first."""
+    """Unwrap and garbage collection give the patches back, whichever comes first."""
     wrap(client, tmp_path)
     assert attributes()[0] is not ORIGINALS[0]
     wrap(openai.OpenAI(api_key="x", **cheap()), tmp_path)

@@ -234,7 +234,6 @@ def test_recorded_errors_hold_no_secrets(driver, server, tmp_path, caplog):
     assert leaks("\n".join(item.getMessage() for item in caplog.records if item.name == "inferencereplay")) == []
 
 
-@pytest.mark.xfail(strict=True, reason="calls.py logs the SDK's message as it is")
 def test_errors_that_are_passed_on_are_logged_without_secrets(driver, server, tmp_path, caplog):
     """An error that is not stored is told in the log without the key that the server quotes."""
     key = PLANTED["key"]

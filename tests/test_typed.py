@@ -9,7 +9,8 @@ from typing import Any
 
 import openai
 import pytest
-from conftest import ASK, chunk, completion, event, plain, sse
+from conftest import ASK, chunk, completion, sse
+from openai._models import construct_type
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from ways import DEAD, entered, facts, following, headers, items, run, settle
 
@@ -252,8 +253,6 @@ def test_a_stream_is_not_answered_by_a_plain_recording(driver, tmp_path):
 @pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
 def test_a_built_object_is_the_sdks_own(data):
     """Validated or constructed, an object is what the SDK makes of the same JSON, but for unknown fields' being set."""
-    from openai._models import construct_type
-
     built = make_builder(ChatCompletion)(json.dumps(data).encode())
     theirs = construct_type(type_=ChatCompletion, value=json.loads(json.dumps(data)))
     assert facts(built)[0:4] == facts(theirs)[0:4]

@@ -176,11 +176,12 @@ def test_many_calls_past_the_last_variant_are_found_at_once(tmp_path, client):
 
 
 def test_a_call_under_way_is_not_overlooked(tmp_path):
-    """A search for the last variant that was made while a call was under way does not hide what that call stored."""
+    """A search for the last variant, made before a call or while it was under way, does not hide what it stored."""
     store = DirectoryStore(tmp_path)
     store.put("/x", KEY, 1, b"1", replace=False)
     variants = Variants(store, replaces=False, repeats=True, is_whole=lambda _: True)
     assert variants.commit("/x", KEY, 1, 1)
+    assert variants.peek("/x", KEY) == (b"1", 1, 2)
     call = variants.begin("/x", KEY)
     assert variants.peek("/x", KEY) == (b"1", 1, 3)
     assert variants.store("/x", KEY, call, b"2", is_whole=True)

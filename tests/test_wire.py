@@ -20,6 +20,7 @@ from conftest import ASK, Reply, chunk, completion, event, plain, sse
 from ways import DEAD, entered, error_facts, facts, following, headers, items, run, settle
 
 from inferencereplay import IncompleteRecording, replay, sdk
+from inferencereplay.pacing import VirtualClock
 from inferencereplay.recording import Failure, Response
 from inferencereplay.wire import Tape, build_response, failure_error, plain_response, start_of
 
@@ -190,7 +191,7 @@ def test_an_abandoned_stream_gives_what_it_has_and_then_says_so(driver, server, 
         with pytest.raises(IncompleteRecording) as caught:
             driver.chat(stream=True)
         with pytest.raises(IncompleteRecording):
-            run(driver, lambda client: _all_raw(client))
+            run(driver, _all_raw)
     assert caught.value.chunks == 1
     assert caught.value.path.endswith(".json")
 
@@ -342,7 +343,7 @@ def test_a_stream_that_cannot_be_decoded_is_handed_on(client, server, tmp_path, 
     """A stream that is no UTF-8 raises what it raises live, and is not stored."""
     reply = whole(b"data: \xff\xfe\n\n")
     server.replies = [reply, reply]
-    with pytest.raises(Exception) as live:  # noqa: PT011 - whatever it is
+    with pytest.raises(Exception) as live:
         list(client.chat.completions.create(**ASK, stream=True))
     with replay(tmp_path, mode="record") as session, pytest.raises(type(live.value)):
         list(client.chat.completions.create(**ASK, stream=True))
@@ -375,8 +376,6 @@ def test_offsets_say_when_chunks_came(driver, server, tmp_path):
 
 def test_the_wire_road_keeps_the_pace(driver, server, tmp_path):
     """A raw stream's pieces come when they are due."""
-    from inferencereplay.pacing import VirtualClock
-
     server.replies = [sse(*CHUNKS, pause=0.02)]
     with replay(tmp_path, mode="record"):
         driver.chat(stream=True)

@@ -55,7 +55,7 @@ class entered:  # noqa: N801 - used like a function
             return await self.manager.__aenter__()
         return self.manager.__enter__()
 
-    async def __aexit__(self, *error: Any) -> Any:
+    async def __aexit__(self, *error: object) -> Any:
         if hasattr(self.manager, "__aexit__"):
             return await self.manager.__aexit__(*error)
         return self.manager.__exit__(*error)
@@ -222,7 +222,10 @@ WAYS: dict[str, tuple[Callable[[Any], Any], Reply]] = {
     "stream()": (stream_helper, STREAM),
     "raw": (raw, ANSWER),
     "raw stream": (raw_stream, STREAM),
-    **{f"streaming, {read}": (streaming(read), ANSWER) for read in ("iter_lines", "iter_bytes", "read", "json", "parse")},
+    **{
+        f"streaming, {read}": (streaming(read), ANSWER)
+        for read in ("iter_lines", "iter_bytes", "read", "json", "parse")
+    },
     "streaming stream": (streaming_stream, STREAM),
     "streaming stream, lines": (streaming_lines, STREAM),
     "post": (post, ANSWER),
