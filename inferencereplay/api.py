@@ -19,7 +19,7 @@ from inferencereplay.settings import Mode, parse_mode, parse_speed
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+    from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
 
     from inferencereplay.pacing import Clock, Pace
     from inferencereplay.request import JSON
@@ -224,7 +224,7 @@ class replay:  # noqa: N801 - used like a function
         return decorated
 
     def _generator(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        def decorated(*args: Any, **kwargs: Any) -> Iterator[Any]:
+        def decorated(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
             use = _Use(_session(self._directory, self._settings))
             with use:
                 generator = function(*args, **kwargs)

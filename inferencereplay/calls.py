@@ -61,7 +61,8 @@ def decide(session: Session, client: Any, call: Call) -> Replayed | Take | None:
         RecordingCorrupt: if the file that should answer cannot be used.
     """
     if not sdk.is_recordable(call.cast_to, call.options):
-        return _refuse(session, call)
+        _refuse(session, call)
+        return None
     try:
         request = session.prepare(sdk.read_request(client, call.options))
     except Exception as error:

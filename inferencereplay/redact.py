@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 REDACTED = "[REDACTED]"
 SHORTEST_LITERAL = 8
 """Characters; a shorter client key ("test", "ollama") is taken for a dummy, and redacting it would maul the text."""
+_MASK = "\udfff"
+"""Stands for `REDACTED` at work, so that no pattern matches in it: half a surrogate pair, which JSON and UTF-8 lack."""
 _SAMPLES = ("", "aZ 0.\n")
 """Texts in which a pattern that can match nothing at all, such as `x*` or `\\b`, does so."""
 
@@ -46,14 +48,14 @@ def _shape(pattern: str, *literals: str) -> Shape:
 SHAPES = (
     _shape(rf"(?:sk|rk|pk|sess)-(?:{_RANDOM}[\w-]+|[A-Za-z]{{20,}})", "sk-", "rk-", "pk-", "sess-"),
     _shape(r"[spr]k_(?:live|test)_[A-Za-z0-9]{16,}", "k_live_", "k_test_"),
-    _shape(rf"(?:[Bb]earer|BEARER)\s+(?:{_RANDOM}[\w.~+/=-]+|[A-Za-z]{{20,}})", "earer", "EARER"),
+    _shape(rf"(?:[Bb]earer|BEARER)\s+(?:{_RANDOM}[\w.~+/=-]*[\w~+/=-]|[A-Za-z]{{20,}})", "earer", "EARER"),
     _shape(r"(?:[Bb]asic|BASIC)\s+(?=[A-Za-z+/]*[0-9=])[A-Za-z0-9+/]{12,}={0,2}", "asic", "ASIC"),
     _shape(r"eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*", "eyJ"),
     _shape(r"(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9])", "AKIA", "ASIA"),
     _shape(r"gh[pousr]_[A-Za-z0-9]{20,}", "ghp_", "gho_", "ghu_", "ghs_", "ghr_"),
     _shape(r"github_pat_\w{20,}", "github_pat_"),
     _shape(r"glpat-[\w-]{16,}", "glpat-"),
-    _shape(r"xox[a-z]-[\w-]{10,}", "xox"),
+    _shape(rf"xox[a-z]-{_RANDOM}[\w-]{{10,}}", "xox"),
     _shape(r"AIza[\w-]{30,}", "AIza"),
     _shape(r"ya29\.[\w-]{20,}", "ya29."),
     _shape(
@@ -68,7 +70,8 @@ SHAPES = (
         ("PRIVATE KEY-----",),
         re.compile(
             r"-----BEGIN [A-Z ]*PRIVATE KEY-----"
-            r"(?:[\s\S]{0,20000}?-----END [A-Z ]*PRIVATE KEY-----|(?:(?:\s|\\[nr])*[A-Za-z0-9+/=]{20,})+)"
+            r"(?:[\s\S]{0,20000}?-----END [A-Z ]*PRIVATE KEY-----"
+            r"|(?:(?:\s|\\[nr])*[A-Za-z0-9+/=]{20,})+(?:(?:\s|\\[nr])+[A-Za-z0-9+/=]*\Z)?)"
         ),
     ),
 )
@@ -103,11 +106,14 @@ class Redactor:
     def text(self, text: str, literals: tuple[str, ...] = ()) -> str:
         """Return `text` without what is secret; the same object if there is nothing.
 
-        What was taken out before is left alone, so that doing it again changes nothing.
+        What was taken out before is left alone, and what is taken out may uncover the beginning of something more, so
+        that doing it again changes nothing.
         """
-        if REDACTED in text:
-            return REDACTED.join(self._text(part, literals) for part in text.split(REDACTED))
-        return self._text(text, literals)
+        masked = text.replace(REDACTED, _MASK)
+        while (found := self._mask(masked, literals)) != masked:
+            masked = found
+        redacted = masked.replace(_MASK, REDACTED)
+        return text if redacted == text else redacted
 
     def value(self, value: Any, literals: tuple[str, ...] = ()) -> Any:
         """Return JSON without what is secret; the same object if there is nothing."""
@@ -136,16 +142,16 @@ class Redactor:
             return raws
         return [self.json(raw, literals) for raw in raws]
 
-    def _text(self, text: str, literals: tuple[str, ...]) -> str:
+    def _mask(self, text: str, literals: tuple[str, ...]) -> str:
         if len(text) >= SHORTEST_LITERAL:  # nor is any shape shorter
             for literal in literals:
-                text = text.replace(literal, REDACTED)
+                text = text.replace(literal, _MASK)
             for hint in _HINTS:
                 if hint in text:
-                    text = _without_shapes(text)
+                    text = _mask_shapes(text)
                     break
         for pattern in self._patterns:
-            text = pattern.sub(REDACTED, text)
+            text = pattern.sub(_mask_found, text)
         return text
 
     def _member(self, name: str, value: Any, literals: tuple[str, ...]) -> Any:
@@ -162,11 +168,15 @@ def _hide(value: Any) -> Any:
     return value
 
 
-def _without_shapes(text: str) -> str:
+def _mask_shapes(text: str) -> str:
     for shape in SHAPES:
         if any(literal in text for literal in shape.literals):
-            text = shape.pattern.sub(REDACTED, text)
+            text = shape.pattern.sub(_MASK, text)
     return text
+
+
+def _mask_found(found: re.Match[str]) -> str:
+    return _MASK if found[0] else ""
 
 
 @functools.lru_cache(maxsize=1_000)

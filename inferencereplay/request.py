@@ -7,6 +7,7 @@ key is their SHA-256. `docs/format.md` has the rules for a writer in another lan
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import math
@@ -46,12 +47,17 @@ class Request(msgspec.Struct, frozen=True):
     def canonical(self) -> bytes:
         """The bytes that are hashed."""
         query = b',"query":' + _encode(self.query) if self.query else b""
-        return b'{"body":%b,"method":%b,"path":%b%b}' % (self.body, _encode(self.method), _encode(self.path), query)
+        return b'{"body":%b,%b%b}' % (self.body, _target(self.method, self.path), query)
 
     @property
     def key(self) -> str:
         """64 hexadecimal digits."""
         return hashlib.sha256(self.canonical).hexdigest()
+
+
+@functools.lru_cache(1_000)
+def _target(method: str, path: str) -> bytes:
+    return b'"method":%b,"path":%b' % (_encode(method), _encode(path))
 
 
 def canonical_json(value: JSON, convert: Callable[[Any], JSON] | None = None) -> bytes:

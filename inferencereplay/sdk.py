@@ -14,7 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import openai
 import pydantic
-from openai import _base_client, _models, _streaming, _utils
+from openai import _base_client, _models, _streaming, _types, _utils
 from openai._constants import OVERRIDE_CAST_TO_HEADER, RAW_RESPONSE_HEADER
 
 from inferencereplay.recording import Recorded
@@ -37,7 +37,7 @@ PLACEHOLDER = "inferencereplay-placeholder"
 """The API key of a client that was made where there is none; a replay never sends it."""
 SyncAPIClient = _base_client.SyncAPIClient
 AsyncAPIClient = _base_client.AsyncAPIClient
-UNSET: tuple[type, ...] = (openai.NotGiven, getattr(openai, "Omit", openai.NotGiven), _base_client.Omit)
+UNSET: tuple[type, ...] = (openai.NotGiven, getattr(openai, "Omit", openai.NotGiven), _types.Omit)
 """The types of arguments that were not given."""
 NOT_BODY = frozenset(("extra_headers", "extra_query", "extra_body", "timeout"))
 """The arguments of `create` that are not part of the body."""
@@ -69,7 +69,7 @@ def module_client() -> Any:
 
 def http_library(client: Any) -> Any:
     """Return the HTTP library under a client, the module `httpx2` or `httpx`."""
-    return _library(type(client._client))
+    return _library(type(client._client))  # type: ignore[arg-type, unused-ignore]  # classes can be hashed
 
 
 @functools.cache

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import logging
-import os
-import shlex
-import sys
+import math
 import threading
 import time
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -13,9 +12,10 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 import msgspec
 
 from inferencereplay import recording as files
-from inferencereplay.difference import nearest
 from inferencereplay.errors import InvalidSetting, NotRecordable, RecordingCorrupt, RecordingNotFound
+from inferencereplay.misses import explain
 from inferencereplay.pacing import check_pace, make_pacer
+from inferencereplay.reader import Reader
 from inferencereplay.recording import Recorded, RecordedRequest, Recording, Response
 from inferencereplay.redact import Redactor
 from inferencereplay.request import JSON, Request, canonical_json, parse_json, without
@@ -24,6 +24,7 @@ from inferencereplay.store import open_store
 from inferencereplay.variants import Variants
 
 if TYPE_CHECKING:
+    import os
     import re
     from collections.abc import Callable, Iterable
 
@@ -31,12 +32,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("inferencereplay")
 
-MOST_COMPARED = 1_000
-"""Files that a miss is compared with."""
 REPEATABLE = frozenset((400, 404, 413, 422))
 """The error statuses that the same request will get again; the others pass."""
 _FIRST_ERROR = 400
-_LONGEST_COMMAND = 200
 _Miss = TypeVar("_Miss", bound=RecordingNotFound)
 
 
@@ -46,9 +44,14 @@ class Found(NamedTuple):
     recording: Recording
     request: Request
     key: str
-    name: str
+    reader: Reader
     number: int
     call: int
+
+    @property
+    def name(self) -> str:
+        """The file, for messages."""
+        return self.reader.name(self.request.path, self.key, self.number)
 
     @property
     def is_closed(self) -> bool:
@@ -141,6 +144,7 @@ class Session:
         self.missed: list[RecordingNotFound] = []
         self._has_own_mode = mode is not None
         self._pace = check_pace(pace)
+        self._never_waits = math.isinf(self.speed) and pace is None
         self._clock = clock
         self._ignore = _paths(ignore)
         self._normalize = normalize
@@ -153,6 +157,7 @@ class Session:
         if self.mode in (Mode.RECORD, Mode.RECORD_IF_MISSING) and not self.store.is_writable:
             message = f"mode={self.mode.value!r}: {self.store.directory} is llama-stack's, and can be replayed only."
             raise InvalidSetting(message + " Record into another directory.")
+        self._reader = Reader(self.store)
         self._variants = Variants(
             self.store,
             replaces=self.mode is Mode.RECORD,
@@ -239,6 +244,8 @@ class Session:
 
     def pacer(self, response: Response) -> Pacer | None:
         """Return what the chunks of a stream, or a plain answer as a whole, wait by."""
+        if self._never_waits:
+            return None
         if response.is_stream:
             offsets, count = response.offsets, len(response.chunks)
         else:
@@ -247,31 +254,16 @@ class Session:
 
     def miss(self, request: Request, secrets: tuple[str, ...]) -> RecordingNotFound:
         """Count a prepared request as a miss and return the error that says what differs."""
-        raw, request = request, self.redact(request, secrets)
-        key, directory = request.key, self.store.directory
-        hide = self._redactor
-        candidates = self.store.newest(request.path, MOST_COMPARED)
-        near = nearest(parse_json(request.body), ((name, hide.value(body, secrets)) for name, body in candidates))
-        used_up = self._first(raw, request)
-        lines = [f"{request.method} {request.path} was not recorded in {directory} (key {key[:12]}…)."]
-        if not os.path.isdir(directory):  # noqa: PTH112
-            lines.append("That directory does not exist.")
-        elif used_up:
-            lines.append(
-                f"Its recordings, the first of which is {used_up}, are used up (exhausted={self._exhausted!r})."
-            )
-        elif near is None:
-            lines.append("There is no recording of that path.")
-        elif near[1]:
-            lines.append(f"The nearest recording is {near[0]}; it differs (recorded → requested) in")
-            lines += [f"  {line}" for line in near[1]]
-        else:
-            lines.append(f"The nearest recording is {near[0]}; it differs in the method or the query only.")
-        lines.append(self._mend("record" if used_up else "record-if-missing"))
-        text = hide.text("\n".join(lines), secrets)
-        error = RecordingNotFound(text, method=request.method, path=request.path, key=key, directory=directory)
-        if near:
-            error.nearest, error.differences = near
+        redacted = self.redact(request, secrets)
+        error = explain(
+            redacted,
+            self.store,
+            self._redactor,
+            secrets,
+            used_up=self._first(request, redacted),
+            exhausted=self._exhausted,
+            own_mode=self.mode.value if self._has_own_mode else None,
+        )
         return self._note(error)
 
     def hide(self, text: str) -> str:
@@ -318,16 +310,8 @@ class Session:
 
     def _peek(self, request: Request) -> Found | None:
         key = request.key
-        variant = self._variants.peek(request.path, key)
-        if variant is None:
-            return None
-        name = self._name(request.path, key, variant.number)
-        recording = files.decode(variant.data, name)
-        files.check_request(recording, request, key, name)
-        return Found(recording, request, key, name, variant.number, variant.call)
-
-    def _name(self, path: str, key: str, number: int) -> str:
-        return f"{self.store.directory}/{self.store.sources(path, key, number)[0]}"
+        variant = self._variants.peek(request.path, key, functools.partial(self._reader.read, request, key))
+        return variant and Found(variant.data, request, key, self._reader, variant.number, variant.call)
 
     def _first(self, *requests: Request) -> str | None:
         """Return the name of the first recording of what may be one request, with secrets and without."""
@@ -341,13 +325,6 @@ class Session:
             self.misses += 1
             self.missed.append(error)
         return error
-
-    def _mend(self, mode: str) -> str:
-        command = shlex.join(sys.orig_argv)
-        command = command if len(command) < _LONGEST_COMMAND else command[:_LONGEST_COMMAND] + " …"
-        if self._has_own_mode:
-            return f'To record it, say mode="{mode}" where mode={self.mode.value!r} stands, and run\n  {command}'
-        return f"To record it, run\n  INFERENCEREPLAY_MODE={mode} {command}"
 
     def _keep(self, take: Take, response: Response) -> None:
         path, key = take.request.path, take.key

@@ -7,9 +7,10 @@ started; one that comes to nothing gives its number up, and the later ones move 
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,9 +21,9 @@ log = logging.getLogger("inferencereplay")
 
 
 class Variant(NamedTuple):
-    """A recording that may answer a call: its bytes, its number, and the number of the call."""
+    """A recording that may answer a call, its number, and the number of the call."""
 
-    data: bytes
+    data: Any
     number: int
     call: int
 
@@ -67,15 +68,22 @@ class Variants:
         self._last: dict[str, int] = {}
         self._slots: dict[str, _Slots] = {}
 
-    def peek(self, path: str, key: str) -> Variant | None:
-        """Return what would answer the next call, which `commit` makes it do."""
+    def peek(self, path: str, key: str, read: Callable[[int], Any] | None = None) -> Variant | None:
+        """Return what would answer the next call, which `commit` makes it do.
+
+        Args:
+            path: the request's.
+            key: the request's.
+            read: returns a variant by its number, or `None`; by default its bytes.
+        """
+        read = read or functools.partial(self._store.get, path, key)
         call = self._calls.get(key, 0) + 1
         number = min(call, self._last.get(key, call))
-        data = self._store.get(path, key, number)
+        data = read(number)
         if data is None and self._repeats and number > 1:
             while data is None and number > 1:
                 number -= 1
-                data = self._store.get(path, key, number)
+                data = read(number)
             if data is not None:
                 self._remember_last(key, call, number)
         return None if data is None else Variant(data, number, call)

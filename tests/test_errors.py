@@ -30,7 +30,11 @@ MISS = {
 ERRORS = [
     (RecordingNotFound("message", **MISS), LookupError, MISS),
     (NotRecordable("message", **MISS), RecordingNotFound, MISS),
-    (RecordingCorrupt("message", path="a.json", position="byte 3"), ValueError, {"path": "a.json", "position": "byte 3"}),
+    (
+        RecordingCorrupt("message", path="a.json", position="byte 3"),
+        ValueError,
+        {"path": "a.json", "position": "byte 3"},
+    ),
     (IncompleteRecording("message", path="a.json", chunks=2), EOFError, {"path": "a.json", "chunks": 2}),
     (InvalidSetting("message"), ValueError, {}),
     (InvalidClient("message"), TypeError, {}),

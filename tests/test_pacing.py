@@ -134,7 +134,7 @@ def test_other_tasks_run_while_virtual_time_passes():
     ],
 )
 def test_an_answer_waits_by_what_was_recorded_or_by_the_pace(offsets, count, speed, pace, due):
-    """Recorded times go before a pace, which is followed as it is; infinite speed and nothing known wait for nothing."""
+    """Recorded times go before a pace, which is followed as it is; at infinite speed nothing that was timed waits."""
     clock = Slow()
     pacer = make_pacer(offsets, count, speed=speed, pace=pace, clock=clock)
     if due is None:

@@ -112,7 +112,11 @@ def test_the_fast_path_is_the_slow_one(value):
 def as_the_format_says(value):
     """Write canonical JSON by docs/format.md, with the standard library alone."""
     if isinstance(value, dict):
-        return "{" + ",".join(f"{as_the_format_says(name)}:{as_the_format_says(value[name])}" for name in sorted(value)) + "}"
+        return (
+            "{"
+            + ",".join(f"{as_the_format_says(name)}:{as_the_format_says(value[name])}" for name in sorted(value))
+            + "}"
+        )
     if isinstance(value, (list, tuple)):
         return "[" + ",".join(map(as_the_format_says, value)) + "]"
     if not isinstance(value, float):
@@ -263,7 +267,7 @@ def test_a_query_is_read_into_names_and_values(query, read):
     ],
 )
 def test_paths_are_left_out_of_a_body(paths, left):
-    """A path goes through objects and each element of a list, one that leads nowhere does nothing, and a copy is made."""
+    """A path goes through objects and each element of a list; one that leads nowhere does nothing."""
     body = {"user": "u", "metadata": {"run": 1, "kind": 2}, "messages": [{"id": 1, "role": "x"}, "text"]}
     before = json.dumps(body)
     assert without(body, paths) == left

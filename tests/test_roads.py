@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import tempfile
@@ -137,8 +138,8 @@ def test_both_roads_agree_on_every_given_recording(shared, directory):
     for path in sorted(directory.glob("*.json")):
         given = json.loads(path.read_text())["request"]["body"] or {}
         resource = client.chat.completions if "messages" in given else client.completions if "prompt" in given else None
-        if resource is None:
-            continue
+        if resource is None or not given.keys() <= inspect.signature(resource.create).parameters.keys():
+            continue  # neither, or with an argument that this version of the SDK does not know
         given = {name: value for name, value in given.items() if name not in ("extra_headers", "timeout")}
         with replay(sessions[0]):
             typed = _outcome(resource.create, given, is_raw=False)

@@ -105,7 +105,9 @@ def test_a_speed_is_a_number_above_0(given, speed):
 )
 def test_anything_else_is_no_speed(speed):
     """The message says what would be one."""
-    with pytest.raises(InvalidSetting, match=r"^speed=.* is no speed\. Valid is a number above 0: 1 is .*, inf without"):
+    with pytest.raises(
+        InvalidSetting, match=r"^speed=.* is no speed\. Valid is a number above 0: 1 is .*, inf without"
+    ):
         parse_speed(speed)
 
 
@@ -121,7 +123,9 @@ class Broken:
 )
 def test_what_is_no_path_is_no_directory(directory):
     """The message says what was given and what to give."""
-    with pytest.raises(InvalidSetting, match=r"^directory=.* is no path of a directory\. Give a str or a pathlib\.Path"):
+    with pytest.raises(
+        InvalidSetting, match=r"^directory=.* is no path of a directory\. Give a str or a pathlib\.Path"
+    ):
         resolve(directory, None, None)
 
 

@@ -37,6 +37,10 @@ class Store(Protocol):
         """Return a recording, or `None` if there is none."""
         ...
 
+    def stamp(self, path: str, key: str, variant: int) -> object:
+        """Return something that is another whenever a recording is, at little cost, or `None` if there is none."""
+        ...
+
     def put(self, path: str, key: str, variant: int, data: bytes, *, replace: bool) -> bool:
         """Store a recording whole or not at all; without `replace`, return `False` if there is one already."""
         ...

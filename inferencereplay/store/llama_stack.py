@@ -166,6 +166,18 @@ class LlamaStackStore:
         held = RecordedRequest(request.method, path, msgspec.Raw(request.body), request.query)
         return encode(Recording(VERSION, key, held, response))
 
+    def stamp(self, path: str, key: str, variant: int) -> tuple[object, ...] | None:
+        """Return what the files have another of after every change, or `None` if there are none."""
+        stamps = tuple(self._stamp(name) for name in self.sources(path, key, variant))
+        return stamps or None
+
+    def _stamp(self, name: str) -> tuple[int, int, int] | None:
+        try:
+            found = os.stat(os.path.join(self.directory, name))  # noqa: PTH116, PTH118
+        except OSError:
+            return None
+        return found.st_ino, found.st_size, found.st_mtime_ns
+
     def put(self, path: str, key: str, variant: int, data: bytes, *, replace: bool) -> bool:  # noqa: ARG002
         """Refuse, by a `StoreError`."""
         raise self._read_only()

@@ -1,0 +1,74 @@
+"""What is said of a request that was not recorded."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from typing import TYPE_CHECKING
+
+from inferencereplay.difference import nearest
+from inferencereplay.errors import RecordingNotFound
+from inferencereplay.request import parse_json
+
+if TYPE_CHECKING:
+    from inferencereplay.redact import Redactor
+    from inferencereplay.request import Request
+    from inferencereplay.store import Store
+
+MOST_COMPARED = 1_000
+"""Files that a miss is compared with."""
+LONGEST_COMMAND = 200
+"""Characters of a command line that are shown."""
+
+
+def explain(  # noqa: PLR0913 - facts for a message
+    request: Request,
+    store: Store,
+    hide: Redactor,
+    secrets: tuple[str, ...],
+    *,
+    used_up: str | None,
+    exhausted: str,
+    own_mode: str | None,
+) -> RecordingNotFound:
+    """Make the error for a request that was not recorded.
+
+    Args:
+        request: redacted.
+        store: where it was looked for.
+        hide: takes out of the message what is secret.
+        secrets: the literals among it.
+        used_up: the first of the request's recordings, if it has any and all are used up.
+        exhausted: the setting that made this a miss then.
+        own_mode: the mode that the program gave, rather than the environment.
+    """
+    key, directory = request.key, store.directory
+    candidates = store.newest(request.path, MOST_COMPARED)
+    near = nearest(parse_json(request.body), ((name, hide.value(body, secrets)) for name, body in candidates))
+    lines = [f"{request.method} {request.path} was not recorded in {directory} (key {key[:12]}…)."]
+    if not os.path.isdir(directory):  # noqa: PTH112
+        lines.append("That directory does not exist.")
+    elif used_up:
+        lines.append(f"Its recordings, the first of which is {used_up}, are used up (exhausted={exhausted!r}).")
+    elif near is None:
+        lines.append("There is no recording of that path.")
+    elif near[1]:
+        lines.append(f"The nearest recording is {near[0]}; it differs (recorded → requested) in")
+        lines += [f"  {line}" for line in near[1]]
+    else:
+        lines.append(f"The nearest recording is {near[0]}; it differs in the method or the query only.")
+    lines.append(_mend("record" if used_up else "record-if-missing", own_mode))
+    text = hide.text("\n".join(lines), secrets)
+    error = RecordingNotFound(text, method=request.method, path=request.path, key=key, directory=directory)
+    if near:
+        error.nearest, error.differences = near
+    return error
+
+
+def _mend(mode: str, own_mode: str | None) -> str:
+    command = shlex.join(sys.orig_argv)
+    command = command if len(command) < LONGEST_COMMAND else command[:LONGEST_COMMAND] + " …"
+    if own_mode:
+        return f'To record it, say mode="{mode}" where mode={own_mode!r} stands, and run\n  {command}'
+    return f"To record it, run\n  INFERENCEREPLAY_MODE={mode} {command}"

@@ -1,0 +1,57 @@
+"""Recordings of a store, decoded once for as long as their files stay as they are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from inferencereplay.recording import check_request, decode
+
+if TYPE_CHECKING:
+    from inferencereplay.recording import Recording
+    from inferencereplay.request import Request
+    from inferencereplay.store import Store
+
+MOST_KEPT = 64
+LARGEST_KEPT = 256 * 1024
+"""Bytes of a file; together with `MOST_KEPT` the bound of what stays in memory."""
+
+
+class Reader:
+    """Reads, decodes and checks recordings; what is asked for again is only looked at for changes.
+
+    Args:
+        store: where they live.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._kept: dict[tuple[str, int], tuple[object, Recording]] = {}
+
+    def read(self, request: Request, key: str, number: int) -> Recording | None:
+        """Return a recording of `request`, or `None` if there is none; it is shared, and not to be changed.
+
+        Raises:
+            RecordingCorrupt: if the file cannot be used.
+            StoreError: if it cannot be read.
+        """
+        stamp = self._store.stamp(request.path, key, number)
+        if stamp is None:
+            return None
+        kept = self._kept.get((key, number))
+        if kept is not None and kept[0] == stamp:
+            return kept[1]
+        data = self._store.get(request.path, key, number)
+        if data is None:
+            return None
+        name = self.name(request.path, key, number)
+        recording = decode(data, name)
+        check_request(recording, request, key, name)
+        if len(data) <= LARGEST_KEPT:
+            if len(self._kept) >= MOST_KEPT:
+                self._kept.clear()
+            self._kept[key, number] = stamp, recording
+        return recording
+
+    def name(self, path: str, key: str, number: int) -> str:
+        """Return the file's name with its directory, for messages."""
+        return f"{self._store.directory}/{self._store.sources(path, key, number)[0]}"

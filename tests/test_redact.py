@@ -1,0 +1,370 @@
+"""What is taken out before anything is hashed or written."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from inferencereplay.errors import InvalidSetting
+from inferencereplay.redact import _NAME_ENDS, NAMES, REDACTED, SHAPES, Redactor
+
+SECRETS = (
+    "sk-0123456789abcdef0123456789abcdef",
+    "sk-abcd1234efgh",
+    "sk-proj-aB3_x-9Zq8Lm2Vt7Rw1Yp",
+    "sk-ant-api03-Zx9Yw8Vu7Ts6Rq5Po4",
+    "sk-or-v1-4f0c3b2a1d0e9f8a7b6c5d4e3f2a1b0c",
+    "sk-lf-1a2b3c4d-5e6f-7a8b-9c0d-1e2f3a4b5c6d",
+    "sk-ABCDEFGHIJKLMNOPQRSTUVWX",
+    "rk-0123456789abcdef",
+    "pk-lf-1a2b3c4d-5e6f-7a8b-9c0d-1e2f3a4b5c6d",
+    "sess-0123456789abcdef0123456789abcdef01234567",
+    "sk_live_0123456789abcdefABCDEFGH",
+    "rk_test_0123456789abcdefABCDEFGH",
+    "Bearer 0123456789abcdef",
+    "bearer aB3.x-9Zq8Lm2Vt7Rw1Yp~+/==",
+    "BEARER ABCDEFGHIJKLMNOPQRSTUVWX",
+    "Basic dXNlcjpwYXNzd29yZA==",
+    "basic YWxhZGRpbjpvcGVuc2VzYW1l",
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dozjgNryP4J3jVmNHl0w5N",
+    "AKIAIOSFODNN7EXAMPLE",
+    "ASIAIOSFODNN7EXAMPLE",
+    "ghp_0123456789abcdefABCDEFGH0123456789ab",
+    "gho_0123456789abcdefABCDEFGH0123456789ab",
+    "ghu_0123456789abcdefABCDEFGH0123456789ab",
+    "ghs_0123456789abcdefABCDEFGH0123456789ab",
+    "ghr_0123456789abcdefABCDEFGH0123456789ab",
+    "github_pat_11ABCDEFG0123456789_abcdefghijklmnop",
+    "glpat-0123456789abcdefABCD",
+    "xoxb-0123456789-0123456789-abcdef",
+    "xoxp-0123456789-0123456789-abcdef",
+    "AIzaSyA0123456789abcdefABCDEFGH0123456789",
+    "ya29.a0AfH6SMBx0123456789abcdef",
+    "hf_abcdefghijABCDEFGHIJ0123456789abcd",
+    "gsk_abcdefghijABCDEFGHIJ0123456789abcd",
+    "npm_abcdefghijABCDEFGHIJ0123456789abcd",
+    "r8_abcdefghijABCDEFGHIJ0123456789abcd",
+    "fw_abcdefghijABCDEFGHIJ0123456789abcd",
+    "ek_abcdefghijABCDEFGHIJ0123456789abcd",
+    "whsec_abcdefghijABCDEFGHIJ0123456789abcd",
+    "tgp_v1_abcdefghijABCDEFGHIJ0123456789abcd",
+    "xai-abcdefghijABCDEFGHIJ0123456789abcdefghij",
+    "pplx-abcdefghijABCDEFGHIJ0123456789abcdefghij",
+    "nvapi-abcdefghij-ABCDEFGHIJ_0123456789abcdefghij",
+    "csk-abcdefghijabcdefghij0123456789abcdefghij",
+    "dapi0123456789abcdef0123456789abcdef",
+    "org-AbCdEfGhIjKlMnOpQrStUvWx",
+    "proj_AbCdEfGhIjKlMnOpQrStUvWx",
+    "user-AbCdEfGhIjKlMnOpQrStUvWx",
+)
+SURROUNDINGS = (
+    "{}",
+    "The key is {}.",
+    "My key is {}, please keep it.",
+    "({}) [{}] <{}> '{}' \"{}\" `{}` *{}*",
+    "key={};key:{}",
+    "--key={} --name x",
+    "\n{}\n",
+    "我的密钥是{}。",
+    "é{}é",
+    '{{"text": "line\\n{}"}}',
+    "line\\r\\n{}\\tend",
+    "https://api.example/?a=1&key={}&b=2#x",
+    "key%3D{}%20",
+    "my_{}",
+)
+PEM = "-----BEGIN {0}PRIVATE KEY-----\n" + "MIIEvQ0123456789abcdefghijABCD+/\n" * 3 + "-----END {0}PRIVATE KEY-----"
+secrets = st.sampled_from(SECRETS)
+texts = st.text(st.characters(exclude_categories=["Cs"]))
+mixtures = st.lists(
+    secrets | texts | st.sampled_from([" ", "-", "_", ":", "/", "@", "://", REDACTED, "sk-", "Bearer "])
+)
+members = st.sampled_from(["api_key", "Authorization", "content", "sk-abcd1234efgh", "x", "logprobs"])
+documents = st.recursive(
+    mixtures.map("".join) | st.none() | st.booleans() | st.integers(-(2**60), 2**60),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(members, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@pytest.fixture(scope="module")
+def redactor():
+    return Redactor()
+
+
+# Shapes.
+
+
+@pytest.mark.parametrize("surroundings", SURROUNDINGS)
+@pytest.mark.parametrize("secret", SECRETS)
+def test_a_token_is_found_wherever_it_stands(redactor, secret, surroundings):
+    """In prose of any language, in code, in JSON within text, in URLs: the token goes, what is around it stays."""
+    text = surroundings.format(*[secret] * 9)
+    assert redactor.text(text) == surroundings.format(*[REDACTED] * 9)
+
+
+def test_each_shape_has_an_example(redactor):
+    """No shape of the list stands there untested, and each example holds what is looked for first."""
+    examples = (*SECRETS, PEM.format(""), "http://user:pw@host")
+    for shape in SHAPES:
+        assert [
+            text for text in examples if shape.pattern.search(text) and any(part in text for part in shape.literals)
+        ]
+
+
+@pytest.mark.parametrize("kind", ["", "RSA ", "EC ", "OPENSSH ", "ENCRYPTED "])
+def test_a_private_key_goes_as_a_whole(redactor, kind):
+    """All its lines, also where the line ends are escaped, where it is cut off, and where there are two."""
+    key = PEM.format(kind)
+    assert redactor.text(f"before\n{key}\nafter") == f"before\n{REDACTED}\nafter"
+    assert redactor.text(f"{key}\n\n{key}") == f"{REDACTED}\n\n{REDACTED}"
+    assert redactor.text(key.replace("\n", "\\n")) == REDACTED
+    assert redactor.text(key[:110]) == REDACTED
+
+
+@pytest.mark.parametrize(
+    ("url", "safe"),
+    [
+        ("http://user:pw@host:80/a", f"http://{REDACTED}@host:80/a"),
+        ("postgres://u:p%40ss,w@db/x", f"postgres://{REDACTED}@db/x"),
+        ("http://localhost:8000/v1", "http://localhost:8000/v1"),
+        ("http://localhost:8000/a@b", "http://localhost:8000/a@b"),
+        ("http://user@host/a", "http://user@host/a"),
+    ],
+)
+def test_a_url_loses_its_password(redactor, url, safe):
+    """User and password go, host and port stay."""
+    assert redactor.text(f"see {url}, please") == f"see {safe}, please"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A risk-averse, task-oriented, disk-based, pk-constrained person asks.",
+        "scikit-learn's sk-estimator-id-1, sk-container-id-12, sk-toggleable__content and sk-learn-v0.24",
+        "The locale sk-SK, the CSS class sk-folding-cube-animation-delay, and sk-",
+        "He is the bearer of bad news; bearer securities, 1990. Bearer $TOKEN, bearer {key}",
+        "Bearer authentication is used.",
+        "basic responsibilities, basic internationalization; Basic read/write/execute/permissions. BASIC programming",
+        "user-defined functions, user-AgentOfTheBrowser, org-mode, org-level-administrators-only, proj_dir",
+        "XAI: https://example.org/xai-explainable-artificial-intelligence-survey-of-the-field",
+        "A PEM file begins with -----BEGIN PRIVATE KEY-----, then come lines of base64, and it ends.",
+        "npm_config_registry, hf_hub_download, gsk_glands, fw_update_available, week_of_the_year, r8_",
+        "key, see eyJ or eyJhbGciOi.x; the akin AKIA prefix; xoxo-hugs-and-kisses? ya29.short; AIza",
+        "chatcmpl-AbCdEfGh0123456789IjKlMnOpQr call_0123456789abcdefABCDEFGH fp_44709d6fcb",
+        "req_0123456789abcdef0123456789",
+        "resp_0123456789abcdef0123456789abcdef msg_0123456789abcdef0123456789 file-0123456789abcdefABCDEFGH",
+        "3fa85f64-5717-4562-b3fc-2c963f66afa6 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==",
+        "max_tokens prompt_tokens Authorization: required; the password is what one knows; api_key=None; cookie jar",
+        "C:\\tasks\\risk-management\\new_keys, time 10:30@noon, ratio 3://4, mailto:someone@example.org",
+    ],
+)
+def test_words_are_not_taken_for_tokens(redactor, text):
+    """Normal prose, identifiers, ids and hashes stay as they are, and the very same object comes back."""
+    assert redactor.text(text) is text
+    assert redactor.value([text])[0] is text
+
+
+@given(mixtures.map("".join), st.lists(st.sampled_from(["client-key", "REDACTED", "abcd1234"])))
+@example("://sk-abcd1234efgh:x@", [])
+@example("Bearer [REDACTED]", ["REDACTED"])
+def test_doing_it_again_changes_nothing(text, literals):
+    """What was taken out while recording and is sent again while replaying gives the same key."""
+    redactor = Redactor([r"[A-Z]{8}"])
+    once = redactor.text(text, tuple(literals))
+    assert redactor.text(once, tuple(literals)) == once
+
+
+# Literals.
+
+
+def test_literals_are_taken_out():
+    """The client's own key goes, whatever its shape, from text, values and names."""
+    redactor = Redactor()
+    literals = ("azure-resource-key", "another one")
+    assert redactor.text("a azure-resource-key, another one!", literals) == f"a {REDACTED}, {REDACTED}!"
+    assert redactor.value({"azure-resource-key": ["another one"]}, literals) == {REDACTED: [REDACTED]}
+    assert redactor.json(b'{"a":"azure-resource-key"}', literals) == b'{"a":"[REDACTED]"}'
+
+
+@pytest.mark.parametrize("literal", ['quoted"key', "back\\slash", "schlüssel", "sla/shes", "tab\tbed12"])
+@pytest.mark.parametrize("ensure_ascii", [True, False])
+def test_literals_are_found_however_json_writes_them(literal, ensure_ascii):
+    """Escapes do not hide a key."""
+    raw = json.dumps({"a": f"x{literal}y"}, ensure_ascii=ensure_ascii).encode()
+    for written in (raw, raw.replace(b"/", b"\\/")):
+        assert Redactor().json(written, (literal,)) == b'{"a":"x[REDACTED]y"}'
+
+
+# Names.
+
+
+@pytest.mark.parametrize(
+    "name", ["api_key", "API-Key", "apiKey", "Authorization", "x-api-key", "Set-Cookie", "password"]
+)
+def test_values_under_a_secret_name_are_taken_out(redactor, name):
+    """However the name is written and however deep it stands, text goes, and a list of texts."""
+    value = {"a": [{"headers": {name: "short", "x": "short"}}], name: ["a", ["b"], 1]}
+    assert redactor.value(value) == {
+        "a": [{"headers": {name: REDACTED, "x": "short"}}],
+        name: [REDACTED, [REDACTED], 1],
+    }
+    assert json.loads(redactor.json(json.dumps(value).encode())) == redactor.value(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"properties": {"password": {"type": "string"}, "api_key": {"type": "string"}}},
+        {"password": None, "cookie": "", "authorization": REDACTED, "api_key": [], "access_token": 5, "cookies": "x"},
+        {"token": "hello", "secret": "santa", "keys": "a", "max_tokens": 5},
+    ],
+    ids=["a schema", "nothing to hide", "other names"],
+)
+def test_what_is_no_secret_stays_under_any_name(redactor, value):
+    """A schema may name a password, and an empty one is none."""
+    assert redactor.value(value) is value
+
+
+def test_the_names_are_the_ones_that_json_is_searched_for():
+    """Every name ends in a way that is looked for before JSON is read."""
+    assert [name for name in NAMES if not f'{name}"'.encode().endswith(_NAME_ENDS)] == []
+
+
+# JSON.
+
+
+@given(documents, st.booleans(), st.sampled_from([(), ("client-key",), ("abcd1234",)]))
+def test_json_is_redacted_as_its_value_is(document, ensure_ascii, literals):
+    """Looking at the bytes first never misses anything, and where nothing is found the bytes stay the same object."""
+    redactor = Redactor()
+    raw = json.dumps(document, ensure_ascii=ensure_ascii).encode()
+    redacted = redactor.json(raw, literals)
+    assert json.loads(redacted) == redactor.value(document, literals)
+    assert (redacted is raw) is (redactor.value(document, literals) == document)
+    assert redactor.jsons([raw, b"1"], literals) == [redacted, b"1"]
+
+
+@given(documents, st.sampled_from([(), ("abcd1234",)]))
+def test_a_value_is_the_same_object_where_nothing_is_found(document, literals):
+    """A session tells by that whether it has to hash again; what is given is never changed."""
+    before = json.dumps(document)
+    redacted = Redactor().value(document, literals)
+    assert (redacted is document) is (redacted == document)
+    assert json.dumps(document) == before
+
+
+@pytest.mark.parametrize("raw", [b'{"a":  1.0, "n": 1E5 }', b'"text"', b"null", b'["\\n\\"", 12345678901234567890123]'])
+def test_json_without_secrets_is_not_touched(redactor, raw):
+    """Neither white space nor the spelling of a number changes."""
+    assert redactor.json(raw) is raw
+    assert redactor.jsons([raw])[0] is raw
+    assert Redactor(["never there"]).json(raw) is raw
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b'{"a":"\\u0073k-abcd1234efgh"}', b'{"a":"s\\u006B-abcd1234efgh"}', b'{"a":"\\u0073\\u006b\\u002dabcd1234efgh"}'],
+)
+def test_escapes_do_not_hide_a_token(redactor, raw):
+    """JSON has many ways to write one text."""
+    assert redactor.json(raw) == b'{"a":"[REDACTED]"}'
+
+
+@pytest.mark.parametrize(
+    "raw", [b'{"\\u0061pi_key":"short"}', b'{"api_key" : "short"}', b'{"a":1,"API\\u002dKEY":"short"}']
+)
+def test_escapes_do_not_hide_a_name(redactor, raw):
+    """Nor do they hide what a value stands under."""
+    assert list(json.loads(redactor.json(raw)).values())[-1] == REDACTED
+
+
+def test_an_escaped_url_loses_its_password(redactor):
+    """PHP and others write a slash with a backslash before it."""
+    assert json.loads(redactor.json(b'"http:\\/\\/user:pw@host"')) == f"http://{REDACTED}@host"
+
+
+# Patterns of the caller's.
+
+
+@pytest.mark.parametrize(
+    "patterns",
+    [
+        *("employee-[0-9]+", ["employee-[0-9]+"], ("employee-[0-9]+", "x{20}"), iter(["employee-[0-9]+"])),
+        *(re.compile("EMPLOYEE-[0-9]+", re.IGNORECASE), {re.compile("employee-[0-9]+")}),
+    ],
+    ids=lambda patterns: type(patterns).__name__ + str(len(repr(patterns))),
+)
+def test_patterns_add_to_the_defaults(patterns):
+    """One may stand alone, as text or compiled; short matches count, and the known shapes stay."""
+    redactor = Redactor(patterns)
+    raw = b'{"a":"employee-7 has sk-abcd1234efgh","b":"employee-8"}'
+    assert redactor.json(raw) == b'{"a":"[REDACTED] has [REDACTED]","b":"[REDACTED]"}'
+    assert redactor.jsons([raw]) == [redactor.json(raw)]
+
+
+def test_a_bare_text_is_one_pattern():
+    """`redact="abc"` means abc, not a, b and c."""
+    redactor = Redactor("abc")
+    assert redactor.text("a b c abc") == f"a b c {REDACTED}"
+
+
+@pytest.mark.parametrize(
+    ("patterns", "reason"),
+    [
+        (["("], r"redact='\(' is no regular expression for text: missing \)"),
+        (["a{99999999999}"], "is no regular expression for text: the repetition number is too large"),
+        ([re.compile(b"a")], "is no regular expression for text: cannot use a bytes pattern"),
+        (b"abc", "redact=b'abc' is no regular expression for text: cannot use a bytes pattern"),
+        ([None], "redact=None is no regular expression for text"),
+        ([1], "redact=1 is no regular expression for text"),
+        ([["a"]], "is no regular expression for text"),
+        (None, "redact=None is no list of regular expressions"),
+        (5, "redact=5 is no list of regular expressions"),
+        ("", "redact='' matches the empty text, so it would match everywhere"),
+        (["x*"], "matches the empty text"),
+        ([r"\b"], "matches the empty text"),
+        (["$"], "matches the empty text"),
+        (["(?=a)"], "matches the empty text"),
+        (["(" * 5_000 + "a" + ")" * 5_000], "is no regular expression for text"),
+    ],
+    ids=range(15),
+)
+def test_a_bad_pattern_is_told(patterns, reason):
+    """The message says which one, and why."""
+    with pytest.raises(InvalidSetting, match=reason):
+        Redactor(patterns)
+
+
+# Time.
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sk-" * 20_000,
+        "sk-a-" * 10_000,
+        "sk-" + "a" * 19 + "-a" * 30_000,
+        "Bearer " * 10_000,
+        "Basic " + "a" * 50_000,
+        "eyJ" * 20_000,
+        "://" * 20_000,
+        "://a:" * 10_000,
+        "-----BEGIN PRIVATE KEY-----" * 300,
+        "xox" * 20_000,
+        "a" * 100_000,
+        "dapi0123456789abcdef0123456789abcdef" * 300,
+    ],
+    ids=lambda text: text[:8],
+)
+def test_no_text_takes_long(redactor, text):
+    """What looks like the beginning of a token over and over is a matter of milliseconds, not of minutes."""
+    start = time.perf_counter()
+    redactor.text(text)
+    assert time.perf_counter() - start < 5
