@@ -14,7 +14,7 @@ from conftest import ASK, Reply, completion, plain
 from openai.types.chat import ChatCompletionMessage
 from ways import ANSWER, DEAD, WAYS, create, entered, error_facts, run, settle
 
-from inferencereplay import NotRecordable, Pace, RecordingNotFound, replay, sdk
+from inferencereplay import NotRecordable, Pace, RecordingNotFound, Session, replay, sdk
 from inferencereplay.pacing import VirtualClock
 
 
@@ -493,3 +493,29 @@ def test_recorded_connection_errors_wait_too(driver, tmp_path):
     with replay(tmp_path, pace=Pace(first=0.5), clock=clock):
         run(driver, _failing, base_url=DEAD)
     assert clock.time == pytest.approx(0.5)
+
+
+class _Overtaken(Session):
+    """A session in which another thread's equal call comes first, once, between finding and serving."""
+
+    def find(self, request, secrets):
+        found = super().find(request, secrets)
+        if not self.hits:
+            assert self.serve(found)
+        return found
+
+
+@pytest.mark.parametrize("way", [create, WAYS["raw"][0]])
+def test_a_call_that_is_overtaken_looks_again(driver, server, tmp_path, way):
+    """On either road, a call whose variant another thread took meanwhile gets the next one."""
+    server.replies = [plain(completion("one")), plain(completion("two"))]
+    with replay(tmp_path, mode="record"):
+        run(driver, way)
+        second = run(driver, way)
+    with replay(_Overtaken(tmp_path)) as session:
+        got = run(driver, way, base_url=DEAD)
+    if way is create:
+        assert got == second
+    else:
+        assert got[0] == second[0]
+    assert session.hits == 2
