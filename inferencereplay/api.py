@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import inspect
 import logging
-import os
 import threading
 import types
 import weakref
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from inferencereplay import active
+from inferencereplay.decorating import decorate
 from inferencereplay.errors import InvalidClient, InvalidSetting
 from inferencereplay.session import Session
 from inferencereplay.settings import Mode, parse_mode, parse_speed
+from inferencereplay.using import Use
 
 if TYPE_CHECKING:
+    import os
     import re
-    from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
     from inferencereplay.pacing import Clock, Pace
     from inferencereplay.request import JSON
@@ -30,7 +30,6 @@ _Client = TypeVar("_Client")
 _Function = TypeVar("_Function", bound="Callable[..., Any]")
 _FINALIZER = "_inferencereplay_finalizer"
 _COPIES = ("copy", "with_options")
-_KEY = "OPENAI_API_KEY"
 
 
 def wrap(  # noqa: PLR0913 - the settings
@@ -168,10 +167,10 @@ class replay:  # noqa: N801 - used like a function
             "exhausted": exhausted,
             "test_id": test_id,
         }
-        self._uses: list[_Use] = []
+        self._uses: list[Use] = []
 
     def __enter__(self) -> Session:
-        use = _Use(_session(self._directory, self._settings))
+        use = self._use()
         use.__enter__()
         use.resume()
         self._uses.append(use)
@@ -193,164 +192,12 @@ class replay:  # noqa: N801 - used like a function
 
     def __call__(self, function: _Function) -> _Function:
         """Decorate a function: each call of it is a session of its own."""
-        if not inspect.isroutine(function) or isinstance(function, (staticmethod, classmethod)):
-            message = f"@replay decorates functions and methods, not {function!r}; put it under @staticmethod."
-            raise InvalidSetting(message)
-        if inspect.isasyncgenfunction(function):
-            decorated = self._async_generator(function)
-        elif inspect.isgeneratorfunction(function):
-            decorated = self._generator(function)
-        elif inspect.iscoroutinefunction(function):
-            decorated = self._coroutine(function)
-        else:
-            decorated = self._function(function)
-        return functools.wraps(function)(decorated)  # type: ignore[return-value]  # the same signature
+        return decorate(function, self._use)
 
-    def _again(self) -> replay:
-        return replay(self._directory, **self._settings)  # type: ignore[arg-type]  # as they were given
-
-    def _function(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        def decorated(*args: Any, **kwargs: Any) -> Any:
-            with self._again():
-                return function(*args, **kwargs)
-
-        return decorated
-
-    def _coroutine(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        async def decorated(*args: Any, **kwargs: Any) -> Any:
-            with self._again():
-                return await function(*args, **kwargs)
-
-        return decorated
-
-    def _generator(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        def decorated(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-            use = _Use(_session(self._directory, self._settings))
-            with use:
-                generator = function(*args, **kwargs)
-                step = functools.partial(next, generator)
-                while True:
-                    try:
-                        with use.running():
-                            item = step()
-                    except StopIteration as stop:
-                        return stop.value
-                    try:
-                        step = functools.partial(generator.send, (yield item))
-                    except GeneratorExit:
-                        with use.running():
-                            generator.close()
-                        raise
-                    except BaseException as error:  # noqa: BLE001 - it is thrown into the generator
-                        step = functools.partial(generator.throw, error)
-
-        return decorated
-
-    def _async_generator(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        async def decorated(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
-            use = _Use(_session(self._directory, self._settings))
-            with use:
-                generator = function(*args, **kwargs)
-                step = functools.partial(generator.asend, None)
-                while True:
-                    try:
-                        with use.running():
-                            item = await step()
-                    except StopAsyncIteration:
-                        return
-                    try:
-                        step = functools.partial(generator.asend, (yield item))
-                    except GeneratorExit:
-                        with use.running():
-                            await generator.aclose()
-                        raise
-                    except BaseException as error:  # noqa: BLE001 - it is thrown into the generator
-                        step = functools.partial(generator.athrow, error)
-
-        return decorated
+    def _use(self) -> Use:
+        return Use(_session(self._directory, self._settings))
 
 
-class _Use:
-    """One session in use: the patches and the placeholder key for as long as it is open, answering while it runs."""
-
-    def __init__(self, session: Session) -> None:
-        self.session = session
-        self._activation: active.Activation
-
-    def __enter__(self) -> None:
-        from inferencereplay import patching  # noqa: PLC0415 - imports openai, which takes 200 ms and more
-
-        patching.acquire()
-        if self.session.mode is Mode.REPLAY:
-            _placeholder.supply()
-
-    def __exit__(self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: object) -> None:
-        from inferencereplay import patching  # noqa: PLC0415 - as above
-
-        patching.release()
-        if self.session.mode is Mode.REPLAY:
-            _placeholder.withdraw()
-        if exc is None:
-            self.session.tell_misses()
-
-    @contextlib.contextmanager
-    def running(self) -> Iterator[None]:
-        """Let the session answer meanwhile."""
-        self.resume()
-        try:
-            yield
-        finally:
-            self.pause()
-
-    def resume(self) -> None:
-        """Let the session answer."""
-        self._activation = active.activate(self.session)
-
-    def pause(self) -> None:
-        """Let it answer no more."""
-        active.deactivate(self._activation)
-
-    def is_of_this_context(self) -> bool:
-        """Whether it was resumed in this context."""
-        return active.is_in_context(self._activation)
-
-
-class _Placeholder:
-    """An API key for clients that are made in `replay` mode on a machine that has none."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._users = 0
-        self._before: str | None = None
-
-    def supply(self) -> None:
-        """Put it into the environment if there is none."""
-        with self._lock:
-            if not self._users:
-                self._before = os.environ.get(_KEY)
-            self._users += 1
-            if not os.environ.get(_KEY):
-                os.environ[_KEY] = _placeholder_key()
-
-    def withdraw(self) -> None:
-        """Take it out again with the last use, if nobody has put another one there."""
-        with self._lock:
-            self._users -= 1
-            if self._users or os.environ.get(_KEY) != _placeholder_key():
-                return
-            if self._before is None:
-                del os.environ[_KEY]
-            else:
-                os.environ[_KEY] = self._before
-
-
-def _placeholder_key() -> str:
-    from inferencereplay.sdk import PLACEHOLDER  # noqa: PLC0415 - as above
-
-    return PLACEHOLDER
-
-
-_placeholder = _Placeholder()
 _announced = threading.Event()
 
 

@@ -196,6 +196,9 @@ def _answer_job(client: Any, call: Call, take: Take, raw: Any, start: float) -> 
         return lambda: _keep_plain(take, response)
     library = sdk.http_library(client)
     tape = Tape(response, start_of(response, start), library, take.keep, take.drop)
+    if response.is_closed:
+        tape.add_all(response.content)
+        return tape.finish
     record_stream(response, tape, library, in_thread)
     return _nothing
 

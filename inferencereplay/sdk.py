@@ -64,7 +64,7 @@ def is_client(client: object) -> bool:
 
 def module_client() -> Any:
     """Return the client behind `openai.chat.completions.create` and its like."""
-    return openai._load_client()  # type: ignore[attr-defined, unused-ignore]  # noqa: SLF001
+    return openai._load_client()  # type: ignore[attr-defined, unused-ignore]
 
 
 def http_library(client: Any) -> Any:

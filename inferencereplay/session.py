@@ -359,7 +359,7 @@ class Session:
         """Take what is secret out of an answer."""
         hide = self._redactor
         response.headers = {name: hide.text(value, secrets) for name, value in response.headers.items()}
-        response.chunks = [msgspec.Raw(hide.json(bytes(chunk), secrets)) for chunk in response.chunks]
+        response.chunks = [msgspec.Raw(chunk) for chunk in hide.jsons([*map(bytes, response.chunks)], secrets)]
         if bytes(response.body):
             response.body = msgspec.Raw(hide.json(bytes(response.body), secrets))
         if response.text is not None:

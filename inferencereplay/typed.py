@@ -9,7 +9,6 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import msgspec
 import pydantic
 
 from inferencereplay import sdk
@@ -19,6 +18,8 @@ from inferencereplay.wire import build_response
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
+
+    import msgspec
 
     from inferencereplay.pacing import Pacer
     from inferencereplay.session import Found, Session
@@ -118,7 +119,7 @@ def _is_covered(found: Found, *, is_stream: bool) -> bool:
         return bytes(response.body)[:1] == b"{"
     if response.end != "done" or response.events or response.verbatim:
         return False
-    return not any(b'"error"' in bytes(chunk) for chunk in response.chunks)
+    return b'"error"' not in b"\n".join(response.chunks)
 
 
 def model(endpoint: Endpoint, answer: Answer) -> Any:

@@ -54,8 +54,8 @@ def build_response(response: Response, library: Any, request: Any, pacer: Pacer 
         pacer: what it waits by, if at all.
         name: the file, for messages.
     """
-    pieces = stream_pieces(response) if response.is_stream else [plain_content(response)]
-    played = _stream_class(library)(response, pieces, pacer, library, name)
+    pieces = stream_pieces(response) if response.is_stream else iter((plain_content(response),))
+    played = _byte_stream(_Replayed, library)(response, pieces, pacer, library, name)
     built = library.Response(response.status, headers=response.headers, stream=played, request=request)
     played.attach(built)
     return built
@@ -69,16 +69,14 @@ def plain_content(response: Response) -> bytes:
     return msgspec.json.format(body, indent=response.indent)
 
 
-def stream_pieces(response: Response) -> list[bytes]:
-    """Return the bytes of each event of a stream."""
+def stream_pieces(response: Response) -> Iterator[bytes]:
+    """Yield the bytes of each event of a stream."""
     verbatim = set(response.verbatim)
-    pieces = []
     for index, chunk in enumerate(response.chunks):
         data = json.loads(bytes(chunk)).encode() if index in verbatim else bytes(chunk)
         name = response.events[index] if response.events else None
         head = b"event: %b\n" % name.encode() if name is not None else b""
-        pieces.append(head + b"data: " + data.replace(b"\n", b"\ndata: ") + b"\n\n")
-    return pieces
+        yield head + b"data: " + data.replace(b"\n", b"\ndata: ") + b"\n\n"
 
 
 def failure_error(failure: Failure, library: Any, request: Any) -> Exception:
@@ -91,64 +89,66 @@ def failure_error(failure: Failure, library: Any, request: Any) -> Exception:
 
 
 @functools.cache
-def _stream_class(library: Any) -> Any:
-    """Make the byte stream of a replayed response for one HTTP library."""
+def _byte_stream(kind: type, library: Any) -> Any:
+    """Make a class of byte streams, sync and async, that one HTTP library takes for its own."""
+    return type(kind.__name__, (kind, library.SyncByteStream, library.AsyncByteStream), {})
 
-    class ReplayedBytes(library.SyncByteStream, library.AsyncByteStream):  # type: ignore[misc]  # chosen at run time
-        def __init__(
-            self, response: Response, pieces: list[bytes], pacer: Pacer | None, library: Any, name: str
-        ) -> None:
-            self._recorded = response
-            self._pieces = pieces
-            self._pacer = pacer
-            self._library = library
-            self._name = name
-            self._is_closed = False
 
-        def attach(self, response: Any) -> None:
-            self._response = weakref.ref(response)
+class _Replayed:
+    """The bytes of a replayed response, each when it is due."""
 
-        def __iter__(self) -> Iterator[bytes]:
-            for index, piece in enumerate(self._pieces):
-                if self._pacer:
-                    self._pacer.wait(index)
-                self._check()
-                yield piece
-            yield from self._end()
+    def __init__(
+        self, response: Response, pieces: Iterator[bytes], pacer: Pacer | None, library: Any, name: str
+    ) -> None:
+        self._recorded = response
+        self._pieces = pieces
+        self._pacer = pacer
+        self._library = library
+        self._name = name
+        self._is_closed = False
 
-        async def __aiter__(self) -> AsyncIterator[bytes]:
-            for index, piece in enumerate(self._pieces):
-                if self._pacer:
-                    await self._pacer.wait_async(index)
-                self._check()
-                yield piece
-            for piece in self._end():
-                yield piece
+    def attach(self, response: Any) -> None:
+        self._response = weakref.ref(response)
 
-        def _check(self) -> None:
-            if self._is_closed:
-                response = self._response()
-                raise self._library.ReadError("the stream was closed", request=response and response.request)
+    def __iter__(self) -> Iterator[bytes]:
+        for index, piece in enumerate(self._pieces):
+            if self._pacer:
+                self._pacer.wait(index)
+            self._check()
+            yield piece
+        yield from self._end()
 
-        def _end(self) -> tuple[bytes, ...]:
-            recorded = self._recorded
-            if recorded.end == "closed":
-                raise incomplete(recorded, self._name)
-            if recorded.failure:
-                response = self._response()
-                raise failure_error(recorded.failure, self._library, response and response.request)
-            return (b"data: [DONE]\n\n",) if recorded.is_stream and recorded.sentinel else ()
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for index, piece in enumerate(self._pieces):
+            if self._pacer:
+                await self._pacer.wait_async(index)
+            self._check()
+            yield piece
+        for piece in self._end():
+            yield piece
 
-        def close(self) -> None:
-            self._is_closed = True
+    def _check(self) -> None:
+        if self._is_closed:
             response = self._response()
-            if response is not None:
-                response.elapsed = datetime.timedelta(seconds=elapsed(self._recorded))
+            raise self._library.ReadError("the stream was closed", request=response and response.request)
 
-        async def aclose(self) -> None:
-            self.close()
+    def _end(self) -> tuple[bytes, ...]:
+        recorded = self._recorded
+        if recorded.end == "closed":
+            raise incomplete(recorded, self._name)
+        if recorded.failure:
+            response = self._response()
+            raise failure_error(recorded.failure, self._library, response and response.request)
+        return (b"data: [DONE]\n\n",) if recorded.is_stream and recorded.sentinel else ()
 
-    return ReplayedBytes
+    def close(self) -> None:
+        self._is_closed = True
+        response = self._response()
+        if response is not None:
+            response.elapsed = datetime.timedelta(seconds=elapsed(self._recorded))
+
+    async def aclose(self) -> None:
+        self.close()
 
 
 def elapsed(response: Response) -> float:
@@ -225,6 +225,12 @@ class Tape:
     def add(self, data: bytes) -> None:
         """Note the arrival of some bytes."""
         self._pieces.append((time.perf_counter() - self._start, data))
+
+    def add_all(self, content: bytes) -> None:
+        """Note a body that was there at once, its encoding undone: a hook has read it, or it never was on a network."""
+        self._encoding = None
+        self.add(content)
+        self.is_exhausted = True
 
     def fail(self, error: Exception) -> None:
         """Note what broke the connection."""
@@ -334,54 +340,50 @@ def record_stream(response: Any, tape: Tape, library: Any, run_async: Callable[[
         library: `httpx2` or `httpx`.
         run_async: runs a blocking function without blocking the event loop.
     """
-    response.stream = _taped_class(library)(response.stream, tape, library, run_async)
+    response.stream = _byte_stream(_Taped, library)(response.stream, tape, library, run_async)
 
 
-@functools.cache
-def _taped_class(library: Any) -> Any:
-    """Make the byte stream that is recorded for one HTTP library."""
+class _Taped:
+    """The bytes of a live response, handed on as they come, with a tape that notes them."""
 
-    class TapedBytes(library.SyncByteStream, library.AsyncByteStream):  # type: ignore[misc]  # chosen at run time
-        def __init__(self, inner: Any, tape: Tape, library: Any, run_async: Callable[..., Any]) -> None:
-            self._inner = inner
-            self._tape = tape
-            self._errors = library.RequestError
-            self._run_async = run_async
-            # Dropped without being closed, or still open when the interpreter ends: what there is is kept.
-            weakref.finalize(self, tape.finish_apart)
+    def __init__(self, inner: Any, tape: Tape, library: Any, run_async: Callable[..., Any]) -> None:
+        self._inner = inner
+        self._tape = tape
+        self._errors = library.RequestError
+        self._run_async = run_async
+        # Dropped without being closed, or still open when the interpreter ends: what there is is kept.
+        weakref.finalize(self, tape.finish_apart)
 
-        def __iter__(self) -> Iterator[bytes]:
-            try:
-                for data in self._inner:
-                    self._tape.add(data)
-                    yield data
-            except self._errors as error:
-                self._tape.fail(error)
-                self._tape.finish()  # not every version of the SDK closes what broke
-                raise
-            self._tape.is_exhausted = True
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            for data in self._inner:
+                self._tape.add(data)
+                yield data
+        except self._errors as error:
+            self._tape.fail(error)
+            self._tape.finish()  # not every version of the SDK closes what broke
+            raise
+        self._tape.is_exhausted = True
 
-        async def __aiter__(self) -> AsyncIterator[bytes]:
-            try:
-                async for data in self._inner:
-                    self._tape.add(data)
-                    yield data
-            except self._errors as error:
-                self._tape.fail(error)
-                await self._run_async(self._tape.finish)
-                raise
-            self._tape.is_exhausted = True
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for data in self._inner:
+                self._tape.add(data)
+                yield data
+        except self._errors as error:
+            self._tape.fail(error)
+            await self._run_async(self._tape.finish)
+            raise
+        self._tape.is_exhausted = True
 
-        def close(self) -> None:
-            try:
-                self._inner.close()
-            finally:
-                self._tape.finish()
+    def close(self) -> None:
+        try:
+            self._inner.close()
+        finally:
+            self._tape.finish()
 
-        async def aclose(self) -> None:
-            try:
-                await self._inner.aclose()
-            finally:
-                await self._run_async(self._tape.finish)
-
-    return TapedBytes
+    async def aclose(self) -> None:
+        try:
+            await self._inner.aclose()
+        finally:
+            await self._run_async(self._tape.finish)

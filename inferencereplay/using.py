@@ -1,0 +1,102 @@
+"""One session in use: what is put in place for it, and taken away after it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from typing import TYPE_CHECKING
+
+from inferencereplay import active
+from inferencereplay.settings import Mode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from inferencereplay.session import Session
+
+_KEY = "OPENAI_API_KEY"
+
+
+class Use:
+    """One session in use: the patches and the placeholder key for as long as it is open, answering while it runs."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self._activation: active.Activation
+
+    def __enter__(self) -> Use:  # noqa: PYI034 - typing has Self from 3.11 on
+        from inferencereplay import patching  # noqa: PLC0415 - imports openai, which takes 200 ms and more
+
+        patching.acquire()
+        if self.session.mode is Mode.REPLAY:
+            _placeholder.supply()
+        return self
+
+    def __exit__(self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: object) -> None:
+        from inferencereplay import patching  # noqa: PLC0415 - as above
+
+        patching.release()
+        if self.session.mode is Mode.REPLAY:
+            _placeholder.withdraw()
+        if exc is None:
+            self.session.tell_misses()
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        """Let the session answer meanwhile."""
+        self.resume()
+        try:
+            yield
+        finally:
+            self.pause()
+
+    def resume(self) -> None:
+        """Let the session answer."""
+        self._activation = active.activate(self.session)
+
+    def pause(self) -> None:
+        """Let it answer no more."""
+        active.deactivate(self._activation)
+
+    def is_of_this_context(self) -> bool:
+        """Whether it was resumed in this context."""
+        return active.is_in_context(self._activation)
+
+
+class _Placeholder:
+    """An API key for clients that are made in `replay` mode on a machine that has none."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._before: str | None = None
+
+    def supply(self) -> None:
+        """Put it into the environment if there is none."""
+        with self._lock:
+            if not self._users:
+                self._before = os.environ.get(_KEY)
+            self._users += 1
+            if not os.environ.get(_KEY):
+                os.environ[_KEY] = _placeholder_key()
+
+    def withdraw(self) -> None:
+        """Take it out again with the last use, if nobody has put another one there."""
+        with self._lock:
+            self._users -= 1
+            if self._users or os.environ.get(_KEY) != _placeholder_key():
+                return
+            if self._before is None:
+                del os.environ[_KEY]
+            else:
+                os.environ[_KEY] = self._before
+
+
+def _placeholder_key() -> str:
+    from inferencereplay.sdk import PLACEHOLDER  # noqa: PLC0415 - as above
+
+    return PLACEHOLDER
+
+
+_placeholder = _Placeholder()
