@@ -67,9 +67,11 @@ def _innermost_open() -> _Stack | None:
 
 def session_for(client: Any) -> Session | None:
     """Return the session that answers a client's call, or `None` if nothing of ours is concerned."""
-    stack = _innermost_open()
+    stack = _context.get()
     if stack is not None:
-        return stack[0].session
+        stack = stack if stack[0].is_open else _innermost_open()
+        if stack is not None:
+            return stack[0].session
     if _open:
         try:
             return _open[-1].session

@@ -33,49 +33,50 @@ class _Patch(NamedTuple):
     handler: Callable[..., Any]
 
 
-def _bound(wrapped: Any, instance: Any, args: tuple[Any, ...]) -> tuple[Any, Any, tuple[Any, ...]]:
+def _bind(wrapped: Any, args: tuple[Any, ...]) -> tuple[Any, Any, tuple[Any, ...]]:
     """Bind a call that somebody else's patch made of the function as it stands in the class."""
-    if instance is not None:
-        return wrapped, instance, args
     return functools.partial(wrapped, args[0]), args[0], args[1:]
 
 
 def _request(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    wrapped, client, args = _bound(wrapped, instance, args)
-    session = session_for(client)
+    if instance is None:
+        wrapped, instance, args = _bind(wrapped, args)
+    session = session_for(instance)
     if session is None or session.is_live:
         return _pass(session, wrapped, args, kwargs)
     call = calls.read_call(*args, **kwargs)
     if sdk.is_asked(call.options):
         return wrapped(*args, **kwargs)
-    decision = calls.decide(session, client, call)
+    decision = calls.decide(session, instance, call)
     if decision is None:
         return wrapped(*args, **kwargs)
     if isinstance(decision, calls.Replayed):
-        return calls.replay_sync(client, call, decision)
-    return calls.record_sync(wrapped, client, call, decision)
+        return calls.replay_sync(instance, call, decision)
+    return calls.record_sync(wrapped, instance, call, decision)
 
 
 async def _request_async(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    wrapped, client, args = _bound(wrapped, instance, args)
-    session = session_for(client)
+    if instance is None:
+        wrapped, instance, args = _bind(wrapped, args)
+    session = session_for(instance)
     if session is None or session.is_live:
         return await _pass(session, wrapped, args, kwargs)
     call = calls.read_call(*args, **kwargs)
     if sdk.is_asked(call.options):
         return await wrapped(*args, **kwargs)
-    decision = calls.decide(session, client, call)
+    decision = calls.decide(session, instance, call)
     if decision is None:
         return await wrapped(*args, **kwargs)
     if isinstance(decision, calls.Replayed):
-        return await calls.replay_async(client, call, decision)
-    return await calls.record_async(wrapped, client, call, decision)
+        return await calls.replay_async(instance, call, decision)
+    return await calls.record_async(wrapped, instance, call, decision)
 
 
 def _create(endpoint: typed.Endpoint) -> Callable[..., Any]:
     def create(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        wrapped, resource, args = _bound(wrapped, instance, args)
-        client = resource._client  # noqa: SLF001
+        if instance is None:
+            wrapped, instance, args = _bind(wrapped, args)
+        client = instance._client  # noqa: SLF001
         session = session_for(client)
         if session is None or args:
             return _pass(session, wrapped, args, kwargs)
@@ -93,8 +94,9 @@ def _create(endpoint: typed.Endpoint) -> Callable[..., Any]:
 
 def _create_async(endpoint: typed.Endpoint) -> Callable[..., Any]:
     async def create(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        wrapped, resource, args = _bound(wrapped, instance, args)
-        client = resource._client  # noqa: SLF001
+        if instance is None:
+            wrapped, instance, args = _bind(wrapped, args)
+        client = instance._client  # noqa: SLF001
         session = session_for(client)
         if session is None or args:
             return await _pass(session, wrapped, args, kwargs)

@@ -138,6 +138,7 @@ class Session:
             message = f"normalize={normalize!r} cannot be called. Give a function from a request's body to a body."
             raise InvalidSetting(message)
         self.mode = settings.mode
+        self.is_live = settings.mode is Mode.LIVE
         self.speed = settings.speed
         self.is_ambient = settings.is_ambient
         self.hits = self.misses = self.recorded = 0
@@ -164,11 +165,6 @@ class Session:
             repeats=exhausted == "repeat",
             is_whole=_is_whole,
         )
-
-    @property
-    def is_live(self) -> bool:
-        """Whether calls go to the network as if this session were not there."""
-        return self.mode is Mode.LIVE
 
     def unused(self) -> list[str]:
         """Return the names, relative to the directory, of the recordings that answered no call and were not stored."""
