@@ -70,9 +70,9 @@ def nearest(requested: JSON, candidates: Iterable[tuple[str, JSON]]) -> tuple[st
     """
     name, least, found = "", math.inf, None
     for candidate, body in candidates:
-        nearer = _lighter(differences(body, requested), least)
-        if nearer is not None:
-            name, least, found = candidate, *nearer
+        weight, items = _weigh(differences(body, requested), least)
+        if weight < least:
+            name, least, found = candidate, weight, items
     if found is None:
         return None
     lines = [str(item) for item in found[:MOST_LINES]]
@@ -81,15 +81,15 @@ def nearest(requested: JSON, candidates: Iterable[tuple[str, JSON]]) -> tuple[st
     return name, tuple(lines)
 
 
-def _lighter(items: Iterable[Difference], limit: float) -> tuple[float, list[Difference]] | None:
-    """Return the weight of `items` and their list, or `None` as soon as they weigh `limit`."""
+def _weigh(items: Iterable[Difference], limit: float) -> tuple[float, list[Difference]]:
+    """Return the weight of `items` and their list, as far as it takes to weigh `limit`."""
     weight, found = 0.0, []
     for item in items:
         weight += item.weight
-        if weight >= limit:
-            return None
         found.append(item)
-    return None if weight >= limit else (weight, found)
+        if weight >= limit:
+            break
+    return weight, found
 
 
 def _step(name: str) -> str:

@@ -154,7 +154,7 @@ class Session:
         self._exhausted = exhausted
         self._lock = threading.Lock()
         self._warned: set[str] = set()
-        self.store = open_store(settings.directory, test_id)
+        self.store = open_store(settings.directory, test_id, self.prepare)
         if self.mode in (Mode.RECORD, Mode.RECORD_IF_MISSING) and not self.store.is_writable:
             message = f"mode={self.mode.value!r}: {self.store.directory} is llama-stack's, and can be replayed only."
             raise InvalidSetting(message + " Record into another directory.")

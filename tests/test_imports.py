@@ -14,9 +14,9 @@ import inferencereplay
 PACKAGE = Path(inferencereplay.__file__).parent
 ORDER = (
     *("errors", "request", "recording", "redact"),
-    *("store.directory", "store.llama_stack", "store"),
+    *("store.directory", "store.llama_stack_file", "store.llama_stack", "store"),
     *("settings", "pacing", "difference", "misses", "reader", "variants", "session", "active"),
-    *("sdk", "sse", "wire", "typed", "calls", "patching", "api"),
+    *("sdk", "sse", "wire", "typed", "calls", "patching", "using", "decorating", "api"),
     "",
 )
 """Each module imports only what stands before it; the package itself is the last."""

@@ -23,7 +23,8 @@ from inferencereplay.errors import StoreError
 from inferencereplay.recording import Recording, check_request, decode, stored_request
 from inferencereplay.request import Request, canonical_json, parse_query
 from inferencereplay.store import llama_stack
-from inferencereplay.store.llama_stack import LlamaStackStore, is_llama_stack
+from inferencereplay.store.llama_stack import LlamaStackStore
+from inferencereplay.store.llama_stack_file import is_llama_stack
 
 REAL = Path(__file__).parent / "recordings" / "llama_stack"
 FILES = sorted(file.name for file in REAL.glob("*.json"))
@@ -644,3 +645,14 @@ def test_index_holds_no_contents(tmp_path):
     """The index keeps names and keys, and not what the files say."""
     store = write(tmp_path, a=plain({**ASK, "user": "MARK"}, answer("MARK")))
     assert "MARK" not in repr(store._entries())
+
+
+def test_ignored_members_do_not_count_in_their_requests_either(tmp_path):
+    """What the caller ignores is ignored in llama-stack's files as well, which were stored with it."""
+    ask = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
+    write(tmp_path, a=plain({**ask, "user": "one"}, answer("Hi, one")))
+    with replay(tmp_path, ignore=["user"]), openai.OpenAI() as client:
+        assert client.chat.completions.create(**ask, user="two").choices[0].message.content == "Hi, one"
+    with pytest.raises(RecordingNotFound) as caught, replay(tmp_path, ignore=["user"]), openai.OpenAI() as client:
+        client.chat.completions.create(**{**ask, "model": "n"}, user="two")
+    assert caught.value.differences == ('model: "m" → "n"',)

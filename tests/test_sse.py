@@ -32,6 +32,7 @@ def decoded(pieces: list[bytes]) -> list[Event]:
 @given(streams, st.lists(st.integers(0, 10_000)))
 @example("data: é\r\n\r\n", [7, 8, 9, 10, 11])
 @example("data: 1\r\r\n", [8, 9])
+@example("data: 1\r\ndata: 2\n\n", [8, 8])
 def test_it_does_not_matter_where_the_bytes_are_cut(stream, cuts):
     """Any pieces, empty ones and halves of a character or of a line end among them, give the same events."""
     data = stream.encode()
@@ -42,6 +43,7 @@ def test_it_does_not_matter_where_the_bytes_are_cut(stream, cuts):
 @example("id: 1\n\n\n\ndata: x\n\n")
 @example("event: e\nevent:\n\n")
 @example("retry: x\n\n")
+@example("id: \0\n\n")
 @example("data: 1\n\r")
 def test_events_are_the_ones_that_the_sdk_reads(stream):
     """Whatever a server sends, the openai package's own decoder finds the same events in it."""

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Protocol
 
 from inferencereplay.errors import InvalidSetting, StoreError
 from inferencereplay.store.directory import DirectoryStore
-from inferencereplay.store.llama_stack import LlamaStackStore, is_llama_stack
+from inferencereplay.store.llama_stack import LlamaStackStore
+from inferencereplay.store.llama_stack_file import is_llama_stack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from inferencereplay.request import JSON
+    from inferencereplay.request import JSON, Request
 
 SAMPLE = 8
 """Files that are looked at to tell whose directory it is."""
@@ -62,12 +63,15 @@ class Store(Protocol):
         ...
 
 
-def open_store(directory: Path, test_id: str | None = None) -> Store:
+def open_store(
+    directory: Path, test_id: str | None = None, prepare: Callable[[Request], Request] = lambda request: request
+) -> Store:
     """Open a directory of recordings, ours or the llama-stack recorder's.
 
     Args:
         directory: it need not exist yet.
         test_id: which of llama-stack's recordings of one request to take.
+        prepare: what is applied to a request before it is looked up; ours were stored under it, llama-stack's were not.
 
     Raises:
         StoreError: if it is a file, or cannot be looked into.
@@ -86,7 +90,7 @@ def open_store(directory: Path, test_id: str | None = None) -> Store:
         message = f"{error.filename} cannot be read: {error.strerror}. Look at its permissions."
         raise StoreError(message) from error
     if not any(b'"inferencereplay"' in data[:200] for data in sample) and any(map(is_llama_stack, sample)):
-        return LlamaStackStore(directory, test_id)
+        return LlamaStackStore(directory, test_id, prepare)
     if test_id is not None:
         message = f"test_id={test_id!r} picks among llama-stack's recordings, and {directory} holds none."
         raise InvalidSetting(message)

@@ -1,120 +1,32 @@
-"""The llama-stack (now ogx) test recorder's directories, replayed as they are.
-
-One of its files holds a call's keyword arguments, not what went on the wire, and the objects that came back as
-`{"__type__": class name, "__data__": JSON}`; older ones hold the bare JSON. Which path was called is told by the class
-name, or by the arguments where there is none, for the file's own `endpoint` is not to be trusted. Source:
-`llama_stack/testing/api_recorder.py` and `exception_utils.py` in github.com/llamastack/llama-stack.
-"""
+"""The llama-stack (now ogx) test recorder's directories, replayed as they are."""
 
 from __future__ import annotations
 
 import heapq
-import itertools
 import logging
 import os
-import re
 import threading
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import urlencode
 
 import msgspec
 
 from inferencereplay.errors import StoreError
-from inferencereplay.recording import VERSION, Failure, RecordedRequest, Recording, Response, corrupt, encode
-from inferencereplay.request import NotPlain, Request, canonical_json, parse_json, parse_query
+from inferencereplay.recording import VERSION, RecordedRequest, Recording, corrupt, encode
+from inferencereplay.request import parse_json
+from inferencereplay.store.llama_stack_file import MODELS, Foreign, answered, understand, union
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from inferencereplay.errors import RecordingCorrupt
-    from inferencereplay.request import JSON
+    from inferencereplay.request import JSON, Request
+    from inferencereplay.store.llama_stack_file import Kept
 
 log = logging.getLogger("inferencereplay")
 
 MOST_NAMED = 20
 """Files that the warning names."""
-_CHAT, _COMPLETIONS, _EMBEDDINGS = "/chat/completions", "/completions", "/embeddings"
-_MODELS, _MODERATIONS, _RESPONSES = "/models", "/moderations", "/responses"
-_PATHS = {
-    "litellm.types.utils.EmbeddingResponse": _EMBEDDINGS,
-    "litellm.types.utils.ModelResponse": _CHAT,
-    "litellm.types.utils.ModelResponseStream": _CHAT,
-    "litellm.types.utils.TextCompletionResponse": _COMPLETIONS,
-    "openai.types.chat.chat_completion.ChatCompletion": _CHAT,
-    "openai.types.chat.chat_completion_chunk.ChatCompletionChunk": _CHAT,
-    "openai.types.chat.parsed_chat_completion.ParsedChatCompletion": _CHAT,
-    "openai.types.completion.Completion": _COMPLETIONS,
-    "openai.types.create_embedding_response.CreateEmbeddingResponse": _EMBEDDINGS,
-    "openai.types.model.Model": _MODELS,
-    "openai.types.moderation_create_response.ModerationCreateResponse": _MODERATIONS,
-    "openai.types.responses.parsed_response.ParsedResponse": _RESPONSES,
-    "openai.types.responses.response.Response": _RESPONSES,
-}
-_EVENT = re.compile(r"openai\.types\.responses\.response_\w+_event\.\w+")
-_STATUSES = {
-    "BadRequestError": 400,
-    "AuthenticationError": 401,
-    "PermissionDeniedError": 403,
-    "NotFoundError": 404,
-    "ConflictError": 409,
-    "UnprocessableEntityError": 422,
-    "RateLimitError": 429,
-    "InternalServerError": 500,
-}
-_FAILURES = ("APIConnectionError", "APITimeoutError")
-_OPTIONS = frozenset(("extra_body", "extra_headers", "extra_query", "timeout"))
-"""Keyword arguments that tell the SDK how to send; not members of the body."""
-_OK, _FIRST_ERROR, _LAST_ERROR = 200, 400, 599
-_JSON = {"content-type": "application/json"}
-_EVENTS = {"content-type": "text/event-stream"}
-
-
-class _Call(msgspec.Struct):
-    body: msgspec.Raw
-    url: str = ""
-
-
-class _Error(msgspec.Struct):
-    type: str
-    message: str | None = None
-    category: str | None = None
-    provider: str | None = None
-    status_code: int | None = None
-    body: msgspec.Raw = msgspec.Raw(b"null")
-
-
-class _Result(msgspec.Struct):
-    body: msgspec.Raw = msgspec.Raw(b"null")
-    is_streaming: bool = False
-    is_exception: bool = False
-    exception_data: _Error | None = None
-
-
-class _File(msgspec.Struct):
-    request: _Call
-    response: _Result
-    test_id: str | None = None
-
-
-class _Event(msgspec.Struct):
-    type: str
-
-
-class _Model(msgspec.Struct):
-    id: str
-
-
-class _Models(msgspec.Struct):
-    data: list[msgspec.Raw]
-
-
-class _Kept(NamedTuple):
-    """What one file says, in our words."""
-
-    request: Request
-    response: Response
-    test_id: str | None
 
 
 class _Entry(NamedTuple):
@@ -124,12 +36,8 @@ class _Entry(NamedTuple):
     names: tuple[str, ...]
 
 
-class _Foreign(Exception):  # noqa: N818 - a signal inside this module
-    """The file cannot be understood."""
-
-
-_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_file = msgspec.json.Decoder(_File).decode
+def _as_it_is(request: Request) -> Request:
+    return request
 
 
 class LlamaStackStore:
@@ -142,12 +50,16 @@ class LlamaStackStore:
         directory: nested folders belong to it, links that lead out of it do not.
         test_id: take the recordings of this test where a request has some, else those of no test. Lists of models
             are shared by all tests, as they are in llama-stack.
+        prepare: what is applied to a request before it is looked up; it is applied to theirs as well.
     """
 
     is_writable = False
 
-    def __init__(self, directory: Path, test_id: str | None = None) -> None:
+    def __init__(
+        self, directory: Path, test_id: str | None = None, prepare: Callable[[Request], Request] = _as_it_is
+    ) -> None:
         self.directory = str(directory)
+        self._prepare = prepare
         self._test_id = test_id
         self._lock = threading.Lock()
         self._index: dict[str, _Entry] | None = None
@@ -162,7 +74,7 @@ class LlamaStackStore:
         if not kept:
             return None
         request = kept[0].request
-        response = _union([item.response for item in kept]) if path == _MODELS else kept[0].response
+        response = union([item.response for item in kept]) if path == MODELS else kept[0].response
         held = RecordedRequest(request.method, path, msgspec.Raw(request.body), request.query)
         return encode(Recording(VERSION, key, held, response))
 
@@ -191,7 +103,7 @@ class LlamaStackStore:
         entry = self._entries().get(key)
         if entry is None or entry.path != path or variant < 1:
             return ()
-        if path == _MODELS:
+        if path == MODELS:
             return entry.names if variant == 1 else ()
         return entry.names[variant - 1 : variant]
 
@@ -205,9 +117,9 @@ class LlamaStackStore:
         for name in heapq.nlargest(limit, sorted(names), key=self._age):
             try:
                 kept = self._read(name)
-            except _Foreign:
+            except Foreign:
                 continue
-            yield name, parse_json(kept.request.body)
+            yield name, parse_json(self._prepare(kept.request).body)
 
     # The index.
 
@@ -223,10 +135,10 @@ class LlamaStackStore:
         for name in sorted(_walk(self.directory)):
             try:
                 kept = self._read(name)
-            except _Foreign:
+            except Foreign:
                 passed_over.append(name)
                 continue
-            for request in _answered(kept.request):
+            for request in map(self._prepare, answered(kept.request)):
                 found.setdefault(request.key, (request.path, {}))[1][name] = kept.test_id
         if passed_over:
             self._warn(passed_over)
@@ -234,7 +146,7 @@ class LlamaStackStore:
         return {key: entry for key, entry in entries.items() if entry.names}
 
     def _chosen(self, path: str, tests: dict[str, str | None]) -> tuple[str, ...]:
-        if self._test_id is None or path == _MODELS:
+        if self._test_id is None or path == MODELS:
             return tuple(tests)
         own = tuple(name for name, test in tests.items() if test == self._test_id)
         return own or tuple(name for name, test in tests.items() if test is None)
@@ -246,23 +158,23 @@ class LlamaStackStore:
 
     # Its files.
 
-    def _read(self, name: str) -> _Kept:
+    def _read(self, name: str) -> Kept:
         file = self._full(name)
         if not _is_inside(file, self.directory):
-            raise _Foreign
+            raise Foreign
         try:
             with open(file, "rb") as opened:  # noqa: PTH123
-                return _understand(opened.read())
+                return understand(opened.read())
         except OSError as error:
-            raise _Foreign from error
+            raise Foreign from error
 
-    def _again(self, name: str, key: str) -> _Kept:
+    def _again(self, name: str, key: str) -> Kept:
         """Read a file that the index knows, and make sure that it is still the same request's."""
         try:
             kept = self._read(name)
-        except _Foreign as error:
+        except Foreign as error:
             raise self._changed(name, "it was changed or removed, and cannot be read any more") from error
-        for request in _answered(kept.request):
+        for request in map(self._prepare, answered(kept.request)):
             if request.key == key:
                 return kept._replace(request=request)
         raise self._changed(name, "it was changed, and holds another request now")
@@ -285,17 +197,6 @@ class LlamaStackStore:
         return StoreError(message)
 
 
-def is_llama_stack(data: bytes) -> bool:
-    """Whether a file's content looks like the llama-stack recorder's; `False` for whatever cannot be read."""
-    try:
-        top = _members(data)
-        request = _members(top["request"])
-        _members(top["response"])
-    except (KeyError, ValueError, RecursionError, msgspec.DecodeError):
-        return False
-    return "inferencereplay" not in top and "body" in request and not request.keys().isdisjoint(("endpoint", "url"))
-
-
 def _walk(directory: str) -> Iterator[str]:
     """Yield the names of all JSON files, and of the folders that cannot be looked into."""
     unreadable: list[OSError] = []
@@ -311,157 +212,3 @@ def _is_inside(file: str, directory: str) -> bool:
         return False
     root = os.path.join(os.path.realpath(directory), "")  # noqa: PTH118
     return not os.path.islink(file) or os.path.realpath(file).startswith(root)  # noqa: PTH114
-
-
-def _understand(data: bytes) -> _Kept:
-    """Read one of their files.
-
-    Raises:
-        _Foreign: whatever is wrong with it.
-    """
-    try:
-        data.decode()  # for msgspec does not look into strings that it only passes on
-        if not is_llama_stack(data):
-            raise _Foreign
-        file = _file(data)
-        arguments = parse_json(bytes(file.request.body))
-        arguments = _object({} if arguments is None else arguments)
-        elements = [_unwrapped(element) for element in _elements(file.response.body)]
-        path = _path(elements[0][0] if elements else "", arguments, file.request.url)
-        request = _request(path, arguments)
-        response = _response(path, file.response, [data for _, data in elements])
-        if path != _MODELS and response.status == _OK and response.is_stream != bool(arguments.get("stream")):
-            raise _Foreign  # whoever asked for a stream would get none, or the other way round
-    except (KeyError, ValueError, RecursionError, NotPlain, msgspec.DecodeError) as error:
-        raise _Foreign from error
-    return _Kept(request, response, file.test_id)
-
-
-def _path(kind: str, arguments: Mapping[str, JSON], url: str) -> str:
-    """Tell the path by the class of what came back or, without one, by the arguments.
-
-    Of the URL only the last part is looked at, and only where the arguments leave a choice.
-    """
-    if kind:
-        path = _RESPONSES if _EVENT.fullmatch(kind) else _PATHS[kind]
-    elif "messages" in arguments:
-        path = _CHAT
-    elif "input" in arguments:
-        path = {name: name for name in (_EMBEDDINGS, _MODERATIONS, _RESPONSES)}["/" + url.rpartition("/")[2]]
-    elif "prompt" in arguments:
-        path = _COMPLETIONS
-    elif arguments.keys() <= _OPTIONS:
-        path = _MODELS
-    else:
-        raise _Foreign
-    return path
-
-
-def _request(path: str, arguments: Mapping[str, JSON]) -> Request:
-    """Make of keyword arguments what the SDK sends for them."""
-    pairs = [pair for name, value in _option(arguments, "extra_query").items() for pair in _pairs(name, value)]
-    query = parse_query(urlencode(pairs))
-    if path == _MODELS:
-        return Request("GET", path, b"null", query)
-    body = {name: value for name, value in arguments.items() if name not in _OPTIONS}
-    if path == _EMBEDDINGS:
-        body.setdefault("encoding_format", "base64")  # the SDK asks for it by itself, and gives floats
-    return Request("POST", path, canonical_json({**body, **_option(arguments, "extra_body")}), query)
-
-
-def _answered(request: Request) -> tuple[Request, ...]:
-    """Return the requests that a file answers: a list of models has a part in the union of all lists as well."""
-    if request.path == _MODELS and request.query:
-        return request, Request(request.method, request.path, request.body)
-    return (request,)
-
-
-def _option(arguments: Mapping[str, JSON], name: str) -> dict[str, JSON]:
-    value = arguments.get(name)
-    return {} if value is None else _object(value)
-
-
-def _object(value: JSON) -> dict[str, JSON]:
-    if not isinstance(value, dict):
-        raise _Foreign
-    return value
-
-
-def _pairs(name: str, value: JSON) -> Iterator[tuple[str, str]]:
-    """Flatten a query's value as the SDK does, see `openai/_qs.py`."""
-    if isinstance(value, dict):
-        for part, item in value.items():
-            yield from _pairs(f"{name}[{part}]", item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _pairs(f"{name}[]", item)
-    elif isinstance(value, bool):
-        yield name, str(value).lower()
-    elif value is not None:
-        yield name, str(value)
-
-
-def _elements(body: msgspec.Raw) -> list[msgspec.Raw]:
-    text = bytes(body)
-    if text.startswith(b"["):
-        return msgspec.json.decode(text, type=list[msgspec.Raw])
-    return [] if text == b"null" else [body]
-
-
-def _unwrapped(element: msgspec.Raw) -> tuple[str, msgspec.Raw]:
-    """Return an object's class name, empty where it has none, and its JSON on one line."""
-    members = _members(element)
-    kind = msgspec.json.decode(members["__type__"], type=str) if "__type__" in members else ""
-    data = members["__data__"] if kind else element
-    _members(data)
-    return kind, msgspec.Raw(msgspec.json.format(bytes(data), indent=-1))
-
-
-def _response(path: str, result: _Result, elements: list[msgspec.Raw]) -> Response:
-    if result.is_exception or result.exception_data is not None:
-        return _failed(result.exception_data, elements)
-    is_list = bytes(result.body).startswith(b"[")
-    if is_list != (result.is_streaming or path == _MODELS) or not (is_list or elements):
-        raise _Foreign
-    if path == _MODELS:
-        return _listing(elements)
-    if not result.is_streaming:
-        return Response(headers=_JSON, body=elements[0])
-    if path == _RESPONSES:
-        events: list[str | None] = [msgspec.json.decode(element, type=_Event).type for element in elements]
-        return Response(headers=_EVENTS, end="done", sentinel=False, events=events, chunks=elements)
-    return Response(headers=_EVENTS, end="done", chunks=elements)
-
-
-def _failed(error: _Error | None, elements: list[msgspec.Raw]) -> Response:
-    """Make the answer that the SDK turns into the error; `elements` are what came of a stream before it."""
-    if error is None or error.category == "llama_stack":
-        raise _Foreign
-    if error.type in _FAILURES:
-        failure = Failure(error.type, error.message or "")
-        if not elements:
-            return Response(status=0, failure=failure)
-        return Response(headers=_EVENTS, end="error", failure=failure, chunks=elements)
-    if elements or (error.type not in _STATUSES and error.provider not in (None, "openai")):
-        raise _Foreign
-    status = _STATUSES[error.type] if error.status_code is None else error.status_code
-    if not _FIRST_ERROR <= status <= _LAST_ERROR:
-        raise _Foreign
-    body = msgspec.json.format(bytes(error.body), indent=-1)
-    if body.startswith(b"{"):
-        body = b'{"error":' + body + b"}"  # the SDK takes it off again
-    return Response(status=status, headers=_JSON, body=msgspec.Raw(body))
-
-
-def _listing(elements: Iterable[msgspec.Raw]) -> Response:
-    """Make a list of models, the first of each id."""
-    models: dict[str, bytes] = {}
-    for element in elements:
-        models.setdefault(msgspec.json.decode(element, type=_Model).id, bytes(element))
-    return Response(headers=_JSON, body=msgspec.Raw(b'{"object":"list","data":[' + b",".join(models.values()) + b"]}"))
-
-
-def _union(responses: Sequence[Response]) -> Response:
-    """Make one list of many; an error counts where there is no list."""
-    lists = [msgspec.json.decode(item.body, type=_Models).data for item in responses if item.status == _OK]
-    return _listing(itertools.chain.from_iterable(lists)) if lists else responses[0]
