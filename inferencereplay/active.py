@@ -34,11 +34,10 @@ _open: list[Activation] = []
 
 
 def activate(session: Session) -> Activation:
-    """Let a session answer, in this context first, until `deactivate`."""
+    """Let a session answer whoever has none of their own, until `deactivate`."""
     activation = Activation(session)
     with _lock:
         _open.append(activation)
-    _context.set((activation, _innermost_open()))
     return activation
 
 
@@ -50,8 +49,24 @@ def deactivate(activation: Activation) -> None:
     _context.set(_innermost_open())
 
 
+def enter(activation: Activation) -> None:
+    """Let a session answer in this context before all others."""
+    _context.set((activation, _innermost_open()))
+
+
+def leave(activation: Activation) -> None:
+    """Undo `enter`, whatever was entered since and is still open."""
+    _context.set(_without(activation, _context.get()))
+
+
+def _without(activation: Activation, stack: _Stack | None) -> _Stack | None:
+    if stack is None or stack[0] is activation:
+        return stack and stack[1]
+    return stack[0], _without(activation, stack[1])
+
+
 def is_in_context(activation: Activation) -> bool:
-    """Whether it was made in this context, or in the one that this was copied from."""
+    """Whether it was entered in this context, or in the one that this was copied from."""
     stack = _context.get()
     while stack is not None and stack[0] is not activation:
         stack = stack[1]

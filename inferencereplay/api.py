@@ -7,6 +7,7 @@ import logging
 import threading
 import types
 import weakref
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from inferencereplay import active
@@ -81,9 +82,9 @@ def wrap(  # noqa: PLR0913 - the settings
         "speed": speed,
         "pace": pace,
         "clock": clock,
-        "ignore": ignore,
+        "ignore": _kept(ignore),
         "normalize": normalize,
-        "redact": redact,
+        "redact": _kept(redact),
         "record_errors": record_errors,
         "exhausted": exhausted,
         "test_id": test_id,
@@ -111,7 +112,7 @@ class replay:  # noqa: N801 - used like a function
 
     Used as `with replay("recordings") as session:`, as `async with` alike, or as a decorator of functions, coroutine
     functions and generators, where each call is a session of its own. Blocks may be nested and may overlap; the
-    innermost of the context answers. In `replay` mode a client can be made without an API key.
+    innermost of the context answers. In `replay` mode `OpenAI()` and `AsyncOpenAI()` can be made without an API key.
 
     Args:
         directory: where recordings live, or a `Session`.
@@ -160,9 +161,9 @@ class replay:  # noqa: N801 - used like a function
             "speed": speed,
             "pace": pace,
             "clock": clock,
-            "ignore": ignore,
+            "ignore": _kept(ignore),
             "normalize": normalize,
-            "redact": redact,
+            "redact": _kept(redact),
             "record_errors": record_errors,
             "exhausted": exhausted,
             "test_id": test_id,
@@ -172,14 +173,13 @@ class replay:  # noqa: N801 - used like a function
     def __enter__(self) -> Session:
         use = self._use()
         use.__enter__()
-        use.resume()
+        use.enter()
         self._uses.append(use)
         return use.session
 
     def __exit__(self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: object) -> None:
         use = next((use for use in reversed(self._uses) if use.is_of_this_context()), self._uses[-1])
         self._uses.remove(use)
-        use.pause()
         use.__exit__(exc_type, exc, traceback)
 
     async def __aenter__(self) -> Session:
@@ -199,20 +199,26 @@ class replay:  # noqa: N801 - used like a function
 
 
 _announced = threading.Event()
+_DEFAULTS = {"ignore": (), "redact": (), "record_errors": False, "exhausted": "repeat"}
+"""The defaults that are not `None`."""
 
 
 def _session(directory: Any, settings: dict[str, Any]) -> Session:
     if isinstance(directory, Session):
-        given = [name for name, value in settings.items() if value not in (None, (), False, "repeat")]
+        given = [name for name, value in settings.items() if value is not _DEFAULTS.get(name)]
         if given:
             message = f"{', '.join(given)} cannot be given beside a Session, which has its own."
             raise InvalidSetting(message)
-        return directory
-    session = Session(directory, **settings)
+    session = directory if isinstance(directory, Session) else Session(directory, **settings)
     if session.is_ambient and not _announced.is_set():
         _announced.set()
         log.warning("the environment alone switches to %s from %s", session.mode.value, session.store.directory)
     return session
+
+
+def _kept(items: Any) -> Any:
+    """Keep what an iterator gives, for more than one session is made with it; what is none of ours is told there."""
+    return tuple(items) if isinstance(items, Iterator) else items
 
 
 def _target(client: Any) -> Any:
@@ -246,7 +252,9 @@ def _detach(client: Any) -> None:
     if active.OWN in attributes:
         for name in (active.OWN, *_COPIES):
             del attributes[name]
-        attributes.pop(_FINALIZER)()
+        finalizer = attributes.pop(_FINALIZER)
+        if (finalizer.peek() or [None])[0] is client:  # a shallow copy has its original's
+            finalizer()
 
 
 def _copier(method: Callable[..., Any]) -> Callable[..., Any]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import openai
 
 from inferencereplay import sdk
+from inferencereplay.errors import StoreError
 from inferencereplay.recording import Failure, Response
 from inferencereplay.settings import Mode
 from inferencereplay.wire import Tape, build_response, plain_response, record_stream, start_of
@@ -45,6 +46,10 @@ def read_call(cast_to: Any, options: Any, *, stream: bool = False, stream_cls: A
     return Call(cast_to, options, stream, stream_cls, rest)
 
 
+def _is_success(status: int) -> bool:
+    return 200 <= status < 300  # noqa: PLR2004 - the rest is an error to the SDK, redirects that lead nowhere as well
+
+
 class Replayed(NamedTuple):
     """An answer from a recording, before its time has passed."""
 
@@ -71,12 +76,17 @@ def decide(session: Session, client: Any, call: Call) -> Replayed | Take | None:
         log.warning("%s was not recorded: %s", session.hide(call.options.url), session.hide(repr(error)))
         return None
     secrets = sdk.secrets(client, call.options)
-    if session.mode is not Mode.RECORD:
-        while found := session.find(request, lambda: secrets):
+    try:
+        while session.mode is not Mode.RECORD and (found := session.find(request, lambda: secrets)):
             if session.serve(found):
                 return replayed(session, client, call, found)
+    except StoreError as error:
         if session.mode is Mode.REPLAY:
-            raise session.miss(request, secrets)
+            raise
+        log.warning("%s was not recorded: %s", session.hide(call.options.url), error)
+        return None
+    if session.mode is Mode.REPLAY:
+        raise session.miss(request, secrets)
     return session.begin(request, secrets, sdk.origin(client))
 
 
@@ -92,9 +102,9 @@ def replayed(session: Session, client: Any, call: Call, found: Found) -> Replaye
     library = sdk.http_library(client)
     request = sdk.http_request(client, call.options)
     pacer = session.pacer(recorded)
-    if recorded.status == 0 and recorded.failure:
+    is_read_late = call.is_unread and _is_success(recorded.status)  # the SDK reads errors itself
+    if recorded.failure and not (is_read_late or recorded.is_stream):
         return Replayed(None, pacer, connection_error(recorded.failure, request))
-    is_read_late = call.is_unread and recorded.status < 400  # noqa: PLR2004 - the SDK reads errors itself
     response = build_response(recorded, library, request, pacer if is_read_late else None, found.name)
     if is_read_late:
         return Replayed(response, None, None)
@@ -115,7 +125,7 @@ def finish(client: Any, call: Call, answer: Replayed) -> Any:
     Raises:
         openai.APIStatusError: for a recorded error.
     """
-    if answer.response.status_code >= 400:  # noqa: PLR2004
+    if not _is_success(answer.response.status_code):
         raise sdk.status_error(client, answer.response) from None
     return sdk.process(client, call, answer.response)
 
@@ -126,7 +136,7 @@ def replay_sync(client: Any, call: Call, answer: Replayed) -> Any:
         answer.pacer.wait(-1)
     if answer.failure:
         raise answer.failure
-    if not call.is_unread or answer.response.status_code >= 400:  # noqa: PLR2004
+    if not (call.is_unread and _is_success(answer.response.status_code)):
         answer.response.read()
     return finish(client, call, answer)
 
@@ -137,7 +147,7 @@ async def replay_async(client: Any, call: Call, answer: Replayed) -> Any:
         await answer.pacer.wait_async(-1)
     if answer.failure:
         raise answer.failure
-    if not call.is_unread or answer.response.status_code >= 400:  # noqa: PLR2004
+    if not (call.is_unread and _is_success(answer.response.status_code)):
         await answer.response.aread()
     return await finish(client, call, answer)
 
@@ -195,6 +205,7 @@ def _answer_job(client: Any, call: Call, take: Take, raw: Any, start: float) -> 
     if not call.is_unread:
         return lambda: _keep_plain(take, response)
     library = sdk.http_library(client)
+    take = take.knowing(sdk.sent(response))
     tape = Tape(response, start_of(response, start), library, take.keep, take.drop)
     if response.is_closed:
         tape.add_all(response.content)
@@ -223,10 +234,11 @@ def _keep_plain(take: Take, response: Any) -> None:
     try:
         kept = plain_response(response)
     except Exception as error:  # noqa: BLE001 - a failing recorder never breaks what it records
-        log.warning("%s was not recorded: its answer is neither JSON nor text (%r)", take.request.path, error)
+        kind = type(error).__name__  # its message may hold the answer
+        log.warning("%s was not recorded: its answer is neither JSON nor text (%s)", take.request.path, kind)
         take.drop()
     else:
-        take.keep(kept)
+        take.knowing(sdk.sent(response)).keep(kept)
 
 
 def _nothing() -> None:

@@ -17,7 +17,10 @@ _Function = TypeVar("_Function", bound="Callable[..., Any]")
 
 
 def decorate(function: _Function, open_use: Callable[[], Use]) -> _Function:
-    """Make each call of `function` a session of its own, which answers only while the function's own code runs.
+    """Make each call of `function` a session of its own.
+
+    A generator's session is open from its first step to its end, so that a fixture or a context manager that is made
+    of it answers whoever uses it in between; a coroutine's until it has been awaited.
 
     Args:
         function: a function, coroutine function or generator, sync or async.
@@ -27,7 +30,7 @@ def decorate(function: _Function, open_use: Callable[[], Use]) -> _Function:
         InvalidSetting: for anything else.
     """
     if not inspect.isroutine(function) or isinstance(function, (staticmethod, classmethod)):
-        message = f"@replay decorates functions and methods, not {function!r}; put it under @staticmethod."
+        message = f"@replay decorates functions and methods, not {function!r} (it goes under @staticmethod)."
         raise InvalidSetting(message)
     if inspect.isasyncgenfunction(function):
         decorated = _async_generator(function, open_use)
@@ -43,7 +46,12 @@ def decorate(function: _Function, open_use: Callable[[], Use]) -> _Function:
 def _plain(function: Callable[..., Any], open_use: Callable[[], Use]) -> Callable[..., Any]:
     def decorated(*args: Any, **kwargs: Any) -> Any:
         with open_use() as use, use.running():
-            return function(*args, **kwargs)
+            made = function(*args, **kwargs)
+        if inspect.iscoroutine(made):  # from a function that is none of `async def` itself
+            return _coroutine(lambda: made, open_use)()
+        if inspect.isgenerator(made):
+            return _generator(lambda: made, open_use)()
+        return _async_generator(lambda: made, open_use)() if inspect.isasyncgen(made) else made
 
     return decorated
 

@@ -58,7 +58,7 @@ def explain(  # noqa: PLR0913 - facts for a message
         lines += [f"  {line}" for line in near[1]]
     else:
         lines.append(f"The nearest recording is {near[0]}; it differs in the method or the query only.")
-    lines.append(_mend("record" if used_up else "record-if-missing", own_mode))
+    lines.append(_mend(store, "record" if used_up and exhausted != "record" else "record-if-missing", own_mode))
     text = hide.text("\n".join(lines), secrets)
     error = RecordingNotFound(text, method=request.method, path=request.path, key=key, directory=directory)
     if near:
@@ -66,7 +66,9 @@ def explain(  # noqa: PLR0913 - facts for a message
     return error
 
 
-def _mend(mode: str, own_mode: str | None) -> str:
+def _mend(store: Store, mode: str, own_mode: str | None) -> str:
+    if not store.is_writable:
+        return f"It is a directory of llama-stack's recorder. To record it, give another directory and mode={mode!r}."
     command = shlex.join(sys.orig_argv)
     command = command if len(command) < LONGEST_COMMAND else command[:LONGEST_COMMAND] + " …"
     if own_mode:

@@ -64,7 +64,7 @@ SHAPES = (
     ),
     _shape(rf"(?:xai|pplx|nvapi|csk)-{_RANDOM}[\w-]{{30,}}", "xai-", "pplx-", "nvapi-", "csk-"),
     _shape(r"dapi[0-9a-f]{32}", "dapi"),
-    _shape(r"(?:org-|proj_|user-)[A-Za-z0-9]{20,}", "org-", "proj_", "user-"),
+    _shape(r"(?:org-|proj_)[A-Za-z0-9]{20,}", "org-", "proj_"),
     Shape(("://",), re.compile(r"(?<=://)[^\s/@:\"']+:[^\s/@\"']+(?=@)")),
     Shape(
         ("PRIVATE KEY-----",),
@@ -84,6 +84,8 @@ NAMES = frozenset(
     )
 )
 """In lower case, without hyphens and underscores."""
+_SECRET_QUERY = re.compile(r"key|token|secret|password|^(code|sig|signature)$", re.IGNORECASE)
+"""Names in a query that stand for secrets: of subscription keys, signed URLs, functions."""
 _HINTS = tuple(dict.fromkeys(literal for shape in SHAPES for literal in shape.literals))
 _HINTS_IN_JSON = tuple(hint.encode() for hint in _HINTS)
 _NAME_ENDS = (b'key"', b'token"', b'secret"', b'authorization"', b'password"', b'cookie"')
@@ -127,6 +129,12 @@ class Redactor:
             elements = [self.value(item, literals) for item in value]
             return value if all(new is old for new, old in zip(elements, value, strict=True)) else elements
         return value
+
+    def query(self, query: dict[str, Any], literals: tuple[str, ...] = ()) -> dict[str, Any]:
+        """Do the same for a URL's query, where many more names stand for secrets."""
+        safe = {name: _hide(value) if _SECRET_QUERY.search(name) else value for name, value in query.items()}
+        safe = self.value(safe, literals)
+        return query if safe == query else safe
 
     def json(self, raw: bytes, literals: tuple[str, ...] = ()) -> bytes:
         """Return JSON text without what is secret; the very same bytes if there is nothing."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import inspect
 import json
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
@@ -30,7 +31,7 @@ except ImportError:  # pragma: no cover - before openai 2.20: what httpx did wit
 
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 VERSION: str = openai.__version__
 PLACEHOLDER = "inferencereplay-placeholder"
@@ -51,7 +52,7 @@ _CREDENTIALS = (
     "azure_ad_token",
     "_api_key",
 )
-_SECRET_HEADERS = ("auth", "key", "token", "cookie", "secret")
+_SECRET_HEADERS = ("auth", "key", "token", "cookie", "secret", "openai-organization", "openai-project")
 _RAW_HEADERS = frozenset((RAW_RESPONSE_HEADER.lower(), OVERRIDE_CAST_TO_HEADER.lower()))
 _STREAM_MAPS_ERRORS = hasattr(_streaming, "request_exceptions")
 _PROCESS_PARAMETERS = inspect.signature(SyncAPIClient._process_response).parameters
@@ -65,6 +66,15 @@ def is_client(client: object) -> bool:
 def module_client() -> Any:
     """Return the client behind `openai.chat.completions.create` and its like."""
     return openai._load_client()  # type: ignore[attr-defined, unused-ignore]
+
+
+def forget_placeholder() -> None:
+    """Let the module-level client look for a key anew if it was made with the placeholder."""
+    if openai.api_key == PLACEHOLDER:
+        openai.api_key = None
+    client = getattr(openai, "_client", None)
+    if getattr(client, "api_key", None) == PLACEHOLDER:
+        openai._reset_client()  # type: ignore[attr-defined, unused-ignore]
 
 
 def http_library(client: Any) -> Any:
@@ -102,7 +112,8 @@ def _target(client: Any, options: Any) -> tuple[str, dict[str, Any]]:
     url, base = options.url, str(client.base_url)
     if "://" in url:
         parts = urlsplit(url)
-        url = url[len(base) :] if url.startswith(base) else urlunsplit(("", "", parts.path, parts.query, ""))
+        foreign = f"{parts.netloc}{urlunsplit(('', '', parts.path, parts.query, ''))}"
+        url = url[len(base) :] if url.startswith(base) else foreign
     path, _, fixed = url.partition("?")
     return "/" + path.lstrip("/"), {**parse_query(fixed), **read_query(client, options.params)}
 
@@ -255,12 +266,30 @@ def checks_strictly(client: Any) -> bool:
 def secrets(client: Any, options: Any = None) -> tuple[str, ...]:
     """Return what a client and a call know that must not be written: keys, organisation, values of such headers."""
     values = [getattr(client, name, None) for name in _CREDENTIALS]
+    values.append(urlsplit(str(client.base_url)).password)
     for headers in (getattr(client, "_custom_headers", None), getattr(options, "headers", None)):
-        for name, value in headers.items() if isinstance(headers, dict) else ():
-            if any(part in name.lower() for part in _SECRET_HEADERS):
-                values.append(value)
+        values += _secret_values(headers.items() if isinstance(headers, dict) else ())
+    return _literals(values)
+
+
+def sent(response: Any) -> tuple[str, ...]:
+    """Return what a live call sent that must not be written, such as a token that was fetched for it."""
+    return _literals(_secret_values(response.request.headers.items()))
+
+
+def _secret_values(headers: Iterable[tuple[str, Any]]) -> list[Any]:
+    """Return the values of headers that hold a secret, and their parts, as in `Bearer …` and `sid=…; theme=…`."""
+    values = []
+    for name, value in headers:
+        if isinstance(value, str) and any(part in name.lower() for part in _SECRET_HEADERS):
+            values += [value, *re.split(r"[\s;,=]+", value)]
+    return values
+
+
+def _literals(values: Iterable[Any]) -> tuple[str, ...]:
     found = {value for value in values if isinstance(value, str) and len(value) >= SHORTEST_LITERAL}
-    return tuple(sorted(found - {PLACEHOLDER, "<missing API key>"}, key=len, reverse=True))
+    found = {value for value in found if PLACEHOLDER not in value}
+    return tuple(sorted(found - {"<missing API key>"}, key=len, reverse=True))
 
 
 def origin(client: Any) -> Recorded:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import logging
 import math
 import threading
@@ -14,7 +15,7 @@ import msgspec
 from inferencereplay import recording as files
 from inferencereplay.errors import InvalidSetting, NotRecordable, RecordingCorrupt, RecordingNotFound
 from inferencereplay.misses import explain
-from inferencereplay.pacing import check_pace, make_pacer
+from inferencereplay.pacing import check_clock, check_pace, make_pacer
 from inferencereplay.reader import Reader
 from inferencereplay.recording import Recorded, RecordedRequest, Recording, Response
 from inferencereplay.redact import Redactor
@@ -78,6 +79,10 @@ class Take(NamedTuple):
         """Return a text, such as one for the log, without what is secret."""
         return self.session._redactor.text(text, self.secrets)  # noqa: SLF001 - two halves of one thing
 
+    def knowing(self, secrets: tuple[str, ...]) -> Take:
+        """Return the same with more to take out, which was not known before the call was made."""
+        return self._replace(secrets=tuple(sorted({*self.secrets, *secrets}, key=len, reverse=True)))
+
     def keep(self, response: Response) -> None:
         """Store the answer; a failure is logged, never raised."""
         self.session._keep(self, response)  # noqa: SLF001
@@ -97,7 +102,9 @@ class Session:
         speed: how fast recorded time runs: 1 the original pace, 10 ten times faster, `inf` (the default) no waiting.
         pace: the pace of recordings that hold no timing, such as llama-stack's.
         clock: takes the place of real time, as `inferencereplay.pacing.VirtualClock()` does in tests.
-        ignore: dotted paths into the body, such as `"metadata.run_id"`, that do not count when requests are compared.
+        ignore: dotted paths into the body, such as `"metadata.run_id"`, that do not count when requests are compared;
+            lists are gone through. Like `normalize` and `redact` it belongs to the key: it has to be the same while
+            recording and in replay.
         normalize: a function from body to body, called before requests are compared.
         redact: regular expressions for secrets, which add to the ones that are known.
         record_errors: whether errors that will pass (401, 403, 408, 409, 429, 5xx, connection) are stored as well.
@@ -134,6 +141,9 @@ class Session:
         if exhausted not in EXHAUSTED:
             message = f"exhausted={exhausted!r} is none of {', '.join(map(repr, EXHAUSTED))}."
             raise InvalidSetting(message)
+        if not isinstance(record_errors, bool):
+            message = f"record_errors={record_errors!r} is neither True nor False."
+            raise InvalidSetting(message)
         if normalize is not None and not callable(normalize):
             message = f"normalize={normalize!r} cannot be called. Give a function from a request's body to a body."
             raise InvalidSetting(message)
@@ -143,10 +153,10 @@ class Session:
         self.is_ambient = settings.is_ambient
         self.hits = self.misses = self.recorded = 0
         self.missed: list[RecordingNotFound] = []
-        self._has_own_mode = mode is not None
+        self._own_mode = None if mode is None else str(getattr(mode, "value", mode))
         self._pace = check_pace(pace)
         self._never_waits = math.isinf(self.speed) and pace is None
-        self._clock = clock
+        self._clock = check_clock(clock)
         self._ignore = _paths(ignore)
         self._normalize = normalize
         self._redactor = Redactor(redact)
@@ -170,6 +180,11 @@ class Session:
         """Return the names, relative to the directory, of the recordings that answered no call and were not stored."""
         used = {name for item in self._variants.used.copy() for name in self.store.sources(*item)}
         return sorted(name for name in self.store.list() if name not in used)
+
+    def finish_dropped(self) -> None:
+        """Have streams stored that were left early and nobody holds any more; the SDK's stand in reference cycles."""
+        if self._variants.has_pending():
+            gc.collect()
 
     def tell_misses(self) -> None:
         """Raise the first miss: if nobody has heard of it until now, the program swallowed it.
@@ -198,10 +213,14 @@ class Session:
             return request
         body = without(parse_json(request.body), self._ignore)
         try:
-            body = body if self._normalize is None else self._normalize(body)
+            if self._normalize is not None and body is not None:
+                body = self._normalize(body)
+                if not isinstance(body, dict):
+                    told = f"it returned {body!r}"
+                    raise TypeError(told)  # noqa: TRY301 - one message for all that it does wrong
             return msgspec.structs.replace(request, body=canonical_json(body))
         except Exception as error:
-            message = f"normalize= failed for a request to {request.path}: {error!r}. It has to return JSON."
+            message = f"normalize= failed for a request to {request.path}: {error!r}. It has to return the body."
             raise InvalidSetting(message) from error
 
     def find(self, request: Request, secrets: Callable[[], tuple[str, ...]]) -> Found | None:
@@ -258,7 +277,7 @@ class Session:
             secrets,
             used_up=self._first(request, redacted),
             exhausted=self._exhausted,
-            own_mode=self.mode.value if self._has_own_mode else None,
+            own_mode=self._own_mode,
         )
         return self._note(error)
 
@@ -285,7 +304,7 @@ class Session:
         """Return a request without what is secret; the same object if there is nothing."""
         body = parse_json(request.body)
         safe = self._redactor.value(body, secrets)
-        query = self._redactor.value(request.query, secrets)
+        query = self._redactor.query(request.query, secrets)
         path = self._redactor.text(request.path, secrets)
         if safe is body and query is request.query and path == request.path:
             return request
@@ -323,6 +342,15 @@ class Session:
         return error
 
     def _keep(self, take: Take, response: Response) -> None:
+        if response.failure and not response.is_stream and not self._record_errors:
+            log.warning(
+                "%s was not recorded, for its connection broke (record_errors=True keeps it)", take.request.path
+            )
+            self._drop(take)
+            return
+        if self.redact(take.request, take.secrets) is not take.request:
+            self._drop(take)  # its key was made with a secret that nobody knew of yet
+            take = self.begin(take.raw or take.request, take.secrets, take.origin)
         path, key = take.request.path, take.key
         try:
             self._hide(response, take.secrets)
@@ -372,9 +400,13 @@ def _is_whole(data: bytes) -> bool:
 
 
 def _paths(ignore: Iterable[str]) -> tuple[str, ...]:
-    paths = (ignore,) if isinstance(ignore, str) else tuple(ignore)
+    try:
+        paths = (ignore,) if isinstance(ignore, str) else tuple(ignore)
+    except TypeError:
+        paths = (ignore,)  # type: ignore[assignment]  # told below
     for path in paths:
-        if not isinstance(path, str) or not all(path.split(".")):
-            message = f"ignore={path!r} is no path into a request's body. Give one such as 'metadata.run_id'."
+        if not isinstance(path, str) or not all(part and not part.isdigit() for part in path.split(".")) or "[" in path:
+            rule = "Give names with dots, such as 'metadata.run_id'; a list is gone through, as in 'messages.name'"
+            message = f"ignore={path!r} is no path into a request's body. {rule}."
             raise InvalidSetting(message)
     return paths

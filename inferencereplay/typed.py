@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pydantic
 
 from inferencereplay import sdk
+from inferencereplay.errors import InvalidSetting, StoreError
 from inferencereplay.request import NotPlain, Request, canonical_json, parse_json
 from inferencereplay.settings import Mode
 from inferencereplay.wire import build_response
@@ -78,7 +79,6 @@ def choose(session: Session, client: Any, endpoint: Endpoint, arguments: dict[st
 
     Raises:
         RecordingCorrupt: if the file that should answer cannot be used.
-        InvalidSetting: if `normalize` fails.
     """
     if session.mode not in _ANSWERING or not arguments.keys() <= endpoint.names or sdk.checks_strictly(client):
         return None
@@ -90,13 +90,16 @@ def choose(session: Session, client: Any, endpoint: Endpoint, arguments: dict[st
     except NotPlain:
         return None
     query = sdk.read_query(client) if client.default_query else {}
-    request = session.prepare(Request("POST", endpoint.path, body, query))
     is_stream = bool(arguments.get("stream"))
-    while found := session.find(request, lambda: sdk.secrets(client)):
-        if not _is_covered(found, is_stream=is_stream):
-            return None
-        if session.serve(found):
-            return Answer(found, session.pacer(found.recording.response))
+    try:
+        request = session.prepare(Request("POST", endpoint.path, body, query))
+        while found := session.find(request, lambda: sdk.secrets(client)):
+            if not _is_covered(found, is_stream=is_stream):
+                return None
+            if session.serve(found):
+                return Answer(found, session.pacer(found.recording.response))
+    except (InvalidSetting, StoreError):  # the wire road says what becomes of it
+        return None
     return None
 
 
@@ -119,7 +122,9 @@ def _is_covered(found: Found, *, is_stream: bool) -> bool:
         return bytes(response.body)[:1] == b"{"
     if response.end != "done" or response.events or response.verbatim:
         return False
-    return b'"error"' not in b"\n".join(response.chunks)
+    chunks = b"\n".join(response.chunks)
+    # The SDK raises at a member `error`; no server spells one with escapes, but one could.
+    return not any(sign in chunks for sign in (b'"error"', b"\\u006", b"\\u007"))
 
 
 def model(endpoint: Endpoint, answer: Answer) -> Any:
@@ -161,8 +166,9 @@ def play_sync(
         response: the stream's response; it is closed at the end, as a live one is.
         library: `httpx2` or `httpx`.
     """
-    if response.is_closed:
+    if response.is_closed:  # or read as a whole
         yield from unread
+        return
     pacer = answer.pacer
     try:
         for index, raw in enumerate(answer.found.recording.response.chunks):
@@ -216,3 +222,7 @@ class AsyncPlay:
             self._response.is_stream_consumed = True
             await self._response.aclose()
         raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        """Close the response, as the SDK's own iterator does."""
+        await self._response.aclose()

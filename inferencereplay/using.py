@@ -19,7 +19,7 @@ _KEY = "OPENAI_API_KEY"
 
 
 class Use:
-    """One session in use: the patches and the placeholder key for as long as it is open, answering while it runs."""
+    """One session in use: with the patches and the placeholder key for as long as it is open."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -31,11 +31,14 @@ class Use:
         patching.acquire()
         if self.session.mode is Mode.REPLAY:
             _placeholder.supply()
+        self._activation = active.activate(self.session)
         return self
 
     def __exit__(self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: object) -> None:
         from inferencereplay import patching  # noqa: PLC0415 - as above
 
+        active.deactivate(self._activation)
+        self.session.finish_dropped()
         patching.release()
         if self.session.mode is Mode.REPLAY:
             _placeholder.withdraw()
@@ -44,23 +47,19 @@ class Use:
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
-        """Let the session answer meanwhile."""
-        self.resume()
+        """Let the session answer in this context before all others meanwhile."""
+        self.enter()
         try:
             yield
         finally:
-            self.pause()
+            active.leave(self._activation)
 
-    def resume(self) -> None:
-        """Let the session answer."""
-        self._activation = active.activate(self.session)
-
-    def pause(self) -> None:
-        """Let it answer no more."""
-        active.deactivate(self._activation)
+    def enter(self) -> None:
+        """Let the session answer in this context before all others."""
+        active.enter(self._activation)
 
     def is_of_this_context(self) -> bool:
-        """Whether it was resumed in this context."""
+        """Whether it was entered in this context."""
         return active.is_in_context(self._activation)
 
 
@@ -85,12 +84,20 @@ class _Placeholder:
         """Take it out again with the last use, if nobody has put another one there."""
         with self._lock:
             self._users -= 1
-            if self._users or os.environ.get(_KEY) != _placeholder_key():
+            if self._users:
                 return
-            if self._before is None:
+            _forget()
+            if os.environ.get(_KEY) == _placeholder_key():
                 del os.environ[_KEY]
-            else:
-                os.environ[_KEY] = self._before
+                if self._before is not None:
+                    os.environ[_KEY] = self._before
+
+
+def _forget() -> None:
+    """Make the module-level client forget it as well."""
+    from inferencereplay import sdk  # noqa: PLC0415 - as above
+
+    sdk.forget_placeholder()
 
 
 def _placeholder_key() -> str:

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 log = logging.getLogger("inferencereplay")
 
 
+LONGEST_GAP = 8
+"""Numbers that are tried past the one that is missing."""
+
+
 class Variant(NamedTuple):
     """A recording that may answer a call, its number, and the number of the call."""
 
@@ -80,6 +84,8 @@ class Variants:
         call = self._calls.get(key, 0) + 1
         number = min(call, self._last.get(key, call))
         data = read(number)
+        if data is None:
+            data, number = self._past_gap(read, number)
         if data is None and self._repeats and number > 1:
             while data is None and number > 1:
                 number -= 1
@@ -87,6 +93,14 @@ class Variants:
             if data is not None:
                 self._remember_last(key, call, number)
         return None if data is None else Variant(data, number, call)
+
+    def _past_gap(self, read: Callable[[int], Any], number: int) -> tuple[Any, int]:
+        """Look for a variant after one that a process which died had begun and never stored."""
+        for later in range(number + 1, number + 1 + LONGEST_GAP):
+            data = read(later)
+            if data is not None:
+                return data, later
+        return None, number
 
     def commit(self, path: str, key: str, number: int, call: int) -> bool:
         """Count the call; `False` if another thread's equal call has come first, and one has to look again."""
@@ -107,6 +121,11 @@ class Variants:
             slots.pending.add(call)
             self._last.pop(key, None)
             return call
+
+    def has_pending(self) -> bool:
+        """Whether a call is under way, or its stream was left without being closed."""
+        with self._lock:
+            return any(slots.pending for slots in self._slots.values())
 
     def store(self, path: str, key: str, call: int, data: bytes, *, is_whole: bool) -> bool:
         """Store the answer to a call; `False` if one with the better right stands there already.

@@ -56,7 +56,8 @@ def build_response(response: Response, library: Any, request: Any, pacer: Pacer 
     """
     pieces = stream_pieces(response) if response.is_stream else iter((plain_content(response),))
     played = _byte_stream(_Replayed, library)(response, pieces, pacer, library, name)
-    built = library.Response(response.status, headers=response.headers, stream=played, request=request)
+    headers = [(name.encode(), value.encode()) for name, value in kept_headers(response.headers).items()]
+    built = library.Response(response.status, headers=headers, stream=played, request=request)
     played.attach(built)
     return built
 
@@ -65,8 +66,17 @@ def plain_content(response: Response) -> bytes:
     """Return the bytes of a plain answer, laid out as they were sent."""
     body = bytes(response.body)
     if not body:
-        return (response.text or "").encode()
+        return _encode(response.text or "", response.headers.get("content-type", ""))
     return msgspec.json.format(body, indent=response.indent)
+
+
+def _encode(text: str, content_type: str) -> bytes:
+    """Encode a text as it was sent."""
+    charset = content_type.partition("charset=")[2].partition(";")[0].strip("\"' ") or "utf-8"
+    try:
+        return text.encode(charset)
+    except (LookupError, UnicodeError):
+        return text.encode()
 
 
 def stream_pieces(response: Response) -> Iterator[bytes]:
@@ -245,7 +255,8 @@ class Tape:
         try:
             self._assemble()
         except Exception as error:  # noqa: BLE001 - a failing recorder never breaks what it records
-            log.warning("an answer was not recorded: %r", error)
+            reason = error if isinstance(error, EOFError) else type(error).__name__  # whose message may hold the answer
+            log.warning("an answer was not recorded: %s", reason)
             self._drop()
         else:
             self._keep(self.kept)
@@ -280,6 +291,8 @@ class Tape:
                     self.kept.end, self.kept.sentinel, self.kept.failure = "done", True, None
                     return
                 self._add_event(event, seconds)
+        if self.kept.end == "closed" and _is_error_event(self.kept):
+            self.kept.end = "done"  # the SDK raises there, and reads no further
 
     def _assemble_plain(self, decoded: list[tuple[float, bytes]]) -> None:
         if not self.is_exhausted and self.kept.failure is None:
@@ -318,6 +331,11 @@ class Tape:
             kept.events.append(event.name)
         kept.chunks.append(msgspec.Raw(chunk))
         kept.offsets.append(seconds)
+
+
+def _is_error_event(kept: Response) -> bool:
+    last = msgspec.json.decode(kept.chunks[-1]) if kept.chunks else None
+    return isinstance(last, dict) and bool(last.get("error"))
 
 
 def start_of(response: Any, fallback: float) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import gc
 import inspect
 import logging
@@ -184,7 +186,7 @@ def azure(is_async, **options):
 
 @pytest.mark.parametrize("is_async", [False, True])
 def test_azure(server, tmp_path, is_async):
-    """Azure's clients record and replay; the deployment's host does not count; a token provider is not called in replay."""
+    """Azure's clients record and replay; the host does not count; a token provider is not called in replay."""
     calls = []
 
     def provider():
@@ -373,7 +375,7 @@ def test_live_mode_goes_to_the_network(driver, recorded, server):
 
 def test_a_swallowed_miss_is_told_at_the_end(client, tmp_path, server):
     """A program that swallows the error does not get away with it."""
-    with pytest.raises(RecordingNotFound, match="2 calls") as caught:  # noqa: PT012 - the exit is meant
+    with pytest.raises(RecordingNotFound, match="2 calls") as caught:
         with replay(tmp_path):
             for number in range(2):
                 try:
@@ -503,7 +505,7 @@ def test_a_decorated_function_tells_a_swallowed_miss(client, tmp_path):
 
 
 def test_a_decorated_generator(client, recorded, server):
-    """A decorated generator's session answers while its body runs, and not in between."""
+    """A decorated generator's session answers from its first step to its end, in between as well."""
     directory, answer = recorded
 
     @replay(directory)
@@ -525,14 +527,16 @@ def test_a_decorated_generator(client, recorded, server):
     made = ask()
     assert active._open == []
     assert next(made) == answer
-    assert active._open == []
-    assert chat(client) != answer
+    assert active._context.get() is None
+    assert chat(client) == answer
     assert made.send(1) == answer
     error = KeyError("thrown")
     assert made.throw(error) == answer
     with pytest.raises(StopIteration) as stop:
         made.throw(KeyError("last"))
     assert stop.value.value[:2] == [1, error]
+    assert active._open == []
+    assert chat(client) != answer
     assert server.count == 2
     half = ask()
     next(half)
@@ -581,14 +585,16 @@ def test_a_decorated_async_generator(recorded, server):
             assert inspect.isasyncgenfunction(ask)
             made = ask()
             assert await made.__anext__() == answer
-            assert active._open == []
-            assert await chat(client) != answer
+            assert active._context.get() is None
+            assert await chat(client) == answer
             assert await made.asend(1) == answer
             error = KeyError("thrown")
             assert await made.athrow(error) == answer
             with pytest.raises(StopAsyncIteration):
                 await made.athrow(KeyError("last"))
             assert closed.pop()[:2] == [1, error]
+            assert active._open == []
+            assert await chat(client) != answer
             half = ask()
             await half.__anext__()
             await half.aclose()
@@ -678,3 +684,87 @@ def test_the_package_names_what_it_has():
     assert set(inferencereplay.__all__) <= set(dir(inferencereplay))
     with pytest.raises(AttributeError, match="nothing"):
         inferencereplay.nothing  # noqa: B018
+
+
+def test_what_a_plain_function_returns_is_covered_to_its_end(recorded, server):
+    """A `def` that returns a coroutine or a generator is answered while these run, not only while they are made."""
+    directory, answer = recorded
+
+    async def main():
+        async with openai.AsyncOpenAI(api_key="x", base_url=server.url, **cheap(is_async=True)) as client:
+
+            @replay(directory)
+            def coroutine():
+                return chat(client)
+
+            @replay(directory)
+            def generator():
+                return (item for item in [1, 2])
+
+            @replay(directory)
+            def async_generator():
+                return (await chat(client) for _ in range(2))
+
+            assert await coroutine() == answer
+            assert list(generator()) == [1, 2]
+            assert [item async for item in async_generator()] == [answer, answer]
+
+    made = server.count
+    anyio.run(main)
+    assert server.count == made
+
+
+def test_a_fixture_of_a_decorated_generator_answers_its_user(client, recorded, server):
+    """A context manager made of a decorated generator covers the block under it."""
+    directory, answer = recorded
+
+    @contextlib.contextmanager
+    @replay(directory)
+    def offline():
+        yield
+
+    made = server.count
+    with offline():
+        assert chat(client) == answer
+    assert server.count == made
+
+
+def test_settings_given_as_iterators_hold_for_every_call(client, server, tmp_path):
+    """Patterns and paths from a generator are not used up by the first call of a decorated function."""
+
+    @replay(tmp_path, mode="record-if-missing", redact=(item for item in ["hunter[0-9]+"]), ignore=iter(["user"]))
+    def ask(text):
+        return client.chat.completions.create(model="m", messages=[{"role": "user", "content": text}], user=text)
+
+    ask("pw hunter22")
+    ask("pw hunter33")
+    written = b"".join(file.read_bytes() for file in tmp_path.rglob("*.json"))
+    assert b"hunter" not in written
+    assert server.count == 1
+
+
+def test_the_placeholder_does_not_outlive_its_session_in_the_module(recorded, server, monkeypatch):
+    """The module-level client, if it was made with the placeholder, is made anew afterwards."""
+    directory, answer = recorded
+    monkeypatch.setattr(openai, "api_key", None)
+    monkeypatch.setattr(openai, "base_url", server.url + "/")
+    with replay(directory):
+        assert openai.chat.completions.create(**ASK) == answer
+    assert openai.api_key is None
+    monkeypatch.setattr(openai, "api_key", "a-real-key")
+    openai.chat.completions.create(**ASK)
+    assert {name.lower(): value for name, value in server.requests[-1][2].items()}[
+        "authorization"
+    ] == "Bearer a-real-key"
+    openai._reset_client()
+
+
+def test_unwrapping_a_shallow_copy_leaves_the_original_wrapped(client, recorded, server):
+    """What `copy.copy` makes of a client shares its attributes, but not its hold on the patches."""
+    directory, answer = recorded
+    wrap(client, directory)
+    unwrap(copy.copy(client))
+    made = server.count
+    assert chat(client) == answer
+    assert server.count == made
+    unwrap(client)

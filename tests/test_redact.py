@@ -60,7 +60,6 @@ SECRETS = (
     "dapi0123456789abcdef0123456789abcdef",
     "org-AbCdEfGhIjKlMnOpQrStUvWx",
     "proj_AbCdEfGhIjKlMnOpQrStUvWx",
-    "user-AbCdEfGhIjKlMnOpQrStUvWx",
 )
 SURROUNDINGS = (
     "{}",

@@ -92,7 +92,7 @@ def _refuse(*_: Any) -> Any:
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(arguments)
 def test_both_roads_have_the_same_key_and_equal_objects(shared, given):
-    """What is recorded through the wire is found from the keyword arguments alone, and both roads build equal objects."""
+    """What is recorded through the wire is found from the keyword arguments alone, and both roads build equals."""
     server, client = shared
     with tempfile.TemporaryDirectory() as folder:
         with replay(folder, mode="record"):

@@ -135,7 +135,7 @@ def test_the_key_does_not_depend_on_secrets(driver, server, tmp_path, stream):
 
 def test_texts_and_failures_hold_no_secrets(tmp_path):
     """An answer that is no JSON, and the message of a broken connection, are stored without what is secret."""
-    session = Session(tmp_path, mode="record")
+    session = Session(tmp_path, mode="record", record_errors=True)
     said = " ".join((PLANTED["answer"], PLANTED["key"]))
     for number, answer in enumerate((Response(text=said), Response(status=0, failure=Failure("ReadError", said)))):
         take = session.begin(Request("POST", "/x", canonical_json(number)), (PLANTED["key"],), Recorded())

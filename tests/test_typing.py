@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-CHECKED = ROOT / "tests" / "typing_test.py"
+CHECKED = ROOT / "tests" / "typing_checks.py"
 
 
 def check(*command: str) -> subprocess.CompletedProcess[str]:
@@ -19,7 +19,7 @@ def check(*command: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.skipif(not find_spec("mypy"), reason="mypy is not installed (pip install '.[lint]')")
 def test_mypy_sees_no_change(tmp_path):
-    """mypy, at its strictest, infers the types that typing_test.py asserts, and warns of no needless ignore."""
+    """mypy, at its strictest, infers the types that typing_checks.py asserts, and warns of no needless ignore."""
     done = check("mypy", "--strict", "--follow-imports=silent", f"--cache-dir={tmp_path}", str(CHECKED))
     assert done.returncode == 0, done.stdout + done.stderr
 

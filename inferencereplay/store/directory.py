@@ -39,7 +39,9 @@ STALE = 3_600
 """Seconds after which a temporary file is taken for one whose writer died."""
 _NAME = re.compile(r"[0-9a-f]{32}(~([2-9]|[1-9][0-9]+))?\.json")
 _TEMPORARY = re.compile(r"\.[0-9a-f]{32}\.[0-9a-f]{16}\.tmp")
-_READ = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_READ = os.O_RDONLY
+for _flag in ("O_CLOEXEC", "O_BINARY", "O_NONBLOCK"):  # the last for a pipe, which would block
+    _READ |= getattr(os, _flag, 0)
 _AT_ONCE = 64 * 1024
 """Bytes of the first read, which is the only one for most files."""
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
@@ -75,15 +77,15 @@ class DirectoryStore:
             message = f"{name} cannot be read: {error.strerror}. Look at its permissions."
             raise StoreError(message) from error
 
-    def stamp(self, path: str, key: str, variant: int) -> tuple[int, int, int] | None:
-        """Return what a file has another of after every change: inode, size, and time in nanoseconds."""
+    def stamp(self, path: str, key: str, variant: int) -> tuple[int, ...] | None:
+        """Return what a file has another of after every change: inode, size, and times in nanoseconds."""
         try:
             found = os.stat(self._file(path, key, variant))  # noqa: PTH116
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError:
-            return 0, 0, 0  # `get` tells what is wrong
-        return found.st_ino, found.st_size, found.st_mtime_ns
+            return ()  # `get` tells what is wrong
+        return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
     def put(self, path: str, key: str, variant: int, data: bytes, *, replace: bool) -> bool:
         """Store a recording whole or not at all; without `replace`, return `False` if there is one already.

@@ -61,7 +61,7 @@ class LlamaStackStore:
         self.directory = str(directory)
         self._prepare = prepare
         self._test_id = test_id
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a handler of the warning may ask for a recording
         self._index: dict[str, _Entry] | None = None
 
     def get(self, path: str, key: str, variant: int) -> bytes | None:
@@ -83,12 +83,12 @@ class LlamaStackStore:
         stamps = tuple(self._stamp(name) for name in self.sources(path, key, variant))
         return stamps or None
 
-    def _stamp(self, name: str) -> tuple[int, int, int] | None:
+    def _stamp(self, name: str) -> tuple[int, ...] | None:
         try:
             found = os.stat(os.path.join(self.directory, name))  # noqa: PTH116, PTH118
         except OSError:
             return None
-        return found.st_ino, found.st_size, found.st_mtime_ns
+        return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
     def put(self, path: str, key: str, variant: int, data: bytes, *, replace: bool) -> bool:  # noqa: ARG002
         """Refuse, by a `StoreError`."""
@@ -126,10 +126,12 @@ class LlamaStackStore:
     def _entries(self) -> dict[str, _Entry]:
         with self._lock:
             if self._index is None:
-                self._index = self._build()
+                self._index, passed_over = self._build()
+                if passed_over:
+                    self._warn(passed_over)
             return self._index
 
-    def _build(self) -> dict[str, _Entry]:
+    def _build(self) -> tuple[dict[str, _Entry], Sequence[str]]:
         found: dict[str, tuple[str, dict[str, str | None]]] = {}
         passed_over = []
         for name in sorted(_walk(self.directory)):
@@ -140,10 +142,8 @@ class LlamaStackStore:
                 continue
             for request in map(self._prepare, answered(kept.request)):
                 found.setdefault(request.key, (request.path, {}))[1][name] = kept.test_id
-        if passed_over:
-            self._warn(passed_over)
         entries = {key: _Entry(path, self._chosen(path, tests)) for key, (path, tests) in found.items()}
-        return {key: entry for key, entry in entries.items() if entry.names}
+        return {key: entry for key, entry in entries.items() if entry.names}, passed_over
 
     def _chosen(self, path: str, tests: dict[str, str | None]) -> tuple[str, ...]:
         if self._test_id is None or path == MODELS:

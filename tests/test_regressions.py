@@ -1,0 +1,275 @@
+"""What once went wrong, and must not again."""
+
+from __future__ import annotations
+
+import gc
+import json
+import logging
+import os
+
+import openai
+import pytest
+from conftest import ASK, Reply, chunk, completion, event, plain, sse
+
+from inferencereplay import InvalidSetting, RecordingNotFound, Session, replay, wrap
+from inferencereplay.pacing import VirtualClock
+
+
+def written(directory):
+    return b"".join(file.read_bytes() for file in directory.rglob("*.json"))
+
+
+def said(answer):
+    return answer.choices[0].message.content
+
+
+@pytest.mark.parametrize("status", [300, 302, 304])
+def test_a_redirect_that_leads_nowhere_is_an_error_in_replay_too(driver, server, tmp_path, status):
+    """The SDK raises for any status but 2xx, live and replayed alike."""
+    server.replies = [plain({"error": {"message": "moved"}}, status)]
+    facts = []
+    for mode in ("record", "replay"):
+        with replay(tmp_path, mode=mode), pytest.raises(openai.APIStatusError) as caught:
+            driver.chat()
+        facts.append((type(caught.value), caught.value.status_code, str(caught.value)))
+    assert facts[0] == facts[1]
+
+
+def test_a_stream_whose_response_was_read_can_be_iterated(client, tmp_path):
+    """Reading a stream's response as a whole first gives the same chunks afterwards, as it does live."""
+    with replay(tmp_path, mode="record"):
+        live = list(client.chat.completions.create(**ASK, stream=True))
+    with replay(tmp_path):
+        stream = client.chat.completions.create(**ASK, stream=True)
+        stream.response.read()
+        assert list(stream) == live
+
+
+def test_an_error_event_ends_a_stream_that_is_whole(driver, server, tmp_path):
+    """The SDK reads no further than an error event; that is the server's doing, not the caller's."""
+    server.replies = [sse(chunk("a"), {"error": {"message": "overloaded"}}, chunk("never"))]
+    with replay(tmp_path, mode="record"), pytest.raises(openai.APIError, match="overloaded"):
+        driver.chat(stream=True)
+    gc.collect()
+    made = server.count
+    with replay(tmp_path, mode="record-if-missing"), pytest.raises(openai.APIError, match="overloaded"):
+        driver.chat(stream=True)
+    assert server.count == made
+
+
+def test_an_error_event_may_be_spelt_with_escapes(client, server, tmp_path):
+    """An error event that hides from a search for its name raises all the same."""
+    server.replies = [sse(chunk("a"), b'{"\\u0065rror": {"message": "hidden"}}')]
+    for mode in ("record", "replay"):
+        with replay(tmp_path, mode=mode), pytest.raises(openai.APIError, match="hidden"):
+            list(client.chat.completions.create(**ASK, stream=True))
+
+
+@pytest.mark.parametrize("charset", ["iso-8859-1", "utf-16", "no-such-charset"])
+def test_texts_come_back_in_their_charset(driver, server, tmp_path, charset):
+    """An answer that is no JSON is replayed in the encoding that its header names."""
+    body = "<h1>café</h1>".encode("utf-8" if charset.startswith("no") else charset)
+    server.replies = [Reply(404, {"content-type": f"text/html; charset={charset}"}, body)]
+    facts = []
+    for mode in ("record", "replay"):
+        with replay(tmp_path, mode=mode), pytest.raises(openai.NotFoundError) as caught:
+            driver.chat()
+        facts.append(caught.value.body)
+    assert facts == ["<h1>café</h1>"] * 2
+
+
+def test_a_header_beyond_ascii_does_not_break_a_replay(driver, server, tmp_path):
+    """A header on the allow-list may hold any text, recorded or written by hand; others are passed over."""
+    server.replies = [sse(chunk("a"))]
+    with replay(tmp_path, mode="record"):
+        live = driver.chat(stream=True)
+    (file,) = tmp_path.rglob("*.json")
+    headers = '"headers": {"x-ratelimit-note": "café →", "content-encoding": "gzip", '
+    file.write_text(file.read_text("utf-8").replace('"headers": {', headers), "utf-8")
+    with replay(tmp_path):
+        assert driver.chat(stream=True) == live
+
+
+@pytest.mark.skipif(openai.__version__ < "1.100", reason="keys that are fetched came later")
+def test_a_key_that_is_fetched_for_the_call_is_not_written(server, tmp_path):
+    """What the SDK fetches while the call is made is taken out of request and answer, under one key."""
+    key = "plainsecretkey987"
+    ask = {**ASK, "messages": [{"role": "user", "content": f"my key is {key}"}]}
+    server.replies = [plain(completion(f"your key is {key}")) for _ in range(2)]
+    with openai.OpenAI(api_key=lambda: key, base_url=server.url, max_retries=0) as client:
+        with replay(tmp_path, mode="record"):
+            answers = [client.chat.completions.create(**ask) for _ in range(2)]
+        assert key in said(answers[0])
+        assert key.encode() not in written(tmp_path)
+        assert len({file.name[:32] for file in tmp_path.rglob("*.json")}) == 1
+
+
+def test_parts_of_secret_headers_and_of_a_query_are_not_written(server, tmp_path):
+    """A token is a secret without its scheme too, a cookie without its name, and so is a key in the query."""
+    options = {
+        "default_headers": {"Authorization": "Bearer zzsecretzz", "Cookie": "sid=cookiesecret1; theme=dark"},
+        "default_query": {"subscription-key": "querysecret123"},
+    }
+    url = server.url.replace("http://", "http://user:passwordsecret@")
+    server.replies = [plain(completion("zzsecretzz cookiesecret1 passwordsecret"))]
+    with openai.OpenAI(api_key="x", base_url=url, max_retries=0, **options) as client:
+        with replay(tmp_path, mode="record"):
+            client.chat.completions.create(**ASK, user="zzsecretzz")
+        with replay(tmp_path):
+            assert client.chat.completions.create(**ASK, user="zzsecretzz")
+    for secret in (b"zzsecretzz", b"cookiesecret1", b"passwordsecret", b"querysecret"):
+        assert secret not in written(tmp_path)
+    assert b'"subscription-key": "[REDACTED]"' in written(tmp_path)
+
+
+def test_end_users_are_no_secrets(client, tmp_path):
+    """Two end users are two requests."""
+    with replay(tmp_path, mode="record-if-missing"):
+        first = client.chat.completions.create(**ASK, user="user-aaaaaaaaaaaaaaaaaaaaaaaa")
+        assert client.chat.completions.create(**ASK, user="user-bbbbbbbbbbbbbbbbbbbbbbbb") != first
+
+
+def test_normalize_has_to_return_the_body(client, tmp_path):
+    """One that forgets to would make all requests of a path one."""
+    with replay(tmp_path, mode="record"):
+        client.chat.completions.create(**ASK)
+    with pytest.raises(InvalidSetting, match="it returned None"), replay(tmp_path, normalize=lambda body: None):
+        client.chat.completions.create(**ASK)
+
+
+def test_normalize_is_not_asked_where_there_is_no_body(driver, tmp_path):
+    """A request without a body is recorded whatever `normalize` does with bodies."""
+    normalize = {"normalize": lambda body: dict(body.items())}
+    with replay(tmp_path, mode="record", **normalize) as session:
+        live = driver(lambda client: client.get("/models", cast_to=object))
+    assert session.recorded == 1
+    with replay(tmp_path, **normalize):
+        assert driver(lambda client: client.get("/models", cast_to=object)) == live
+
+
+@pytest.mark.parametrize("is_raw", [False, True])
+def test_normalize_that_fails_lets_the_call_through_on_both_roads(client, tmp_path, caplog, is_raw):
+    """While recording, a failing `normalize` costs a warning and the recording, whichever way the call is made."""
+    resource = client.chat.completions.with_raw_response if is_raw else client.chat.completions
+    with replay(tmp_path, mode="record-if-missing", normalize=lambda body: 1 / 0) as session:
+        assert resource.create(**ASK)
+    assert session.recorded == 0
+    told = [item.getMessage() for item in caplog.records if item.name == "inferencereplay"]
+    assert ["normalize= failed" in message for message in told] == [True]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"ignore": 5},
+        {"ignore": "messages[0].content"},
+        {"ignore": "messages.0.content"},
+        {"clock": 3},
+        {"clock": VirtualClock},
+        {"record_errors": "no"},
+    ],
+)
+def test_settings_that_are_none_are_refused(tmp_path, settings):
+    """A setting that could never work is told at once, by name."""
+    with pytest.raises(InvalidSetting, match=f"{next(iter(settings))}="):
+        Session(tmp_path, **settings)
+
+
+def test_settings_beside_a_session_are_refused_whatever_they_equal(client, tmp_path):
+    """A speed of 0 is not taken for one that was not given."""
+    with pytest.raises(InvalidSetting, match="speed cannot be given beside a Session"):
+        wrap(client, Session(tmp_path), speed=0)
+
+
+def test_what_a_miss_advises_can_be_done(client, tmp_path):
+    """A mode is quoted as the program gave it."""
+    with pytest.raises(RecordingNotFound, match="where mode='none' stands"), replay(tmp_path, mode="none"):
+        client.chat.completions.create(**ASK)
+
+
+def test_a_stream_that_was_left_is_stored_when_the_block_ends(client, tmp_path):
+    """What nobody holds any more is finished on leaving, however long the garbage collector would take."""
+    gc.disable()
+    try:
+        with replay(tmp_path, mode="record") as session:
+            next(client.chat.completions.create(**ASK, stream=True))
+            whole = list(client.chat.completions.create(**ASK, stream=True))
+        assert session.recorded == 2
+    finally:
+        gc.enable()
+    with replay(tmp_path):
+        assert next(client.chat.completions.create(**ASK, stream=True))
+        assert list(client.chat.completions.create(**ASK, stream=True)) == whole
+
+
+def test_answers_do_not_go_into_the_log(driver, server, tmp_path, caplog):
+    """An answer that cannot be decoded is told of, not quoted."""
+    body = event(chunk("a")) + b"data: \xff hunter2\n\n"
+    server.replies = [Reply(headers={"content-type": "text/event-stream"}, body=body)]
+    with (
+        caplog.at_level(logging.DEBUG, "inferencereplay"),
+        replay(tmp_path, mode="record"),
+        pytest.raises(UnicodeDecodeError),
+    ):
+        driver.chat(stream=True)
+    gc.collect()
+    ours = [item.getMessage() for item in caplog.records if item.name == "inferencereplay"]
+    assert ours == ["an answer was not recorded: UnicodeDecodeError"]
+
+
+def test_a_file_that_changes_behind_its_times_is_read_anew(client, tmp_path):
+    """Another answer of the same size and time, as `rsync -t` leaves it, is seen."""
+    with replay(tmp_path, mode="record"):
+        assert said(client.chat.completions.create(**ASK)) == "answer 1"
+    (file,) = tmp_path.rglob("*.json")
+    with replay(tmp_path):
+        assert said(client.chat.completions.create(**ASK)) == "answer 1"
+        before = file.stat()
+        file.write_bytes(file.read_bytes().replace(b"answer 1", b"answer 2"))
+        os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+        assert said(client.chat.completions.create(**ASK)) == "answer 2"
+
+
+def test_a_pipe_in_the_place_of_a_recording_does_not_block(client, tmp_path):
+    """It is corrupt, not waited for."""
+    with replay(tmp_path, mode="record"):
+        client.chat.completions.create(**ASK)
+    (file,) = tmp_path.rglob("*.json")
+    file.unlink()
+    os.mkfifo(file)
+    with pytest.raises(ValueError, match="cannot be read as a recording"), replay(tmp_path):
+        client.chat.completions.create(**ASK)
+
+
+def test_only_some_recordings_are_kept_in_memory(client, tmp_path, monkeypatch):
+    """Decoded recordings are forgotten when there are many, and large ones are not kept at all."""
+    monkeypatch.setattr("inferencereplay.reader.MOST_KEPT", 2)
+    with replay(tmp_path, mode="record"):
+        live = [client.chat.completions.create(**ASK, seed=seed) for seed in range(4)]
+    with replay(tmp_path) as session:
+        assert [client.chat.completions.create(**ASK, seed=seed) for seed in range(4)] == live
+        assert len(session._reader._kept) == 2
+    monkeypatch.setattr("inferencereplay.reader.LARGEST_KEPT", 10)
+    with replay(tmp_path) as session:
+        assert client.chat.completions.create(**ASK, seed=0) == live[0]
+        assert session._reader._kept == {}
+
+
+def test_a_body_that_is_there_at_once_is_recorded_whole(driver, tmp_path):
+    """If something has read a streamed response before it reaches the caller, it is a whole one all the same."""
+
+    def read(response):
+        response.read()
+
+    async def read_async(response):
+        await response.aread()
+
+    def call(client):
+        client._client.event_hooks = {"response": [read_async if driver.is_async else read]}
+        return client.chat.completions.create(**ASK, stream=True)
+
+    with replay(tmp_path, mode="record"):
+        live = driver(call)
+    assert json.loads(written(tmp_path))["response"]["end"] == "done"
+    with replay(tmp_path):
+        assert driver.chat(stream=True) == live
