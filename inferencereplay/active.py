@@ -49,20 +49,21 @@ def deactivate(activation: Activation) -> None:
     _context.set(_innermost_open())
 
 
-def enter(activation: Activation) -> None:
-    """Let a session answer in this context before all others."""
-    _context.set((activation, _innermost_open()))
+def enter(*activations: Activation) -> None:
+    """Let sessions answer in this context before all others, the last one first."""
+    for activation in activations:
+        _context.set((activation, _innermost_open()))
 
 
-def leave(activation: Activation) -> None:
-    """Undo `enter`, whatever was entered since and is still open."""
-    _context.set(_without(activation, _context.get()))
-
-
-def _without(activation: Activation, stack: _Stack | None) -> _Stack | None:
-    if stack is None or stack[0] is activation:
-        return stack and stack[1]
-    return stack[0], _without(activation, stack[1])
+def leave(activation: Activation) -> tuple[Activation, ...]:
+    """Undo `enter`, and take along what was entered since; `enter` takes back what is returned."""
+    above = []
+    stack = _context.get()
+    while stack is not None and stack[0] is not activation:
+        above.append(stack[0])
+        stack = stack[1]
+    _context.set(stack and stack[1])
+    return (activation, *reversed(above))
 
 
 def is_in_context(activation: Activation) -> bool:

@@ -72,8 +72,6 @@ def forget_placeholder() -> None:
     """Let the module-level client look for a key anew if it was made with the placeholder."""
     if openai.api_key == PLACEHOLDER:
         openai.api_key = None
-    client = getattr(openai, "_client", None)
-    if getattr(client, "api_key", None) == PLACEHOLDER:
         openai._reset_client()  # type: ignore[attr-defined, unused-ignore]
 
 

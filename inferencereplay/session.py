@@ -8,7 +8,7 @@ import logging
 import math
 import threading
 import time
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -399,11 +399,11 @@ def _is_whole(data: bytes) -> bool:
         return False
 
 
-def _paths(ignore: Iterable[str]) -> tuple[str, ...]:
+def _paths(ignore: Any) -> tuple[str, ...]:
     try:
         paths = (ignore,) if isinstance(ignore, str) else tuple(ignore)
     except TypeError:
-        paths = (ignore,)  # type: ignore[assignment]  # told below
+        paths = (ignore,)  # told below
     for path in paths:
         if not isinstance(path, str) or not all(part and not part.isdigit() for part in path.split(".")) or "[" in path:
             rule = "Give names with dots, such as 'metadata.run_id'; a list is gone through, as in 'messages.name'"

@@ -32,6 +32,7 @@ class Use:
         if self.session.mode is Mode.REPLAY:
             _placeholder.supply()
         self._activation = active.activate(self.session)
+        self._entered: tuple[active.Activation, ...] = (self._activation,)
         return self
 
     def __exit__(self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: object) -> None:
@@ -48,11 +49,11 @@ class Use:
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
         """Let the session answer in this context before all others meanwhile."""
-        self.enter()
+        active.enter(*self._entered)
         try:
             yield
         finally:
-            active.leave(self._activation)
+            self._entered = active.leave(self._activation)
 
     def enter(self) -> None:
         """Let the session answer in this context before all others."""

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextvars
 import gc
 import json
 import logging
 import os
 
+import anyio
 import openai
 import pytest
 from conftest import ASK, Reply, chunk, completion, event, plain, sse
 
-from inferencereplay import InvalidSetting, RecordingNotFound, Session, replay, wrap
+from inferencereplay import InvalidSetting, RecordingCorrupt, RecordingNotFound, Session, StoreError, replay, wrap
 from inferencereplay.pacing import VirtualClock
+from inferencereplay.reader import Reader
+from inferencereplay.request import Request
+from inferencereplay.store.directory import DirectoryStore
 
 
 def written(directory):
@@ -273,3 +278,96 @@ def test_a_body_that_is_there_at_once_is_recorded_whole(driver, tmp_path):
     assert json.loads(written(tmp_path))["response"]["end"] == "done"
     with replay(tmp_path):
         assert driver.chat(stream=True) == live
+
+
+def test_a_block_inside_a_decorated_generator_stays_over_a_yield(client, tmp_path):
+    """What a generator's body opened and has not left answers on, while the generator's own session steps aside."""
+    one, two = tmp_path / "one", tmp_path / "two"
+    for directory in (one, two):
+        with replay(directory, mode="record"):
+            client.chat.completions.create(**ASK)
+
+    @replay(one)
+    def steps():
+        with replay(two):
+            yield said(client.chat.completions.create(**ASK))
+            yield said(client.chat.completions.create(**ASK))
+        yield said(client.chat.completions.create(**ASK))
+
+    assert list(steps()) == ["answer 2", "answer 2", "answer 1"]
+
+
+def test_a_context_that_outlives_its_block_is_live(client, server, tmp_path):
+    """A task that was started inside and goes on afterwards is answered by no session that is closed."""
+    with replay(tmp_path, mode="record"):
+        client.chat.completions.create(**ASK)
+        context = contextvars.copy_context()
+    made = server.count
+    assert context.run(client.chat.completions.create, **ASK)
+    with replay(tmp_path):
+        assert said(context.run(client.chat.completions.create, **ASK)) == "answer 1"
+    assert server.count == made + 1
+
+
+def test_a_file_that_vanishes_before_it_is_read_is_missing(tmp_path):
+    """Between the look at a file and its reading another process may remove it."""
+
+    class Vanishing(DirectoryStore):
+        def stamp(self, path, key, variant):
+            return (1,)
+
+    assert Reader(Vanishing(tmp_path)).read(Request("POST", "/x", b"null"), "0" * 64, 1) is None
+
+
+def test_a_link_that_leads_to_itself_is_told(client, tmp_path):
+    """A recording that cannot even be looked at is an error with its path, not a miss."""
+    with replay(tmp_path, mode="record"):
+        client.chat.completions.create(**ASK)
+    (file,) = tmp_path.rglob("*.json")
+    file.unlink()
+    file.symlink_to(file)
+    with pytest.raises(StoreError, match=file.name), replay(tmp_path):
+        client.chat.completions.create(**ASK)
+
+
+@pytest.mark.parametrize("size", [65_000, 65_536, 300_000])
+def test_large_recordings_are_read_whole(client, server, tmp_path, size):
+    """A file of more than one read, or of just about that, comes back as it is."""
+    server.replies = [plain(completion("x" * size))]
+    with replay(tmp_path, mode="record"):
+        live = client.chat.completions.create(**ASK)
+    (file,) = tmp_path.rglob("*.json")
+    data = file.read_bytes()
+    with replay(tmp_path):
+        assert client.chat.completions.create(**ASK) == live
+    file.write_bytes(data[:-2] + b" " * (65_536 - len(data)) + data[-2:])
+    with replay(tmp_path):
+        assert client.chat.completions.create(**ASK) == live
+
+
+def test_a_llama_stack_file_that_is_removed_is_told(client, tmp_path):
+    """What the index knows and the directory has no more is an error that names the file."""
+    request = {"method": "POST", "url": "http://x/v1/chat/completions", "body": ASK, "endpoint": "/v1/chat/completions"}
+    file = tmp_path / "0123456789ab.json"
+    file.write_text(json.dumps({"request": request, "response": {"body": completion("hi"), "is_streaming": False}}))
+    with pytest.raises(RecordingCorrupt, match=file.name), replay(tmp_path):
+        assert said(client.chat.completions.create(**ASK)) == "hi"
+        file.unlink()
+        client.chat.completions.create(**ASK)
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_an_asynchronous_stream_s_iterator_can_be_closed(server, client, tmp_path, backend):
+    """The iterator inside a stream has the `aclose` that the SDK's own one has, and it closes the response."""
+    with replay(tmp_path, mode="record"):
+        list(client.chat.completions.create(**ASK, stream=True))
+
+    async def main():
+        async with openai.AsyncOpenAI(base_url=server.url) as made:
+            stream = await made.chat.completions.create(**ASK, stream=True)
+            await stream.__anext__()
+            await stream._iterator.aclose()
+            assert stream.response.is_closed
+
+    with replay(tmp_path):
+        anyio.run(main, backend=backend)
