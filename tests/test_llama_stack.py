@@ -257,6 +257,7 @@ def test_options_are_not_part_of_the_body(tmp_path):
     assert recording.request.query == {}
 
 
+@pytest.mark.skipif(openai.__version__[0] < "3", reason="older versions leave out what is empty")
 @given(st.dictionaries(st.text(), JSON, max_size=3))
 def test_queries_are_written_as_the_sdk_writes_them(query):
     """For any extra query the key is that of what the SDK sends."""
