@@ -12,7 +12,7 @@ GENERATIONS = {
 
 
 @nox.session
-@nox.parametrize("generation", GENERATIONS)
+@nox.parametrize("generation", [nox.param(name, id=name) for name in GENERATIONS])
 def sdk(session: nox.Session, generation: str) -> None:
     """Run the whole suite on one generation."""
     session.install("-e", ".[test]", *GENERATIONS[generation])
