@@ -74,37 +74,28 @@ class _Placeholder:
 
     def supply(self) -> None:
         """Put it into the environment if there is none."""
+        from inferencereplay.sdk import PLACEHOLDER  # noqa: PLC0415 - as above
+
         with self._lock:
             if not self._users:
                 self._before = os.environ.get(_KEY)
             self._users += 1
             if not os.environ.get(_KEY):
-                os.environ[_KEY] = _placeholder_key()
+                os.environ[_KEY] = PLACEHOLDER
 
     def withdraw(self) -> None:
         """Take it out again with the last use, if nobody has put another one there."""
+        from inferencereplay import sdk  # noqa: PLC0415 - as above
+
         with self._lock:
             self._users -= 1
             if self._users:
                 return
-            _forget()
-            if os.environ.get(_KEY) == _placeholder_key():
+            sdk.forget_placeholder()
+            if os.environ.get(_KEY) == sdk.PLACEHOLDER:
                 del os.environ[_KEY]
                 if self._before is not None:
                     os.environ[_KEY] = self._before
-
-
-def _forget() -> None:
-    """Make the module-level client forget it as well."""
-    from inferencereplay import sdk  # noqa: PLC0415 - as above
-
-    sdk.forget_placeholder()
-
-
-def _placeholder_key() -> str:
-    from inferencereplay.sdk import PLACEHOLDER  # noqa: PLC0415 - as above
-
-    return PLACEHOLDER
 
 
 _placeholder = _Placeholder()
