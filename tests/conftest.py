@@ -110,7 +110,7 @@ class Server:
             def do_POST(self) -> None:
                 server._answer(self)
 
-            do_GET = do_POST
+            do_GET = do_DELETE = do_POST
 
         self._http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._http.daemon_threads = True

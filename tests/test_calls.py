@@ -24,6 +24,7 @@ def _renumber(server, *replies):
     server.replies = list(replies)
 
 
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
 @pytest.mark.parametrize("name", WAYS)
 def test_every_way_of_calling_gives_the_same_live_recorded_and_replayed(driver, server, tmp_path, name):
     """Whichever way a call is made, nobody can tell live, recorded and replayed apart, and replay needs no server."""
@@ -46,6 +47,7 @@ def test_every_way_of_calling_gives_the_same_live_recorded_and_replayed(driver, 
     assert server.count == made
 
 
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
 @pytest.mark.parametrize("name", [name for name in WAYS if name != "stream, half of it"])  # which counts as missing
 def test_record_if_missing_stores_once(driver, server, tmp_path, name):
     """Record-if-missing asks the server the first time only, whichever way the call is made."""
