@@ -178,14 +178,14 @@ def _responses_patches(module: Any) -> list[_Patch]:
     return [*patches, *_socket_patches(module)]
 
 
-def _create_patches(owner: Any, async_owner: Any, **shared: Any) -> list[_Patch]:
+def _create_patches(owner: Any, async_owner: Any, *, chunk: Any, **shared: Any) -> list[_Patch]:
+    kinds: tuple[tuple[Any, Any, Any], ...] = (
+        (owner, _create, openai.Stream[chunk]),
+        (async_owner, _create_async, openai.AsyncStream[chunk]),
+    )
     return [
-        _Patch(owner, "create", _create(typed.Endpoint(create=owner.create, stream=openai.Stream, **shared))),
-        _Patch(
-            async_owner,
-            "create",
-            _create_async(typed.Endpoint(create=async_owner.create, stream=openai.AsyncStream, **shared)),
-        ),
+        _Patch(cls, "create", make(typed.Endpoint(create=cls.create, stream=stream, chunk=chunk, **shared)))
+        for cls, make, stream in kinds
     ]
 
 

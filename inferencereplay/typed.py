@@ -37,7 +37,7 @@ class Endpoint:
         build_model: makes a plain answer of its JSON.
         chunk: the type of a stream's chunk.
         build_chunk: makes a chunk of its JSON.
-        stream: `openai.Stream` or `openai.AsyncStream` of chunks; `None` where there are no streams.
+        stream: `openai.Stream[…]` or `openai.AsyncStream[…]` of such chunks; `None` where there are no streams.
         events: what the names of a stream's events begin with, where they have any.
         covers: whether the JSON of a plain answer is one that `build_model` is for.
         adds: members of the body that the SDK adds by itself.

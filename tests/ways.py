@@ -117,7 +117,8 @@ async def text(client: Any) -> Any:
 
 async def stream(client: Any) -> Any:
     made = await settle(client.chat.completions.create(**ASK, stream=True))
-    return type(made), headers(made.response), made.response.status_code, facts(await items(made))
+    told = type(made), made.__orig_class__, headers(made.response), made.response.status_code
+    return told, facts(await items(made)), made.response.elapsed.total_seconds() > 0
 
 
 async def text_stream(client: Any) -> Any:
