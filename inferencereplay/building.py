@@ -34,10 +34,12 @@ class ModelBuilder:
 
     Args:
         cls: a model of the SDK's.
+        declared: the type that the SDK declares where it gives out such objects, if that is not the class itself.
     """
 
-    def __init__(self, cls: Any) -> None:
+    def __init__(self, cls: Any, declared: Any = None) -> None:
         self._cls = cls
+        self._declared = cls if declared is None else declared
         self._validate: Callable[..., Any] | None = None
 
     def __call__(self, raw: bytes) -> Any:
@@ -46,11 +48,7 @@ class ModelBuilder:
         try:
             return validate(raw, strict=True)
         except pydantic.ValidationError:
-            return self.construct(raw)
-
-    def construct(self, raw: bytes) -> Any:
-        """Build one as the SDK does."""
-        return sdk.construct(self._cls, parse_json(raw))
+            return sdk.construct(self._declared, parse_json(raw))
 
     def _prepare(self) -> Callable[..., Any]:
         self._cls.model_rebuild()
@@ -81,7 +79,7 @@ class EventBuilder:
 
     def _prepare(self) -> dict[str, ModelBuilder]:
         members = get_args(get_args(self._union)[0])
-        self._builders = {kind: ModelBuilder(cls) for cls in members for kind in _kinds(cls)}
+        self._builders = {kind: ModelBuilder(cls, self._union) for cls in members for kind in _kinds(cls)}
         return self._builders
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import openai
 import pydantic
-from conftest import ASK, Driver, Reply, cheap, chunk, completion, plain, sse
+from conftest import ASK, HAS_RESPONSES, Driver, Reply, cheap, chunk, completion, plain, sse
 from openai.types.chat import ChatCompletion, ChatCompletionMessage
 from replies import events, function_call, message, named, reasoning, response
 
@@ -373,7 +373,7 @@ WAYS: dict[str, tuple[Callable[[Any], Any], Reply]] = {
     "batches": (batch, plain(BATCH)),
     "extras": (extras, ANSWER),
 }
-if hasattr(openai.OpenAI, "responses") or "responses" in openai.OpenAI.__annotations__:
+if HAS_RESPONSES:
     WAYS |= {
         "responses": (responses, RESPONSE),
         "responses, raw": (responses_raw, RESPONSE),
