@@ -19,6 +19,7 @@ import wrapt
 from inferencereplay import calls, sdk, typed
 from inferencereplay.active import session_for
 from inferencereplay.building import EmbeddingsBuilder, EventBuilder, ModelBuilder, has_vectors
+from inferencereplay.importing import ImportWatcher
 from inferencereplay.session import WEBSOCKET
 from inferencereplay.settings import Mode
 
@@ -240,15 +241,15 @@ class _State:
         # Reentrant, and counted before anything is done: a garbage-collected client's release may come in between.
         self._lock = threading.RLock()
         self._patches: dict[str, list[_Patch]] = {}
-        self._is_watching = False
+        self._watcher = ImportWatcher(_SITES, self.install)
 
     def acquire(self) -> None:
         with self._lock:
             self.users += 1
+            self._watcher.start()
         for name in _SITES.keys() & sys.modules.keys():
             # Imported without the lock: this waits for a thread that is at it, which wants the lock at the end.
             self.install(importlib.import_module(name))
-        self._watch()
 
     def install(self, module: Any) -> None:
         """Wrap what is to be wrapped in a module of the SDK, if there is a use."""
@@ -263,14 +264,6 @@ class _State:
                 if not _has_ours(current):
                     setattr(patch.owner, patch.name, _Wrapper(current, patch.handler))
 
-    def _watch(self) -> None:
-        """Have the modules that are imported later looked at then."""
-        with self._lock:
-            names = [] if self._is_watching else _SITES.keys() - sys.modules.keys()
-            self._is_watching = True
-        for name in names:
-            wrapt.register_post_import_hook(self.install, name)
-
     def release(self) -> None:
         with self._lock:
             self.users -= 1
@@ -281,6 +274,7 @@ class _State:
         with self._lock:
             if self.users:
                 return
+            self._watcher.stop()
             for owner, name, _ in itertools.chain.from_iterable(self._patches.values()):
                 while type(current := owner.__dict__[name]) is _Wrapper:
                     setattr(owner, name, current.__wrapped__)
