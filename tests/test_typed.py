@@ -10,11 +10,12 @@ from typing import Any
 import openai
 import pytest
 from conftest import ASK, chunk, completion, sse
+from openai import _models
 from openai._models import construct_type
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from ways import DEAD, entered, facts, following, headers, items, run, settle
 
-from inferencereplay import Pace, RecordingNotFound, calls, replay
+from inferencereplay import Pace, RecordingNotFound, calls, replay, sdk
 from inferencereplay.pacing import VirtualClock
 from inferencereplay.typed import make_builder, read_body
 
@@ -267,3 +268,15 @@ def test_the_body_of_arguments():
     given = {"model": "m", "n": openai.NOT_GIVEN, "timeout": 3, "extra_headers": {"a": "b"}, "stop": None}
     assert read_body(given) == {"model": "m", "stop": None}
     assert read_body({**given, "extra_body": {"model": "x", "k": 1}}) == {"model": "x", "stop": None, "k": 1}
+
+
+@pytest.mark.parametrize("request_id", ["req_1", "", None])
+def test_a_request_id_is_set_as_the_sdk_sets_it(request_id):
+    """The short way past pydantic leaves what the SDK's own function leaves, in all that can be seen of a model."""
+    ours, theirs = (construct_type(type_=ChatCompletion, value=completion("Hi")) for _ in range(2))
+    sdk.set_request_id(ours, {} if request_id is None else {"x-request-id": request_id})
+    getattr(_models, "add_request_id", lambda model, value: None)(theirs, request_id)
+    assert facts(ours) == facts(theirs)
+    assert vars(ours) == vars(theirs)
+    assert ours.__pydantic_private__ == theirs.__pydantic_private__
+    assert ours.model_copy(deep=True) == theirs.model_copy(deep=True)
