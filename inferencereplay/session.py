@@ -8,6 +8,7 @@ import logging
 import math
 import threading
 import time
+from array import array
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
@@ -22,6 +23,7 @@ from inferencereplay.redact import Redactor
 from inferencereplay.request import JSON, Request, canonical_json, parse_json, without
 from inferencereplay.settings import EXHAUSTED, Mode, resolve
 from inferencereplay.store import open_store
+from inferencereplay.timing import Timing, summarize
 from inferencereplay.variants import Variants
 
 if TYPE_CHECKING:
@@ -116,6 +118,7 @@ class Session:
         hits: calls that a recording answered.
         misses: calls that no recording could answer.
         recorded: recordings that were stored.
+        timing: how near to its time each chunk of a paced replay came.
 
     Raises:
         InvalidSetting: for a setting that is none; the message lists what is valid.
@@ -157,6 +160,7 @@ class Session:
         self._pace = check_pace(pace)
         self._never_waits = math.isinf(self.speed) and pace is None
         self._clock = check_clock(clock)
+        self._late = array("d")  # seconds, of every paced chunk
         self._ignore = _paths(ignore)
         self._normalize = normalize
         self._redactor = Redactor(redact)
@@ -175,6 +179,11 @@ class Session:
             repeats=exhausted == "repeat",
             is_whole=_is_whole,
         )
+
+    @property
+    def timing(self) -> Timing:
+        """How late the chunks came that had a time of their own to come at, in seconds; see `Timing`."""
+        return summarize(self._late)
 
     def unused(self) -> list[str]:
         """Return the names, relative to the directory, of the recordings that answered no call and were not stored."""
@@ -265,7 +274,8 @@ class Session:
             offsets, count = response.offsets, len(response.chunks)
         else:
             offsets, count = ([] if response.elapsed is None else [response.elapsed]), 1
-        return make_pacer(offsets, count, speed=self.speed, pace=self._pace, clock=self._clock)
+        note = self._late.append
+        return make_pacer(offsets, count, speed=self.speed, pace=self._pace, clock=self._clock, note=note)
 
     def miss(self, request: Request, secrets: tuple[str, ...]) -> RecordingNotFound:
         """Count a prepared request as a miss and return the error that says what differs."""
