@@ -43,6 +43,7 @@ def measure(
     rounds: int,
     *,
     blocks: int = 1,
+    warm: int = 20,
     around: Mapping[str, Callable[[], Any]] | None = None,
 ) -> dict[str, float]:
     """Return the median microseconds of a call of each contender, all of them taking turns in every round.
@@ -54,6 +55,8 @@ def measure(
         contenders: what is compared.
         rounds: each begins with a garbage collection, has none in between, and has its own order.
         blocks: measurements of a contender in a round.
+        warm: calls at the beginning of such a turn that are not measured: changing a class undoes what the interpreter
+            has learnt.
         around: a context manager to make for a contender's turn, which is not measured.
     """
     samples: dict[str, list[float]] = {name: [] for name in contenders}
@@ -66,7 +69,7 @@ def measure(
         gc.disable()
         for name in order:
             with turns[name]():
-                _block(contenders[name], 20 if around else 1)  # changing a class undoes what the interpreter learnt
+                _block(contenders[name], warm if around else 1)
                 samples[name] += (_block(contenders[name], repeats[name]) for _ in range(blocks))
         gc.enable()
     first = samples[next(iter(contenders))]
