@@ -294,8 +294,7 @@ def _miss(contender: Any, client: Any, directory: Path, arguments: dict[str, Any
             except Exception as error:  # noqa: BLE001 - whatever others raise
                 text = _whole(error)
             samples.append((time.perf_counter() - start) * 1e6)
-    asked = arguments["messages"][-1]["content"]
-    is_telling = asked in text and "Say hello number 0000" in text
+    is_telling = str(MISSING) in text and "number 0000" in text  # what was asked for, and what there is
     note = "says what differs" if is_telling else "says that there is none"
     return {"micros": statistics.median(samples), "note": note}
 

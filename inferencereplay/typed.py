@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from inferencereplay.session import Session
 
 _OK = 200
+_TOGETHER = 20
+"""Chunks that are searched at once."""
 _ANSWERING = (Mode.REPLAY, Mode.RECORD_IF_MISSING)
 
 
@@ -122,9 +124,18 @@ def _is_covered(found: Found, *, is_stream: bool) -> bool:
         return bytes(response.body)[:1] == b"{"
     if response.end != "done" or response.events or response.verbatim:
         return False
-    chunks = b"\n".join(response.chunks)
-    # The SDK raises at a member `error`; no server spells one with escapes, but one could.
-    return not any(sign in chunks for sign in (b'"error"', b"\\u006", b"\\u007"))
+    return not any(map(_may_hold_error, _joined(response.chunks)))
+
+
+def _joined(chunks: list[msgspec.Raw]) -> Iterator[bytes]:
+    """Yield the chunks as few texts, which are searched faster than many, and none of which is a copy of them all."""
+    for start in range(0, len(chunks), _TOGETHER):
+        yield b"\n".join(chunks[start : start + _TOGETHER])
+
+
+def _may_hold_error(chunks: bytes) -> bool:
+    """Whether the SDK may raise, as it does at a member `error`; no server spells one with escapes, but one could."""
+    return any(sign in chunks for sign in (b'"error"', b"\\u006", b"\\u007"))
 
 
 def model(endpoint: Endpoint, answer: Answer) -> Any:
