@@ -183,7 +183,7 @@ def _read(name: str) -> bytes:
         data = os.read(descriptor, _AT_ONCE)
         if len(data) == _AT_ONCE:  # a large file is read anew, in one piece: putting two together takes it twice
             os.lseek(descriptor, 0, os.SEEK_SET)
-            with open(descriptor, "rb", buffering=0, closefd=False) as file:  # noqa: PTH123 - a descriptor, no path
+            with open(descriptor, "rb", buffering=0, closefd=False) as file:
                 return file.read()
         return data
     finally:
