@@ -1,4 +1,7 @@
-"""The tests on several generations of the SDK: `nox` runs all of them, `nox -s "sdk(3)"` one."""
+"""The tests on several generations of the SDK: `nox` runs all of them, `nox -s "sdk(3)"` one.
+
+`nox -s compare` measures this package beside others; `nox -s compare -- --quick` does with less.
+"""
 
 import nox
 
@@ -17,3 +20,12 @@ def sdk(session: nox.Session, generation: str) -> None:
     """Run the whole suite on one generation."""
     session.install("-e", ".[test]", *GENERATIONS[generation])
     session.run("python", "-m", "pytest", "-q", *session.posargs)
+
+
+@nox.session
+def compare(session: nox.Session) -> None:
+    """Measure side by side with others, and write the plot of the README."""
+    session.install("-e", ".", "-r", "benchmarks/requirements-compare.txt")
+    session.run("python", "benchmarks/compare.py", "--plot", "docs/comparison.svg", *session.posargs)
+    session.run("python", "benchmarks/recording.py", *session.posargs)
+    session.run("python", "benchmarks/fidelity.py", *session.posargs)

@@ -120,7 +120,8 @@ def decode(data: bytes, name: str) -> Recording:
         RecordingCorrupt: if it is torn, foreign, of a newer version, or contradicts itself.
     """
     try:
-        data.decode()  # msgspec does not look at what it leaves raw
+        if not data.isascii():  # which spares a copy of most files
+            data.decode()  # msgspec does not look at what it leaves raw
         recording = _decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         _check_version(_version_of(data), name)

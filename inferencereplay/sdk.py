@@ -246,12 +246,16 @@ def construct(cls: Any, data: JSON) -> Any:
     return _models.construct_type(type_=cls, value=data)
 
 
+_HAS_REQUEST_IDS = hasattr(_models, "add_request_id")
+
+
 def set_request_id(model: Any, headers: Mapping[str, str]) -> None:
-    """Give a model its `_request_id`, if this version of the SDK does."""
-    _add_request_id(model, headers.get("x-request-id"))
+    """Give a model its `_request_id`, if this version of the SDK does.
 
-
-_add_request_id = getattr(_models, "add_request_id", lambda model, request_id: None)  # noqa: ARG005
+    The same as the SDK's `add_request_id`, past pydantic's `__setattr__`, which for such a name ends here as well.
+    """
+    if _HAS_REQUEST_IDS:
+        object.__setattr__(model, "_request_id", headers.get("x-request-id"))
 
 
 def checks_strictly(client: Any) -> bool:

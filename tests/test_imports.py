@@ -15,7 +15,7 @@ PACKAGE = Path(inferencereplay.__file__).parent
 ORDER = (
     *("errors", "request", "recording", "redact"),
     *("store.directory", "store.llama_stack_file", "store.llama_stack", "store"),
-    *("settings", "pacing", "difference", "misses", "reader", "variants", "session", "active"),
+    *("settings", "pacing", "timing", "difference", "misses", "reader", "variants", "session", "active"),
     *("sdk", "building", "sse", "wire", "typed", "calls", "importing", "patching", "using", "decorating", "api"),
     "",
 )

@@ -181,10 +181,10 @@ def _read(name: str) -> bytes:
     descriptor = os.open(name, _READ)
     try:
         data = os.read(descriptor, _AT_ONCE)
-        if len(data) == _AT_ONCE:
-            rest = max(0, os.fstat(descriptor).st_size - _AT_ONCE) + 1
-            while more := os.read(descriptor, rest):
-                data += more
+        if len(data) == _AT_ONCE:  # a large file is read anew, in one piece: putting two together takes it twice
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            with open(descriptor, "rb", buffering=0, closefd=False) as file:
+                return file.read()
         return data
     finally:
         os.close(descriptor)
