@@ -384,6 +384,8 @@ class Session:
         hide = self._redactor
         response.headers = {name: hide.text(value, secrets) for name, value in response.headers.items()}
         response.chunks = [msgspec.Raw(chunk) for chunk in hide.jsons([*map(bytes, response.chunks)], secrets)]
+        rest = hide.text(response.rest.decode("utf-8", "surrogateescape"), secrets)
+        response.rest = rest.encode("utf-8", "surrogateescape")
         if bytes(response.body):
             response.body = msgspec.Raw(hide.json(bytes(response.body), secrets))
         if response.text is not None:
