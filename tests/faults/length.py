@@ -24,6 +24,11 @@ def times(short: int, full: int) -> int:
     return full if IS_FULL else short
 
 
+def report(text: str) -> None:
+    """Say what became of the faults."""
+    print(text)  # noqa: T201 - pytest shows it if it is asked to
+
+
 def combine(each: Iterable[Any], *others: Iterable[Any]) -> list[tuple[Any, ...]]:
     """Combine `each` with all of the others at full length, and with one combination of them in turn otherwise."""
     if IS_FULL:
