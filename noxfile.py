@@ -17,3 +17,10 @@ def sdk(session: nox.Session, generation: str) -> None:
     """Run the whole suite on one generation."""
     session.install("-e", ".[test]", *GENERATIONS[generation])
     session.run("python", "-m", "pytest", "-q", *session.posargs)
+
+
+@nox.session(python="3.11")
+def fuzz(session: nox.Session) -> None:
+    """Fuzz the readers of recordings, guided by coverage: `nox -s fuzz -- -max_total_time=600`, or without an end."""
+    session.install("-e", ".[test]", "atheris")
+    session.run("python", "-W", "ignore", "tests/faults/fuzz_guided.py", *session.posargs)

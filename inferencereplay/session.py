@@ -19,7 +19,7 @@ from inferencereplay.pacing import check_clock, check_pace, make_pacer
 from inferencereplay.reader import Reader
 from inferencereplay.recording import Recorded, RecordedRequest, Recording, Response
 from inferencereplay.redact import Redactor
-from inferencereplay.request import JSON, Request, canonical_json, parse_json, without
+from inferencereplay.request import JSON, TOO_DEEP, NotPlain, Request, canonical_json, parse_json, without
 from inferencereplay.settings import EXHAUSTED, Mode, resolve
 from inferencereplay.store import open_store
 from inferencereplay.variants import Variants
@@ -208,10 +208,14 @@ class Session:
 
         Raises:
             InvalidSetting: if `normalize` fails or returns something that is no JSON.
+            NotPlain: if it is nested too deeply to be looked through.
         """
         if not self._ignore and self._normalize is None:
             return request
-        body = without(parse_json(request.body), self._ignore)
+        try:
+            body = without(parse_json(request.body), self._ignore)
+        except RecursionError as error:
+            raise NotPlain(TOO_DEEP) from error
         try:
             if self._normalize is not None and body is not None:
                 body = self._normalize(body)
@@ -238,6 +242,7 @@ class Session:
         Raises:
             RecordingCorrupt: if the file that should answer cannot be used.
             RecordingNotFound: if the recordings are used up and `exhausted="error"`.
+            NotPlain: if it is nested too deeply to be looked through.
         """
         may_store = self.mode is Mode.RECORD_IF_MISSING
         is_mixing = may_store and self._exhausted == "record"
@@ -285,10 +290,10 @@ class Session:
         """Return a text for the log without what has the shape of a secret."""
         return self._redactor.text(text)
 
-    def refuse(self, method: str, path: str) -> NotRecordable:
+    def refuse(self, method: str, path: str, reason: str = "what it sends or returns is no JSON") -> NotRecordable:
         """Count a request that no recording can answer as a miss and return the error."""
         path = self.hide(path)
-        message = f"{method} {path} is not recordable: what it sends or returns is no JSON. Replace it in the test."
+        message = f"{method} {path} is not recordable: {reason}. Replace it in the test."
         return self._note(NotRecordable(message, method=method, path=path, directory=self.store.directory))
 
     def warn_once(self, method: str, path: str) -> None:
@@ -301,9 +306,16 @@ class Session:
             log.warning(message, method, self.hide(path))
 
     def redact(self, request: Request, secrets: tuple[str, ...]) -> Request:
-        """Return a request without what is secret; the same object if there is nothing."""
+        """Return a request without what is secret; the same object if there is nothing.
+
+        Raises:
+            NotPlain: if it is nested too deeply to be looked through.
+        """
         body = parse_json(request.body)
-        safe = self._redactor.value(body, secrets)
+        try:
+            safe = self._redactor.value(body, secrets)
+        except RecursionError as error:
+            raise NotPlain(TOO_DEEP) from error
         query = self._redactor.query(request.query, secrets)
         path = self._redactor.text(request.path, secrets)
         if safe is body and query is request.query and path == request.path:
@@ -348,11 +360,12 @@ class Session:
             )
             self._drop(take)
             return
-        if self.redact(take.request, take.secrets) is not take.request:
-            self._drop(take)  # its key was made with a secret that nobody knew of yet
-            take = self.begin(take.raw or take.request, take.secrets, take.origin)
         path, key = take.request.path, take.key
         try:
+            if self.redact(take.request, take.secrets) is not take.request:
+                self._drop(take)  # its key was made with a secret that nobody knew of yet
+                take = self.begin(take.raw or take.request, take.secrets, take.origin)
+                path, key = take.request.path, take.key
             self._hide(response, take.secrets)
             held = RecordedRequest(take.request.method, path, msgspec.Raw(take.request.body), take.request.query)
             at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
