@@ -9,6 +9,7 @@ import math
 import threading
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from urllib.parse import unquote
 
 import msgspec
 
@@ -16,6 +17,7 @@ from inferencereplay import recording as files
 from inferencereplay.errors import InvalidSetting, NotRecordable, RecordingCorrupt, RecordingNotFound
 from inferencereplay.misses import explain
 from inferencereplay.pacing import check_clock, check_pace, make_pacer
+from inferencereplay.pieces import hide_pieces
 from inferencereplay.reader import Reader
 from inferencereplay.recording import Recorded, RecordedRequest, Recording, Response
 from inferencereplay.redact import Redactor
@@ -369,7 +371,7 @@ class Session:
             self._hide(response, take.secrets)
             held = RecordedRequest(take.request.method, path, msgspec.Raw(take.request.body), take.request.query)
             at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-            origin = msgspec.structs.replace(take.origin, at=at, base_url=take.hide(take.origin.base_url))
+            origin = msgspec.structs.replace(take.origin, at=at, base_url=take.hide(unquote(take.origin.base_url)))
             data = files.encode(Recording(files.VERSION, key, held, response, origin))
         except Exception as error:  # noqa: BLE001 - a failing recorder never breaks what it records
             log.warning("%s %s was not recorded: %r", take.request.method, path, error)
@@ -396,7 +398,8 @@ class Session:
         """Take what is secret out of an answer."""
         hide = self._redactor
         response.headers = {name: hide.text(value, secrets) for name, value in response.headers.items()}
-        response.chunks = [msgspec.Raw(chunk) for chunk in hide.jsons([*map(bytes, response.chunks)], secrets)]
+        chunks = hide_pieces(hide.jsons([*map(bytes, response.chunks)], secrets), hide, secrets)
+        response.chunks = [*map(msgspec.Raw, chunks)]
         if bytes(response.body):
             response.body = msgspec.Raw(hide.json(bytes(response.body), secrets))
         if response.text is not None:

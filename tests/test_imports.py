@@ -13,7 +13,7 @@ import inferencereplay
 
 PACKAGE = Path(inferencereplay.__file__).parent
 ORDER = (
-    *("errors", "request", "recording", "redact"),
+    *("errors", "request", "recording", "forms", "redact", "pieces"),
     *("store.inside", "store.directory", "store.llama_stack_file", "store.llama_stack", "store"),
     *("settings", "pacing", "difference", "misses", "reader", "variants", "session", "active"),
     *("sdk", "sse", "wire", "typed", "calls", "patching", "using", "decorating", "api"),
