@@ -186,7 +186,11 @@ def _outcome(call: Callable[[Any], Any], client: Any) -> tuple[list[Any], Except
     return got, None
 
 
-class _Wire:
+async def _parsed(raw: Any) -> Any:
+    return (await raw).parse()
+
+
+class Wire:
     """A client whose calls ask for the raw response, and so go by the wire road."""
 
     def __init__(self, client: Any) -> None:
@@ -196,8 +200,14 @@ class _Wire:
         found = getattr(self._client, name)
         if name == "create":
             raw = self._client.with_raw_response.create
-            return functools.wraps(found)(lambda **arguments: raw(**arguments).parse())
-        return found if callable(found) else _Wire(found)
+
+            @functools.wraps(found)
+            def create(**arguments: Any) -> Any:
+                made = raw(**arguments)
+                return _parsed(made) if inspect.isawaitable(made) else made.parse()
+
+            return create
+        return found if callable(found) else Wire(found)
 
 
 # The guard.
@@ -307,7 +317,7 @@ class Fuzzer:
         self._guard.inside, self._guard.seen = f"{folder}/", []
         try:
             typed, _ = self._replayed(folder, case.call, client), self._missed(folder, client)
-            wire = self._replayed(folder, case.call, _Wire(client))
+            wire = self._replayed(folder, case.call, Wire(client))
         finally:
             self._guard.inside = None
         told = [*self._guard.seen]

@@ -51,6 +51,12 @@ HOSTILE: tuple[Any, ...] = (
     *(Text('{"a":1,"a":2}'), Text("[1,]"), Text("{,}"), Text("//"), Text('"' + "\\u0061" * 1_000 + '"')),
 )
 
+SENDABLE: tuple[Any, ...] = (
+    *(None, True, 0, -1, 1.5, 1.0, 2**53 + 1, 2**70, 1e308, 5e-324, "", "x", "Äh 😀\u2028", [], {}, [[]], [None], [{}]),
+    *({"a": 1}, {"error": None}, {"error": "x"}, "2024-01-01", "1", "NaN", "a\nb", {"": {"a": [1, None]}}, [1, "x"]),
+)
+"""What servers send where something else belongs."""
+
 
 def mutate(random: random.Random, data: bytes, others: Sequence[bytes]) -> bytes:
     """Return `data` with one to four faults.
@@ -155,6 +161,25 @@ def _mutate_json(random: random.Random, data: bytes, others: Sequence[bytes]) ->
         container, index, _ = random.choice(inside if inside and random.random() < 0.8 else places)
         _change(random, container, index, others)
     return _write(top).encode("utf-8", "surrogatepass")
+
+
+def mutate_value(random: random.Random, value: Any) -> Any:
+    """Return JSON with, half of the time, one of its members or elements replaced or gone; all of it can be sent."""
+    made = copy.deepcopy(value)
+    if random.random() < 0.5:
+        container, index = random.choice(list(_inside(made)))
+        if random.random() < 0.2:
+            del container[index]
+        else:
+            container[index] = copy.deepcopy(random.choice(SENDABLE))
+    return made
+
+
+def _inside(value: Any) -> Iterator[tuple[Any, Any]]:
+    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for index, item in pairs:
+        yield value, index
+        yield from _inside(item)
 
 
 def _change(random: random.Random, container: list[Any], index: int, others: Sequence[bytes]) -> None:
