@@ -29,3 +29,10 @@ def compare(session: nox.Session) -> None:
     session.run("python", "benchmarks/compare.py", "--plot", "docs/comparison.svg", *session.posargs)
     session.run("python", "benchmarks/recording.py", *session.posargs)
     session.run("python", "benchmarks/fidelity.py", *session.posargs)
+
+
+@nox.session(python="3.11")
+def fuzz(session: nox.Session) -> None:
+    """Fuzz the readers of recordings, guided by coverage: `nox -s fuzz -- -max_total_time=600`, or without an end."""
+    session.install("-e", ".[test]", "atheris")
+    session.run("python", "-W", "ignore", "tests/faults/fuzz_guided.py", *session.posargs)

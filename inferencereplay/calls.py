@@ -14,6 +14,7 @@ import openai
 from inferencereplay import sdk
 from inferencereplay.errors import StoreError
 from inferencereplay.recording import Failure, Response
+from inferencereplay.request import NotPlain
 from inferencereplay.settings import Mode
 from inferencereplay.wire import (
     Tape,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from inferencereplay.pacing import Pacer
+    from inferencereplay.request import Request
     from inferencereplay.session import Found, Session, Take
 
 log = logging.getLogger("inferencereplay")
@@ -78,24 +80,35 @@ def decide(session: Session, client: Any, call: Call) -> Replayed | Take | None:
         return None
     try:
         request = session.prepare(sdk.read_request(client, call.options))
-    except Exception as error:
-        if session.mode is Mode.REPLAY:
-            raise
-        log.warning("%s was not recorded: %s", session.hide(call.options.url), session.hide(repr(error)))
+    except Exception as error:  # noqa: BLE001 - a failing recorder never breaks what it records
+        _let_through(session, call, error)
         return None
-    secrets = sdk.secrets(client, call.options)
     try:
-        while session.mode is not Mode.RECORD and (found := session.find(request, lambda: secrets)):
-            if session.serve(found):
-                return replayed(session, client, call, found)
-    except StoreError as error:
-        if session.mode is Mode.REPLAY:
-            raise
-        log.warning("%s was not recorded: %s", session.hide(call.options.url), error)
+        return _decide(session, client, call, request)
+    except (StoreError, NotPlain) as error:
+        _let_through(session, call, error)
         return None
+
+
+def _decide(session: Session, client: Any, call: Call, request: Request) -> Replayed | Take:
+    secrets = sdk.secrets(client, call.options)
+    while session.mode is not Mode.RECORD and (found := session.find(request, lambda: secrets)):
+        if session.serve(found):
+            return replayed(session, client, call, found)
     if session.mode is Mode.REPLAY:
         raise session.miss(request, secrets)
     return session.begin(request, secrets, sdk.origin(client))
+
+
+def _let_through(session: Session, call: Call, error: Exception) -> None:
+    """Log why a call goes to the network unrecorded; in `replay`, where none does, raise the error."""
+    if session.mode is not Mode.REPLAY:
+        told = str(error) if isinstance(error, StoreError) else repr(error)
+        log.warning("%s was not recorded: %s", session.hide(call.options.url), session.hide(told))
+        return
+    if isinstance(error, NotPlain):
+        raise session.refuse(call.options.method.upper(), call.options.url, str(error)) from error
+    raise error
 
 
 def _refuse(session: Session, call: Call) -> None:

@@ -20,7 +20,6 @@ from inferencereplay import calls, sdk, typed
 from inferencereplay.active import session_for
 from inferencereplay.building import EmbeddingsBuilder, EventBuilder, ModelBuilder, has_vectors
 from inferencereplay.importing import ImportWatcher
-from inferencereplay.session import WEBSOCKET
 from inferencereplay.settings import Mode
 
 if TYPE_CHECKING:
@@ -137,10 +136,10 @@ def _connect(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[st
     session = session_for(sdk.manager_client(instance))
     if session is None or session.is_live:
         return _pass(session, wrapped, args, kwargs)
-    path = sdk.manager_path(instance)
+    connection = "WEBSOCKET", sdk.manager_path(instance), "it is a connection for many messages"
     if session.mode is Mode.REPLAY:
-        raise session.refuse(WEBSOCKET, path)
-    session.warn_once(WEBSOCKET, path)
+        raise session.refuse(*connection)
+    session.warn_once(*connection)
     return wrapped(*args, **kwargs)
 
 

@@ -168,13 +168,21 @@ def _check(response: Response, name: str) -> None:
     if response.events and len(response.events) != count:
         raise corrupt(name, "$.response.events", f"{len(response.events)} names stand beside {count} chunks")
     for index in response.verbatim:
-        if not 0 <= index < count or not bytes(response.chunks[index]).startswith(b'"'):
+        if not 0 <= index < count or not _is_text(response.chunks[index]):
             raise corrupt(name, "$.response.verbatim", f"chunk {index} is no JSON string")
     if not 0 <= response.status <= 999 or (response.status < 100 and response.failure is None):  # noqa: PLR2004
         raise corrupt(name, "$.response.status", f"{response.status} is no HTTP status")
     if not -1 <= response.indent <= MOST_INDENT:
         raise corrupt(name, "$.response.indent", f"{response.indent} is none of -1 to {MOST_INDENT}")
     _check_content(response, name)
+
+
+def _is_text(raw: msgspec.Raw) -> bool:
+    try:
+        msgspec.json.decode(raw, type=str)
+    except msgspec.DecodeError:  # half a surrogate pair, which no server can have sent
+        return False
+    return True
 
 
 def _check_content(response: Response, name: str) -> None:

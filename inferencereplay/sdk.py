@@ -19,6 +19,7 @@ import pydantic
 from openai import _base_client, _models, _streaming, _types, _utils
 from openai._constants import OVERRIDE_CAST_TO_HEADER, RAW_RESPONSE_HEADER
 
+from inferencereplay.forms import forms_of
 from inferencereplay.recording import Recorded
 from inferencereplay.redact import SHORTEST_LITERAL
 from inferencereplay.request import JSON, NotPlain, Request, canonical_json, parse_json, parse_query
@@ -334,7 +335,7 @@ def _secret_values(headers: Iterable[tuple[str, Any]]) -> list[Any]:
 def _literals(values: Iterable[Any]) -> tuple[str, ...]:
     found = {value for value in values if isinstance(value, str) and len(value) >= SHORTEST_LITERAL}
     found = {value for value in found if PLACEHOLDER not in value}
-    return tuple(sorted(found - {"<missing API key>"}, key=len, reverse=True))
+    return forms_of(tuple(sorted(found - {"<missing API key>"})))
 
 
 def origin(client: Any) -> Recorded:

@@ -101,7 +101,7 @@ def choose(session: Session, client: Any, endpoint: Endpoint, arguments: dict[st
                 return None
             if session.serve(found):
                 return Answer(found, session.pacer(found.recording.response))
-    except (InvalidSetting, StoreError):  # the wire road says what becomes of it
+    except (InvalidSetting, NotPlain, StoreError):  # the wire road says what becomes of it
         return None
     return None
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import codecs
 import datetime
 import functools
-import json
 import logging
 import re
 import threading
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from inferencereplay.errors import IncompleteRecording
-from inferencereplay.recording import Failure, Response
+from inferencereplay.recording import Failure, Response, corrupt
 from inferencereplay.sse import Event, EventDecoder
 
 if TYPE_CHECKING:
@@ -38,6 +37,9 @@ HEADER_PREFIX = "x-ratelimit-"
 INDENTS = (-1, 0, 2, 4)
 """The layouts of a JSON body that come back as they were: none, one line with spaces, indented by 2 or 4."""
 _BLANK_LINE = re.compile(rb"(?:\r\n|\r(?!\n)|\n){2}")
+MOST_LAID_OUT = 64
+"""How many times as large as its JSON an answer may get by white space; deep nesting would make it thousands."""
+_STRUCTURE = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{\]},]')
 LONGEST_WAIT = 1.0
 """Seconds that the garbage collector is held up for an abandoned stream to be written."""
 
@@ -56,13 +58,30 @@ def build_response(response: Response, library: Any, request: Any, pacer: Pacer 
         request: the library's request that it answers.
         pacer: what it waits by, if at all.
         name: the file, for messages.
+
+    Raises:
+        RecordingCorrupt: if the answer's JSON would be many times as large as it is laid out.
     """
+    _check_layout(response, name)
     pieces = stream_pieces(response) if response.is_stream else iter((plain_content(response),))
     played = _byte_stream(_Replayed, library)(response, pieces, pacer, library, name)
     headers = [(name.encode(), value.encode()) for name, value in kept_headers(response.headers).items()]
     built = library.Response(response.status, headers=headers, stream=played, request=request)
     played.attach(built)
     return built
+
+
+def _check_layout(response: Response, name: str) -> None:
+    """Look at how an edited file lays its answer out before so much memory is taken for white space."""
+    body = bytes(response.body)
+    if response.indent <= 0 or body.count(b"[") + body.count(b"{") < MOST_LAID_OUT:
+        return
+    size = depth = 0
+    for mark in _STRUCTURE.findall(body):
+        depth += (mark in b"[{") - (mark in b"]}")
+        size += depth * response.indent
+    if size > MOST_LAID_OUT * len(body):
+        raise corrupt(name, "$.response.indent", f"laid out with it, the answer would have {size} spaces")
 
 
 def plain_content(response: Response) -> bytes:
@@ -78,7 +97,7 @@ def _encode(text: str, content_type: str) -> bytes:
     charset = content_type.partition("charset=")[2].partition(";")[0].strip("\"' ") or "utf-8"
     try:
         return text.encode(charset)
-    except (LookupError, UnicodeError):
+    except (LookupError, ValueError):
         return text.encode()
 
 
@@ -86,7 +105,7 @@ def stream_pieces(response: Response) -> Iterator[bytes]:
     """Yield the bytes of each event of a stream."""
     verbatim = set(response.verbatim)
     for index, chunk in enumerate(response.chunks):
-        data = json.loads(bytes(chunk)).encode() if index in verbatim else bytes(chunk)
+        data = msgspec.json.decode(chunk, type=str).encode() if index in verbatim else bytes(chunk)
         name = response.events[index] if response.events else None
         head = b"event: %b\n" % name.encode() if name is not None else b""
         yield head + b"data: " + data.replace(b"\n", b"\ndata: ") + b"\n\n"

@@ -13,8 +13,8 @@ import inferencereplay
 
 PACKAGE = Path(inferencereplay.__file__).parent
 ORDER = (
-    *("errors", "request", "recording", "redact"),
-    *("store.lock", "store.directory", "store.llama_stack_file", "store.llama_stack", "store"),
+    *("errors", "request", "recording", "forms", "redact", "pieces"),
+    *("store.inside", "store.lock", "store.directory", "store.llama_stack_file", "store.llama_stack", "store"),
     *("settings", "pacing", "timing", "difference", "misses", "reader", "variants", "session", "active"),
     *("sdk", "building", "sse", "wire", "typed", "calls", "importing", "patching", "using", "decorating", "api"),
     "",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from inferencereplay.errors import InvalidSetting, StoreError
 from inferencereplay.store.directory import DirectoryStore
+from inferencereplay.store.inside import is_inside
 from inferencereplay.store.llama_stack import LlamaStackStore
 from inferencereplay.store.llama_stack_file import is_llama_stack
 
@@ -86,7 +87,7 @@ def open_store(
     """
     directory = directory.absolute()  # for the program may change its working directory
     try:
-        sample = [_read(file) for file in itertools.islice(_json_files(str(directory)), SAMPLE)]
+        sample = [_read(file) for file in itertools.islice(_json_files(str(directory), str(directory)), SAMPLE)]
     except FileNotFoundError:
         sample = []
     except OSError as error:
@@ -109,17 +110,22 @@ def _reason(directory: Path, error: OSError) -> str:
     return f"{error.filename} cannot be read: {error.strerror}. {mend}."
 
 
-def _json_files(directory: str) -> Iterator[str]:
+def _json_files(directory: str, root: str) -> Iterator[str]:
     """Yield files as the file system gives them, without listing a huge directory to its end."""
     folders = []
     with os.scandir(directory) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
                 folders.append(entry.path)
-            elif entry.name.endswith(".json") and entry.is_file():  # a pipe would block
+            elif entry.name.endswith(".json") and _is_readable(entry, root):
                 yield entry.path
     for folder in folders:
-        yield from _json_files(folder)
+        yield from _json_files(folder, root)
+
+
+def _is_readable(entry: os.DirEntry[str], root: str) -> bool:
+    """Whether it is a file (a pipe would block) of the directory, even if by way of a link."""
+    return entry.is_file() and (not entry.is_symlink() or is_inside(entry.path, root))
 
 
 def _read(file: str) -> bytes:
