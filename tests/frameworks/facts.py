@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import decimal
 import enum
 import re
 from collections.abc import Mapping
@@ -43,7 +44,7 @@ def facts(value: Any) -> Any:  # noqa: C901, PLR0912 - a case a kind
     if isinstance(value, str):
         masked = _UUID.sub("<uuid>", value)
         return masked if type(value) is str else [_name(value), masked]
-    if isinstance(value, bytes):
+    if isinstance(value, (bytes, decimal.Decimal)):
         return repr(value)
     if isinstance(value, (datetime.datetime, datetime.timedelta)):
         return f"<{type(value).__name__}>"

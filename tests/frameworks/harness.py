@@ -67,6 +67,8 @@ MODEL = "gpt-4o-mini"
 RESULTS = Path(__file__).with_name("results")
 MOST_SHOWN = 12
 """Differences that are printed."""
+MOST_FRAMES = 4
+"""Frames of an error that are printed."""
 
 
 class DifferenceError(Exception):
@@ -160,7 +162,7 @@ class Suite:
         try:
             yield
         except Exception as error:  # noqa: BLE001 - whatever it is, it is told
-            traceback.print_exc()
+            traceback.print_exc(-MOST_FRAMES)
             row.outcome, row.detail = "no", row.detail or f"{type(error).__name__}: {error}"
 
     def _record(self, one: _Capability) -> None:

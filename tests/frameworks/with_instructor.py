@@ -1,0 +1,3 @@
+# /// script
+# dependencies = ["instructor>=1.17"]
+# ///
