@@ -11,15 +11,15 @@ import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import openai
-import wrapt
 from openai.resources.chat.completions import AsyncCompletions as AsyncChat
 from openai.resources.chat.completions import Completions as Chat
 from openai.resources.completions import AsyncCompletions, Completions
 from openai.types import Completion
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from inferencereplay import calls, sdk, typed
+from inferencereplay import calls, sdk, typed, wrapping
 from inferencereplay.active import session_for
+from inferencereplay.settings import Mode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,13 +72,22 @@ async def _request_async(wrapped: Any, instance: Any, args: tuple[Any, ...], kwa
     return await calls.record_async(wrapped, instance, call, decision)
 
 
+def _build_request(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Stop what comes here in `replay` without having passed `_request`: on its way to the network."""
+    session = session_for(instance)
+    if session is not None and session.mode is Mode.REPLAY and not sdk.is_asked(args[0]):
+        _state.repair()
+        raise session.bypassed(args[0].method.upper(), args[0].url)
+    return wrapped(*args, **kwargs)
+
+
 def _create(endpoint: typed.Endpoint) -> Callable[..., Any]:
     def create(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if instance is None:
             wrapped, instance, args = _bind(wrapped, args)
         client = instance._client  # noqa: SLF001
         session = session_for(client)
-        if session is None or args:
+        if session is None or args or not _is_alone(client):
             return _pass(session, wrapped, args, kwargs)
         answer = typed.choose(session, client, endpoint, kwargs)
         if answer is None:
@@ -98,7 +107,7 @@ def _create_async(endpoint: typed.Endpoint) -> Callable[..., Any]:
             wrapped, instance, args = _bind(wrapped, args)
         client = instance._client  # noqa: SLF001
         session = session_for(client)
-        if session is None or args:
+        if session is None or args or not _is_alone(client):
             return await _pass(session, wrapped, args, kwargs)
         answer = typed.choose(session, client, endpoint, kwargs)
         if answer is None:
@@ -110,6 +119,14 @@ def _create_async(endpoint: typed.Endpoint) -> Callable[..., Any]:
         return typed.model(endpoint, answer)
 
     return create
+
+
+def _is_alone(client: Any) -> bool:
+    """Whether nobody but us waits for the request behind `create`; an instrumentor or override that does, gets it."""
+    if wrapping.is_outermost(client, "request"):
+        return True
+    _state.repair()  # somebody may have put the SDK's own method back over our heads
+    return False
 
 
 def _pass(session: Any, wrapped: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -130,15 +147,12 @@ def _patches() -> list[_Patch]:
     return [
         _Patch(sdk.SyncAPIClient, "request", _request),
         _Patch(sdk.AsyncAPIClient, "request", _request_async),
+        _Patch(sdk.BaseClient, "_build_request", _build_request),
         *(
             _Patch(owner, "create", make(typed.Endpoint(path, owner.create, model, chunk, stream)))
             for owner, make, path, model, chunk, stream in resources
         ),
     ]
-
-
-class _Wrapper(wrapt.FunctionWrapper):  # type: ignore[misc, type-arg, unused-ignore]  # untyped before wrapt 2
-    """Ours, to be told from other libraries' by its type."""
 
 
 class _State:
@@ -152,10 +166,13 @@ class _State:
     def acquire(self) -> None:
         with self._lock:
             self.users += 1
-            for patch in _cached_patches():
-                current = patch.owner.__dict__[patch.name]
-                if not _has_ours(current):
-                    setattr(patch.owner, patch.name, _Wrapper(current, patch.handler))
+            self.repair()
+
+    def repair(self) -> None:
+        """Wrap what is not wrapped, or no longer, unless nobody uses it."""
+        with self._lock:
+            for patch in _cached_patches() if self.users else ():
+                wrapping.put(patch.owner, patch.name, patch.handler)
 
     def release(self) -> None:
         with self._lock:
@@ -168,15 +185,7 @@ class _State:
             if self.users:
                 return
             for owner, name, _ in _cached_patches():
-                while type(current := owner.__dict__[name]) is _Wrapper:
-                    setattr(owner, name, current.__wrapped__)
-
-
-def _has_ours(function: Any) -> bool:
-    """Whether our wrapper is in place, if need be under somebody else's."""
-    while function is not None and type(function) is not _Wrapper:
-        function = getattr(function, "__wrapped__", None)
-    return function is not None
+                wrapping.take_out(owner, name)
 
 
 @functools.cache
