@@ -35,8 +35,8 @@ Each capability runs
    while that was recorded.
 
 The session's counts have to fit the requests that the server got, in replay nothing may connect to anywhere, and every
-recording has to be used. Of what bypasses the SDK it is checked that it does: its requests reach the server, in `replay`
-as well, and no session counts them. A row is printed for each capability; the exit status is 1 if one is `no`.
+recording has to be used. Of what bypasses the SDK it is checked that it does: its requests reach the server, in
+`replay` as well, and no session counts them. A row is printed for each capability; the exit status is 1 if one is `no`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 # dependencies = ["instructor>=1.17"]
 # ///
 # Left to itself, pip takes an instructor of 2024 so that it can have the newest openai.
-"""instructor: every mode that OpenAI's models know, partial and iterable streams, validation retries, sync and async."""
+"""instructor: OpenAI's modes, partial and iterable streams, validation retries, sync and async."""
 
 from __future__ import annotations
 
