@@ -4,8 +4,8 @@ Every value becomes lists, dictionaries with text for keys, texts and numbers; o
 that a stand-in is not taken for the real thing. Nothing is left out in silence: a value of a kind that is not known
 is an error, and the script says what of it counts.
 
-What differs from one live run to the next is masked: UUIDs, which frameworks make for themselves, and points in time.
-The server's ids hold none.
+What differs from one live run to the next is masked: UUIDs, which frameworks make for themselves, and the time of day
+at which they do something. The server's ids hold no UUIDs, and its times lie years back.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import datetime
 import decimal
 import enum
 import re
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,6 +24,8 @@ import pydantic
 
 KEPT = re.compile("content-type|x-request-id|openai-processing-ms|openai-version|retry-after.*|x-ratelimit-.*")
 """The response headers that recordings keep."""
+START = int(time.time())
+"""Seconds since 1970 at which this run began."""
 _UUID = re.compile("[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}")
 
 
@@ -40,7 +43,7 @@ def facts(value: Any) -> Any:  # noqa: C901, PLR0912 - a case a kind
     if isinstance(value, enum.Enum):
         return [_name(value), facts(value.value)]
     if value is None or isinstance(value, (bool, int, float)):
-        return value
+        return "<now>" if value is not None and START <= value <= time.time() else value
     if isinstance(value, str):
         masked = _UUID.sub("<uuid>", value)
         return masked if type(value) is str else [_name(value), masked]

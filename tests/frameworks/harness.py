@@ -18,6 +18,10 @@ head stand its requirements, as PEP 723 has them; then
 
     suite.lacks("audio", "the framework has no …")   # listed with its reason
 
+    @suite.bypass("its own client", chat)            # calls HTTP without the SDK, so that we never see it
+    def bypassing(model):
+        return model.invoke("Hello")
+
     suite.main()
 
 Each capability runs
@@ -31,8 +35,8 @@ Each capability runs
    while that was recorded.
 
 The session's counts have to fit the requests that the server got, in replay nothing may connect to anywhere, and every
-recording has to be used. A row is printed for each capability; the exit status is 1 unless all are `yes`, or listed as
-lacking.
+recording has to be used. Of what bypasses the SDK it is checked that it does: its requests reach the server, in
+`replay` as well, and no session counts them. A row is printed for each capability; the exit status is 1 if one is `no`.
 """
 
 from __future__ import annotations
@@ -80,8 +84,8 @@ class Row:
     """What became of one capability.
 
     Attributes:
-        outcome: whether it was recorded and replayed as it was live: `yes`, `no`, or `lacking` if the framework has no
-            such thing.
+        outcome: whether it was recorded and replayed as it was live: `yes` or `no`; `lacking` if the framework has no
+            such thing; `bypasses` if the framework does it without the SDK, as expected.
         detail: why, unless it is `yes`.
     """
 
@@ -96,6 +100,7 @@ class _Capability:
     make: Callable[[str], Any]
     use: Callable[[Any], Any]
     root: Path
+    is_bypass: bool = False
     seen: dict[str, Any] = field(default_factory=dict)
     """Facts by the name of the directory that they were recorded into."""
 
@@ -124,9 +129,16 @@ class Suite:
         """
 
         def decorate(use: Callable[[Any], Any]) -> Callable[[Any], Any]:
-            root = Path(self._temporary.name) / str(len(self._capabilities))
-            self._capabilities.append(_Capability(name, make, use, root))
-            self._rows[name] = Row(name, "yes")
+            self._add(name, make, use, Row(name, "yes"))
+            return use
+
+        return decorate
+
+    def bypass(self, name: str, make: Callable[[str], Any]) -> Callable[[Callable[[Any], Any]], Any]:
+        """Do the same with what reaches HTTP without the SDK."""
+
+        def decorate(use: Callable[[Any], Any]) -> Callable[[Any], Any]:
+            self._add(name, make, use, Row(name, "bypasses", "does not use the SDK"))
             return use
 
         return decorate
@@ -147,12 +159,19 @@ class Suite:
         asyncio.set_event_loop(self._loop)
         for one in capabilities:
             with self._judging(one):
-                self._record(one)
+                (self._bypass if one.is_bypass else self._record)(one)
         self._server.stop()
         for one in capabilities:
             with self._judging(one):
                 self._replay(one)
         self._tell({one.name for one in capabilities}, is_saved=options.save)
+
+    def _add(self, name: str, make: Callable[[str], Any], use: Callable[[Any], Any], row: Row) -> None:
+        if name in self._rows:
+            raise ValueError(f"{name!r} is there twice")
+        root = Path(self._temporary.name) / str(len(self._capabilities))
+        self._capabilities.append(_Capability(name, make, use, root, is_bypass=row.outcome == "bypasses"))
+        self._rows[name] = row
 
     # What is done with a capability.
 
@@ -163,7 +182,8 @@ class Suite:
             yield
         except Exception as error:  # noqa: BLE001 - whatever it is, it is told
             traceback.print_exc(-MOST_FRAMES)
-            row.outcome, row.detail = "no", row.detail or f"{type(error).__name__}: {error}"
+            if row.outcome != "no":  # the first error counts
+                row.outcome, row.detail = "no", f"{type(error).__name__}: {error}"
 
     def _record(self, one: _Capability) -> None:
         self._server.number = 0
@@ -179,6 +199,16 @@ class Suite:
         _check_equal("recorded", live, one.seen["inside"])
         if not differences(one.seen["inside"], one.seen["before"]):
             raise DifferenceError("what is compared does not tell one answer from another")
+
+    def _bypass(self, one: _Capability) -> None:
+        for mode in ("record", "replay"):
+            before = len(self._server.requests)
+            with replay(one.root, mode=mode) as session:
+                self._see(one, one.make(self._server.url))
+            if len(self._server.requests) == before:
+                raise DifferenceError(f"it called nobody, mode={mode!r}")
+            if session.hits or session.misses or session.recorded:
+                raise DifferenceError("it uses the SDK: make it a capability")
 
     def _replay(self, one: _Capability) -> None:
         for directory, seen in one.seen.items():
