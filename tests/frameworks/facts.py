@@ -24,6 +24,7 @@ import pydantic
 
 KEPT = re.compile("content-type|x-request-id|openai-processing-ms|openai-version|retry-after.*|x-ratelimit-.*")
 """The response headers that recordings keep."""
+UNSET = tuple(getattr(openai, name) for name in ("NotGiven", "Omit") if hasattr(openai, name))
 START = int(time.time())
 """Seconds since 1970 at which this run began."""
 _UUID = re.compile("[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}")
@@ -51,7 +52,7 @@ def facts(value: Any) -> Any:  # noqa: C901, PLR0912 - a case a kind
         return repr(value)
     if isinstance(value, (datetime.datetime, datetime.timedelta)):
         return f"<{type(value).__name__}>"
-    if isinstance(value, openai.NotGiven | openai.Omit):
+    if isinstance(value, UNSET):
         return _name(value)
     if isinstance(value, BaseException):
         return [_name(value), str(value)]

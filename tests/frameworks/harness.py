@@ -32,7 +32,9 @@ Each capability runs
 3. recorded into another directory, its object made before the `with`, and the answers numbered otherwise: it must see
    something else, or what is compared could not tell one answer from another;
 4. with the server gone, replayed from both directories, the object made before and inside: it must see what it saw
-   while that was recorded.
+   while that was recorded;
+5. replayed from a directory in which there is nothing: that it was not recorded must reach its user, be it within an
+   error of the framework's.
 
 The session's counts have to fit the requests that the server got, in replay nothing may connect to anywhere, and every
 recording has to be used. Of what bypasses the SDK it is checked that it does: its requests reach the server, in
@@ -71,6 +73,8 @@ MODEL = "gpt-4o-mini"
 RESULTS = Path(__file__).with_name("results")
 MOST_SHOWN = 12
 """Differences that are printed."""
+NOT_RECORDED = "was not recorded in"
+"""What a miss says."""
 MOST_FRAMES = 4
 """Frames of an error that are printed."""
 
@@ -101,6 +105,7 @@ class _Capability:
     use: Callable[[Any], Any]
     root: Path
     is_bypass: bool = False
+    is_keyless: bool = False
     seen: dict[str, Any] = field(default_factory=dict)
     """Facts by the name of the directory that they were recorded into."""
 
@@ -122,14 +127,22 @@ class Suite:
         self._connections: list[Any] | None = None
         sys.addaudithook(self._listen)
 
-    def capability(self, name: str, make: Callable[[str], Any]) -> Callable[[Callable[[Any], Any]], Any]:
+    def capability(
+        self, name: str, make: Callable[[str], Any], *, is_keyless: bool = False
+    ) -> Callable[[Callable[[Any], Any]], Any]:
         """Decorate a function, or coroutine function, that uses what `make` makes of the server's URL.
 
-        It returns what its user sees. If it raises, the capability has failed.
+        It returns what its user sees. If it raises, the capability has failed. The name is made of words that the
+        README's table counts, see `table.COLUMNS`, and of others.
+
+        Args:
+            name: what is told.
+            make: makes the framework's object of the server's URL.
+            is_keyless: whether `make` leaves the API key to the environment; there is one live, and none in replay.
         """
 
         def decorate(use: Callable[[Any], Any]) -> Callable[[Any], Any]:
-            self._add(name, make, use, Row(name, "yes"))
+            self._add(name, make, use, Row(name, "yes")).is_keyless = is_keyless
             return use
 
         return decorate
@@ -158,7 +171,7 @@ class Suite:
         capabilities = [one for one in self._capabilities if (options.only or "") in one.name]
         asyncio.set_event_loop(self._loop)
         for one in capabilities:
-            with self._judging(one):
+            with self._judging(one), _environment_key(is_set=one.is_keyless):
                 (self._bypass if one.is_bypass else self._record)(one)
         self._server.stop()
         for one in capabilities:
@@ -166,12 +179,13 @@ class Suite:
                 self._replay(one)
         self._tell({one.name for one in capabilities}, is_saved=options.save)
 
-    def _add(self, name: str, make: Callable[[str], Any], use: Callable[[Any], Any], row: Row) -> None:
+    def _add(self, name: str, make: Callable[[str], Any], use: Callable[[Any], Any], row: Row) -> _Capability:
         if name in self._rows:
             raise ValueError(f"{name!r} is there twice")
         root = Path(self._temporary.name) / str(len(self._capabilities))
         self._capabilities.append(_Capability(name, make, use, root, is_bypass=row.outcome == "bypasses"))
         self._rows[name] = row
+        return self._capabilities[-1]
 
     # What is done with a capability.
 
@@ -212,20 +226,38 @@ class Suite:
 
     def _replay(self, one: _Capability) -> None:
         for directory, seen in one.seen.items():
-            for is_made_inside in (False, True):
-                made = None if is_made_inside else one.make(self._server.url)
-                requests = len(self._server.requests)
-                self._connections = []
-                with replay(one.root / directory) as session:
-                    made = one.make(self._server.url) if is_made_inside else made
+            for place in ("inside",) if one.is_keyless else ("before", "inside"):
+                made = one.make(self._server.url) if place == "before" else None
+                with self._offline(), replay(one.root / directory) as session:
+                    made = one.make(self._server.url) if place == "inside" else made
                     replayed = self._see(one, made)
-                connections, self._connections = self._connections, None
-                _check_equal(f"replayed, recorded {directory}, made inside: {is_made_inside}", seen, replayed)
+                _check_equal(f"recorded {directory}, replayed {place}", seen, replayed)
                 _check_counts(session, hits=len(list((one.root / directory).rglob("*.json"))))
                 if session.unused():
                     raise DifferenceError(f"not used: {session.unused()}")
-                if connections or len(self._server.requests) != requests:
-                    raise DifferenceError(f"connected in replay: {connections}")
+        if one.seen:
+            self._miss(one)
+
+    def _miss(self, one: _Capability) -> None:
+        try:
+            with self._offline(), replay(one.root / "nothing"):
+                self._see(one, one.make(self._server.url))
+        except Exception as error:
+            if NOT_RECORDED not in _messages(error):
+                raise
+        else:
+            raise DifferenceError("nothing was recorded, and nobody says so")
+
+    @contextlib.contextmanager
+    def _offline(self) -> Iterator[None]:
+        """See that nothing connects to anywhere."""
+        self._connections = []
+        try:
+            yield
+        finally:
+            connections, self._connections = self._connections, None
+        if connections:
+            raise DifferenceError(f"connected in replay: {connections}")
 
     def _see(self, one: _Capability, made: Any) -> Any:
         value = one.use(made)
@@ -257,6 +289,21 @@ class Suite:
             (RESULTS / f"{self._distribution}.json").write_text(text, "utf-8")
         self._temporary.cleanup()
         sys.exit(not rows or any(row.outcome == "no" for row in rows))
+
+
+@contextlib.contextmanager
+def _environment_key(*, is_set: bool) -> Iterator[None]:
+    if is_set:
+        os.environ["OPENAI_API_KEY"] = KEY
+    try:
+        yield
+    finally:
+        os.environ.pop("OPENAI_API_KEY", None)
+
+
+def _messages(error: BaseException | None) -> str:
+    """Return what an error says, and what the ones behind it say."""
+    return "" if error is None else f"{error}\n{_messages(error.__cause__ or error.__context__)}"
 
 
 def _check_equal(what: str, expected: Any, seen: Any) -> None:

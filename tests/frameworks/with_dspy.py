@@ -27,6 +27,10 @@ def through_litellm(url: str) -> Any:
     return lm(url, engine="litellm")
 
 
+def without_key(url: str) -> Any:
+    return dspy.LM(f"openai/{MODEL}", api_base=url, cache=False, num_retries=0, engine="litellm")
+
+
 def responses(url: str) -> Any:
     return lm(url, engine="litellm", model_type="responses")
 
@@ -34,6 +38,11 @@ def responses(url: str) -> Any:
 @suite.capability('engine="litellm", plain', through_litellm)
 def plain(model: Any) -> Any:
     return model("Hello"), model("Hello")
+
+
+@suite.capability('engine="litellm", plain, no API key in replay', without_key, is_keyless=True)
+def keyless(model: Any) -> Any:
+    return model("Hello")
 
 
 @suite.capability('engine="litellm", async', through_litellm)

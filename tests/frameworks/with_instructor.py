@@ -58,7 +58,8 @@ def asynchronous(mode: Mode) -> Callable[[str], Any]:
     return lambda url: instructor.from_openai(openai.AsyncOpenAI(base_url=url, api_key=KEY), mode=mode)
 
 
-for name, mode in MODES.items():
+for mode_name, mode in MODES.items():
+    name = f"structured output, {mode_name}"
 
     @suite.capability(name, sync(mode))
     def create(client: Any) -> Any:
@@ -85,12 +86,21 @@ def unpatched(url: str) -> Any:
     return instructor.patch(openai.OpenAI(base_url=url, api_key=KEY))
 
 
-@suite.capability("instructor.patch", unpatched)
+@suite.capability("structured output, instructor.patch", unpatched)
 def patched(client: Any) -> Any:
     return client.chat.completions.create(**ask())
 
 
-@suite.capability("retries after validation", sync(Mode.TOOLS))
+def without_key(url: str) -> Any:
+    return instructor.from_provider(f"openai/{MODEL}", base_url=url)
+
+
+@suite.capability("structured output, no API key in replay", without_key, is_keyless=True)
+def keyless(client: Any) -> Any:
+    return client.create(messages=ask()["messages"], response_model=Person)
+
+
+@suite.capability("structured output, retried after validation", sync(Mode.TOOLS))
 def retries(client: Any) -> Any:
     try:
         return client.create(**ask(Adult), max_retries=3)

@@ -126,6 +126,15 @@ def batch(model: ChatOpenAI) -> Any:
     return model.batch(["Hello", "Goodbye"], {"max_concurrency": 1})
 
 
+def without_key(url: str) -> ChatOpenAI:
+    return ChatOpenAI(model=MODEL, base_url=url)
+
+
+@suite.capability("plain, no API key in replay", without_key, is_keyless=True)
+def keyless(model: ChatOpenAI) -> Any:
+    return model.invoke("Hello")
+
+
 def embedder(url: str) -> OpenAIEmbeddings:
     # The lengths are counted with a table that tiktoken downloads.
     return OpenAIEmbeddings(model="e", base_url=url, api_key=KEY, check_embedding_ctx_length=False)

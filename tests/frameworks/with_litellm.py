@@ -77,6 +77,15 @@ def own_client(given: Any) -> Any:
     return seen(complete(given)), list(complete(given, stream=True))
 
 
+def without_key(url: str) -> dict[str, Any]:
+    return {name: value for name, value in arguments(url).items() if name != "api_key"}
+
+
+@suite.capability("plain, no API key in replay", without_key, is_keyless=True)
+def keyless(given: Any) -> Any:
+    return seen(complete(given))
+
+
 @suite.capability("streamed", arguments)
 def streamed(given: Any) -> Any:
     return list(complete(given, stream=True, stream_options={"include_usage": True}))

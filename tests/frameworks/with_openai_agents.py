@@ -36,8 +36,8 @@ async def time_of(city: str) -> str:
     return f"noon in {city}"
 
 
-def config(url: str, *, is_chat: bool) -> RunConfig:
-    provider = OpenAIProvider(api_key=KEY, base_url=url, use_responses=False if is_chat else None)
+def config(url: str, *, is_chat: bool, key: str | None = KEY) -> RunConfig:
+    provider = OpenAIProvider(api_key=key, base_url=url, use_responses=False if is_chat else None)
     settings = ModelSettings(include_usage=True)
     return RunConfig(model=MODEL, model_provider=provider, model_settings=settings, tracing_disabled=True)
 
@@ -48,6 +48,10 @@ def chat(url: str) -> RunConfig:
 
 def responses(url: str) -> RunConfig:
     return config(url, is_chat=False)
+
+
+def without_key(url: str) -> RunConfig:
+    return config(url, is_chat=False, key=None)
 
 
 def plain_agent() -> Agent[Any]:
@@ -93,7 +97,7 @@ AGENTS: dict[str, Callable[[], Agent[Any]]] = {
     "handoff": triage_agent,
 }
 
-for api, make in (("", responses), ("chat completions, ", chat)):
+for api, make in (("Responses API, ", responses), ("chat completions, ", chat)):
     for name, agent in AGENTS.items():
 
         @suite.capability(f"{api}{name}", make)
@@ -107,6 +111,11 @@ for api, make in (("", responses), ("chat completions, ", chat)):
         @suite.capability(f"{api}{name}, async streamed", make)
         async def run_streamed(config: RunConfig, agent: Any = agent) -> Any:
             return await streamed(agent(), config)
+
+
+@suite.capability("Responses API, plain, no API key in replay", without_key, is_keyless=True)
+def keyless(config: RunConfig) -> Any:
+    return seen(Runner.run_sync(plain_agent(), "Hello", run_config=config))
 
 
 suite.lacks("embeddings", "the framework has none")

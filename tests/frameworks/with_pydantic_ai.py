@@ -80,7 +80,7 @@ for name, make in (("", chat), ("Responses API, ", responses)):
         agent.tool_plain(time_of)
         return seen(agent.run_sync("The weather?"))
 
-    @suite.capability(f"{name}tools, streamed events", make)
+    @suite.capability(f"{name}tools, async streamed events", make)
     async def tools_streamed(agent: Any) -> Any:
         agent.tool_plain(weather)
         agent.tool_plain(time_of)
@@ -93,10 +93,19 @@ for name, make in (("", chat), ("Responses API, ", responses)):
         def structured(agent: Any, way: Any = way) -> Any:
             return seen(agent.run_sync("Who, as JSON?", output_type=way(Person)))
 
-    @suite.capability(f"{name}structured output, streamed", make)
+    @suite.capability(f"{name}structured output, async streamed", make)
     async def structured_streamed(agent: Any) -> Any:
         async with agent.run_stream("Who?", output_type=Person) as stream:
             return [output async for output in stream.stream_output(debounce_by=None)], stream.all_messages()
+
+
+def without_key(url: str) -> Agent[None, str]:
+    return Agent(OpenAIChatModel(MODEL, provider=OpenAIProvider(base_url=url)))
+
+
+@suite.capability("plain, no API key in replay", without_key, is_keyless=True)
+def keyless(agent: Any) -> Any:
+    return seen(agent.run_sync("Hello"))
 
 
 def embedder(url: str) -> Embedder:
