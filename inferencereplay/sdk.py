@@ -10,6 +10,7 @@ import inspect
 import json
 import re
 import sys
+import types
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -260,6 +261,48 @@ _add_request_id = getattr(_models, "add_request_id", lambda model, request_id: N
 def checks_strictly(client: Any) -> bool:
     """Whether a client refuses answers that do not fit their type."""
     return bool(client._strict_response_validation)
+
+
+@functools.cache
+def default_encoding_format() -> str | None:
+    """Return the format of embeddings that this version of the SDK asks for by itself; it depends on other packages."""
+    asked: dict[str, Any] = {}
+    probe = types.SimpleNamespace(_post=lambda _, *, body, **__: asked.update(body))
+    openai.resources.Embeddings.create(probe, input="", model="")  # type: ignore[arg-type]
+    return asked.get("encoding_format")
+
+
+# WebSockets.
+
+WEBSOCKET_MODULES = (
+    "openai.resources.beta.realtime.realtime",
+    "openai.resources.beta.responses.responses",
+    "openai.resources.live.forks",
+    "openai.resources.live.live",
+    "openai.resources.live.sideband",
+    "openai.resources.realtime.realtime",
+    "openai.resources.realtime.translations.translations",
+    "openai.resources.responses.responses",
+)
+"""Where connections are made, in any version of the SDK."""
+_MANAGER = "ConnectionManager"
+
+
+def connection_managers(module: Any) -> list[type]:
+    """Return the classes that open a module's connections, in `__enter__` or `__aenter__`, also called `enter`."""
+    return [value for name, value in vars(module).items() if name.endswith(_MANAGER) and isinstance(value, type)]
+
+
+def manager_client(manager: Any) -> Any:
+    """Return the client that a connection is made for."""
+    owner = next(cls for cls in type(manager).__mro__ if cls.__module__ in WEBSOCKET_MODULES)
+    return getattr(manager, f"_{owner.__name__}__client")
+
+
+def manager_path(manager: Any) -> str:
+    """Return the path that a connection is made to, as far as its class tells it."""
+    parts = type(manager).__module__.split(".")[2:]
+    return "/" + "/".join(dict.fromkeys(part for part in parts if part != "beta"))
 
 
 # What is known of a client.

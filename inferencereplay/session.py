@@ -35,6 +35,8 @@ log = logging.getLogger("inferencereplay")
 
 REPEATABLE = frozenset((400, 404, 413, 422))
 """The error statuses that the same request will get again; the others pass."""
+WEBSOCKET = "WEBSOCKET"
+"""What stands for a method where a WebSocket is opened."""
 _FIRST_ERROR = 400
 _Miss = TypeVar("_Miss", bound=RecordingNotFound)
 
@@ -288,7 +290,7 @@ class Session:
     def refuse(self, method: str, path: str) -> NotRecordable:
         """Count a request that no recording can answer as a miss and return the error."""
         path = self.hide(path)
-        message = f"{method} {path} is not recordable: what it sends or returns is no JSON. Replace it in the test."
+        message = f"{method} {path} is not recordable: {_reason(method)}. Replace it in the test."
         return self._note(NotRecordable(message, method=method, path=path, directory=self.store.directory))
 
     def bypassed(self, method: str, path: str) -> RecordingNotFound:
@@ -306,8 +308,8 @@ class Session:
             is_new = path not in self._warned
             self._warned.add(path)
         if is_new:
-            message = "%s %s is not recordable and goes to the network: it sends or returns no JSON"
-            log.warning(message, method, self.hide(path))
+            message = "%s %s is not recordable and goes to the network: %s"
+            log.warning(message, method, self.hide(path), _reason(method))
 
     def redact(self, request: Request, secrets: tuple[str, ...]) -> Request:
         """Return a request without what is secret; the same object if there is nothing."""
@@ -399,6 +401,10 @@ class Session:
             response.text = hide.text(response.text, secrets)
         if response.failure:
             response.failure.message = hide.text(response.failure.message, secrets)
+
+
+def _reason(method: str) -> str:
+    return "it is a connection for many messages" if method == WEBSOCKET else "what it sends or returns is no JSON"
 
 
 def _is_whole(data: bytes) -> bool:

@@ -372,6 +372,11 @@ class _Taped:
         # Dropped without being closed, or still open when the interpreter ends: what there is is kept.
         weakref.finalize(self, tape.finish_apart)
 
+    @property
+    def elapsed(self) -> datetime.timedelta | None:
+        """How long it took, once it is closed; httpx2's responses look for it here."""
+        return getattr(self._inner, "elapsed", None)
+
     def __iter__(self) -> Iterator[bytes]:
         try:
             for data in self._inner:

@@ -16,7 +16,7 @@ ORDER = (
     *("errors", "request", "recording", "redact"),
     *("store.directory", "store.llama_stack_file", "store.llama_stack", "store"),
     *("settings", "pacing", "difference", "misses", "reader", "variants", "session", "active"),
-    *("sdk", "sse", "wire", "typed", "calls", "wrapping", "patching", "using", "decorating", "api"),
+    *("sdk", "building", "sse", "wire", "typed", "calls", "wrapping", "patching", "using", "decorating", "api"),
     "",
 )
 """Each module imports only what stands before it; the package itself is the last."""

@@ -101,6 +101,8 @@ class FakeServer:
 
 
 def _plain(path: str, body: Any, number: int) -> tuple[int, Any]:
+    if body and body.get("model") == answers.NO_MODEL:
+        return 404, {"error": {"message": f"there is no model {number}", "type": "invalid_request_error", "code": None}}
     if path.endswith("/chat/completions"):
         return 200, answers.chat(body, number)
     if path.endswith("/responses"):

@@ -38,6 +38,10 @@ async def time_of(city: str) -> str:
 TOOLS = [FunctionTool(weather, "Tell the weather."), FunctionTool(time_of, "Tell the time.")]
 
 
+def keyless(url: str) -> OpenAIChatCompletionClient:
+    return OpenAIChatCompletionClient(model=f"{MODEL}-2024-07-18", base_url=url)
+
+
 def chat(url: str) -> OpenAIChatCompletionClient:
     # It warns if the server answers with another name than this one.
     return OpenAIChatCompletionClient(model=f"{MODEL}-2024-07-18", base_url=url, api_key=KEY, max_retries=0)
@@ -46,6 +50,11 @@ def chat(url: str) -> OpenAIChatCompletionClient:
 @suite.capability("async", chat)
 async def create(model: Any) -> Any:
     return await model.create(HELLO), model.actual_usage(), model.total_usage()
+
+
+@suite.capability("async, no API key in replay", keyless, is_keyless=True)
+async def create_keyless(model: Any) -> Any:
+    return await model.create(HELLO)
 
 
 @suite.capability("async streamed", chat)

@@ -131,6 +131,11 @@ def structured_strict(model: OpenAI) -> Any:
     return model.structured_predict(Person, WHO, who="it"), model.chat_with_tools(TOOLS, user_msg="The weather?")
 
 
+@suite.capability("plain, no API key in replay", lambda url: OpenAI(model=MODEL, api_base=url), is_keyless=True)
+def keyless(model: OpenAI) -> Any:
+    return model.chat(HELLO)
+
+
 @suite.capability("several at once, async", chat)
 async def gathered(model: OpenAI) -> Any:
     # Two at once would race for the smaller number; what they share is one client.

@@ -41,6 +41,11 @@ def plain(model: OpenAIModel) -> Any:
     return model.generate(HELLO), model(HELLO)
 
 
+@suite.capability("plain, no API key in replay", lambda url: OpenAIModel(MODEL, api_base=url), is_keyless=True)
+def keyless(model: OpenAIModel) -> Any:
+    return model.generate(HELLO)
+
+
 @suite.capability("streamed", chat)
 def streamed(model: OpenAIModel) -> Any:
     return list(model.generate_stream(HELLO))
