@@ -6,7 +6,6 @@ module of a class later, and come off with the last use; which session answers i
 
 from __future__ import annotations
 
-import functools
 import importlib
 import itertools
 import sys
@@ -34,14 +33,7 @@ class _Patch(NamedTuple):
     handler: Callable[..., Any]
 
 
-def _bind(wrapped: Any, args: tuple[Any, ...]) -> tuple[Any, Any, tuple[Any, ...]]:
-    """Bind a call that somebody else's patch made of the function as it stands in the class."""
-    return functools.partial(wrapped, args[0]), args[0], args[1:]
-
-
 def _request(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    if instance is None:
-        wrapped, instance, args = _bind(wrapped, args)
     session = session_for(instance)
     if session is None or session.is_live:
         return _pass(session, wrapped, args, kwargs)
@@ -57,8 +49,6 @@ def _request(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[st
 
 
 async def _request_async(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    if instance is None:
-        wrapped, instance, args = _bind(wrapped, args)
     session = session_for(instance)
     if session is None or session.is_live:
         return await _pass(session, wrapped, args, kwargs)
@@ -84,8 +74,6 @@ def _build_request(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: d
 
 def _create(endpoint: typed.Endpoint) -> Callable[..., Any]:
     def create(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if instance is None:
-            wrapped, instance, args = _bind(wrapped, args)
         client = instance._client  # noqa: SLF001
         session = session_for(client)
         if session is None or args or not _is_alone(client):
@@ -104,8 +92,6 @@ def _create(endpoint: typed.Endpoint) -> Callable[..., Any]:
 
 def _create_async(endpoint: typed.Endpoint) -> Callable[..., Any]:
     async def create(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if instance is None:
-            wrapped, instance, args = _bind(wrapped, args)
         client = instance._client  # noqa: SLF001
         session = session_for(client)
         if session is None or args or not _is_alone(client):
@@ -148,8 +134,6 @@ def _by_format(given: Callable[..., Any], default: Callable[..., Any]) -> Callab
 
 
 def _connect(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    if instance is None:
-        wrapped, instance, args = _bind(wrapped, args)
     session = session_for(sdk.manager_client(instance))
     if session is None or session.is_live:
         return _pass(session, wrapped, args, kwargs)

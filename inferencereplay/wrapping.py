@@ -6,17 +6,32 @@ to the bottom: they see each call as if it went to the network, and taking their
 
 from __future__ import annotations
 
+import functools
 import inspect
+import types
+import weakref
 from typing import TYPE_CHECKING, Any
-
-import wrapt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+_inner: weakref.WeakKeyDictionary[Callable[..., Any], Callable[..., Any]] = weakref.WeakKeyDictionary()
+"""What each wrapper of ours is around. It tells them from others', onto which attributes of ours may be copied."""
 
-class Wrapper(wrapt.FunctionWrapper):  # type: ignore[misc, type-arg, unused-ignore]  # untyped before wrapt 2
-    """Ours, to be told from other libraries' by its type."""
+
+def _wrap(function: Callable[..., Any], handler: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that looks like another, also to who asks `__wrapped__` whether it is a coroutine function."""
+
+    def ours(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        return handler(types.MethodType(function, self), self, args, kwargs)
+
+    async def ours_async(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        return await handler(types.MethodType(function, self), self, args, kwargs)
+
+    wrapper: Any = functools.wraps(function)(ours_async if inspect.iscoroutinefunction(function) else ours)
+    wrapper.__wrapped__ = getattr(function, "__wrapped__", function)
+    _inner[wrapper] = function
+    return wrapper  # type: ignore[no-any-return]
 
 
 def put(owner: type, name: str, handler: Callable[..., Any]) -> None:
@@ -28,34 +43,27 @@ def put(owner: type, name: str, handler: Callable[..., Any]) -> None:
     Args:
         owner: the class.
         name: of the method.
-        handler: what calls go through, as wrapt has it.
+        handler: what calls go through. It gets the bound method, its object, the arguments and the keyword arguments.
     """
     own = _end(owner.__dict__[name])
     for cls in _owners(owner, name):
         if _end(cls.__dict__[name]) is own and not has_ours(cls.__dict__[name]):
-            above, function = None, cls.__dict__[name]
-            while _is_proxy(function):
-                above = _unbound(function)
-                function = above.__wrapped__
-            _place(cls, name, above, Wrapper(function, handler))
+            above, function = _bottom(cls, name)
+            _place(cls, name, above, _wrap(function, handler))
 
 
 def take_out(owner: type, name: str) -> None:
     """Undo `put`, as far as ours can be reached."""
     for cls in _owners(owner, name):
-        above, function = None, cls.__dict__[name]
-        while _is_proxy(function):
-            function = _unbound(function)
-            if type(function) is Wrapper:
-                _place(cls, name, above, function.__wrapped__)
-            else:
-                above = function
-            function = function.__wrapped__
+        above, function = _bottom(cls, name)
+        while _is_ours(function):
+            function = _inner[function]
+            _place(cls, name, above, function)
 
 
 def has_ours(function: Any) -> bool:
     """Whether our wrapper is in place, if need be under somebody else's."""
-    return any(type(layer) is Wrapper for layer in _layers(function))
+    return any(map(_is_ours, _layers(function)))
 
 
 def is_outermost(instance: Any, name: str) -> bool:
@@ -63,7 +71,11 @@ def is_outermost(instance: Any, name: str) -> bool:
     if name in instance.__dict__:
         return False
     function = next(cls.__dict__[name] for cls in type(instance).__mro__ if name in cls.__dict__)
-    return type(_unbound(function)) is Wrapper
+    return _is_ours(function)
+
+
+def _is_ours(function: Any) -> bool:
+    return type(function) is types.FunctionType and function in _inner
 
 
 def _owners(owner: type, name: str) -> Iterator[type]:
@@ -84,6 +96,15 @@ def _layers(function: Any) -> Iterator[Any]:
 def _end(function: Any) -> Any:
     *_, last = _layers(function)
     return last
+
+
+def _bottom(cls: type, name: str) -> tuple[Any, Any]:
+    """Return the lowest wrapper whose content can be exchanged, or `None`, and what is under it."""
+    above, function = None, cls.__dict__[name]
+    while _is_proxy(function):
+        above = _unbound(function)
+        function = above.__wrapped__
+    return above, function
 
 
 def _is_proxy(function: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import types
 
 import openai
@@ -212,6 +213,20 @@ def test_what_went_round_us_once_is_mended(client, server, tmp_path):
     assert server.count == 1
     assert as_found()
     del openai.OpenAI.request, openai.AsyncOpenAI.request
+
+
+def test_what_the_first_wrapped_function_says(tmp_path):
+    """Whoever looks one step behind a method for a coroutine function, as langsmith does, finds what is there live."""
+
+    def told():
+        made = openai.OpenAI(api_key="x"), openai.AsyncOpenAI(api_key="x")
+        methods = [method for one in made for method in (one.request, one.chat.completions.create)]
+        behind = [getattr(method, "__wrapped__", method) for method in methods]
+        return [type(method) for method in methods], [*map(inspect.iscoroutinefunction, [*methods, *behind])]
+
+    before = told()
+    with replay(tmp_path):
+        assert told() == before
 
 
 class Base:

@@ -75,6 +75,8 @@ def told(run: dict[str, Any]) -> Any:
     shown = {name: run[name] for name in TOLD if name in run}
     for event in shown.get("events") or ():
         event.pop("time", None)
+    if "error" in shown:  # its traceback tells of the code and not of the call
+        shown["error"] = shown["error"].partition("\n")[0]
     return shown
 
 

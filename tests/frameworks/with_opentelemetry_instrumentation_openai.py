@@ -12,6 +12,7 @@ import instrumentors
 from harness import Suite
 from instrumentors import METHODS
 from opentelemetry.instrumentation.openai import OpenAIInstrumentor
+from opentelemetry.instrumentation.openai.v1 import responses_wrappers
 from opentelemetry.instrumentation.utils import unwrap
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -32,6 +33,7 @@ class Instrumentor:
         self._provider.add_span_processor(SimpleSpanProcessor(self._exporter))
 
     def put_on(self, _: Clients) -> None:
+        responses_wrappers.responses.clear()  # as in a new process; see below
         OpenAIInstrumentor().instrument(tracer_provider=self._provider)
 
     def take_off(self, _: Clients) -> None:
@@ -51,4 +53,8 @@ def _is_theirs(function: Any) -> bool:
 
 
 instrumentors.add(suite, Instrumentor())
+suite.lacks(
+    "Responses API, one recording twice",
+    "the library remembers responses by their ids, and does not trace one that it has seen in the same process",
+)
 suite.main()
