@@ -1,7 +1,11 @@
-"""The tests on several generations of the SDK: `nox` runs all of them, `nox -s "sdk(3)"` one.
+"""The tests on several generations of the SDK, the frameworks that stand on it, comparisons, and a fuzzer.
 
-`nox -s compare` measures this package beside others; `nox -s compare -- --quick` does with less.
+`nox` runs all generations, `nox -s "sdk(3)"` one; `nox -s frameworks` runs all frameworks, each with the newest
+versions that it takes, `nox -s "frameworks(langchain-openai)"` one; `nox -s compare` measures this package beside
+others, `nox -s compare -- --quick` with less.
 """
+
+from pathlib import Path
 
 import nox
 
@@ -36,3 +40,19 @@ def fuzz(session: nox.Session) -> None:
     """Fuzz the readers of recordings, guided by coverage: `nox -s fuzz -- -max_total_time=600`, or without an end."""
     session.install("-e", ".[test]", "atheris")
     session.run("python", "-W", "ignore", "tests/faults/fuzz_guided.py", *session.posargs)
+
+
+FRAMEWORKS = {
+    script.stem.removeprefix("with_").replace("_", "-"): script
+    for script in sorted(Path("tests/frameworks").glob("with_*.py"))
+}
+"""The script of each framework; at its head it says what it needs, as PEP 723 has it."""
+
+
+@nox.session
+@nox.parametrize("framework", [nox.param(name, id=name) for name in FRAMEWORKS])
+def frameworks(session: nox.Session, framework: str) -> None:
+    """Record and replay what one framework can do; `-- --save` keeps the result for the README's table."""
+    script = FRAMEWORKS[framework]
+    session.install("-e", ".", *nox.project.load_toml(script)["dependencies"])
+    session.run("python", str(script), *session.posargs)

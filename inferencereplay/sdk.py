@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 VERSION: str = openai.__version__
 PLACEHOLDER = "inferencereplay-placeholder"
 """The API key of a client that was made where there is none; a replay never sends it."""
+BaseClient = _base_client.BaseClient
 SyncAPIClient = _base_client.SyncAPIClient
 AsyncAPIClient = _base_client.AsyncAPIClient
 UNSET: tuple[type, ...] = (openai.NotGiven, getattr(openai, "Omit", openai.NotGiven), _types.Omit)
@@ -163,19 +164,23 @@ def raw_mode(options: Any) -> str | None:
 
 
 class Asked(dict[str, Any]):
-    """Headers that ask the SDK for a raw response on our behalf."""
+    """Headers of a request that the SDK makes on our behalf."""
 
 
 def ask(options: Any, mode: str) -> Any:
     """Copy `options` so that the SDK returns the response as it is: read (`"true"`) or unread (`"stream"`)."""
+    return _asked(options, {RAW_RESPONSE_HEADER: mode})
+
+
+def _asked(options: Any, more: dict[str, str]) -> Any:
     asked = options.copy() if not hasattr(options, "model_copy") else options.model_copy()
     headers = {} if isinstance(options.headers, UNSET) else options.headers
-    asked.headers = Asked({**headers, RAW_RESPONSE_HEADER: mode})
+    asked.headers = Asked({**headers, **more})
     return asked
 
 
 def is_asked(options: Any) -> bool:
-    """Whether these options are ours, from `ask`."""
+    """Whether these options are ours, from `ask` or `http_request`."""
     return type(options.headers) is Asked
 
 
@@ -223,8 +228,7 @@ def status_error(client: Any, response: Any) -> openai.APIStatusError:
 def http_request(client: Any, options: Any) -> Any:
     """Build the HTTP request that the SDK would send, as far as it can be built without credentials."""
     try:
-        copy = options.copy() if not hasattr(options, "model_copy") else options.model_copy()
-        return client._build_request(copy)
+        return client._build_request(_asked(options, {}))
     except Exception:  # noqa: BLE001 - what needs credentials differs from version to version
         mode = raw_mode(options)
         headers = {} if mode is None else {RAW_RESPONSE_HEADER: mode}

@@ -310,6 +310,15 @@ class Session:
         message = f"{method} {path} is not recordable: {reason}. Replace it in the test."
         return self._note(NotRecordable(message, method=method, path=path, directory=self.store.directory))
 
+    def bypassed(self, method: str, path: str) -> RecordingNotFound:
+        """Count a request that went round us to the network, where it is stopped, as a miss and return the error."""
+        path = self.hide(path)
+        message = (
+            f"{method} {path} was kept off the network, but cannot be answered: another library's wrapper around "
+            "this client's `request`, older than the session, calls the SDK's own method. Put it on inside the block."
+        )
+        return self._note(RecordingNotFound(message, method=method, path=path, directory=self.store.directory))
+
     def warn_once(self, method: str, path: str, reason: str = NO_JSON) -> None:
         """Log that an endpoint is let through unrecorded, the first time."""
         with self._lock:

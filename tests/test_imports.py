@@ -16,7 +16,8 @@ ORDER = (
     *("errors", "request", "recording", "forms", "redact", "pieces"),
     *("store.inside", "store.lock", "store.directory", "store.llama_stack_file", "store.llama_stack", "store"),
     *("settings", "pacing", "timing", "difference", "misses", "reader", "variants", "session", "active"),
-    *("sdk", "building", "sse", "wire", "typed", "calls", "importing", "patching", "using", "decorating", "api"),
+    *("sdk", "building", "sse", "wire", "typed", "calls", "wrapping", "importing", "patching"),
+    *("using", "decorating", "api"),
     "",
 )
 """Each module imports only what stands before it; the package itself is the last."""
