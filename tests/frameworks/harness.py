@@ -281,7 +281,7 @@ class Suite:
         }
         head = f"{told['framework']} {told['version']}  openai {told['openai']}"
         for row in rows:
-            print(f"{head}  {row.capability:<36} {row.outcome:<8} {row.detail.partition(chr(10))[0]}")
+            print(f"{head}  {row.capability:<58} {row.outcome:<8} {row.detail.partition(chr(10))[0]}")
         print(json.dumps(told))
         if is_saved:
             RESULTS.mkdir(exist_ok=True)

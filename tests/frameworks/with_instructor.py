@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import instructor
 import openai
 import pydantic
+from fake_server import UNKNOWN
 from harness import KEY, MODEL, Suite
 from instructor import Mode
 from instructor.core import InstructorRetryException
@@ -89,6 +90,14 @@ def unpatched(url: str) -> Any:
 @suite.capability("structured output, instructor.patch", unpatched)
 def patched(client: Any) -> Any:
     return client.chat.completions.create(**ask())
+
+
+@suite.capability("an error of the server", sync(Mode.TOOLS))
+def error(client: Any) -> Any:
+    try:
+        return client.create(**{**ask(), "model": UNKNOWN})
+    except InstructorRetryException as error:
+        return error, error.n_attempts
 
 
 def without_key(url: str) -> Any:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import openai
 import pydantic
 from facts import headers
+from fake_server import UNKNOWN
 from harness import KEY, MODEL, Suite
 
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # or importing it downloads a list of prices
@@ -125,6 +126,14 @@ def structured(given: Any) -> Any:
 def router(given: Any) -> Any:
     made = litellm.Router([{"model_name": "m", "litellm_params": given, "model_info": {"id": "one"}}])
     return made.completion("m", MESSAGES), made.completion("m", MESSAGES)
+
+
+@suite.capability("an error of the server", arguments)
+def error(given: Any) -> Any:
+    try:
+        return complete({**given, "model": f"openai/{UNKNOWN}"})
+    except litellm.NotFoundError as error:
+        return error, error.status_code, error.__cause__
 
 
 @suite.capability("embeddings", arguments)
