@@ -1,5 +1,7 @@
 # /// script
 # dependencies = ["instructor>=1.17"]
+# [tool.frameworks]
+# openai = ["2.54"]
 # ///
 # Left to itself, pip takes an instructor of 2024 so that it can have the newest openai.
 """instructor: OpenAI's modes, partial and iterable streams, validation retries, sync and async."""

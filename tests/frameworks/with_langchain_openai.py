@@ -1,5 +1,7 @@
 # /// script
 # dependencies = ["langchain-openai"]
+# [tool.frameworks]
+# openai = ["2.54"]
 # ///
 """langchain-openai: chat models on both APIs, tools, structured output, headers and embeddings."""
 

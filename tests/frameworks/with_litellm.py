@@ -1,5 +1,7 @@
 # /// script
 # dependencies = ["litellm"]
+# [tool.frameworks]
+# openai = ["2.54"]
 # ///
 """litellm: its provider `openai/` and others that use the SDK; and those that do not, which is checked as well."""
 
