@@ -1,7 +1,8 @@
-"""The tests on several generations of the SDK, and on the frameworks that stand on it.
+"""The tests on several generations of the SDK, the frameworks that stand on it, comparisons, and a fuzzer.
 
 `nox` runs all generations, `nox -s "sdk(3)"` one; `nox -s frameworks` runs all frameworks, each with the newest
-versions that it takes, and some on an older SDK; `nox -s "frameworks(langchain-openai)"` one.
+versions that it takes, and some on an older SDK; `nox -s "frameworks(langchain-openai)"` one; `nox -s compare`
+measures this package beside others, `nox -s compare -- --quick` with less.
 """
 
 from __future__ import annotations
@@ -29,6 +30,22 @@ def sdk(session: nox.Session, generation: str) -> None:
     """Run the whole suite on one generation."""
     session.install("-e", ".[test]", *GENERATIONS[generation])
     session.run("python", "-m", "pytest", "-q", *session.posargs)
+
+
+@nox.session
+def compare(session: nox.Session) -> None:
+    """Measure side by side with others, and write the plot of the README."""
+    session.install("-e", ".", "-r", "benchmarks/requirements-compare.txt")
+    session.run("python", "benchmarks/compare.py", "--plot", "docs/comparison.svg", *session.posargs)
+    session.run("python", "benchmarks/recording.py", *session.posargs)
+    session.run("python", "benchmarks/fidelity.py", *session.posargs)
+
+
+@nox.session(python="3.11")
+def fuzz(session: nox.Session) -> None:
+    """Fuzz the readers of recordings, guided by coverage: `nox -s fuzz -- -max_total_time=600`, or without an end."""
+    session.install("-e", ".[test]", "atheris")
+    session.run("python", "-W", "ignore", "tests/faults/fuzz_guided.py", *session.posargs)
 
 
 def _frameworks() -> Iterator[Any]:

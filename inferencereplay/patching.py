@@ -6,7 +6,6 @@ module of a class later, and come off with the last use; which session answers i
 
 from __future__ import annotations
 
-import functools
 import importlib
 import itertools
 import sys
@@ -14,12 +13,11 @@ import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import openai
-import wrapt
 
-from inferencereplay import calls, sdk, typed
+from inferencereplay import calls, sdk, typed, wrapping
 from inferencereplay.active import session_for
 from inferencereplay.building import EmbeddingsBuilder, EventBuilder, ModelBuilder, has_vectors
-from inferencereplay.session import WEBSOCKET
+from inferencereplay.importing import ImportWatcher
 from inferencereplay.settings import Mode
 
 if TYPE_CHECKING:
@@ -34,14 +32,7 @@ class _Patch(NamedTuple):
     handler: Callable[..., Any]
 
 
-def _bind(wrapped: Any, args: tuple[Any, ...]) -> tuple[Any, Any, tuple[Any, ...]]:
-    """Bind a call that somebody else's patch made of the function as it stands in the class."""
-    return functools.partial(wrapped, args[0]), args[0], args[1:]
-
-
 def _request(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    if instance is None:
-        wrapped, instance, args = _bind(wrapped, args)
     session = session_for(instance)
     if session is None or session.is_live:
         return _pass(session, wrapped, args, kwargs)
@@ -57,8 +48,6 @@ def _request(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[st
 
 
 async def _request_async(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    if instance is None:
-        wrapped, instance, args = _bind(wrapped, args)
     session = session_for(instance)
     if session is None or session.is_live:
         return await _pass(session, wrapped, args, kwargs)
@@ -73,13 +62,20 @@ async def _request_async(wrapped: Any, instance: Any, args: tuple[Any, ...], kwa
     return await calls.record_async(wrapped, instance, call, decision)
 
 
+def _build_request(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Stop what comes here in `replay` without having passed `_request`: on its way to the network."""
+    session = session_for(instance)
+    if session is not None and session.mode is Mode.REPLAY and not sdk.is_asked(args[0]):
+        _state.repair()
+        raise session.bypassed(args[0].method.upper(), args[0].url)
+    return wrapped(*args, **kwargs)
+
+
 def _create(endpoint: typed.Endpoint) -> Callable[..., Any]:
     def create(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if instance is None:
-            wrapped, instance, args = _bind(wrapped, args)
         client = instance._client  # noqa: SLF001
         session = session_for(client)
-        if session is None or args:
+        if session is None or args or not _is_alone(client):
             return _pass(session, wrapped, args, kwargs)
         answer = typed.choose(session, client, endpoint, kwargs)
         if answer is None:
@@ -95,11 +91,9 @@ def _create(endpoint: typed.Endpoint) -> Callable[..., Any]:
 
 def _create_async(endpoint: typed.Endpoint) -> Callable[..., Any]:
     async def create(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if instance is None:
-            wrapped, instance, args = _bind(wrapped, args)
         client = instance._client  # noqa: SLF001
         session = session_for(client)
-        if session is None or args:
+        if session is None or args or not _is_alone(client):
             return await _pass(session, wrapped, args, kwargs)
         answer = typed.choose(session, client, endpoint, kwargs)
         if answer is None:
@@ -111,6 +105,14 @@ def _create_async(endpoint: typed.Endpoint) -> Callable[..., Any]:
         return typed.model(endpoint, answer)
 
     return create
+
+
+def _is_alone(client: Any) -> bool:
+    """Whether nobody but us waits for the request behind `create`; an instrumentor or override that does, gets it."""
+    if wrapping.is_outermost(client, "request"):
+        return True
+    _state.repair()
+    return False
 
 
 def _pass(session: Any, wrapped: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -131,15 +133,13 @@ def _by_format(given: Callable[..., Any], default: Callable[..., Any]) -> Callab
 
 
 def _connect(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    if instance is None:
-        wrapped, instance, args = _bind(wrapped, args)
     session = session_for(sdk.manager_client(instance))
     if session is None or session.is_live:
         return _pass(session, wrapped, args, kwargs)
-    path = sdk.manager_path(instance)
+    connection = "WEBSOCKET", sdk.manager_path(instance), "it is a connection for many messages"
     if session.mode is Mode.REPLAY:
-        raise session.refuse(WEBSOCKET, path)
-    session.warn_once(WEBSOCKET, path)
+        raise session.refuse(*connection)
+    session.warn_once(*connection)
     return wrapped(*args, **kwargs)
 
 
@@ -150,6 +150,7 @@ def _base_patches(_: Any) -> list[_Patch]:
     return [
         _Patch(sdk.SyncAPIClient, "request", _request),
         _Patch(sdk.AsyncAPIClient, "request", _request_async),
+        _Patch(sdk.BaseClient, "_build_request", _build_request),
     ]
 
 
@@ -228,10 +229,6 @@ _SITES: dict[str, Callable[[Any], list[_Patch]]] = {
 """What is wrapped in which module of the SDK; newer versions import most of them when they are first used."""
 
 
-class _Wrapper(wrapt.FunctionWrapper):  # type: ignore[misc, type-arg, unused-ignore]  # untyped before wrapt 2
-    """Ours, to be told from other libraries' by its type."""
-
-
 class _State:
     """How many use the patches."""
 
@@ -240,15 +237,15 @@ class _State:
         # Reentrant, and counted before anything is done: a garbage-collected client's release may come in between.
         self._lock = threading.RLock()
         self._patches: dict[str, list[_Patch]] = {}
-        self._is_watching = False
+        self._watcher = ImportWatcher(_SITES, self.install)
 
     def acquire(self) -> None:
         with self._lock:
             self.users += 1
+            self._watcher.start()
         for name in _SITES.keys() & sys.modules.keys():
             # Imported without the lock: this waits for a thread that is at it, which wants the lock at the end.
             self.install(importlib.import_module(name))
-        self._watch()
 
     def install(self, module: Any) -> None:
         """Wrap what is to be wrapped in a module of the SDK, if there is a use."""
@@ -259,17 +256,11 @@ class _State:
             if name not in self._patches:
                 self._patches[name] = _SITES[name](module)
             for patch in self._patches[name]:
-                current = patch.owner.__dict__[patch.name]
-                if not _has_ours(current):
-                    setattr(patch.owner, patch.name, _Wrapper(current, patch.handler))
+                wrapping.put(patch.owner, patch.name, patch.handler)
 
-    def _watch(self) -> None:
-        """Have the modules that are imported later looked at then."""
-        with self._lock:
-            names = [] if self._is_watching else _SITES.keys() - sys.modules.keys()
-            self._is_watching = True
-        for name in names:
-            wrapt.register_post_import_hook(self.install, name)
+    def repair(self) -> None:
+        """Wrap `request` again where somebody put the SDK's own method back over our heads."""
+        self.install(sys.modules[sdk.BaseClient.__module__])
 
     def release(self) -> None:
         with self._lock:
@@ -281,16 +272,9 @@ class _State:
         with self._lock:
             if self.users:
                 return
+            self._watcher.stop()
             for owner, name, _ in itertools.chain.from_iterable(self._patches.values()):
-                while type(current := owner.__dict__[name]) is _Wrapper:
-                    setattr(owner, name, current.__wrapped__)
-
-
-def _has_ours(function: Any) -> bool:
-    """Whether our wrapper is in place, if need be under somebody else's."""
-    while function is not None and type(function) is not _Wrapper:
-        function = getattr(function, "__wrapped__", None)
-    return function is not None
+                wrapping.take_out(owner, name)
 
 
 _state = _State()

@@ -19,6 +19,7 @@ import pydantic
 from openai import _base_client, _models, _streaming, _types, _utils
 from openai._constants import OVERRIDE_CAST_TO_HEADER, RAW_RESPONSE_HEADER
 
+from inferencereplay.forms import forms_of
 from inferencereplay.recording import Recorded
 from inferencereplay.redact import SHORTEST_LITERAL
 from inferencereplay.request import JSON, NotPlain, Request, canonical_json, parse_json, parse_query
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 VERSION: str = openai.__version__
 PLACEHOLDER = "inferencereplay-placeholder"
 """The API key of a client that was made where there is none; a replay never sends it."""
+BaseClient = _base_client.BaseClient
 SyncAPIClient = _base_client.SyncAPIClient
 AsyncAPIClient = _base_client.AsyncAPIClient
 UNSET: tuple[type, ...] = (openai.NotGiven, getattr(openai, "Omit", openai.NotGiven), _types.Omit)
@@ -162,19 +164,23 @@ def raw_mode(options: Any) -> str | None:
 
 
 class Asked(dict[str, Any]):
-    """Headers that ask the SDK for a raw response on our behalf."""
+    """Headers of a request that the SDK makes on our behalf."""
 
 
 def ask(options: Any, mode: str) -> Any:
     """Copy `options` so that the SDK returns the response as it is: read (`"true"`) or unread (`"stream"`)."""
+    return _asked(options, {RAW_RESPONSE_HEADER: mode})
+
+
+def _asked(options: Any, more: dict[str, str]) -> Any:
     asked = options.copy() if not hasattr(options, "model_copy") else options.model_copy()
     headers = {} if isinstance(options.headers, UNSET) else options.headers
-    asked.headers = Asked({**headers, RAW_RESPONSE_HEADER: mode})
+    asked.headers = Asked({**headers, **more})
     return asked
 
 
 def is_asked(options: Any) -> bool:
-    """Whether these options are ours, from `ask`."""
+    """Whether these options are ours, from `ask` or `http_request`."""
     return type(options.headers) is Asked
 
 
@@ -222,8 +228,7 @@ def status_error(client: Any, response: Any) -> openai.APIStatusError:
 def http_request(client: Any, options: Any) -> Any:
     """Build the HTTP request that the SDK would send, as far as it can be built without credentials."""
     try:
-        copy = options.copy() if not hasattr(options, "model_copy") else options.model_copy()
-        return client._build_request(copy)
+        return client._build_request(_asked(options, {}))
     except Exception:  # noqa: BLE001 - what needs credentials differs from version to version
         mode = raw_mode(options)
         headers = {} if mode is None else {RAW_RESPONSE_HEADER: mode}
@@ -246,12 +251,16 @@ def construct(cls: Any, data: JSON) -> Any:
     return _models.construct_type(type_=cls, value=data)
 
 
+_HAS_REQUEST_IDS = hasattr(_models, "add_request_id")
+
+
 def set_request_id(model: Any, headers: Mapping[str, str]) -> None:
-    """Give a model its `_request_id`, if this version of the SDK does."""
-    _add_request_id(model, headers.get("x-request-id"))
+    """Give a model its `_request_id`, if this version of the SDK does.
 
-
-_add_request_id = getattr(_models, "add_request_id", lambda model, request_id: None)  # noqa: ARG005
+    The same as the SDK's `add_request_id`, past pydantic's `__setattr__`, which for such a name ends here as well.
+    """
+    if _HAS_REQUEST_IDS:
+        object.__setattr__(model, "_request_id", headers.get("x-request-id"))
 
 
 def checks_strictly(client: Any) -> bool:
@@ -330,7 +339,7 @@ def _secret_values(headers: Iterable[tuple[str, Any]]) -> list[Any]:
 def _literals(values: Iterable[Any]) -> tuple[str, ...]:
     found = {value for value in values if isinstance(value, str) and len(value) >= SHORTEST_LITERAL}
     found = {value for value in found if PLACEHOLDER not in value}
-    return tuple(sorted(found - {"<missing API key>"}, key=len, reverse=True))
+    return forms_of(tuple(sorted(found - {"<missing API key>"})))
 
 
 def origin(client: Any) -> Recorded:

@@ -11,9 +11,6 @@ from typing import Any
 
 import answers
 
-UNKNOWN = "no-such-model"
-"""A model for which the answer is an error."""
-
 
 class FakeServer:
     """Chat completions, the Responses API and embeddings, plain and streamed.
@@ -75,8 +72,8 @@ class FakeServer:
             self.requests.append((handler.command, path, body))
             self.number += 1
             number = self.number
-        if body.get("model") == UNKNOWN:
-            told = {"message": f"There is no {UNKNOWN} ({number}).", "type": "invalid_request_error", "param": "model"}
+        if body.get("model") == answers.NO_MODEL:
+            told = {"message": f"There is no such model ({number}).", "type": "invalid_request_error", "param": "model"}
             self._send(handler, number, 404, json.dumps({"error": {**told, "code": "model_not_found"}}).encode())
         elif body.get("stream"):
             self._stream(handler, number, _events(path, body, number))

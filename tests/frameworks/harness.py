@@ -17,6 +17,10 @@ it runs as well; then
     async def async_(model):
         return await model.ainvoke("Hello")
 
+    @suite.check("threads")                          # whatever is no capability, with the server at hand
+    def threads(server):
+        assert ...
+
     suite.lacks("audio", "the framework has no …")   # listed with its reason
 
     @suite.bypass("its own client", chat)            # calls HTTP without the SDK, so that we never see it
@@ -107,6 +111,7 @@ class _Capability:
     root: Path
     is_bypass: bool = False
     is_keyless: bool = False
+    is_check: bool = False
     seen: dict[str, Any] = field(default_factory=dict)
     """Facts by the name of the directory that they were recorded into."""
 
@@ -157,6 +162,15 @@ class Suite:
 
         return decorate
 
+    def check(self, name: str) -> Callable[[Callable[[FakeServer], Any]], Any]:
+        """Decorate a function, or coroutine function, of the running server that raises if something is not right."""
+
+        def decorate(function: Callable[[FakeServer], Any]) -> Callable[[FakeServer], Any]:
+            self._add(name, str, function, Row(name, "yes")).is_check = True
+            return function
+
+        return decorate
+
     def lacks(self, name: str, reason: str) -> None:
         """List a capability that the framework does not have, or that cannot be recorded."""
         self._rows[name] = Row(name, "lacking", reason)
@@ -174,7 +188,7 @@ class Suite:
         asyncio.set_event_loop(self._loop)
         for one in capabilities:
             with self._judging(one), _environment_key(is_set=one.is_keyless):
-                (self._bypass if one.is_bypass else self._record)(one)
+                (self._bypass if one.is_bypass else self._check if one.is_check else self._record)(one)
         self._server.stop()
         for one in capabilities:
             with self._judging(one):
@@ -215,6 +229,9 @@ class Suite:
         _check_equal("recorded", live, one.seen["inside"])
         if not differences(one.seen["inside"], one.seen["before"]):
             raise DifferenceError("what is compared does not tell one answer from another")
+
+    def _check(self, one: _Capability) -> None:
+        self._see(one, self._server)
 
     def _bypass(self, one: _Capability) -> None:
         for mode in ("record", "replay"):

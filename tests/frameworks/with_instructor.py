@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import instructor
 import openai
 import pydantic
-from fake_server import UNKNOWN
+from answers import NO_MODEL
 from harness import KEY, MODEL, Suite
 from instructor import Mode
 from instructor.core import InstructorRetryException
@@ -97,7 +97,7 @@ def patched(client: Any) -> Any:
 @suite.capability("an error of the server", sync(Mode.TOOLS))
 def error(client: Any) -> Any:
     try:
-        return client.create(**{**ask(), "model": UNKNOWN})
+        return client.create(**{**ask(), "model": NO_MODEL})
     except InstructorRetryException as error:
         return error, error.n_attempts
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import openai
 import pydantic
+from answers import NO_MODEL
 from facts import headers
-from fake_server import UNKNOWN
 from harness import KEY, MODEL, Suite
 from langchain_core.tools import tool
 from langchain_openai import AzureChatOpenAI, ChatOpenAI, OpenAIEmbeddings
@@ -107,7 +107,7 @@ for name, make in (("", chat), ("Responses API, ", responses)):
     @suite.capability(f"{name}an error of the server", make)
     def error(model: ChatOpenAI) -> Any:
         try:
-            return model.bind(model=UNKNOWN).invoke("Hello")
+            return model.bind(model=NO_MODEL).invoke("Hello")
         except openai.NotFoundError as error:
             return error, error.body, error.request_id, headers(error.response.headers)
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import openai
 import pydantic
+from answers import NO_MODEL
 from facts import headers
-from fake_server import UNKNOWN
 from harness import KEY, MODEL, Suite
 
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # or importing it downloads a list of prices
@@ -133,7 +133,7 @@ def router(given: Any) -> Any:
 @suite.capability("an error of the server", arguments)
 def error(given: Any) -> Any:
     try:
-        return complete({**given, "model": f"openai/{UNKNOWN}"})
+        return complete({**given, "model": f"openai/{NO_MODEL}"})
     except litellm.NotFoundError as error:
         return error, error.status_code, error.__cause__
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import openai
 import pydantic
 from agents import Agent, ModelSettings, OpenAIProvider, RunConfig, Runner, function_tool
-from fake_server import UNKNOWN
+from answers import NO_MODEL
 from harness import KEY, MODEL, Suite
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ for api, make in (("Responses API, ", responses), ("chat completions, ", chat)):
 
     @suite.capability(f"{api}an error of the server", make)
     async def error(config: RunConfig) -> Any:
-        config.model = UNKNOWN
+        config.model = NO_MODEL
         try:
             return seen(await Runner.run(plain_agent(), "Hello", run_config=config))
         except openai.NotFoundError as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pydantic
-from fake_server import UNKNOWN
+from answers import NO_MODEL
 from harness import KEY, MODEL, Suite
 from pydantic_ai import Agent, Embedder, NativeOutput, PromptedOutput, ToolOutput
 from pydantic_ai.embeddings.openai import OpenAIEmbeddingModel
@@ -113,7 +113,7 @@ def azure_chat(agent: Any) -> Any:
 
 
 def unknown(url: str) -> Agent[None, str]:
-    return Agent(OpenAIChatModel(UNKNOWN, provider=provider(url)))
+    return Agent(OpenAIChatModel(NO_MODEL, provider=provider(url)))
 
 
 @suite.capability("an error of the server", unknown)
