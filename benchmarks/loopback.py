@@ -1,7 +1,7 @@
 """A real HTTP server in a process of its own, whose streams pause between chunks or do not.
 
-The model's name says how: `pause-10-5` waits 10 ms before the first chunk and 5 ms before each further one; any other
-gets its chunks without a pause.
+The model's name says how: `pause-10-5` waits 10 ms before the first of 10 chunks and 5 ms before each further one; any
+other gets what `scenes.answer` says, without a pause.
 """
 
 from __future__ import annotations
@@ -15,14 +15,13 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from scenes import CHUNKS, chunk, event
+import scenes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PAUSED = 10
 """Chunks of a stream with pauses."""
-PIECES = [*(event(chunk(i)) for i in range(CHUNKS)), event(b"[DONE]")]
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -34,12 +33,18 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        kind, pieces = scenes.answer(self.path, body)
         self.send_response(200)
-        self.send_header("content-type", "text/event-stream")
+        self.send_header("content-type", kind)
+        if kind == "application/json":
+            self.send_header("content-length", str(len(pieces[0])))
+            self.end_headers()
+            self.wfile.write(pieces[0])
+            return
         self.send_header("transfer-encoding", "chunked")
         self.end_headers()
         first, between = _pauses(body["model"])
-        for number, piece in enumerate(PIECES[:PAUSED] + PIECES[-1:] if first else PIECES):
+        for number, piece in enumerate(pieces[:PAUSED] + pieces[-1:] if first else pieces):
             if first:
                 time.sleep(between if number else first)
             self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))

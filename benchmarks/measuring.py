@@ -27,6 +27,7 @@ class Row(NamedTuple):
         is_ok: whether it is reached.
         ratio: the figure that says most when two machines or two versions are compared: the lower, the better.
         limit: what the ratio should not exceed.
+        slack: how many times its limit a ratio may be on a busy machine; a real regression is farther off.
     """
 
     name: str
@@ -36,6 +37,12 @@ class Row(NamedTuple):
     is_ok: bool
     ratio: float
     limit: float
+    slack: float = 3.0
+
+    @property
+    def is_regression(self) -> bool:
+        """Whether the ratio is beyond what a busy machine accounts for."""
+        return self.ratio > self.limit * self.slack
 
 
 def measure(
@@ -43,6 +50,7 @@ def measure(
     rounds: int,
     *,
     blocks: int = 1,
+    warm: int = 20,
     around: Mapping[str, Callable[[], Any]] | None = None,
 ) -> dict[str, float]:
     """Return the median microseconds of a call of each contender, all of them taking turns in every round.
@@ -54,6 +62,8 @@ def measure(
         contenders: what is compared.
         rounds: each begins with a garbage collection, has none in between, and has its own order.
         blocks: measurements of a contender in a round.
+        warm: calls at the beginning of such a turn that are not measured: changing a class undoes what the interpreter
+            has learnt.
         around: a context manager to make for a contender's turn, which is not measured.
     """
     samples: dict[str, list[float]] = {name: [] for name in contenders}
@@ -66,7 +76,7 @@ def measure(
         gc.disable()
         for name in order:
             with turns[name]():
-                _block(contenders[name], 20 if around else 1)  # changing a class undoes what the interpreter learnt
+                _block(contenders[name], warm if around else 1)
                 samples[name] += (_block(contenders[name], repeats[name]) for _ in range(blocks))
         gc.enable()
     first = samples[next(iter(contenders))]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import array
+import base64
+import functools
 import importlib
 import itertools
 import json
@@ -50,6 +53,8 @@ LARGE: dict[str, Any] = {
     "temperature": 0.7,
 }
 STREAM: dict[str, Any] = {**SMALL, "stream": True}
+EMBEDDINGS: dict[str, Any] = {"model": "text-embedding-3-small", "input": [_text(40) for _ in range(100)]}
+DIMENSIONS = 1536
 
 _CHOICE = {
     "index": 0,
@@ -80,25 +85,64 @@ def event(data: bytes) -> bytes:
     return b"data: " + data + b"\n\n"
 
 
-SSE = b"".join(event(chunk(i)) for i in range(CHUNKS)) + event(b"[DONE]")
+def chunks_of(model: str) -> list[bytes]:
+    """Return the chunks that a model streams: `chunks-2000` so many, `bytes-1000-10000` so many of that size."""
+    kind, *numbers = model.split("-")
+    if kind == "chunks":
+        return [chunk(i) for i in range(int(numbers[0]))]
+    if kind == "bytes":
+        count, size = map(int, numbers)
+        return [chunk(i).replace(b"token", b"x" * max(0, size - len(chunk(i))) + b"token") for i in range(count)]
+    return [chunk(i) for i in range(CHUNKS)]
+
+
+def vectors(count: int, *, is_base64: bool) -> bytes:
+    """Return the answer to a request for embeddings."""
+    data = []
+    for index in range(count):
+        values = array.array("f", (_random.uniform(-1, 1) for _ in range(DIMENSIONS)))
+        vector = base64.b64encode(values.tobytes()).decode() if is_base64 else values.tolist()
+        data.append({"object": "embedding", "index": index, "embedding": vector})
+    usage = {"prompt_tokens": 800, "total_tokens": 800}
+    return json.dumps({"object": "list", "data": data, "model": EMBEDDINGS["model"], "usage": usage}).encode()
+
+
+@functools.lru_cache(8)
+def _answered(path: str, model: str, inputs: int, *, is_stream: bool, is_base64: bool) -> tuple[str, tuple[bytes, ...]]:
+    if path.endswith("/embeddings"):
+        return "application/json", (vectors(inputs, is_base64=is_base64),)
+    if is_stream:
+        return "text/event-stream", (*map(event, chunks_of(model)), event(b"[DONE]"))
+    return "application/json", (json.dumps(ANSWER).encode(),)
+
+
+def answer(path: str, body: dict[str, Any]) -> tuple[str, tuple[bytes, ...]]:
+    """Return what is answered to a request: the content's type, and its pieces."""
+    inputs = len(body.get("input", ()))
+    is_base64 = body.get("encoding_format") == "base64"
+    return _answered(path, body["model"], inputs, is_stream=bool(body.get("stream")), is_base64=is_base64)
 
 
 def client(**options: Any) -> openai.OpenAI:
     """Make a client over an in-memory transport, or with `base_url=` of a real server."""
     if "base_url" not in options:
-        options = {**options, "base_url": "http://memory/v1", "http_client": http.Client(transport=_memory())}
+        options = {**options, "base_url": "http://memory/v1", "http_client": http.Client(transport=memory())}
     return openai.OpenAI(api_key="sk-benchmark-0123456789", max_retries=0, **options)
 
 
-def _memory() -> Any:
-    plain = json.dumps(ANSWER).encode()
+def memory() -> Any:
+    """Make a transport that answers without a network, at next to no cost: what is asked again is remembered."""
 
-    def answer(request: Any) -> Any:
-        is_stream = b'"stream":true' in request.content
-        headers = {"content-type": "text/event-stream" if is_stream else "application/json"}
-        return http.Response(200, headers=headers, content=SSE if is_stream else plain)
+    @functools.lru_cache(8)
+    def content(path: str, sent: bytes) -> tuple[str, bytes]:
+        kind, pieces = answer(path, json.loads(sent))
+        return kind, b"".join(pieces)
 
-    return http.MockTransport(answer)
+    def handle(request: Any) -> Any:
+        kind, body = content(request.url.path, request.content)
+        return http.Response(200, headers={"content-type": kind}, content=body)
+
+    return http.MockTransport(handle)
 
 
 def numbered(arguments: dict[str, Any], number: int) -> dict[str, Any]:

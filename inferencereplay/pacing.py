@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import math
 import time
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from inferencereplay.errors import InvalidSetting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Clock(Protocol):
@@ -120,34 +123,52 @@ def check_clock(clock: Clock | None) -> Clock | None:
 
 
 class Pacer:
-    """The deadlines of one answer, counted from the moment it is made."""
+    """The deadlines of one answer, counted from the moment it is made.
 
-    __slots__ = ("_clock", "_offsets", "_speed", "_start")
+    Args:
+        offsets: seconds from then to each chunk.
+        speed: how fast they pass.
+        clock: whose time counts.
+        note: is told of each chunk by how many seconds it comes late.
+    """
 
-    def __init__(self, offsets: list[float], speed: float, clock: Clock) -> None:
+    __slots__ = ("_clock", "_note", "_offsets", "_speed", "_start")
+
+    def __init__(self, offsets: list[float], speed: float, clock: Clock, note: Callable[[float], None]) -> None:
         self._offsets = offsets
         self._speed = speed
         self._clock = clock
+        self._note = note
         self._start = clock.now()
 
     def wait(self, index: int) -> None:
         """Wait until chunk `index` is due; -1 is the last one."""
-        seconds = self._remaining(index)
-        if seconds > 0:
-            self._clock.sleep(seconds)
+        late = self._late(index)
+        if late < 0:
+            self._clock.sleep(-late)
+            late = self._late(index)
+        self._note(late)
 
     async def wait_async(self, index: int) -> None:
         """Do the same in asynchronous code."""
-        seconds = self._remaining(index)
-        if seconds > 0:
-            await self._clock.sleep_async(seconds)
+        late = self._late(index)
+        if late < 0:
+            await self._clock.sleep_async(-late)
+            late = self._late(index)
+        self._note(late)
 
-    def _remaining(self, index: int) -> float:
-        return self._start + self._offsets[index] / self._speed - self._clock.now()
+    def _late(self, index: int) -> float:
+        return self._clock.now() - self._start - self._offsets[index] / self._speed
 
 
-def make_pacer(
-    offsets: list[float], count: int, *, speed: float, pace: Pace | None, clock: Clock | None
+def make_pacer(  # noqa: PLR0913 - what a session was told
+    offsets: list[float],
+    count: int,
+    *,
+    speed: float,
+    pace: Pace | None,
+    clock: Clock | None,
+    note: Callable[[float], None],
 ) -> Pacer | None:
     """Return what an answer of `count` chunks (1 for a plain one) waits by, or `None` if it need not wait.
 
@@ -157,10 +178,11 @@ def make_pacer(
         speed: how fast recorded time runs; a `pace` is followed as it is.
         pace: what to follow where nothing was recorded.
         clock: whose time counts; `None` for real time.
+        note: is told of each chunk by how many seconds it comes late.
     """
     clock = SYSTEM_CLOCK if clock is None else clock
     if offsets:
-        return None if math.isinf(speed) else Pacer(offsets, speed, clock)
+        return None if math.isinf(speed) else Pacer(offsets, speed, clock, note)
     if pace is None or not count:
         return None
-    return Pacer([pace.first + pace.between * index for index in range(count)], 1.0, clock)
+    return Pacer([pace.first + pace.between * index for index in range(count)], 1.0, clock, note)

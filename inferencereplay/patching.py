@@ -13,12 +13,11 @@ import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import openai
-import wrapt
 
 from inferencereplay import calls, sdk, typed, wrapping
 from inferencereplay.active import session_for
 from inferencereplay.building import EmbeddingsBuilder, EventBuilder, ModelBuilder, has_vectors
-from inferencereplay.session import WEBSOCKET
+from inferencereplay.importing import ImportWatcher
 from inferencereplay.settings import Mode
 
 if TYPE_CHECKING:
@@ -137,10 +136,10 @@ def _connect(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[st
     session = session_for(sdk.manager_client(instance))
     if session is None or session.is_live:
         return _pass(session, wrapped, args, kwargs)
-    path = sdk.manager_path(instance)
+    connection = "WEBSOCKET", sdk.manager_path(instance), "it is a connection for many messages"
     if session.mode is Mode.REPLAY:
-        raise session.refuse(WEBSOCKET, path)
-    session.warn_once(WEBSOCKET, path)
+        raise session.refuse(*connection)
+    session.warn_once(*connection)
     return wrapped(*args, **kwargs)
 
 
@@ -238,15 +237,15 @@ class _State:
         # Reentrant, and counted before anything is done: a garbage-collected client's release may come in between.
         self._lock = threading.RLock()
         self._patches: dict[str, list[_Patch]] = {}
-        self._is_watching = False
+        self._watcher = ImportWatcher(_SITES, self.install)
 
     def acquire(self) -> None:
         with self._lock:
             self.users += 1
+            self._watcher.start()
         for name in _SITES.keys() & sys.modules.keys():
             # Imported without the lock: this waits for a thread that is at it, which wants the lock at the end.
             self.install(importlib.import_module(name))
-        self._watch()
 
     def install(self, module: Any) -> None:
         """Wrap what is to be wrapped in a module of the SDK, if there is a use."""
@@ -263,14 +262,6 @@ class _State:
         """Wrap `request` again where somebody put the SDK's own method back over our heads."""
         self.install(sys.modules[sdk.BaseClient.__module__])
 
-    def _watch(self) -> None:
-        """Have the modules that are imported later looked at then."""
-        with self._lock:
-            names = [] if self._is_watching else _SITES.keys() - sys.modules.keys()
-            self._is_watching = True
-        for name in names:
-            wrapt.register_post_import_hook(self.install, name)
-
     def release(self) -> None:
         with self._lock:
             self.users -= 1
@@ -281,6 +272,7 @@ class _State:
         with self._lock:
             if self.users:
                 return
+            self._watcher.stop()
             for owner, name, _ in itertools.chain.from_iterable(self._patches.values()):
                 wrapping.take_out(owner, name)
 

@@ -19,6 +19,7 @@ import pydantic
 from openai import _base_client, _models, _streaming, _types, _utils
 from openai._constants import OVERRIDE_CAST_TO_HEADER, RAW_RESPONSE_HEADER
 
+from inferencereplay.forms import forms_of
 from inferencereplay.recording import Recorded
 from inferencereplay.redact import SHORTEST_LITERAL
 from inferencereplay.request import JSON, NotPlain, Request, canonical_json, parse_json, parse_query
@@ -250,12 +251,16 @@ def construct(cls: Any, data: JSON) -> Any:
     return _models.construct_type(type_=cls, value=data)
 
 
+_HAS_REQUEST_IDS = hasattr(_models, "add_request_id")
+
+
 def set_request_id(model: Any, headers: Mapping[str, str]) -> None:
-    """Give a model its `_request_id`, if this version of the SDK does."""
-    _add_request_id(model, headers.get("x-request-id"))
+    """Give a model its `_request_id`, if this version of the SDK does.
 
-
-_add_request_id = getattr(_models, "add_request_id", lambda model, request_id: None)  # noqa: ARG005
+    The same as the SDK's `add_request_id`, past pydantic's `__setattr__`, which for such a name ends here as well.
+    """
+    if _HAS_REQUEST_IDS:
+        object.__setattr__(model, "_request_id", headers.get("x-request-id"))
 
 
 def checks_strictly(client: Any) -> bool:
@@ -334,7 +339,7 @@ def _secret_values(headers: Iterable[tuple[str, Any]]) -> list[Any]:
 def _literals(values: Iterable[Any]) -> tuple[str, ...]:
     found = {value for value in values if isinstance(value, str) and len(value) >= SHORTEST_LITERAL}
     found = {value for value in found if PLACEHOLDER not in value}
-    return tuple(sorted(found - {"<missing API key>"}, key=len, reverse=True))
+    return forms_of(tuple(sorted(found - {"<missing API key>"})))
 
 
 def origin(client: Any) -> Recorded:

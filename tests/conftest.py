@@ -141,7 +141,7 @@ class Server:
             self._count += 1
             reply = self.replies.pop(0) if self.replies else self._numbered(handler.path, body)
         handler.send_response(reply.status)
-        for name, value in {**reply.headers, "x-request-id": f"req_{self._count}", "set-cookie": "sid=c00kie"}.items():
+        for name, value in {"x-request-id": f"req_{self._count}", **reply.headers, "set-cookie": "sid=c00kie"}.items():
             handler.send_header(name, value)
         if reply.pieces is None:
             handler.send_header("content-length", str(len(reply.body) + reply.is_cut))

@@ -12,8 +12,6 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[1]
-SLACK = 3
-"""How far from its limit a ratio may be on a busy machine; a real regression is farther."""
 ROWS = {
     "small_chat",
     "small_chat_floor",
@@ -32,18 +30,32 @@ ROWS = {
     "live_block",
     "import",
 }
-STRICT = {"unbuffered": 1.5, "memory": 1.5, "live_wrapped": 1.1, "live_beside": 1.1, "live_block": 1.1}
-"""Rows whose ratio means nothing at three times its limit, and what they may be at instead."""
+SLOWED = """
+import runpy, sys, time
+from inferencereplay import typed
+choose = typed.choose
+typed.choose = lambda *given: time.sleep(0.001) or choose(*given)
+sys.argv = ["targets.py", "--quick", "--check", "--only", "small_chat"]
+sys.path.insert(0, "benchmarks")
+runpy.run_path("benchmarks/targets.py", run_name="__main__")
+"""
+"""The benchmark of a small chat, with a regression planted in the typed road."""
+
+
+def run(*command: str) -> subprocess.CompletedProcess[str]:
+    """Run a program that finds the package here."""
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    environment = {**os.environ, "PYTHONPATH": path}
+    command = (sys.executable, *command)
+    return subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """Run the benchmarks once, quickly."""
     file = tmp_path_factory.mktemp("benchmarks") / "rows.json"
-    command = [sys.executable, str(ROOT / "benchmarks" / "targets.py"), "--quick", "--json", str(file)]
-    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    done = run("benchmarks/targets.py", "--quick", "--check", "--json", str(file))
+    assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.startswith("| what | measured | target |")
     return {row["name"]: row for row in json.loads(file.read_text(encoding="utf-8"))}
 
@@ -55,6 +67,13 @@ def test_every_target_is_measured(rows):
 
 @pytest.mark.parametrize("name", sorted(ROWS))
 def test_no_row_is_far_from_its_target(rows, name):
-    """A ratio is at most three times its limit, whatever else the machine has to do."""
+    """A ratio is at most a few times its limit, whatever else the machine has to do."""
     row = rows[name]
-    assert row["ratio"] <= row["limit"] * STRICT.get(name, SLACK), row
+    assert row["ratio"] <= row["limit"] * row["slack"], row
+
+
+def test_a_regression_is_told():
+    """A millisecond more a call, which is several times the target, fails the check however often it is measured."""
+    done = run("-c", SLOWED)
+    assert done.returncode == 1
+    assert "far beyond their limits: small_chat, small_chat_floor" in done.stderr

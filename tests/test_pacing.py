@@ -15,6 +15,8 @@ from inferencereplay.errors import InvalidSetting
 from inferencereplay.pacing import LONGEST, Pace, Pacer, SystemClock, VirtualClock, check_clock, check_pace, make_pacer
 
 times = st.floats(0, 1_000)
+ignore = [].append
+"""Where lateness is noted that no test looks at."""
 
 
 class Slow(VirtualClock):
@@ -47,7 +49,7 @@ def test_a_chunk_comes_when_it_is_due(wait):
     """Chunk i is due at offset i, counted from the moment the answer is made."""
     clock = VirtualClock()
     clock.time = 100.0
-    pacer = Pacer([0.5, 0.75, 2.0], 1, clock)
+    pacer = Pacer([0.5, 0.75, 2.0], 1, clock, ignore)
     for index, due in enumerate([100.5, 100.75, 102.0]):
         wait(pacer, index)
         assert clock.time == due
@@ -57,26 +59,27 @@ def test_a_chunk_comes_when_it_is_due(wait):
 def test_speed_divides_the_time(wait, speed, end):
     """Ten times faster takes a tenth."""
     clock = VirtualClock()
-    wait(Pacer([1.0, 2.0], speed, clock), 0, 1)
+    wait(Pacer([1.0, 2.0], speed, clock, ignore), 0, 1)
     assert clock.time == pytest.approx(end)
 
 
 def test_a_slow_consumer_gets_the_rest_at_once(wait):
     """Deadlines are absolute: what is late does not delay what comes after it."""
-    clock = VirtualClock()
-    pacer = Pacer([1.0, 2.0, 3.0, 9.0], 1, clock)
+    clock, late = VirtualClock(), []
+    pacer = Pacer([1.0, 2.0, 3.0, 9.0], 1, clock, late.append)
     wait(pacer, 0)
     clock.time += 5
     wait(pacer, 1, 2)
     assert clock.time == 6.0
     wait(pacer, 3)
     assert clock.time == 9.0
+    assert late == [0.0, 4.0, 3.0, 0.0]
 
 
 def test_the_last_chunk_can_be_waited_for_alone(wait):
     """-1 is the whole answer's time."""
     clock = VirtualClock()
-    wait(Pacer([1.0, 4.0], 2, clock), -1)
+    wait(Pacer([1.0, 4.0], 2, clock, ignore), -1)
     assert clock.time == 2.0
 
 
@@ -84,7 +87,7 @@ def test_the_last_chunk_can_be_waited_for_alone(wait):
 def test_errors_do_not_add_up(chunks, speed):
     """Whatever the consumer's own time, no chunk is early, and none is later than the consumer makes it."""
     clock = VirtualClock()
-    pacer = Pacer([offset for offset, _ in chunks], speed, clock)
+    pacer = Pacer([offset for offset, _ in chunks], speed, clock, ignore)
     for index, (offset, busy) in enumerate(chunks):
         arrived = clock.time
         pacer.wait(index)
@@ -95,7 +98,7 @@ def test_errors_do_not_add_up(chunks, speed):
 def test_real_time_passes(wait):
     """Without a clock of one's own a chunk takes as long as it did."""
     start = time.perf_counter()
-    pacer = make_pacer([0.0, 0.02], 2, speed=1, pace=None, clock=None)
+    pacer = make_pacer([0.0, 0.02], 2, speed=1, pace=None, clock=None, note=ignore)
     assert pacer is not None
     wait(pacer, 0, 1)
     assert time.perf_counter() - start >= 0.019
@@ -136,7 +139,7 @@ def test_other_tasks_run_while_virtual_time_passes():
 def test_an_answer_waits_by_what_was_recorded_or_by_the_pace(offsets, count, speed, pace, due):
     """Recorded times go before a pace, which is followed as it is; at infinite speed nothing that was timed waits."""
     clock = Slow()
-    pacer = make_pacer(offsets, count, speed=speed, pace=pace, clock=clock)
+    pacer = make_pacer(offsets, count, speed=speed, pace=pace, clock=clock, note=ignore)
     if due is None:
         assert pacer is None
         return

@@ -11,9 +11,9 @@ import os
 import anyio
 import openai
 import pytest
-from conftest import ASK, Reply, chunk, completion, event, plain, sse
+from conftest import ASK, Reply, cheap, chunk, completion, event, plain, sse
 
-from inferencereplay import InvalidSetting, RecordingCorrupt, RecordingNotFound, Session, StoreError, replay, wrap
+from inferencereplay import InvalidSetting, RecordingCorrupt, RecordingNotFound, Session, StoreError, replay, sdk, wrap
 from inferencereplay.pacing import VirtualClock
 from inferencereplay.reader import Reader
 from inferencereplay.request import Request
@@ -371,3 +371,19 @@ def test_an_asynchronous_stream_s_iterator_can_be_closed(server, client, tmp_pat
 
     with replay(tmp_path):
         anyio.run(main, backend=backend)
+
+
+def test_answers_of_a_mocked_transport_are_recorded(tmp_path, caplog):
+    """Where a body is there at once, the HTTP library measures no time, and raises if it is asked for it."""
+    base_url = "http://mocked/v1"
+    library = sdk.http_library(openai.OpenAI(api_key="k", base_url=base_url, **cheap()))
+    transport = library.MockTransport(lambda _: library.Response(200, json=completion("mocked")))
+    client = openai.OpenAI(api_key="k", base_url=base_url, http_client=library.Client(transport=transport))
+    with replay(tmp_path, mode="record") as session:
+        made = client.chat.completions.create(**ASK)
+        raw = client.chat.completions.with_raw_response.create(**ASK)
+    assert (session.recorded, caplog.text) == (2, "")
+    with replay(tmp_path, speed=1) as session:
+        assert client.chat.completions.create(**ASK) == made
+        assert client.chat.completions.with_raw_response.create(**ASK).text == raw.text
+    assert (session.hits, session.timing.chunks) == (2, 0)

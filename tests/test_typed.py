@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import gc
 import json
+import tracemalloc
 import warnings
 from typing import Any
 
 import openai
 import pytest
 from conftest import ASK, chunk, completion, sse
+from openai import _models
 from openai._models import construct_type
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from ways import DEAD, entered, facts, following, headers, items, run, settle
 
-from inferencereplay import Pace, RecordingNotFound, calls, replay
+from inferencereplay import Pace, RecordingNotFound, calls, replay, sdk
 from inferencereplay.building import ModelBuilder
 from inferencereplay.pacing import VirtualClock
 from inferencereplay.typed import read_body
@@ -268,3 +270,45 @@ def test_the_body_of_arguments():
     given = {"model": "m", "n": openai.NOT_GIVEN, "timeout": 3, "extra_headers": {"a": "b"}, "stop": None}
     assert read_body(given) == {"model": "m", "stop": None}
     assert read_body({**given, "extra_body": {"model": "x", "k": 1}}) == {"model": "x", "stop": None, "k": 1}
+
+
+@pytest.mark.parametrize("request_id", ["req_1", "", None])
+def test_a_request_id_is_set_as_the_sdk_sets_it(request_id):
+    """The short way past pydantic leaves what the SDK's own function leaves, in all that can be seen of a model."""
+    ours, theirs = (construct_type(type_=ChatCompletion, value=completion("Hi")) for _ in range(2))
+    sdk.set_request_id(ours, {} if request_id is None else {"x-request-id": request_id})
+    getattr(_models, "add_request_id", lambda model, value: None)(theirs, request_id)
+    assert facts(ours) == facts(theirs)
+    assert vars(ours) == vars(theirs)
+    assert ours.__pydantic_private__ == theirs.__pydantic_private__
+    assert ours.model_copy(deep=True) == theirs.model_copy(deep=True)
+
+
+@pytest.mark.parametrize("at", [0, 19, 20, 45])
+def test_an_error_event_is_seen_wherever_it_stands(driver, server, tmp_path, at):
+    """Chunks are searched for it in portions, and none falls between two."""
+    chunks = [chunk("a")] * at + [{"error": {"message": "overloaded"}}]
+    server.replies = [sse(*chunks, *[chunk("b")] * 3)]
+    for mode in ("record", "replay"):
+        with replay(tmp_path, mode=mode), pytest.raises(openai.APIError, match="overloaded"):
+            driver.chat(stream=True)
+        gc.collect()
+
+
+def test_many_chunks_take_no_more_memory_than_few(client, server, tmp_path):
+    """Reading a stream takes its file and less than a quarter of a kilobyte a chunk, whatever the chunks' number."""
+    peaks = {}
+    for count in (50, 5_000):
+        text = "x" * (2_000_000 // count)
+        server.replies = [sse(*[chunk(text)] * count)]
+        with replay(tmp_path / str(count), mode="record"):
+            assert sum(1 for _ in client.chat.completions.create(**ASK, stream=True)) == count
+        (file,) = (tmp_path / str(count)).rglob("*.json")
+        with replay(tmp_path / str(count)):
+            gc.collect()
+            tracemalloc.start()
+            assert sum(1 for _ in client.chat.completions.create(**ASK, stream=True)) == count
+            peaks[count] = tracemalloc.get_traced_memory()[1] - file.stat().st_size
+            tracemalloc.stop()
+    assert peaks[50] < 1_000_000
+    assert peaks[5_000] < 1_000_000 + 256 * 5_000

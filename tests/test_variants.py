@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from inferencereplay import IncompleteRecording, RecordingNotFound, Session, replay, sdk
 from inferencereplay.store.directory import DirectoryStore
-from inferencereplay.variants import Variants
+from inferencereplay.variants import Variant, Variants
 
 KEY = "ab" * 32
 MISSING = "record-if-missing"
@@ -182,11 +182,21 @@ def test_a_call_under_way_is_not_overlooked(tmp_path):
     store.put("/x", KEY, 1, b"1", replace=False)
     variants = Variants(store, replaces=False, repeats=True, is_whole=lambda _: True)
     assert variants.commit("/x", KEY, 1, 1)
-    assert variants.peek("/x", KEY) == (b"1", 1, 2)
+    assert variants.peek("/x", KEY) == Variant(b"1", 1, 2)
     call = variants.begin("/x", KEY)
-    assert variants.peek("/x", KEY) == (b"1", 1, 3)
+    assert variants.peek("/x", KEY) == Variant(b"1", 1, 3)
     assert variants.store("/x", KEY, call, b"2", is_whole=True)
-    assert variants.peek("/x", KEY) == (b"2", 2, 3)
+    assert variants.peek("/x", KEY) == Variant(b"2", 2, 3)
+
+
+def test_what_stands_past_a_gap_is_replaced_too(client, tmp_path):
+    """In `record` nothing old is left behind a number that a process which died never stored."""
+    record(tmp_path, client, 4)
+    names = sorted(DirectoryStore(tmp_path).list())
+    (tmp_path / names[0]).unlink()
+    (tmp_path / names[2]).unlink()
+    record(tmp_path, client, 1)
+    assert sorted(DirectoryStore(tmp_path).list()) == [min(names, key=len)]
 
 
 def test_a_gap_does_not_end_a_replay(client, tmp_path):
@@ -378,7 +388,7 @@ def test_only_one_of_two_threads_gets_a_number(tmp_path):
     theirs = variants.peek("/x", KEY)
     assert variants.commit("/x", KEY, theirs.number, theirs.call)
     assert not variants.commit("/x", KEY, mine.number, mine.call)
-    assert variants.peek("/x", KEY) == (b"2", 2, 2)
+    assert variants.peek("/x", KEY) == Variant(b"2", 2, 2)
 
 
 def test_threads_that_replay_share_the_variants(client, tmp_path):

@@ -1,0 +1,97 @@
+"""Say where the microseconds of a replayed small chat go: `python benchmarks/hot_path.py`.
+
+Each part is called in a tight loop and the fastest block counts, so the parts are as short as they can be; within a
+program, whose other work evicts caches, each takes longer. Parts contain the ones that are indented below them.
+"""
+# ruff: noqa: SLF001 - it looks inside
+
+from __future__ import annotations
+
+import gc
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import scenes
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from scenes import PATH, SMALL
+
+from inferencereplay import Session, active, sdk, typed, wrap
+from inferencereplay.request import Request, canonical_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+BLOCKS, CALLS = 400, 100
+
+
+def parts(directory: Path) -> dict[str, Callable[[], Any]]:
+    """Return what is measured, by what to call it."""
+    file = scenes.record(directory, SMALL, scenes.plain())
+    session = Session(directory, mode="replay")
+    client = wrap(scenes.client(), session)
+    create = client.chat.completions.create
+    create(**SMALL)
+    method = type(client.chat.completions).create.__wrapped__
+    endpoint = typed.Endpoint(PATH, method, ChatCompletion, ChatCompletionChunk, None)
+    given = dict(SMALL)
+    body = typed.read_body(given)
+    request = Request("POST", PATH, canonical_json(body))
+    key, path = request.key, str(file)
+    answer = typed.choose(session, client, endpoint, given)
+    assert answer is not None
+    found, response = answer.found, answer.found.recording.response
+    model = endpoint.build_model(response.body)
+
+    def find() -> Any:
+        return session.find(request, tuple)
+
+    def find_and_serve() -> None:
+        again = find()
+        assert again
+        session.serve(again)
+
+    return {
+        "the whole call": lambda: create(**SMALL),
+        "  which session answers (active.session_for)": lambda: active.session_for(client),
+        "  which recording (typed.choose)": lambda: typed.choose(session, client, endpoint, given),
+        "    the body (typed.read_body)": lambda: typed.read_body(given),
+        "    canonical JSON": lambda: canonical_json(body, sdk.convert),
+        "    find and serve": find_and_serve,
+        "      find": find,
+        "        the key (SHA-256)": lambda: request.key,
+        "        the recording, decoded before (Reader.read)": lambda: session._reader.read(request, key, 1),
+        "          what tells whether it changed (os.stat)": lambda: os.stat(path),  # noqa: PTH116 - as it is there
+        "    is it covered": lambda: typed._is_covered(found, is_stream=False),
+        "  the object (typed.model)": lambda: typed.model(endpoint, answer),
+        "    validation (pydantic)": lambda: endpoint.build_model(response.body),
+        "    the request id": lambda: sdk.set_request_id(model, response.headers),
+    }
+
+
+def fastest(call: Callable[[], Any]) -> float:
+    """Return the microseconds of a call in the fastest of many blocks."""
+    times = []
+    for _ in range(BLOCKS):
+        start = time.perf_counter()
+        for _ in range(CALLS):
+            call()
+        times.append((time.perf_counter() - start) / CALLS * 1e6)
+    return min(times)
+
+
+def main() -> None:
+    """Measure and print."""
+    with tempfile.TemporaryDirectory() as directory:
+        made = parts(Path(directory))
+        gc.collect()
+        gc.disable()
+        empty = fastest(lambda: None)
+        for name, call in made.items():
+            print(f"{fastest(call) - empty:6.2f} µs  {name}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""How near to its time each chunk of a paced replay came."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+
+class Timing(NamedTuple):
+    """How late chunks came: when the program got each, less when it was due.
+
+    A program that is not back for the next chunk when that is due counts as well: it is late as it would be live.
+
+    Attributes:
+        chunks: how many were waited for by a recorded time or a `pace`; a plain answer counts as one.
+        p50: seconds by which half of them were late at most.
+        p99: seconds by which 99 of 100 were late at most.
+        max: seconds by which the latest was late.
+    """
+
+    chunks: int
+    p50: float
+    p99: float
+    max: float
+
+
+def summarize(late: Collection[float]) -> Timing:
+    """Sum up by how many seconds chunks were late; all is 0 where there were none."""
+    ordered = sorted(late) or [0.0]
+    return Timing(len(late), _rank(ordered, 0.50), _rank(ordered, 0.99), ordered[-1])
+
+
+def _rank(ordered: list[float], share: float) -> float:
+    """Return the least value that `share` of all do not exceed."""
+    return ordered[math.ceil(share * len(ordered)) - 1]
