@@ -1,13 +1,19 @@
 """The tests on several generations of the SDK, the frameworks that stand on it, comparisons, and a fuzzer.
 
 `nox` runs all generations, `nox -s "sdk(3)"` one; `nox -s frameworks` runs all frameworks, each with the newest
-versions that it takes, `nox -s "frameworks(langchain-openai)"` one; `nox -s compare` measures this package beside
-others, `nox -s compare -- --quick` with less.
+versions that it takes, and some on an older SDK; `nox -s "frameworks(langchain-openai)"` one; `nox -s compare`
+measures this package beside others, `nox -s compare -- --quick` with less.
 """
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import nox
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 nox.options.sessions = ["sdk"]
 GENERATIONS = {
@@ -42,17 +48,20 @@ def fuzz(session: nox.Session) -> None:
     session.run("python", "-W", "ignore", "tests/faults/fuzz_guided.py", *session.posargs)
 
 
-FRAMEWORKS = {
-    script.stem.removeprefix("with_").replace("_", "-"): script
-    for script in sorted(Path("tests/frameworks").glob("with_*.py"))
-}
-"""The script of each framework; at its head it says what it needs, as PEP 723 has it."""
+def _frameworks() -> Iterator[Any]:
+    """Yield the runs of each script; at its head it says what it needs, and on which older SDKs it runs as well."""
+    for script in sorted(Path("tests/frameworks").glob("with_*.py")):
+        name = script.stem.removeprefix("with_").replace("_", "-")
+        told = nox.project.load_toml(script)
+        yield nox.param(script, told["dependencies"], [], id=name)
+        for openai in told.get("tool", {}).get("frameworks", {}).get("openai", ()):
+            older = f"{name}-on-openai-{openai}"
+            yield nox.param(script, [*told["dependencies"], f"openai=={openai}.*"], ["--name", older], id=older)
 
 
 @nox.session
-@nox.parametrize("framework", [nox.param(name, id=name) for name in FRAMEWORKS])
-def frameworks(session: nox.Session, framework: str) -> None:
+@nox.parametrize(["script", "needs", "options"], list(_frameworks()))
+def frameworks(session: nox.Session, script: Path, needs: list[str], options: list[str]) -> None:
     """Record and replay what one framework can do; `-- --save` keeps the result for the README's table."""
-    script = FRAMEWORKS[framework]
-    session.install("-e", ".", *nox.project.load_toml(script)["dependencies"])
-    session.run("python", str(script), *session.posargs)
+    session.install("-e", ".", *needs)
+    session.run("python", str(script), *options, *session.posargs)

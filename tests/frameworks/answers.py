@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 JSON = Any
 EPOCH = 1_700_000_000
 """Seconds since 1970 at which the first answer is made."""
-NO_MODEL = "none"
+NO_MODEL = "no-such-model"
 """The model that the server does not have."""
 PERSON = {"type": "object", "properties": {"name": {"type": "string"}, "age": {"type": "integer"}}}
 """What is answered where JSON is asked for without a schema."""

@@ -66,13 +66,16 @@ class FakeServer:
 
     def _answer(self, handler: http.server.BaseHTTPRequestHandler) -> None:
         raw = handler.rfile.read(int(handler.headers.get("content-length", 0)))
-        body = json.loads(raw) if raw else None
+        body = json.loads(raw) if raw else {}
         path = handler.path.partition("?")[0]
         with self._lock:
             self.requests.append((handler.command, path, body))
             self.number += 1
             number = self.number
-        if body and body.get("stream"):
+        if body.get("model") == answers.NO_MODEL:
+            told = {"message": f"There is no such model ({number}).", "type": "invalid_request_error", "param": "model"}
+            self._send(handler, number, 404, json.dumps({"error": {**told, "code": "model_not_found"}}).encode())
+        elif body.get("stream"):
             self._stream(handler, number, _events(path, body, number))
         else:
             status, made = _plain(path, body, number)
@@ -101,8 +104,8 @@ class FakeServer:
 
 
 def _plain(path: str, body: Any, number: int) -> tuple[int, Any]:
-    if body and body.get("model") == answers.NO_MODEL:
-        return 404, {"error": {"message": f"there is no model {number}", "type": "invalid_request_error", "code": None}}
+    if not body:
+        return 404, {"error": {"message": f"nothing was sent to {path}", "type": "invalid_request_error", "code": None}}
     if path.endswith("/chat/completions"):
         return 200, answers.chat(body, number)
     if path.endswith("/responses"):

@@ -1,7 +1,8 @@
 """Records and replays what a framework can do, and compares all that its user can see.
 
 A framework is added by one script, `with_<name>.py`; the session `frameworks(<name>)` of nox is made of it. At its
-head stand its requirements, as PEP 723 has them; then
+head stand its requirements, as PEP 723 has them, and beneath `[tool.frameworks]` the older versions of the SDK on which
+it runs as well; then
 
     suite = Suite("langchain-openai")                # the distribution whose version is told
 
@@ -178,6 +179,7 @@ class Suite:
         """Run all, tell what came of it, and exit."""
         parser = argparse.ArgumentParser(description=f"Record and replay what {self._distribution} can do.")
         parser.add_argument("--save", action="store_true", help="keep the result for the table of the README")
+        parser.add_argument("--name", default=self._distribution, help="the name by which it is kept")
         parser.add_argument("--only", help="run the capabilities whose name contains this")
         options = parser.parse_args()
         for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "INFERENCEREPLAY_MODE", "INFERENCEREPLAY_DIR"):
@@ -191,7 +193,7 @@ class Suite:
         for one in capabilities:
             with self._judging(one):
                 self._replay(one)
-        self._tell({one.name for one in capabilities}, is_saved=options.save)
+        self._tell({one.name for one in capabilities}, save_as=options.name if options.save else None)
 
     def _add(self, name: str, make: Callable[[str], Any], use: Callable[[Any], Any], row: Row) -> _Capability:
         if name in self._rows:
@@ -287,7 +289,7 @@ class Suite:
 
     # What is told.
 
-    def _tell(self, names: set[str], *, is_saved: bool) -> None:
+    def _tell(self, names: set[str], *, save_as: str | None) -> None:
         rows = [row for row in self._rows.values() if row.outcome == "lacking" or row.capability in names]
         told = {
             "framework": self._distribution,
@@ -298,12 +300,12 @@ class Suite:
         }
         head = f"{told['framework']} {told['version']}  openai {told['openai']}"
         for row in rows:
-            print(f"{head}  {row.capability:<36} {row.outcome:<8} {row.detail.partition(chr(10))[0]}")
+            print(f"{head}  {row.capability:<58} {row.outcome:<8} {row.detail.partition(chr(10))[0]}")
         print(json.dumps(told))
-        if is_saved:
+        if save_as:
             RESULTS.mkdir(exist_ok=True)
             text = json.dumps(told, indent=2, ensure_ascii=False) + "\n"
-            (RESULTS / f"{self._distribution}.json").write_text(text, "utf-8")
+            (RESULTS / f"{save_as}.json").write_text(text, "utf-8")
         self._temporary.cleanup()
         sys.exit(not rows or any(row.outcome == "no" for row in rows))
 

@@ -43,8 +43,8 @@ def page(results: list[dict[str, Any]]) -> str:
     """Return the page with a row a capability."""
     parts = [HEAD]
     for result in results:
-        versions = f"openai {result['openai']}, Python {result['python']}"
-        parts.append(f"\n## {result['framework']} {result['version']}\n\nWith {versions}.\n\n")
+        framework = f"{result['framework']} {result['version']}, openai {result['openai']}, Python {result['python']}"
+        parts.append(f"\n## {framework}\n\n")
         parts += [_row("capability", "recorded = replayed"), _row("---", "---")]
         for row in result["rows"]:
             reason = f": {row['detail'].partition(chr(10))[0]}" if row["detail"] else ""

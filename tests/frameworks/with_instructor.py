@@ -1,5 +1,7 @@
 # /// script
 # dependencies = ["instructor>=1.17"]
+# [tool.frameworks]
+# openai = ["2.54"]
 # ///
 # Left to itself, pip takes an instructor of 2024 so that it can have the newest openai.
 """instructor: OpenAI's modes, partial and iterable streams, validation retries, sync and async."""
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import instructor
 import openai
 import pydantic
+from answers import NO_MODEL
 from harness import KEY, MODEL, Suite
 from instructor import Mode
 from instructor.core import InstructorRetryException
@@ -89,6 +92,14 @@ def unpatched(url: str) -> Any:
 @suite.capability("structured output, instructor.patch", unpatched)
 def patched(client: Any) -> Any:
     return client.chat.completions.create(**ask())
+
+
+@suite.capability("an error of the server", sync(Mode.TOOLS))
+def error(client: Any) -> Any:
+    try:
+        return client.create(**{**ask(), "model": NO_MODEL})
+    except InstructorRetryException as error:
+        return error, error.n_attempts
 
 
 def without_key(url: str) -> Any:

@@ -1,5 +1,7 @@
 # /// script
 # dependencies = ["langchain-openai"]
+# [tool.frameworks]
+# openai = ["2.54"]
 # ///
 """langchain-openai: chat models on both APIs, tools, structured output, headers and embeddings."""
 
@@ -7,11 +9,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import openai
 import pydantic
+from answers import NO_MODEL
 from facts import headers
 from harness import KEY, MODEL, Suite
 from langchain_core.tools import tool
-from langchain_openai import ChatOpenAI, OpenAIEmbeddings
+from langchain_openai import AzureChatOpenAI, ChatOpenAI, OpenAIEmbeddings
 
 suite = Suite("langchain-openai")
 
@@ -91,6 +95,31 @@ for name, make in (("", chat), ("Responses API, ", responses)):
     @suite.capability(f"{name}structured output, streamed", make)
     def structured_streamed(model: ChatOpenAI) -> Any:
         return list(model.with_structured_output(Person).stream("Who?"))
+
+    @suite.capability(f"{name}structured output, async streamed", make)
+    async def structured_async_streamed(model: ChatOpenAI) -> Any:
+        return [part async for part in model.with_structured_output(Person).astream("Who?")]
+
+    @suite.capability(f"{name}tools, async streamed events", make)
+    async def events(model: ChatOpenAI) -> Any:
+        return [event async for event in model.bind_tools([weather]).astream_events("The weather?")]
+
+    @suite.capability(f"{name}an error of the server", make)
+    def error(model: ChatOpenAI) -> Any:
+        try:
+            return model.bind(model=NO_MODEL).invoke("Hello")
+        except openai.NotFoundError as error:
+            return error, error.body, error.request_id, headers(error.response.headers)
+
+
+def azure(url: str) -> AzureChatOpenAI:
+    endpoint = url.removesuffix("/v1")
+    return AzureChatOpenAI(model=MODEL, azure_endpoint=endpoint, api_key=KEY, api_version="2024-10-21", max_retries=0)
+
+
+@suite.capability("AzureChatOpenAI, plain, streamed", azure)
+def azure_chat(model: AzureChatOpenAI) -> Any:
+    return model.invoke("Hello"), list(model.stream("Hello"))
 
 
 for method in ("function_calling", "json_mode"):

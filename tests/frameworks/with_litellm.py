@@ -1,5 +1,7 @@
 # /// script
 # dependencies = ["litellm"]
+# [tool.frameworks]
+# openai = ["2.54"]
 # ///
 """litellm: its provider `openai/` and others that use the SDK; and those that do not, which is checked as well."""
 
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import openai
 import pydantic
+from answers import NO_MODEL
 from facts import headers
 from harness import KEY, MODEL, Suite
 
@@ -125,6 +128,14 @@ def structured(given: Any) -> Any:
 def router(given: Any) -> Any:
     made = litellm.Router([{"model_name": "m", "litellm_params": given, "model_info": {"id": "one"}}])
     return made.completion("m", MESSAGES), made.completion("m", MESSAGES)
+
+
+@suite.capability("an error of the server", arguments)
+def error(given: Any) -> Any:
+    try:
+        return complete({**given, "model": f"openai/{NO_MODEL}"})
+    except litellm.NotFoundError as error:
+        return error, error.status_code, error.__cause__
 
 
 @suite.capability("embeddings", arguments)

@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
+import openai
 import pydantic
 from agents import Agent, ModelSettings, OpenAIProvider, RunConfig, Runner, function_tool
+from answers import NO_MODEL
 from harness import KEY, MODEL, Suite
 
 if TYPE_CHECKING:
@@ -112,13 +115,32 @@ for api, make in (("Responses API, ", responses), ("chat completions, ", chat)):
         async def run_streamed(config: RunConfig, agent: Any = agent) -> Any:
             return await streamed(agent(), config)
 
+    @suite.capability(f"{api}an error of the server", make)
+    async def error(config: RunConfig) -> Any:
+        config.model = NO_MODEL
+        try:
+            return seen(await Runner.run(plain_agent(), "Hello", run_config=config))
+        except openai.NotFoundError as error:
+            return error, error.body, error.request_id
+
 
 @suite.capability("Responses API, plain, no API key in replay", without_key, is_keyless=True)
 def keyless(config: RunConfig) -> Any:
     return seen(Runner.run_sync(plain_agent(), "Hello", run_config=config))
 
 
+def websocket(url: str) -> RunConfig:
+    made = config(url, is_chat=False)
+    made.model_provider = OpenAIProvider(api_key=KEY, base_url=url, use_responses_websocket=True)
+    return made
+
+
+@suite.bypass("Responses API over WebSockets", websocket)
+def over_websocket(config: RunConfig) -> Any:
+    with contextlib.suppress(Exception):  # the server speaks no WebSocket; that it was asked is what counts
+        Runner.run_sync(plain_agent(), "Hello", run_config=config)
+
+
 suite.lacks("embeddings", "the framework has none")
 suite.lacks("streamed in synchronous code", "the framework streams in asynchronous code only")
-suite.lacks("Responses API over WebSockets", "WebSockets are not recorded")
 suite.main()

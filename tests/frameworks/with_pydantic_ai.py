@@ -8,10 +8,13 @@ from __future__ import annotations
 from typing import Any
 
 import pydantic
+from answers import NO_MODEL
 from harness import KEY, MODEL, Suite
 from pydantic_ai import Agent, Embedder, NativeOutput, PromptedOutput, ToolOutput
 from pydantic_ai.embeddings.openai import OpenAIEmbeddingModel
+from pydantic_ai.exceptions import ModelHTTPError
 from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
+from pydantic_ai.providers.azure import AzureProvider
 from pydantic_ai.providers.openai import OpenAIProvider
 
 suite = Suite("pydantic-ai-slim")
@@ -97,6 +100,28 @@ for name, make in (("", chat), ("Responses API, ", responses)):
     async def structured_streamed(agent: Any) -> Any:
         async with agent.run_stream("Who?", output_type=Person) as stream:
             return [output async for output in stream.stream_output(debounce_by=None)], stream.all_messages()
+
+
+def azure(url: str) -> Agent[None, str]:
+    made = AzureProvider(azure_endpoint=url.removesuffix("/v1"), api_key=KEY, api_version="2024-10-21")
+    return Agent(OpenAIChatModel(MODEL, provider=made))
+
+
+@suite.capability("AzureProvider, plain", azure)
+def azure_chat(agent: Any) -> Any:
+    return seen(agent.run_sync("Hello"))
+
+
+def unknown(url: str) -> Agent[None, str]:
+    return Agent(OpenAIChatModel(NO_MODEL, provider=provider(url)))
+
+
+@suite.capability("an error of the server", unknown)
+def error(agent: Any) -> Any:
+    try:
+        return seen(agent.run_sync("Hello"))
+    except ModelHTTPError as error:
+        return error, error.status_code, error.body, error.__cause__
 
 
 def without_key(url: str) -> Agent[None, str]:
