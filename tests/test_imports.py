@@ -17,6 +17,8 @@ ORDER = (
     *("store.directory", "store.llama_stack_file", "store.llama_stack", "store"),
     *("settings", "pacing", "difference", "misses", "reader", "variants", "session", "active"),
     *("sdk", "sse", "wire", "typed", "calls", "patching", "using", "decorating", "api"),
+    *("conversation.parts", "conversation.asked", "conversation.answered", "conversation.streamed", "conversation"),
+    "catalogue",
     "",
 )
 """Each module imports only what stands before it; the package itself is the last."""

@@ -134,7 +134,7 @@ class LlamaStackStore:
     def _build(self) -> tuple[dict[str, _Entry], Sequence[str]]:
         found: dict[str, tuple[str, dict[str, str | None]]] = {}
         passed_over = []
-        for name in sorted(_walk(self.directory)):
+        for name in sorted(walk(self.directory)):
             try:
                 kept = self._read(name)
             except Foreign:
@@ -197,7 +197,7 @@ class LlamaStackStore:
         return StoreError(message)
 
 
-def _walk(directory: str) -> Iterator[str]:
+def walk(directory: str) -> Iterator[str]:
     """Yield the names of all JSON files, and of the folders that cannot be looked into."""
     unreadable: list[OSError] = []
     for folder, _, files in os.walk(directory, onerror=unreadable.append):
