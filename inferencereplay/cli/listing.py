@@ -70,7 +70,7 @@ def list_(  # noqa: PLR0913 - the options
     if is_json:
         terminal.show_json_rows(rows)
     else:
-        terminal.show_rows(_COLUMNS, map(_cells, rows), right=("SIZE",))
+        terminal.show_rows(_COLUMNS, map(_cells, rows), right=("SIZE",), narrow=("PATH", "MODEL"))
     for item in unreadable:
         terminal.note(item.reason)
     return 1 if unreadable else 0
