@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pty
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from inferencereplay.cli import main
 from inferencereplay.cli.app import group
 from inferencereplay.cli.terminal import one_line, safe, seconds, size, sparkline
 
@@ -127,6 +130,45 @@ def test_what_cannot_be_done_ends_with_2_and_one_error(cli, arguments, message):
     assert "Traceback" not in done.err
     assert done.err.count("Error: ") == 1
     assert any(part in done.err for part in message.split("|"))
+
+
+def test_the_module_runs_main(monkeypatch, capsys):
+    """And hands on its exit status; merely imported, it does nothing."""
+    monkeypatch.setattr("sys.argv", ["inferencereplay", "--version"])
+    runpy.run_module("inferencereplay.__main__", run_name="not main")
+    assert capsys.readouterr().out == ""
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module("inferencereplay.__main__", run_name="__main__", alter_sys=True)
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith("inferencereplay, version")
+
+
+@pytest.mark.parametrize("missing", ["click", "rich"])
+def test_the_missing_extra_in_this_process(cli, monkeypatch, missing):
+    """As above."""
+    monkeypatch.setitem(sys.modules, missing, None)
+    assert cli("list").err == f"The command line needs the package {missing}: pip install 'inferencereplay[cli]'\n"
+
+
+def test_an_early_end_of_the_reader_in_this_process(cli, monkeypatch, shelf, tmp_path):
+    """What is still in the buffer goes nowhere."""
+    with (tmp_path / "out").open("w", encoding="utf-8") as file:
+        monkeypatch.setattr("sys.stdout", file)
+
+        def leave(*_, **__):
+            raise BrokenPipeError
+
+        monkeypatch.setattr("inferencereplay.cli.terminal.show_rows", leave)
+        assert main(["list", str(shelf)]) == 0
+        file.write("lost")
+    assert (tmp_path / "out").read_text() == ""
+
+
+def test_output_that_is_no_file(cli, monkeypatch, shelf):
+    """As a notebook's: there is nothing to set."""
+    monkeypatch.setattr("sys.stdout", io.StringIO())
+    assert main(["list", str(shelf)]) == 0
+    assert "KEY" in sys.stdout.getvalue()
 
 
 def test_an_interrupt_ends_with_130(cli, monkeypatch, shelf):

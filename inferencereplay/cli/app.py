@@ -64,7 +64,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _tell(error: click.ClickException) -> int:
-    context = getattr(error, "ctx", None)
+    context = error.ctx if isinstance(error, click.UsageError) else None
     if context is not None:
         note(context.get_usage())
         note(f"Try '{context.command_path} --help'.")
