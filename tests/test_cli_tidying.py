@@ -141,8 +141,7 @@ def test_prune_shows_first_and_removes_when_told_to(cli, kept, client, tmp_path)
     shown = cli("prune", kept, "--unused-since", used)
     assert (shown.status, contents(kept)) == (0, before)
     assert sorted(shown.out.splitlines()) == session.unused()
-    assert "2 recordings" in shown.err
-    assert "would be removed" in shown.err
+    assert "Would be removed: 2 recordings, " in shown.err
     done = cli("prune", kept, "--unused-since", used, "--yes")
     assert (done.status, done.out) == (0, shown.out)
     assert files(kept) == session.used()
@@ -210,7 +209,7 @@ def test_an_edited_request_is_filed_anew(cli, kept, client):
     dry = cli("rekey", kept, "--dry-run")
     assert dry.status == 0
     assert dry.out.startswith(f"{name} → chat/completions/")
-    assert "1 recordings would be filed anew" in dry.err
+    assert "Would be filed anew: 1 recording. 0 stay" in dry.err
     assert path.exists()
     done = cli("rekey", kept)
     assert done.status == 0

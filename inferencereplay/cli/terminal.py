@@ -145,6 +145,11 @@ def progress(items: Iterable[Any], total: int, what: str) -> Iterator[Any]:
         yield from bar.track(items, total=total)
 
 
+def count(number: int, noun: str) -> str:
+    """Return a number of things for people."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def size(count: int) -> str:
     """Return a number of bytes for people."""
     if count < _KILO:
