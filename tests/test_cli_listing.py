@@ -134,7 +134,7 @@ def test_prices_give_an_estimate(cli, shelf, tmp_path, kind):
         return
     cost = (12 * 2 + 31 * 1 + 8 * 10) / 1_000_000
     done = cli("stats", shelf, "--prices", file)
-    assert f"Estimated cost: {cost:.4f} USD, prices of 2026-11-01" in done.out
+    assert f"Estimated cost: {cost:.6f} USD, prices of 2026-11-01" in done.out
     assert json.loads(cli("stats", shelf, "--prices", file, "--json").out)["all"]["cost"] == pytest.approx(cost)
     file.write_text('{"models": {"gpt-4o": {"input": 2}}}')
     if kind == "json":
@@ -181,7 +181,7 @@ def test_cached_input_costs_like_the_rest_by_default(cli, shelf, tmp_path):
     """Where no price of it is given."""
     file = tmp_path / "prices.json"
     file.write_text('{"models": {"*": {"input": 1000000}}, "currency": "EUR"}')
-    assert "Estimated cost: 43.0000 EUR\n" in cli("stats", shelf, "--prices", file).out
+    assert "Estimated cost: 43.00 EUR\n" in cli("stats", shelf, "--prices", file).out
 
 
 def test_stats_of_everything(cli):

@@ -28,7 +28,7 @@ def test_a_conversation_as_a_person_reads_it(cli, shelf):
     done = cli("show", STORY, "--dir", shelf)
     assert done.status == 0
     assert done.out.startswith("POST /chat/completions  SmolLM2-135M-Instruct.Q4_1\n")
-    assert "settings  max_tokens=120, stream=True, temperature=0" in done.out
+    assert "settings  max_tokens=120, stream=true, temperature=0" in done.out
     assert "\nuser\nTell me a story" in done.out
     assert "\nassistant  answer, stop\nAs the sun dipped" in done.out
     assert "timing  first token 584 ms, total 2.41 s, about 51.0 tokens/s" in done.out

@@ -183,4 +183,4 @@ def _model_cells(name: str, total: Total, currency: str) -> tuple[str, ...]:
 
 
 def _cost(amount: float, currency: str) -> str:
-    return f"{amount:.4f} {currency}"
+    return f"{amount:.2f} {currency}" if amount >= 1 else f"{amount:.6f} {currency}"
