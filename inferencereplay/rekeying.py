@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from inferencereplay import numbering
-from inferencereplay.catalogue import Entry, Unreadable
+from inferencereplay.catalogue import Unreadable
 from inferencereplay.errors import InvalidSetting, RecordingCorrupt
 from inferencereplay.recording import VERSION, RecordedRequest, Recording, encode
 from inferencereplay.store.directory import DirectoryStore
 
 if TYPE_CHECKING:
+    import datetime
     from collections.abc import Iterator
 
-    from inferencereplay.catalogue import Catalogue
+    from inferencereplay.catalogue import Catalogue, Entry
     from inferencereplay.request import Request
     from inferencereplay.session import Session
 
@@ -39,11 +40,12 @@ class Move(NamedTuple):
 
 
 class _Planned(NamedTuple):
-    """A file, the request that it is filed under from now on, and where that belongs."""
+    """A file, the key that it has and the one that it gets, and where that belongs; no content, for there are many."""
 
     name: str
+    at: datetime.datetime
     key: str
-    request: Request
+    new_key: str
     address: str
 
     @property
@@ -67,7 +69,7 @@ class _Step(NamedTuple):
 
     @property
     def is_due(self) -> bool:
-        return self.target != self.item.name or self.item.key != self.item.request.key
+        return self.target != self.item.name or self.item.key != self.item.new_key
 
 
 def rekey(catalogue: Catalogue, session: Session, *, is_dry: bool, has_room: bool = False) -> Iterator[Move]:
@@ -90,33 +92,32 @@ def rekey(catalogue: Catalogue, session: Session, *, is_dry: bool, has_room: boo
     yield from problems
     steps, collisions = _assign(planned, has_room=has_room)
     yield from collisions
-    yield from _preview(catalogue, steps) if is_dry else _carry_out(catalogue, steps)
+    yield from _preview(catalogue, steps) if is_dry else _carry_out(catalogue, session, steps)
     if not is_dry:
         yield from _close_gaps(catalogue)
 
 
 def _plan(catalogue: Catalogue, session: Session) -> tuple[list[_Planned], list[Move]]:
-    """Read all files, the earliest recorded first."""
+    """Read all files; return the earliest recorded first."""
     planned, problems = [], []
-    for item in sorted(catalogue.scan(), key=_age):
+    for item in catalogue.scan():
         if isinstance(item, Unreadable):
             problems.append(Move(item.name, "", item.reason))
             continue
         try:
-            request = session.redact(session.prepare(item.request), ())
+            request = _request(item, session)
         except RecordingCorrupt as error:
             problems.append(Move(item.name, "", str(error)))
             continue
         (first,) = catalogue.store.sources(request.path, request.key, 1)
         address = numbering.split(numbering.place(item.name, first))[0]
-        planned.append(_Planned(item.name, item.key, request, address))
-    return planned, problems
+        planned.append(_Planned(item.name, item.date, item.key, request.key, address))
+    # Variants that were recorded within a second keep their order.
+    return sorted(planned, key=lambda item: (item.at, item.source, item.number)), problems
 
 
-def _age(item: Entry | Unreadable) -> tuple[str, str, int]:
-    """Sort by time; variants that were recorded within a second keep their order."""
-    at = item.date.isoformat() if isinstance(item, Entry) else ""
-    return (at, *numbering.split(item.name))
+def _request(entry: Entry, session: Session) -> Request:
+    return session.redact(session.prepare(entry.request), ())
 
 
 def _assign(planned: list[_Planned], *, has_room: bool) -> tuple[list[_Step], list[Move]]:
@@ -153,13 +154,13 @@ def _preview(catalogue: Catalogue, steps: list[_Step]) -> Iterator[Move]:
         yield Move(step.item.name, step.target) if is_free else _collision(step.item.name, step.target)
 
 
-def _carry_out(catalogue: Catalogue, steps: list[_Step]) -> Iterator[Move]:
+def _carry_out(catalogue: Catalogue, session: Session, steps: list[_Step]) -> Iterator[Move]:
     """Move what can be moved until nothing can: one file may stand where another one goes."""
     waiting = steps
     while waiting:
         stuck = []
         for step in waiting:
-            if _write(catalogue, step):
+            if _write(catalogue, session, step):
                 yield Move(step.item.name, step.target)
             else:
                 stuck.append(step)
@@ -169,19 +170,20 @@ def _carry_out(catalogue: Catalogue, steps: list[_Step]) -> Iterator[Move]:
         waiting = stuck
 
 
-def _write(catalogue: Catalogue, step: _Step) -> bool:
+def _write(catalogue: Catalogue, session: Session, step: _Step) -> bool:
     """Write a file at its new address and remove it from the old one; one that stays at its place is replaced whole."""
-    item, request = step.item, step.item.request
-    entry = catalogue.read(item.name)
+    name = step.item.name
+    entry = catalogue.read(name)
+    request = _request(entry, session)
     held = RecordedRequest(request.method, request.path, msgspec.Raw(request.body), request.query)
     data = encode(Recording(VERSION, request.key, held, entry.recording.response, entry.recording.recorded))
-    is_same = step.target == item.name
+    is_same = step.target == name
     (expected,) = catalogue.store.sources(request.path, request.key, step.number)
     store = DirectoryStore(catalogue.directory / step.target[: -len(expected)])
     if not store.put(request.path, request.key, step.number, data, replace=is_same):
         return False
     if not is_same:
-        (catalogue.directory / item.name).unlink()
+        (catalogue.directory / name).unlink()
     return True
 
 

@@ -65,14 +65,15 @@ def prune(directory: Path, unused_since: Path | None, older_than: datetime.timed
     catalogue = Catalogue(directory)
     used = read_used(unused_since) if unused_since else None
     before = datetime.datetime.now(datetime.timezone.utc) - older_than if older_than else None
-    chosen = list(choose(catalogue, used=used, before=before))
-    for entry in chosen:
+    sizes: dict[str, int] = {}
+    for entry in choose(catalogue, used=used, before=before):
         terminal.show(entry.name)
-    saved = f"{terminal.count(len(chosen), 'recording')}, {terminal.size(sum(entry.size for entry in chosen))}"
+        sizes[entry.name] = entry.size
+    saved = f"{terminal.count(len(sizes), 'recording')}, {terminal.size(sum(sizes.values()))}"
     if not is_sure:
         terminal.note(f"Would be removed: {saved}. Do it with --yes.")
         return 0
-    for line in remove(catalogue, [entry.name for entry in chosen]):
+    for line in remove(catalogue, sizes):
         terminal.note(f"renamed, to close a gap: {line}")
     terminal.note(f"Removed: {saved}.")
     return 0
