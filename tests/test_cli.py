@@ -74,6 +74,15 @@ def test_every_command_has_help_with_an_example(cli, name):
     assert f"inferencereplay {name}" in done.out.partition("Example")[2].replace("\n", " ")
 
 
+def test_without_a_command_the_help_is_shown(cli):
+    """On standard error, for it was no success."""
+    done = cli()
+    assert (done.status, done.out) == (2, "")
+    assert done.err.startswith("Usage: inferencereplay [OPTIONS] COMMAND")
+    assert "Error" not in done.err
+    assert "Commands:" in done.err
+
+
 def test_every_command_is_tested():
     """A new command is put into the list above."""
     assert set(COMMANDS) <= set(group.commands)

@@ -16,6 +16,7 @@ import pytest
 import inferencereplay
 from inferencereplay import InvalidSetting, RecordingNotFound, Session, active, ambient
 from inferencereplay.cli.running import STARTUP, prepare
+from inferencereplay.request import Request
 from inferencereplay.startup import sitecustomize
 
 PACKAGE = str(Path(inferencereplay.__file__).parents[1])
@@ -259,6 +260,13 @@ def test_our_folder_leads_the_path_once(tmp_path):
 
 
 # The same, in this process.
+
+
+def test_a_miss_under_run_says_how_to_record(monkeypatch, tmp_path):
+    """By `run` again, for the environment alone does nothing to a program that knows of no recordings."""
+    monkeypatch.setenv("INFERENCEREPLAY_RUN", "1")
+    error = Session(tmp_path).miss(Request("POST", "/chat/completions", b"{}"), ())
+    assert f"inferencereplay run --mode record-if-missing --dir {tmp_path} -- " in str(error)
 
 
 @pytest.fixture

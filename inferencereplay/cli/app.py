@@ -49,7 +49,10 @@ def run(arguments: list[str]) -> int:
         sys.stdout.flush()
     except click.exceptions.Exit as end:
         return end.exit_code
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:  # its message is the help
+        note(error.format_message())
+        return _FAILED
+    except click.UsageError as error:
         return _tell(error)
     except (click.Abort, KeyboardInterrupt):
         return _INTERRUPTED
@@ -63,10 +66,8 @@ def run(arguments: list[str]) -> int:
     return status if isinstance(status, int) else 0
 
 
-def _tell(error: click.ClickException) -> int:
-    context = error.ctx if isinstance(error, click.UsageError) else None
-    if context is not None:
-        note(context.get_usage())
-        note(f"Try '{context.command_path} --help'.")
+def _tell(error: click.UsageError) -> int:
+    for line in (error.ctx.get_usage(), f"Try '{error.ctx.command_path} --help'.") if error.ctx else ():
+        note(line)
     note(f"Error: {error.format_message()}")
     return _FAILED
