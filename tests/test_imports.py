@@ -19,6 +19,7 @@ ORDER = (
     *("sdk", "sse", "wire", "typed", "calls", "patching", "using", "decorating", "api"),
     *("conversation.parts", "conversation.asked", "conversation.answered", "conversation.streamed", "conversation"),
     "catalogue",
+    *("report.shortened", "report.described", "report.totals", "report.budget", "report.assemble", "report"),
     "",
 )
 """Each module imports only what stands before it; the package itself is the last."""
