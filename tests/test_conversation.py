@@ -361,42 +361,17 @@ def test_a_chunk_that_is_no_json_counts_for_nothing():
     assert talk.pieces[0].chunk == 1
 
 
+NAMES = (
+    *("messages", "model", "tools", "choices", "delta", "message", "content", "tool_calls", "function"),
+    *("name", "arguments", "index", "type", "item", "response", "error", "usage", "output", "input"),
+    *("data", "embedding", "results", "prompt", "text", "role", "reasoning", "image_url"),
+)
 JSONS = st.recursive(
     st.none() | st.booleans() | st.integers(-3, 3) | st.text("ab", max_size=2),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(
-                [
-                    "messages",
-                    "model",
-                    "tools",
-                    "choices",
-                    "delta",
-                    "message",
-                    "content",
-                    "tool_calls",
-                    "function",
-                    "name",
-                    "arguments",
-                    "index",
-                    "type",
-                    "item",
-                    "response",
-                    "error",
-                    "usage",
-                    "output",
-                    "input",
-                    "data",
-                    "embedding",
-                    "results",
-                    "prompt",
-                    "text",
-                    "role",
-                    "reasoning",
-                    "image_url",
-                ]
-            ),
+            st.sampled_from(NAMES),
             inner,
             max_size=4,
         )

@@ -13,6 +13,7 @@ import pytest
 from written import ask, plain, said, streamed, write
 
 from inferencereplay import StoreError
+from inferencereplay.cli import main
 from inferencereplay.recording import Failure, Response
 from inferencereplay.report import budget, build_report, shortened, write_report
 from inferencereplay.report.assemble import SCRIPTS, embedded
@@ -295,10 +296,16 @@ def test_writing(tmp_path):
     """The file is whole or not there; the caller hears what became of it and of each recording read."""
     write(tmp_path / "kept", ask("a"), said("x"))
     read = []
-    written = write_report(tmp_path / "kept", tmp_path / "report.html", progress=lambda: read.append(1))
+
+    def follow(items, total):
+        for item in items:
+            read.append((item.path, total))
+            yield item
+
+    written = write_report(tmp_path / "kept", tmp_path / "report.html", follow=follow)
     assert written.file.read_bytes().startswith(b"<!doctype html>")
-    assert written == (tmp_path / "report.html", written.file.stat().st_size, 1, ())
-    assert read == [1]
+    assert written == (tmp_path / "report.html", written.file.stat().st_size, 1, 0, ())
+    assert read == [("/chat/completions", 1)]
     again = write_report(tmp_path / "kept", tmp_path / "report.html")
     assert [file.name for file in tmp_path.iterdir() if file.is_file()] == [again.file.name]
 
@@ -310,3 +317,17 @@ def test_writing_where_it_cannot_be(tmp_path):
         write_report(tmp_path, tmp_path / "none" / "report.html")
     with pytest.raises(StoreError, match="does not exist"):
         write_report(tmp_path / "nowhere", tmp_path / "report.html")
+
+
+def test_the_command(tmp_path, capsys):
+    """`report` writes the file and says so; what is not in it goes to standard error, and to the exit status."""
+    write(tmp_path / "kept", ask("a"), said("x"))
+    target = tmp_path / "report.html"
+    assert main(["report", str(tmp_path / "kept"), "-o", str(target)]) == 0
+    assert capsys.readouterr().out.startswith("1 recording, ")
+    assert target.stat().st_size > 10_000
+    write(tmp_path / "kept", ask("b"), said("x")).write_text("{", encoding="utf-8")
+    assert main(["report", "--dir", str(tmp_path / "kept"), "--output", str(target)]) == 1
+    printed = capsys.readouterr()
+    assert printed.out.endswith(f"{target}\n")
+    assert "Not readable as a recording: 1 file." in printed.err

@@ -22,12 +22,20 @@ from inferencereplay.errors import StoreError
 from inferencereplay.report.assemble import assemble
 from inferencereplay.report.budget import Budget
 from inferencereplay.report.described import describe
-from inferencereplay.report.totals import Totals
+from inferencereplay.report.totals import Counts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
+
+    from inferencereplay.catalogue import Entry
+
+    Follow = Callable[[Iterator[Entry | Unreadable], int], Iterable[Entry | Unreadable]]
 
 __all__ = ["Written", "build_report", "write_report"]
+
+
+def _as_they_come(items: Iterator[Entry | Unreadable], total: int) -> Iterator[Entry | Unreadable]:  # noqa: ARG001
+    return items
 
 
 class Written(NamedTuple):
@@ -37,37 +45,39 @@ class Written(NamedTuple):
         file: where it is.
         size: bytes.
         recordings: how many recordings the directory holds.
+        unreadable: how many files could not be read.
         notices: what is not in it, and why, a line each.
     """
 
     file: Path
     size: int
     recordings: int
+    unreadable: int
     notices: tuple[str, ...]
 
 
 def write_report(
-    directory: str | os.PathLike[str], file: str | os.PathLike[str], *, progress: Callable[[], None] = lambda: None
+    directory: str | os.PathLike[str], file: str | os.PathLike[str], *, follow: Follow = _as_they_come
 ) -> Written:
     """Write a report on a directory of recordings, ours or llama-stack's; a file that is there is replaced.
 
     Args:
         directory: where the recordings are.
         file: where the report goes.
-        progress: called after each file that was read.
+        follow: is given what is read and how many files there are, and yields it again, as a progress bar does.
 
     Raises:
         StoreError: if the directory cannot be read, or the file cannot be written.
     """
     target = Path(file).expanduser().absolute()
-    page, data = _build(Catalogue(directory), progress)
+    page, data, unreadable = _build(Catalogue(directory), follow)
     try:
         _replace(target, page)
     except OSError as error:
         message = f"{target} cannot be written: {error.strerror}. Give another file."
         raise StoreError(message) from error
     notices = tuple(notice["text"] for notice in data["notices"])
-    return Written(target, len(page), data["totals"]["recordings"], notices)
+    return Written(target, len(page), data["totals"]["recordings"], unreadable, notices)
 
 
 def build_report(directory: str | os.PathLike[str]) -> bytes:
@@ -76,18 +86,17 @@ def build_report(directory: str | os.PathLike[str]) -> bytes:
     Raises:
         StoreError: if the directory cannot be read.
     """
-    return _build(Catalogue(directory), lambda: None)[0]
+    return _build(Catalogue(directory), _as_they_come)[0]
 
 
-def _build(catalogue: Catalogue, progress: Callable[[], None]) -> tuple[bytes, dict[str, Any]]:
-    budget, totals = Budget(), Totals()
-    for item in catalogue.scan():
+def _build(catalogue: Catalogue, follow: Follow) -> tuple[bytes, dict[str, Any], int]:
+    budget, totals = Budget(), Counts()
+    for item in follow(catalogue.scan(), sum(1 for _ in catalogue.names())):
         if isinstance(item, Unreadable):
             budget.refuse(item.name, item.reason)
         else:
             totals.add(item)
             budget.take(*describe(item))
-        progress()
     data = {
         "directory": os.fspath(catalogue.directory).encode("utf-8", "replace").decode(),
         "version": importlib.metadata.version("inferencereplay"),
@@ -96,7 +105,7 @@ def _build(catalogue: Catalogue, progress: Callable[[], None]) -> tuple[bytes, d
         "notices": budget.notices(),
         "recordings": sorted(budget.recordings, key=lambda recording: recording["at"], reverse=True),
     }
-    return assemble(data), data
+    return assemble(data), data, budget.unreadable
 
 
 def _replace(target: Path, page: bytes) -> None:

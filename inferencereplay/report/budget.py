@@ -60,6 +60,11 @@ class Budget:
         """Note a file that cannot be used."""
         self._unreadable.append(f"{name}: {reason}")
 
+    @property
+    def unreadable(self) -> int:
+        """How many files could not be used."""
+        return len(self._unreadable)
+
     def notices(self) -> list[dict[str, Any]]:
         """Return what is left out: a text and the files that it is about, no more than `MOST_NAMED`."""
         told = (

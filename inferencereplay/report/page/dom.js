@@ -43,8 +43,8 @@ function seconds(value) {
 }
 
 function bytes(value) {
-  if (value < 1000) return `${value} B`;
-  return value < 1e6 ? `${(value / 1e3).toFixed(1)} kB` : `${(value / 1e6).toFixed(1)} MB`;
+  if (value < 1024) return `${value} B`;
+  return value < 1024 ** 2 ? `${(value / 1024).toFixed(1)} kB` : `${(value / 1024 ** 2).toFixed(1)} MB`;
 }
 
 function when(at) {
