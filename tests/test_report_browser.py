@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from importlib.util import find_spec
@@ -14,7 +13,7 @@ from written import ask, plain, said, streamed, write
 from inferencereplay.recording import Failure, Response
 from inferencereplay.report import budget, write_report
 
-BROWSER = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+BROWSER = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(
     not (BROWSER and find_spec("playwright")),
     reason="no browser is installed (apt-get install chromium; pip install playwright)",
