@@ -4,8 +4,9 @@ A block is told by its language and by a comment on the line before it:
 
 - `python`: the blocks of a document are one program. It is run twice, with a server while it records, then offline.
 - `sh`: commands, run one block after the other in a folder that is empty at first.
-- `text`: what the block before it prints; `…` stands for anything.
-- `json`: has to be JSON.
+- `console`: commands after `$ `, each followed by all that it prints, and by `   # exit status 1` if it fails.
+- `text`: what the block before it prints, or a part of it; here and there `…` stands for anything.
+- `json`, `toml`: have to be JSON and TOML.
 - `<!-- file: app.py -->`: the block is written to that file.
 - `<!-- exits with 1 -->`: the commands fail.
 - `<!-- not run: a reason -->`: it is only shown. `SHOWN` counts these.
@@ -26,6 +27,11 @@ import pytest
 from conftest import Server, chunk, completion, plain, sse
 from programs import offline, run
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib  # pytest brings it
+
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 SHOWN = {"README.md": 4, "format.md": 1, "getting-started.md": 1, "moving-from.md": 1}
@@ -33,11 +39,14 @@ SHOWN = {"README.md": 4, "format.md": 1, "getting-started.md": 1, "moving-from.m
 ANSWERS = {
     "What colour is the sky? One word.": "Blue",
     "Tell me a story.": "Once upon a time there was a fox.",
+    "What is the capital of France?": "Paris, of course.",
 }
 """What the server answers where a document shows it; else it counts."""
 GIVEN = {"report.md": "story"}
 """Which of the examples' recordings a document finds in its folder."""
 KEY = "sk-test-0123456789abcdef"
+
+READERS = {"json": json.loads, "toml": tomllib.loads}
 
 BLOCK = re.compile(r"^(?P<before>[^\n]*)\n```(?P<language>\w*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
 NOT_RUN = re.compile(r"<!-- not run:(?P<reason>.*)-->")
@@ -51,6 +60,14 @@ for _name, _test in list(globals().items()):
         asyncio.run(_test()) if inspect.iscoroutinefunction(_test) else _test()
 """
 """Put behind a document's blocks: what looks like a test is called."""
+
+
+class Command(NamedTuple):
+    """A command of a `console` block, what it prints, and its exit status."""
+
+    line: str
+    shown: str
+    status: int
 
 
 class Block(NamedTuple):
@@ -103,6 +120,23 @@ def said(text, printed):
     return re.search(r"^" + r"[ \t]*\n".join(lines) + r"[ \t]*$", printed, re.MULTILINE) is not None
 
 
+def commands(code):
+    """Return the commands of a `console` block."""
+    assert code.startswith("$ "), code
+    found = []
+    for part in re.split(r"^\$ ", code, flags=re.MULTILINE)[1:]:
+        line, _, shown = part.partition("\n")
+        command, _, status = line.partition("   # exit status ")
+        found.append(Command(command, shown, int(status or 0)))
+    return found
+
+
+def is_all(shown, printed):
+    """Whether this is all that was printed; a line `…` stands for any number of lines."""
+    pattern = re.escape(shown).replace("…\\\n", "(?:.*\n)*?").replace("…", "[^\t\n]*?")
+    return re.fullmatch(pattern, printed) is not None
+
+
 class Answering(Server):
     """A server that answers what the documents show."""
 
@@ -112,9 +146,10 @@ class Answering(Server):
         if answer is None:
             return super()._numbered(path, body)
         if body.get("stream"):
-            words = [word + " " for word in answer.split()]
-            words[-1] = words[-1].strip()
-            return sse(*map(chunk, words), chunk(None, "stop"), pause=0.01)
+            words = re.findall(r" ?\S+", answer)
+            usage = {"prompt_tokens": 14, "completion_tokens": len(words), "total_tokens": 14 + len(words)}
+            ends = [{**chunk(None), "choices": [], "usage": usage}] if body.get("stream_options") else []
+            return sse(*map(chunk, words), chunk(None, "stop"), *ends, pause=0.01)
         return plain(completion(answer))
 
 
@@ -172,8 +207,15 @@ def test_commands_and_files(document, folder, answering):
             done = shell(block.code, folder, answering.url)
             printed = done.stdout
             assert done.returncode == block.status, f"{place}\n{printed}"
-        elif block.language == "json":
-            json.loads(block.code)
+        elif block.language == "console":
+            for command in commands(block.code):
+                done = shell(command.line, folder, answering.url)
+                assert done.returncode == command.status, f"{place} {command.line}\n{done.stdout}"
+                assert is_all(command.shown, done.stdout), f"{place} {command.line}\n{done.stdout}"
+            printed = None
+        elif block.language in READERS:
+            READERS[block.language](block.code)
+            printed = None
         elif block.is_program:
             printed = None
         else:
@@ -238,6 +280,10 @@ def test_blocks_are_read_as_meant():
 
 def test_what_is_printed_is_compared():
     """Lines have to follow one another, and to be whole but for what `…` leaves open."""
+    assert commands("$ a\nb\n…\n$ c   # exit status 2\n") == [Command("a", "b\n…\n", 0), Command("c", "", 2)]
+    assert is_all("b\n…\nz … 1\n", "b\nc\nd\nz 7 1\n")
+    assert not is_all("b\n", "b\nc\n")
+    assert not is_all("b …\n", "b\tc\n")
     printed = "first line\nkey 123abc, size 7  \nlast line\n"
     assert said("key …, size 7\nlast line\n", printed)
     assert not said("key …, size 8\n", printed)

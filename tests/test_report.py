@@ -200,7 +200,10 @@ def test_files_that_cannot_be_read(tmp_path):
     assert len(made["recordings"]) == 1
     (notice,) = made["notices"]
     assert notice["text"] == "Not readable as a recording: 1 file."
+    assert notice["files"][0].startswith("chat/completions/")
     assert torn.name in notice["files"][0]
+    assert str(tmp_path) not in build_report(tmp_path).decode()
+    assert made["directory"] == f"{tmp_path.parent.name}/{tmp_path.name}"
 
 
 @pytest.mark.parametrize(

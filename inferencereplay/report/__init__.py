@@ -93,12 +93,13 @@ def _build(catalogue: Catalogue, follow: Follow) -> tuple[bytes, dict[str, Any],
     budget, totals = Budget(), Counts()
     for item in follow(catalogue.scan(), sum(1 for _ in catalogue.names())):
         if isinstance(item, Unreadable):
-            budget.refuse(item.name, item.reason)
+            budget.refuse(item.name, item.reason.replace(f"{catalogue.directory}{os.sep}", ""))
         else:
             totals.add(item)
             budget.take(*describe(item))
     data = {
-        "directory": os.fspath(catalogue.directory).encode("utf-8", "replace").decode(),
+        # No more of the path, for a report is shown to others.
+        "directory": "/".join(catalogue.directory.parts[-2:]).encode("utf-8", "replace").decode(),
         "version": importlib.metadata.version("inferencereplay"),
         "made": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "totals": totals.summary(),
