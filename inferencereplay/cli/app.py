@@ -45,8 +45,11 @@ def run(arguments: list[str]) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # for terminals that know few characters
     try:
-        status = group.main(arguments, prog_name="inferencereplay", standalone_mode=False)
+        with group.make_context("inferencereplay", arguments) as context:  # `main` would end the process by itself
+            status = group.invoke(context)
         sys.stdout.flush()
+    except click.exceptions.Exit as end:
+        return end.exit_code
     except click.ClickException as error:
         return _tell(error)
     except (click.Abort, KeyboardInterrupt):
@@ -62,7 +65,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _tell(error: click.ClickException) -> int:
-    context = getattr(error, "ctx", None)
+    context = error.ctx if isinstance(error, click.UsageError) else None
     if context is not None:
         note(context.get_usage())
         note(f"Try '{context.command_path} --help'.")

@@ -60,7 +60,8 @@ def _report(items: Iterator[Taken], target: Path) -> int:
         if item.problem:
             call = f" {item.call}" if item.call else ""
             terminal.show(("not taken over  ", "bold red"), f"{item.source}{call}: {item.problem}")
-    said = ", ".join(f"{count} {what}" for what, count in counts.items()) or "nothing was found"
+    kinds = ("imported", "there already", "not taken over")
+    said = ", ".join(f"{counts[kind]} {kind}" for kind in kinds if counts[kind]) or "nothing was found"
     terminal.note(f"{target}: {said}.")
     return 1 if counts["not taken over"] or not counts else 0
 

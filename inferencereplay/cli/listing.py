@@ -70,7 +70,7 @@ def list_(  # noqa: PLR0913 - the options
     if is_json:
         terminal.show_json_rows(rows)
     else:
-        terminal.show_rows(_COLUMNS, map(_cells, rows), right=("SIZE",))
+        terminal.show_rows(_COLUMNS, map(_cells, rows), right=("SIZE",), narrow=("PATH", "MODEL"))
     for item in unreadable:
         terminal.note(item.reason)
     return 1 if unreadable else 0
@@ -123,7 +123,7 @@ def _answer(row: Row) -> str:
     if not row.end:
         return "plain"
     ending = "" if row.end == "done" else f", {row.end}"
-    return f"{row.chunks} chunk{'' if row.chunks == 1 else 's'}{ending}"
+    return terminal.count(row.chunks, "chunk") + ending
 
 
 @click.command(epilog="Example: inferencereplay stats tests/recordings --prices prices.toml")
@@ -143,7 +143,9 @@ def stats(directory: Path, wanted: Filter, prices: Path | None, *, is_json: bool
     if is_json:
         terminal.show_json(totals)
     else:
-        terminal.show((f"{totals.all.recordings} recordings", "bold"), f", {terminal.size(totals.all.bytes)}")
+        terminal.show(
+            (terminal.count(totals.all.recordings, "recording"), "bold"), f", {terminal.size(totals.all.bytes)}"
+        )
         _show_parts(totals.all, totals.first, totals.last)
         heads = ("RECORDINGS", "SIZE", "INPUT", "CACHED", "OUTPUT", "COST", "MODEL")
         models = sorted(totals.models.items(), key=lambda item: -item[1].recordings)
@@ -181,4 +183,4 @@ def _model_cells(name: str, total: Total, currency: str) -> tuple[str, ...]:
 
 
 def _cost(amount: float, currency: str) -> str:
-    return f"{amount:.4f} {currency}"
+    return f"{amount:.2f} {currency}" if amount >= 1 else f"{amount:.6f} {currency}"

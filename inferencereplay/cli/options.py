@@ -33,8 +33,6 @@ class Age(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # not gene
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime.timedelta:
         """Read it."""
-        if isinstance(value, datetime.timedelta):
-            return value
         found = _AGE.fullmatch(str(value))
         try:
             return datetime.timedelta(**{_UNITS[found[2]]: int(found[1])})  # type: ignore[index]  # told below

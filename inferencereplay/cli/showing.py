@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -77,7 +78,8 @@ def _show_conversation(entry: Entry) -> None:
     terminal.show((f"{entry.recording.request.method} {entry.path}", "bold"), f"  {talk.model}")
     terminal.show((f"{entry.name}  {entry.date:%Y-%m-%d %H:%M:%S}  {terminal.size(entry.size)}", "dim"))
     if talk.settings:
-        terminal.show(("settings  ", "dim"), ", ".join(f"{name}={value}" for name, value in talk.settings.items()))
+        said = (f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in talk.settings.items())
+        terminal.show(("settings  ", "dim"), ", ".join(said))
     for tool in talk.tools:
         terminal.show(("tool  ", "dim"), tool.name, (f"  {terminal.one_line(tool.description)}", "dim"))
     for message in talk.messages:

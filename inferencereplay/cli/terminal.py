@@ -91,26 +91,37 @@ def show_file(data: bytes) -> None:
         sys.stdout.buffer.write(data)
 
 
-def show_rows(names: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()) -> None:
+def show_rows(
+    names: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = (), narrow: Sequence[str] = ()
+) -> None:
     """Print rows: a table on a terminal, tab-separated lines with a head in a pipe.
 
     Args:
-        names: of the columns.
+        names: of the columns; the last one takes what room is left.
         rows: a text for each column, on one line.
         right: names of the columns that are aligned to the right.
+        narrow: names of those that are cut where a terminal is too narrow; the others never are.
     """
     target = console()
+    lines = ([one_line(cell) for cell in row] for row in rows)
     if not target.is_terminal:
-        for row in (names, *rows):
-            sys.stdout.write("\t".join(map(one_line, row)) + "\n")
+        for line in itertools.chain([names], lines):
+            sys.stdout.write("\t".join(line) + "\n")
         return
+    held = list(lines)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in names:
-        is_last = name == names[-1]
-        justify: Any = "right" if name in right else "left"
-        table.add_column(name, no_wrap=True, overflow="ellipsis", justify=justify, ratio=1 if is_last else None)
-    for row in rows:
-        table.add_row(*(Text(one_line(cell)) for cell in row))
+    for index, name in enumerate(names):
+        is_last = index == len(names) - 1
+        whole = max((len(row[index]) for row in held), default=0)
+        table.add_column(
+            name,
+            no_wrap=True,
+            justify="right" if name in right else "left",
+            ratio=1 if is_last else None,
+            min_width=None if is_last or name in narrow else max(whole, len(name)),
+        )
+    for row in held:
+        table.add_row(*map(Text, row))
     target.print(table, soft_wrap=False)
 
 
@@ -132,6 +143,11 @@ def progress(items: Iterable[Any], total: int, what: str) -> Iterator[Any]:
     columns = (TextColumn(escape(what)), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=target, transient=True) as bar:
         yield from bar.track(items, total=total)
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number of things for people."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def size(count: int) -> str:

@@ -43,7 +43,7 @@ def check(directory: Path, redact: tuple[str, ...], *, is_json: bool) -> int:
     kinds = Counter(problem.kind for problem in problems)
     wrong = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
     style = "bold red" if problems else "bold green"
-    terminal.show((f"{total} files checked: {wrong or 'all in order'}", style))
+    terminal.show((f"{terminal.count(total, 'file')} checked: {wrong or 'all in order'}", style))
     return 1 if problems else 0
 
 
@@ -68,13 +68,13 @@ def prune(directory: Path, unused_since: Path | None, older_than: datetime.timed
     chosen = list(choose(catalogue, used=used, before=before))
     for entry in chosen:
         terminal.show(entry.name)
-    saved = terminal.size(sum(entry.size for entry in chosen))
+    saved = f"{terminal.count(len(chosen), 'recording')}, {terminal.size(sum(entry.size for entry in chosen))}"
     if not is_sure:
-        terminal.note(f"{len(chosen)} recordings ({saved}) would be removed. Do it with --yes.")
+        terminal.note(f"Would be removed: {saved}. Do it with --yes.")
         return 0
     for line in remove(catalogue, [entry.name for entry in chosen]):
         terminal.note(f"renamed, to close a gap: {line}")
-    terminal.note(f"{len(chosen)} recordings ({saved}) were removed.")
+    terminal.note(f"Removed: {saved}.")
     return 0
 
 
@@ -99,5 +99,6 @@ def rekey(directory: Path, settings: dict[str, Any], *, is_dry: bool, has_room: 
         else:
             moved += 1
             terminal.show(f"{move.name} → {move.target}" if move.name != move.target else f"{move.name} (its key)")
-    terminal.note(f"{moved} recordings {'would be' if is_dry else 'were'} filed anew, {stayed} stay where they are.")
+    how = "Would be filed anew" if is_dry else "Filed anew"
+    terminal.note(f"{how}: {terminal.count(moved, 'recording')}. {stayed} stay where they are.")
     return 1 if stayed else 0
