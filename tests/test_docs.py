@@ -34,14 +34,16 @@ else:
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-SHOWN = {"README.md": 4, "format.md": 1, "getting-started.md": 1, "moving-from.md": 1}
+SHOWN = {"README.md": 4, "command-line.md": 2, "format.md": 1, "getting-started.md": 1, "moving-from.md": 1}
 """How many blocks of a document are not run, each with its reason beside it."""
 ANSWERS = {
-    "What colour is the sky? One word.": "Blue",
-    "Tell me a story.": "Once upon a time there was a fox.",
-    "What is the capital of France?": "Paris, of course.",
+    "What colour is the sky? One word.": ["Blue"],
+    "Tell me a story.": ["Once", " upon", " a", " time", " there", " was", " a", " fox", "."],
+    "What is the capital of France?": ["Paris", ", of course."],
 }
-"""What the server answers where a document shows it; else it counts."""
+"""What the server answers where a document shows it, in pieces; else it counts."""
+CALLS = {"getting-started.md": 1, "command-line.md": 1}
+"""How often the commands of a document reach the server; all others are replays."""
 GIVEN = {"report.md": "story"}
 """Which of the examples' recordings a document finds in its folder."""
 KEY = "sk-test-0123456789abcdef"
@@ -146,11 +148,10 @@ class Answering(Server):
         if answer is None:
             return super()._numbered(path, body)
         if body.get("stream"):
-            words = re.findall(r" ?\S+", answer)
-            usage = {"prompt_tokens": 14, "completion_tokens": len(words), "total_tokens": 14 + len(words)}
+            usage = {"prompt_tokens": 14, "completion_tokens": 4, "total_tokens": 18}
             ends = [{**chunk(None), "choices": [], "usage": usage}] if body.get("stream_options") else []
-            return sse(*map(chunk, words), chunk(None, "stop"), *ends, pause=0.01)
-        return plain(completion(answer))
+            return sse(*map(chunk, answer), chunk(None, "stop"), *ends, pause=0.01)
+        return plain(completion("".join(answer)))
 
 
 @pytest.fixture
@@ -221,6 +222,7 @@ def test_commands_and_files(document, folder, answering):
         else:
             assert block.language == "text", f"{place}: a block that is not run and gives no reason"
             assert printed is None or said(block.code, printed), f"{place}\n{printed}"
+    assert answering.count == CALLS.get(document.name, 0)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
