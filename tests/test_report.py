@@ -138,8 +138,17 @@ def test_a_conversation_that_goes_on(tmp_path):
 def test_answers_that_are_no_conversation(tmp_path):
     """Vectors and errors are shown as their JSON, a text as it is, nothing as nothing."""
     vectors = {"object": "list", "data": [{"object": "embedding", "embedding": [0.5, 1]}]}
+    shown = """{
+  "object": "list",
+  "data": [
+    {
+      "object": "embedding",
+      "embedding": [ 0.5, 1 ]
+    }
+  ]
+}"""
     write(tmp_path, {"model": "e", "input": "x"}, plain(vectors), path="/embeddings")
-    assert answer(only(tmp_path)) == [("json", "1 vector of 2 dimensions", json.dumps(vectors, indent=2))]
+    assert answer(only(tmp_path)) == [("json", "1 vector of 2 dimensions", shown)]
     write(tmp_path, {"model": "e", "input": "x"}, Response(502, text="<b>Bad gateway</b>"), path="/embeddings")
     made = only(tmp_path)
     assert answer(made) == [("json", "", "<b>Bad gateway</b>")]

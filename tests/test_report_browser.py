@@ -242,6 +242,7 @@ def test_an_answer_without_timing(show, tmp_path):
     assert "Arrivals" not in page.inner_text("thead"), "a column that is empty throughout is left out"
     open_first(page)
     assert "made up" in page.inner_text(".player")
+    assert page.locator(".plot").count() == 0, "what is made up is not plotted"
     page.click(".play")
     page.clock.run_for(325)
     assert shown(page) == "one"

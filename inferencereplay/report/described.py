@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from inferencereplay.conversation import parsed
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 LONGEST_TITLE = 160
 """Characters."""
+
+_NUMBERS = re.compile(r"\[\n[^\[\]{}\"]*\]")
+"""A list of numbers in indented JSON, such as a vector; within a string there is no line feed."""
 
 Facts = dict[str, Any]
 Content = dict[str, Any]
@@ -148,4 +152,5 @@ def _raw(entry: Entry) -> str:
     if response.text is not None:
         return response.text
     body = parsed(bytes(response.body)) if bytes(response.body) else None
-    return "" if body is None else json.dumps(shortened(body), indent=2, ensure_ascii=False)
+    text = "" if body is None else json.dumps(shortened(body), indent=2, ensure_ascii=False)
+    return _NUMBERS.sub(lambda found: " ".join(found[0].split()), text)

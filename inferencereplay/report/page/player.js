@@ -17,7 +17,7 @@ function player(recording) {
   const clock = h("span", { class: "clock mono" });
   const pace = h("select", { "aria-label": "Speed", onchange: () => { speed = Number(pace.value); } },
     SPEEDS.map((value) => h("option", { value, selected: value === 1 }, `${value} ×`)));
-  const plot = timeline(times, sizes, isInvented ? null : recording.first ?? times[0], seek);
+  const plot = isInvented || times.length < 2 ? null : timeline(times, sizes, recording.first ?? times[0], seek);
   const near = h("p", { class: "near" });
 
   function toggle() {
@@ -51,7 +51,7 @@ function player(recording) {
   function show() {
     const arrived = arrivedBy(times, position);
     answer.show(arrived, position < total);
-    plot.place(position);
+    plot?.place(position);
     range.value = Math.round((position / total) * 1000);
     range.setAttribute("aria-valuetext", `${seconds(position)} of ${seconds(total)}`);
     clock.textContent = `${position.toFixed(2)} / ${total.toFixed(2)} s`;
@@ -62,7 +62,7 @@ function player(recording) {
   const controls = h("div", { class: "controls" }, play, pace, range, clock);
   const box = h("section", { class: "card player", "aria-label": "Answer" },
     h("div", { class: "row spread" }, h("h2", {}, "Answer"), badge(recording)),
-    answer.box, controls, plot.box, near, isInvented ? invented() : measures(recording, times));
+    answer.box, controls, plot?.box, near, isInvented ? invented() : measures(recording, times));
   return { box, toggle, seekBy: (delta) => seek(position + delta * total) };
 }
 
