@@ -72,7 +72,6 @@ function route() {
   const [page, ...parts] = location.hash.slice(1).split("/").map(decoded);
   const [first, second] = parts.map((file) => files.get(file));
   view.playing = null;
-  document.getElementById("top").hidden = false;
   let content = null;
   if (page === "recording" && first) content = recordingPage(first, view);
   else if (page === "compare" && first && second) content = comparePage(first, second);
