@@ -22,9 +22,10 @@ ORDER = (
     "catalogue",
     *("cassettes", "cassettes.exchange", "cassettes.documents", "cassettes.reading", "importing", "exporting"),
     *("numbering", "checking", "pruning", "rekeying", "totals", "ambient", "startup", "startup.sitecustomize"),
+    *("report.shortened", "report.described", "report.totals", "report.budget", "report.assemble", "report"),
     "",
     *("cli.terminal", "cli.options", "cli.listing", "cli.showing", "cli.comparing", "cli.tidying", "cli.converting"),
-    *("cli.running", "cli.app", "cli", "__main__"),
+    *("cli.running", "cli.reporting", "cli.app", "cli", "__main__"),
 )
 """Each module imports only what stands before it; the command line comes after the package itself."""
 

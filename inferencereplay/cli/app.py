@@ -13,6 +13,7 @@ import inferencereplay
 from inferencereplay.cli.comparing import diff, why
 from inferencereplay.cli.converting import export, import_
 from inferencereplay.cli.listing import list_, stats
+from inferencereplay.cli.reporting import report
 from inferencereplay.cli.running import run as run_command
 from inferencereplay.cli.showing import play, show
 from inferencereplay.cli.terminal import note
@@ -33,7 +34,7 @@ def group() -> None:
     """
 
 
-for _command in (list_, show, play, diff, why, run_command, check, stats, prune, rekey, import_, export):
+for _command in (list_, show, play, diff, why, run_command, check, stats, prune, rekey, import_, export, report):
     group.add_command(_command)
 
 

@@ -105,6 +105,7 @@ class Piece(NamedTuple):
         choice: the index of the answer that it belongs to.
         kind: `text`, `reasoning`, `refusal` or `tool_call` (a name or a part of the arguments).
         text: never empty.
+        call: which of the answer's calls of tools, as the server numbers them; 0 for other kinds.
     """
 
     chunk: int
@@ -112,6 +113,7 @@ class Piece(NamedTuple):
     choice: int
     kind: str
     text: str
+    call: int = 0
 
 
 class Timing(NamedTuple):

@@ -52,6 +52,7 @@ class _Delta(NamedTuple):
     choice: int
     kind: str
     text: str
+    call: int = 0
 
 
 class _Growing:
@@ -151,11 +152,12 @@ def _read_calls(delta: dict[str, Any], choice: int, growing: _Growing) -> Iterat
         calls.append({"index": 0, "function": delta["function_call"]})
     for place, call in enumerate(map(members, calls)):
         inner = members(call.get("function")) or members(call.get("custom"))
-        index = number(call.get("index"))
+        given = number(call.get("index"))
+        index = place if given is None else given
         name, arguments = string(inner.get("name")), string(inner.get("arguments")) or string(inner.get("input"))
-        growing.call(place if index is None else index, name, arguments, string(call.get("id")))
-        yield _Delta(choice, "tool_call", name)
-        yield _Delta(choice, "tool_call", arguments)
+        growing.call(index, name, arguments, string(call.get("id")))
+        yield _Delta(choice, "tool_call", name, index)
+        yield _Delta(choice, "tool_call", arguments, index)
 
 
 def _read_event(kind: str, event: dict[str, Any], assembly: _Assembly) -> Iterator[_Delta]:
@@ -168,10 +170,10 @@ def _read_event(kind: str, event: dict[str, Any], assembly: _Assembly) -> Iterat
         yield _Delta(0, _DELTAS[kind], text)
     elif kind in _ARGUMENTS:
         assembly.of(0).call(place, "", text, "")
-        yield _Delta(0, "tool_call", text)
+        yield _Delta(0, "tool_call", text, place)
     elif kind == "response.output_item.added" and item.get("type") in _CALLS:
         assembly.of(0).call(place, string(item.get("name")), "", string(item.get("call_id")))
-        yield _Delta(0, "tool_call", string(item.get("name")))
+        yield _Delta(0, "tool_call", string(item.get("name")), place)
     elif kind in _ENDS:
         assembly.final = read_choices("response", response)
         assembly.usage = read_usage(response)
