@@ -20,6 +20,7 @@ from inferencereplay.reader import Reader
 from inferencereplay.recording import Recorded, RecordedRequest, Recording, Response
 from inferencereplay.redact import Redactor
 from inferencereplay.request import JSON, Request, canonical_json, parse_json, without
+from inferencereplay.run_variants import RunVariants
 from inferencereplay.settings import EXHAUSTED, Mode, resolve
 from inferencereplay.store import open_store
 from inferencereplay.variants import Variants
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from inferencereplay.pacing import Clock, Pace, Pacer
+    from inferencereplay.run import Run
 
 log = logging.getLogger("inferencereplay")
 
@@ -116,6 +118,8 @@ class Session:
         hits: calls that a recording answered.
         misses: calls that no recording could answer.
         recorded: recordings that were stored.
+        command: returns what to run to have missing recordings made in a mode, where a program knows better than
+            this package, as a test runner does; it is for the message of a miss.
 
     Raises:
         InvalidSetting: for a setting that is none; the message lists what is valid.
@@ -149,10 +153,12 @@ class Session:
             raise InvalidSetting(message)
         self.mode = settings.mode
         self.is_live = settings.mode is Mode.LIVE
+        self.answers = settings.mode is not Mode.RECORD
         self.speed = settings.speed
         self.is_ambient = settings.is_ambient
         self.hits = self.misses = self.recorded = 0
         self.missed: list[RecordingNotFound] = []
+        self.command: Callable[[str], str] | None = None
         self._own_mode = None if mode is None else str(getattr(mode, "value", mode))
         self._pace = check_pace(pace)
         self._never_waits = math.isinf(self.speed) and pace is None
@@ -164,6 +170,7 @@ class Session:
         self._exhausted = exhausted
         self._lock = threading.Lock()
         self._warned: set[str] = set()
+        self._joined: RunVariants | None = None
         self.store = open_store(settings.directory, test_id, self.prepare)
         if self.mode in (Mode.RECORD, Mode.RECORD_IF_MISSING) and not self.store.is_writable:
             message = f"mode={self.mode.value!r}: {self.store.directory} is llama-stack's, and can be replayed only."
@@ -176,9 +183,22 @@ class Session:
             is_whole=_is_whole,
         )
 
+    def join(self, run: Run) -> None:
+        """Record together with the other sessions of a run, each request once; to be said before the first call.
+
+        What the run has recorded answers then also in `record`. In the other modes it changes nothing.
+        """
+        if self.mode is Mode.RECORD:
+            self._variants = self._joined = RunVariants(self.store, run, _is_whole)
+            self.answers = True
+
+    def used(self) -> set[str]:
+        """Return the names, relative to the directory, of the recordings that answered a call or were stored."""
+        return {name for item in self._variants.used.copy() for name in self.store.sources(*item)}
+
     def unused(self) -> list[str]:
         """Return the names, relative to the directory, of the recordings that answered no call and were not stored."""
-        used = {name for item in self._variants.used.copy() for name in self.store.sources(*item)}
+        used = self.used()
         return sorted(name for name in self.store.list() if name not in used)
 
     def finish_dropped(self) -> None:
@@ -229,7 +249,7 @@ class Session:
         A request is looked for as it stands before it is searched for secrets, which costs more than the rest. What is
         found that way is right: only this very request can have been stored there, by a session that knew of no secret
         in it. It is passed over where it would mix with what is stored under the redacted key: where it is incomplete,
-        and where live calls are to follow the last variant.
+        and where live calls are to follow the last variant or the last one of the run.
 
         Args:
             request: what is to be answered.
@@ -240,7 +260,7 @@ class Session:
             RecordingNotFound: if the recordings are used up and `exhausted="error"`.
         """
         may_store = self.mode is Mode.RECORD_IF_MISSING
-        is_mixing = may_store and self._exhausted == "record"
+        is_mixing = self._joined is not None or (may_store and self._exhausted == "record")
         found = None if is_mixing else self._peek(request)
         if found is None or found.is_closed:
             redacted = self.redact(request, secrets())
@@ -278,6 +298,7 @@ class Session:
             used_up=self._first(request, redacted),
             exhausted=self._exhausted,
             own_mode=self._own_mode,
+            command=self.command,
         )
         return self._note(error)
 
@@ -309,6 +330,17 @@ class Session:
         if safe is body and query is request.query and path == request.path:
             return request
         return Request(request.method, path, canonical_json(safe), query)
+
+    def reserve(self, request: Request, secrets: tuple[str, ...], *, takes_over: bool) -> bool:
+        """Make sure that a prepared request may go to the network; `False` if another session of the run is at it."""
+        if self._joined is None:
+            return True
+        redacted = self.redact(request, secrets)
+        try:
+            return self._joined.reserve(redacted.path, redacted.key, takes_over=takes_over)
+        except OSError as error:
+            log.warning("%s is recorded without regard to the rest of the run: %s", redacted.path, error)
+            return True
 
     def begin(self, request: Request, secrets: tuple[str, ...], origin: Recorded) -> Take:
         """Number a prepared request that goes to the network."""

@@ -15,7 +15,8 @@ PACKAGE = Path(inferencereplay.__file__).parent
 ORDER = (
     *("errors", "request", "recording", "redact"),
     *("store.directory", "store.llama_stack_file", "store.llama_stack", "store"),
-    *("settings", "pacing", "difference", "misses", "reader", "variants", "session", "active"),
+    *("settings", "pacing", "difference", "misses", "reader", "variants", "run", "run_variants", "session"),
+    "active",
     *("sdk", "sse", "wire", "typed", "calls", "patching", "using", "decorating", "api"),
     "",
 )
