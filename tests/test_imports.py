@@ -18,6 +18,8 @@ ORDER = (
     *("settings", "pacing", "difference", "misses", "reader", "variants", "run", "run_variants", "session"),
     "active",
     *("sdk", "sse", "wire", "typed", "calls", "patching", "using", "decorating", "api"),
+    *("pytest_plugin.options", "pytest_plugin.tally", "pytest_plugin.unused", "pytest_plugin.summary"),
+    *("pytest_plugin.units", "pytest_plugin"),
     "",
 )
 """Each module imports only what stands before it; the package itself is the last."""
