@@ -187,16 +187,19 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         swallowed = [str(miss) for miss in unit.take_misses() if miss is not error]
         if swallowed:
             item.add_report_section("call", NAME, "\n\n".join(swallowed))
-        if isinstance(error, RecordingNotFound) and not item.config.getoption("fulltrace", default=False):
-            shorten(error)
         raise
     unit.tell_misses()
     return value
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Fail a test that skipped itself because of a miss; note that skipped ones used nothing."""
+    error = call.excinfo and call.excinfo.value
+    if isinstance(error, RecordingNotFound) and not item.config.getoption("fulltrace", default=False):
+        shorten(error)
     report = yield
     unit = item.stash.get(_UNIT, None)
     if report.skipped and not hasattr(report, "wasxfail") and unit and unit.misses:

@@ -60,12 +60,12 @@ def check(config: pytest.Config) -> None:
         pytest.UsageError: for a mode, a speed or a treatment of unused recordings that is none.
     """
     _check_values(_command_line(config), "--{}-{}")
-    _check_values(_ini(config), "{}_{} in the ini file")
+    _check_values(_ini(config), "{}_{}")
     if config.option.inferencereplay_rewrite and config.option.inferencereplay_mode is not None:
         message = f"--{NAME}-rewrite records anew whatever a test replays: it cannot be given beside --{NAME}-mode."
         raise pytest.UsageError(message)
     if on_unused(config) not in UNUSED:
-        message = f"{NAME}_unused = {on_unused(config)} in the ini file: valid are {', '.join(UNUSED)}."
+        message = f"{NAME}_unused={on_unused(config)!r} is none of {', '.join(UNUSED)}."
         raise pytest.UsageError(message)
 
 

@@ -131,7 +131,7 @@ def _is_above(upper: str, lower: str) -> bool:
 
 
 def shorten(error: RecordingNotFound) -> None:
-    """End a miss's traceback in the program under test: what the SDK and this package did after that explains nothing."""
+    """End a miss's traceback in the program under test: what the SDK and this package did then explains nothing."""
     last = traceback = error.__traceback__
     while traceback is not None:
         if traceback.tb_frame.f_globals.get("__name__", "").partition(".")[0] not in _INNER:
