@@ -90,7 +90,8 @@ def settings_for(
     """
     local = {**_configured(given), **marked(node)}
     if local.get("directory") is not None:
-        local["directory"] = home / os.path.expanduser(local["directory"])  # noqa: PTH111 - before it is joined
+        # One spelling for one directory, for it is counted by its name.
+        local["directory"] = os.path.normpath(home / os.path.expanduser(local["directory"]))  # noqa: PTH111
     settings = {**_ini(config), **local, **_command_line(config)}
     if settings.get("directory") is None and not os.environ.get(VARIABLES["directory"]):
         settings["directory"] = home / DEFAULT_DIRECTORY
@@ -112,7 +113,8 @@ def _ini(config: pytest.Config) -> dict[str, Any]:
     given = {name: config.getini(f"{NAME}_{name}") for name in ("mode", "speed")}
     directory = config.getini(f"{NAME}_dir")
     if directory:
-        given["directory"] = (config.inipath.parent if config.inipath else config.rootpath) / directory
+        root = config.inipath.parent if config.inipath else config.rootpath
+        given["directory"] = os.path.normpath(root / directory)
     return {name: value for name, value in given.items() if value}
 
 
