@@ -542,6 +542,13 @@ def test_directories_are_taken_into_account_one_by_one(suite):
     assert summary(suite.run()) == ["3 hits, 0 misses, 0 recorded, 0 unused"]
 
 
+def test_a_directory_within_another_is_no_part_of_it(suite):
+    """Recordings under `recordings/more`, used from there, are not unused ones of `recordings`."""
+    suite.write(test_a=TWO.replace("def test_b", '@pytest.mark.inferencereplay("recordings/more")\n    def test_b'))
+    suite.record(passed=2)
+    assert summary(suite.run(passed=2)) == ["2 hits, 0 misses, 0 recorded, 0 unused"]
+
+
 def test_a_long_list_of_unused_recordings_is_cut(suite):
     """Twenty names are enough to see what happened."""
     code = '@pytest.mark.inferencereplay\n@pytest.mark.parametrize("x", range({}))\ndef test_it(x): ask(f"{{x}}")'

@@ -6,7 +6,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from conftest import plain
+from conftest import completion, plain
 from suites import suite, summary
 
 from inferencereplay import pytest_plugin
@@ -69,9 +69,9 @@ def test_old_recordings_outlive_a_run_that_fails(suite):
     """What could not be recorded anew is still there as it was."""
     suite.write(test_a=EQUAL)
     suite.record(passed=2)
-    suite.server.replies += [plain({"error": {}}, 500)]
+    suite.server.replies += [plain(completion("anew")), plain({"error": {}}, 500)]
     suite.record("-k", "two", failed=1)
-    assert sorted(suite.files().values()) == ["answer 1", "answer 2", "answer 3"]
+    assert sorted(suite.files().values()) == ["answer 2", "answer 3", "anew"]
 
 
 def test_rewrite_records_what_the_selected_tests_ask_for(suite):

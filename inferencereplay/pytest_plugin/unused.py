@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -32,9 +33,12 @@ def find_unused(config: pytest.Config, tally: Tally, exitstatus: int) -> Finding
     if doubt:
         return Finding([], doubt)
     covered = [directory for directory in tally.used if _is_covered(config, Path(directory))]
-    files = [file for directory in sorted(covered) for file in _unused_in(directory, tally.used[directory])]
+    used = {os.path.join(directory, name) for directory, names in tally.used.items() for name in names}  # noqa: PTH118
+    there = {file for directory in covered for file in _files(directory)}  # one directory may stand in another
     others = sorted(tally.used.keys() - set(covered))
-    return Finding(files, f"the run took in a part of the tests of {', '.join(others)} only" if others else "")
+    return Finding(
+        sorted(there - used), f"the run took in a part of the tests of {', '.join(others)} only" if others else ""
+    )
 
 
 def _doubt(config: pytest.Config, tally: Tally, exitstatus: int) -> str:
@@ -57,7 +61,7 @@ def _is_covered(config: pytest.Config, directory: Path) -> bool:
     return any(root.is_dir() and directory.resolve().is_relative_to(root) for root in roots)
 
 
-def _unused_in(directory: str, used: set[str]) -> list[str]:
+def _files(directory: str) -> list[str]:
     from inferencereplay.store import open_store  # noqa: PLC0415 - what it imports is not needed before
 
-    return [str(Path(directory, name)) for name in open_store(Path(directory)).list() if name not in used]
+    return [os.path.join(directory, name) for name in open_store(Path(directory)).list()]  # noqa: PTH118
