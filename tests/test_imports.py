@@ -18,11 +18,18 @@ ORDER = (
     *("settings", "pacing", "difference", "misses", "reader", "variants", "run", "run_variants", "session"),
     "active",
     *("sdk", "sse", "wire", "typed", "calls", "patching", "using", "decorating", "api"),
+    *("conversation.parts", "conversation.asked", "conversation.answered", "conversation.streamed", "conversation"),
+    "catalogue",
+    *("cassettes", "cassettes.exchange", "cassettes.documents", "cassettes.reading", "importing", "exporting"),
+    *("numbering", "checking", "pruning", "rekeying", "totals", "ambient", "startup", "startup.sitecustomize"),
+    *("report.shortened", "report.described", "report.totals", "report.budget", "report.assemble", "report"),
     *("pytest_plugin.options", "pytest_plugin.tally", "pytest_plugin.unused", "pytest_plugin.summary"),
     *("pytest_plugin.units", "pytest_plugin"),
     "",
+    *("cli.terminal", "cli.options", "cli.listing", "cli.showing", "cli.comparing", "cli.tidying", "cli.converting"),
+    *("cli.running", "cli.reporting", "cli.app", "cli", "__main__"),
 )
-"""Each module imports only what stands before it; the package itself is the last."""
+"""Each module imports only what stands before it; the command line comes after the package itself."""
 
 
 def name_of(file: Path) -> str:

@@ -105,7 +105,7 @@ class DirectoryStore:
             if replace:
                 os.replace(temporary, name)  # noqa: PTH105
                 return True
-            return _link(temporary, name)
+            return link(temporary, name)
         finally:
             with contextlib.suppress(OSError):  # mostly it was renamed; otherwise the first error is the one to tell
                 os.unlink(temporary)  # noqa: PTH108
@@ -198,7 +198,8 @@ def _write(name: str, data: bytes) -> None:
         os.fsync(descriptor)
 
 
-def _link(temporary: str, name: str) -> bool:
+def link(temporary: str, name: str) -> bool:
+    """Give a file another name, or return `False` if that is taken; the first one may be gone then, or not."""
     try:
         os.link(temporary, name)
     except FileExistsError:
