@@ -221,6 +221,11 @@ class Session:
             first.args = (f"{first.args[0]}\n{count} calls were not recorded; this is the first.",)
         raise first
 
+    def forget_misses(self) -> None:
+        """Tell of none of the misses up to now: another error went before them, or it was one of them itself."""
+        with self._lock:
+            self.missed = []
+
     # What the two roads ask for.
 
     def prepare(self, request: Request) -> Request:

@@ -371,12 +371,16 @@ def test_a_test_that_expects_a_miss_says_so(suite):
         test_a="""
         from inferencereplay import RecordingNotFound, replay
 
-        def test_it(inferencereplay):
+        def test_raised(inferencereplay):
+            with pytest.raises(RecordingNotFound), replay(inferencereplay):
+                ask()
+
+        def test_swallowed(inferencereplay):
             with pytest.raises(RecordingNotFound), replay(inferencereplay):
                 swallow()
         """
     )
-    suite.run(passed=1)
+    suite.run(passed=2)
 
 
 def test_expected_failures_and_plain_skips_stay_what_they_are(suite):

@@ -100,15 +100,39 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         shutil.rmtree(state.folder, ignore_errors=True)
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Have the session of a marked test open before its other fixtures are made; look at markers and fixtures."""
-    state = item.config.stash[_STATE]
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Refuse markers that are none; note that a module as a whole is skipped."""
+    report = yield
+    state = collector.config.stash[_STATE]
+    if report.skipped:
+        state.tally.partial.add("modules were skipped")
+    try:
+        for node in report.result:
+            if isinstance(node, pytest.Item):
+                _check_markers(node, state)
+    except pytest.UsageError as error:
+        if not state.is_worker:
+            raise
+        # What a worker raises while it collects is lost, but not what it reports.
+        report.outcome, report.longrepr, report.result = "failed", str(error), []
+    return report
+
+
+def _check_markers(item: pytest.Item, state: _State) -> None:
+    marked(item)
     for mark in item.iter_markers():
         if mark.name not in state.names:
             state.names.add(mark.name)
             check_spelling(mark.name, item.config)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Have the session of a marked test open before its other fixtures are made; note which of them outlive it."""
+    state = item.config.stash[_STATE]
     if _is_covered(item) and isinstance(item, pytest.Function):
-        marked(item)
         item.fixturenames = [NAME, *(name for name in item.fixturenames if name != NAME)]
         found = item._fixtureinfo.name2fixturedefs  # noqa: SLF001
         state.fixtures.update(fixture for fixtures in found.values() for fixture in fixtures)
@@ -217,17 +241,6 @@ def pytest_deselected(items: Sequence[pytest.Item]) -> None:
     """Note that a selection of tests is run."""
     for item in filter(_is_covered, items):
         item.config.stash[_STATE].tally.partial.add("tests with recordings were deselected")
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_make_collect_report(
-    collector: pytest.Collector,
-) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    """Note that a module as a whole is skipped."""
-    report = yield
-    if report.skipped:
-        collector.config.stash[_STATE].tally.partial.add("modules were skipped")
-    return report
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -46,7 +46,7 @@ class Tally:
     def add(self, dumped: dict[str, Any]) -> None:
         """Add what another process dumped."""
         self.counts.update(dumped["counts"])
-        self.reasons.update(dict(map(tuple, dumped["reasons"])))
+        self.reasons.update({tuple(lines): count for lines, count in dumped["reasons"]})
         self.partial.update(dumped["partial"])
         for directory, names in dumped["used"].items():
             self.used.setdefault(directory, set()).update(names)
