@@ -170,9 +170,9 @@ def test_a_worker_reports_a_slip(suite):
         conftest="""
         from inferencereplay import pytest_plugin
 
-        def pytest_configure(config):
-            config.stash[pytest_plugin._STATE].is_worker = True
-            config.workeroutput = {}
+        def pytest_sessionstart(session):
+            session.config.stash[pytest_plugin._STATE].is_worker = True
+            session.config.workeroutput = {}
         """,
         test_a="@pytest.mark.inferencereplay(mood=1)\ndef test_it(): pass",
     )
@@ -443,7 +443,7 @@ def test_pytest_asyncio(suite):
     suite.run("asyncio", passed=2)
     suite.run("asyncio", "-k", "second", passed=1)
     suite.write(
-        test_a="async def test_swallow(inferencereplay):\n    try: await ask_async()\n    except Exception: pass"
+        test_a="async def test_swallow(inferencereplay):\n    try: await ask_async("unknown")\n    except Exception: pass"
     )
     suite.run("asyncio", failed=1)
 
