@@ -443,7 +443,13 @@ def test_pytest_asyncio(suite):
     suite.run("asyncio", passed=2)
     suite.run("asyncio", "-k", "second", passed=1)
     suite.write(
-        test_a="async def test_swallow(inferencereplay):\n    try: await ask_async("unknown")\n    except Exception: pass"
+        test_a="""
+        async def test_swallow(inferencereplay):
+            try:
+                await ask_async("unknown")
+            except Exception:
+                pass
+        """
     )
     suite.run("asyncio", failed=1)
 
