@@ -71,7 +71,7 @@ def test_old_recordings_outlive_a_run_that_fails(suite):
     suite.record(passed=2)
     suite.server.replies += [plain(completion("anew")), plain({"error": {}}, 500)]
     suite.record("-k", "two", failed=1)
-    assert sorted(suite.files().values()) == ["answer 2", "answer 3", "anew"]
+    assert sorted(suite.files().values()) == ["anew", "answer 2", "answer 3"]
 
 
 def test_rewrite_records_what_the_selected_tests_ask_for(suite):
