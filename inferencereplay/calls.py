@@ -5,9 +5,10 @@ The decisions are made once, in plain functions; what surrounds them stands twic
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import openai
 
@@ -15,6 +16,7 @@ from inferencereplay import sdk
 from inferencereplay.errors import StoreError
 from inferencereplay.recording import Failure, Response
 from inferencereplay.request import NotPlain
+from inferencereplay.run import PATIENCE, PAUSE
 from inferencereplay.settings import Mode
 from inferencereplay.wire import (
     Tape,
@@ -68,8 +70,21 @@ class Replayed(NamedTuple):
     failure: Exception | None
 
 
-def decide(session: Session, client: Any, call: Call) -> Replayed | Take | None:
-    """Say what becomes of a call: an answer, a take to record it with, or `None` to let it through.
+class Busy(NamedTuple):
+    """Another session of the run is just about to record the equal call: its answer is the one to wait for.
+
+    Attributes:
+        again: decides once more.
+    """
+
+    again: Callable[[], Decision]
+
+
+Decision: TypeAlias = "Replayed | Take | Busy | None"
+
+
+def decide(session: Session, client: Any, call: Call) -> Decision:
+    """Say what becomes of a call: an answer, a take to record it with, a wait, or `None` to let it through.
 
     Raises:
         RecordingNotFound: for a request that was not recorded, in `replay`.
@@ -83,20 +98,26 @@ def decide(session: Session, client: Any, call: Call) -> Replayed | Take | None:
     except Exception as error:  # noqa: BLE001 - a failing recorder never breaks what it records
         _let_through(session, call, error)
         return None
+    return _answer(session, client, call, request, time.monotonic() + PATIENCE)
+
+
+def _answer(session: Session, client: Any, call: Call, request: Request, deadline: float) -> Decision:
     try:
-        return _decide(session, client, call, request)
+        return _decide(session, client, call, request, deadline)
     except (StoreError, NotPlain) as error:
         _let_through(session, call, error)
         return None
 
 
-def _decide(session: Session, client: Any, call: Call, request: Request) -> Replayed | Take:
+def _decide(session: Session, client: Any, call: Call, request: Request, deadline: float) -> Replayed | Take | Busy:
     secrets = sdk.secrets(client, call.options)
-    while session.mode is not Mode.RECORD and (found := session.find(request, lambda: secrets)):
+    while session.answers and (found := session.find(request, lambda: secrets)):
         if session.serve(found):
             return replayed(session, client, call, found)
     if session.mode is Mode.REPLAY:
         raise session.miss(request, secrets)
+    if not session.reserve(request, secrets, takes_over=time.monotonic() > deadline):
+        return Busy(functools.partial(_answer, session, client, call, request, deadline))
     return session.begin(request, secrets, sdk.origin(client))
 
 
@@ -109,6 +130,24 @@ def _let_through(session: Session, call: Call, error: Exception) -> None:
     if isinstance(error, NotPlain):
         raise session.refuse(call.options.method.upper(), call.options.url, str(error)) from error
     raise error
+
+
+def wait_sync(decision: Decision) -> Replayed | Take | None:
+    """Decide again until it is not another session's turn any more."""
+    while isinstance(decision, Busy):
+        time.sleep(PAUSE)
+        decision = decision.again()
+    return decision
+
+
+async def wait_async(decision: Decision) -> Replayed | Take | None:
+    """Do the same in asynchronous code."""
+    while isinstance(decision, Busy):
+        import anyio  # noqa: PLC0415 - 30 ms to import, and only who has to wait needs it
+
+        await anyio.sleep(PAUSE)
+        decision = decision.again()
+    return decision
 
 
 def _refuse(session: Session, call: Call) -> None:

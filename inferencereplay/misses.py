@@ -13,7 +13,7 @@ from inferencereplay.errors import RecordingNotFound
 from inferencereplay.request import parse_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from inferencereplay.redact import Redactor
     from inferencereplay.request import JSON, Request
@@ -36,6 +36,7 @@ def explain(  # noqa: PLR0913 - facts for a message
     used_up: str | None,
     exhausted: str,
     own_mode: str | None,
+    command: Callable[[str], str] | None,
 ) -> RecordingNotFound:
     """Make the error for a request that was not recorded.
 
@@ -47,6 +48,7 @@ def explain(  # noqa: PLR0913 - facts for a message
         used_up: the first of the request's recordings, if it has any and all are used up.
         exhausted: the setting that made this a miss then.
         own_mode: the mode that the program gave, rather than the environment.
+        command: returns what to run to have it recorded in a mode, where that is known.
     """
     key, directory = request.key, store.directory
     near = nearest(parse_json(request.body), _shown(store.newest(request.path, MOST_COMPARED), hide, secrets))
@@ -62,7 +64,9 @@ def explain(  # noqa: PLR0913 - facts for a message
         lines += [f"  {line}" for line in near[1]]
     else:
         lines.append(f"The nearest recording is {near[0]}; it differs in the method or the query only.")
-    lines.append(_mend(store, "record" if used_up and exhausted != "record" else "record-if-missing", own_mode))
+    lines.append(
+        _mend(store, "record" if used_up and exhausted != "record" else "record-if-missing", own_mode, command)
+    )
     text = hide.text("\n".join(lines), secrets)
     error = RecordingNotFound(text, method=request.method, path=request.path, key=key, directory=directory)
     if near:
@@ -79,9 +83,11 @@ def _shown(
             yield name, hide.value(body, secrets)
 
 
-def _mend(store: Store, mode: str, own_mode: str | None) -> str:
+def _mend(store: Store, mode: str, own_mode: str | None, known: Callable[[str], str] | None) -> str:
     if not store.is_writable:
         return f"It is a directory of llama-stack's recorder. To record it, give another directory and mode={mode!r}."
+    if known:
+        return f"To record it, run\n  {known(mode)}"
     command = shlex.join(sys.orig_argv)
     command = command if len(command) < LONGEST_COMMAND else command[:LONGEST_COMMAND] + " …"
     if own_mode:

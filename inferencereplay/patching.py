@@ -39,7 +39,7 @@ def _request(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[st
     call = calls.read_call(*args, **kwargs)
     if sdk.is_asked(call.options):
         return wrapped(*args, **kwargs)
-    decision = calls.decide(session, instance, call)
+    decision = calls.wait_sync(calls.decide(session, instance, call))
     if decision is None:
         return wrapped(*args, **kwargs)
     if isinstance(decision, calls.Replayed):
@@ -54,7 +54,7 @@ async def _request_async(wrapped: Any, instance: Any, args: tuple[Any, ...], kwa
     call = calls.read_call(*args, **kwargs)
     if sdk.is_asked(call.options):
         return await wrapped(*args, **kwargs)
-    decision = calls.decide(session, instance, call)
+    decision = await calls.wait_async(calls.decide(session, instance, call))
     if decision is None:
         return await wrapped(*args, **kwargs)
     if isinstance(decision, calls.Replayed):

@@ -23,6 +23,7 @@ from inferencereplay.reader import Reader
 from inferencereplay.recording import Recorded, RecordedRequest, Recording, Response
 from inferencereplay.redact import Redactor
 from inferencereplay.request import JSON, TOO_DEEP, NotPlain, Request, canonical_json, parse_json, without
+from inferencereplay.run_variants import RunVariants
 from inferencereplay.settings import EXHAUSTED, Mode, resolve
 from inferencereplay.store import open_store
 from inferencereplay.timing import Timing, summarize
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from inferencereplay.pacing import Clock, Pace, Pacer
+    from inferencereplay.run import Run
 
 log = logging.getLogger("inferencereplay")
 
@@ -123,6 +125,8 @@ class Session:
         misses: calls that no recording could answer.
         recorded: recordings that were stored.
         timing: how near to its time each chunk of a paced replay came.
+        command: returns what to run to have missing recordings made in a mode, where a program knows better than
+            this package, as a test runner does; it is for the message of a miss.
 
     Raises:
         InvalidSetting: for a setting that is none; the message lists what is valid.
@@ -156,10 +160,12 @@ class Session:
             raise InvalidSetting(message)
         self.mode = settings.mode
         self.is_live = settings.mode is Mode.LIVE
+        self.answers = settings.mode is not Mode.RECORD
         self.speed = settings.speed
         self.is_ambient = settings.is_ambient
         self.hits = self.misses = self.recorded = 0
         self.missed: list[RecordingNotFound] = []
+        self.command: Callable[[str], str] | None = None
         self._own_mode = None if mode is None else str(getattr(mode, "value", mode))
         self._pace = check_pace(pace)
         self._never_waits = math.isinf(self.speed) and pace is None
@@ -172,6 +178,7 @@ class Session:
         self._exhausted = exhausted
         self._lock = threading.Lock()
         self._warned: set[str] = set()
+        self._joined: RunVariants | None = None
         self.store = open_store(settings.directory, test_id, self.prepare, is_recorded=self.mode in _RECORDING)
         if self.mode in _RECORDING and not self.store.is_writable:
             message = f"mode={self.mode.value!r}: {self.store.directory} is llama-stack's, and can be replayed only."
@@ -188,6 +195,15 @@ class Session:
     def timing(self) -> Timing:
         """How late the chunks came that had a time of their own to come at, in seconds; see `Timing`."""
         return summarize(self._late)
+
+    def join(self, run: Run) -> None:
+        """Record together with the other sessions of a run, each request once; to be said before the first call.
+
+        What the run has recorded answers then also in `record`. In the other modes it changes nothing.
+        """
+        if self.mode is Mode.RECORD:
+            self._variants = self._joined = RunVariants(self.store, run, _is_whole)
+            self.answers = True
 
     def unused(self) -> list[str]:
         """Return the names, relative to the directory, of the recordings that answered no call and were not stored."""
@@ -217,6 +233,11 @@ class Session:
         if count > 1:
             first.args = (f"{first.args[0]}\n{count} calls were not recorded; this is the first.",)
         raise first
+
+    def forget_misses(self) -> None:
+        """Tell of none of the misses up to now: another error went before them, or it was one of them itself."""
+        with self._lock:
+            self.missed = []
 
     # What the two roads ask for.
 
@@ -250,7 +271,7 @@ class Session:
         A request is looked for as it stands before it is searched for secrets, which costs more than the rest. What is
         found that way is right: only this very request can have been stored there, by a session that knew of no secret
         in it. It is passed over where it would mix with what is stored under the redacted key: where it is incomplete,
-        and where live calls are to follow the last variant.
+        and where live calls are to follow the last variant or the last one of the run.
 
         Args:
             request: what is to be answered.
@@ -262,7 +283,7 @@ class Session:
             NotPlain: if it is nested too deeply to be looked through.
         """
         may_store = self.mode is Mode.RECORD_IF_MISSING
-        is_mixing = may_store and self._exhausted == "record"
+        is_mixing = self._joined is not None or (may_store and self._exhausted == "record")
         found = None if is_mixing else self._peek(request)
         if found is None or found.is_closed:
             redacted = self.redact(request, secrets())
@@ -301,6 +322,7 @@ class Session:
             used_up=self._first(request, redacted),
             exhausted=self._exhausted,
             own_mode=self._own_mode,
+            command=self.command,
         )
         return self._note(error)
 
@@ -348,6 +370,17 @@ class Session:
         if safe is body and query is request.query and path == request.path:
             return request
         return Request(request.method, path, canonical_json(safe), query)
+
+    def reserve(self, request: Request, secrets: tuple[str, ...], *, takes_over: bool) -> bool:
+        """Make sure that a prepared request may go to the network; `False` if another session of the run is at it."""
+        if self._joined is None:
+            return True
+        redacted = self.redact(request, secrets)
+        try:
+            return self._joined.reserve(redacted.path, redacted.key, takes_over=takes_over)
+        except OSError as error:
+            log.warning("%s is recorded without regard to the rest of the run: %s", redacted.path, error)
+            return True
 
     def begin(self, request: Request, secrets: tuple[str, ...], origin: Recorded) -> Take:
         """Number a prepared request that goes to the network."""

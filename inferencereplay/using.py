@@ -44,6 +44,8 @@ class Use:
             _placeholder.withdraw()
         if exc is None:
             self.session.tell_misses()
+        else:
+            self.session.forget_misses()
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:

@@ -665,3 +665,12 @@ def test_a_store_is_found_below_the_working_directory(client, tmp_path, monkeypa
         client.chat.completions.create(**ASK)
     assert len(recordings(tmp_path / "recordings")) == 1
     assert list(DirectoryStore(tmp_path / "sub").list()) == []
+
+
+def test_a_miss_that_was_raised_is_not_told_again(tmp_path, client):
+    """A session that is used again after a block that a miss left says nothing of it on leaving the next one."""
+    session = Session(tmp_path)
+    with pytest.raises(RecordingNotFound), replay(session):
+        client.chat.completions.create(**ASK)
+    with replay(session):
+        assert session.misses == 1

@@ -1,0 +1,51 @@
+"""What is said at the end of a run."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from typing import TYPE_CHECKING
+
+from inferencereplay.pytest_plugin.tally import causes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from inferencereplay.pytest_plugin.tally import Tally
+    from inferencereplay.pytest_plugin.unused import Finding
+
+MOST_CAUSES = 5
+MOST_FILES = 20
+COUNTED = (("hits", "hit"), ("misses", "miss"), ("recorded", "recorded"))
+
+
+def summarise(tally: Tally, finding: Finding | None, *, is_asked: bool) -> Iterator[str]:
+    """Yield the lines of the summary.
+
+    Args:
+        tally: of the whole run.
+        finding: about unused recordings, unless they are ignored.
+        is_asked: whether somebody asked about unused recordings, and wants to be told why there is no answer.
+    """
+    counts = [f"{tally.counts[many]} {one if tally.counts[many] == 1 else many}" for many, one in COUNTED]
+    has_answer = finding is not None and not finding.doubt
+    yield ", ".join([*counts, f"{len(finding.files)} unused"] if finding and has_answer else counts)
+    yield from _misses(tally)
+    if finding and finding.doubt and is_asked:
+        yield f"unused recordings were not looked for: {finding.doubt}"
+    if finding:
+        yield from _shortened([f"unused: {os.path.relpath(file)}" for file in finding.files], MOST_FILES, "files")
+
+
+def _misses(tally: Tally) -> Iterator[str]:
+    found = causes(tally.reasons)
+    lines = [f"{count} {'misses' if count > 1 else 'miss'}: {line}" for count, line in found]
+    yield from _shortened(lines, MOST_CAUSES, "reasons")
+    if lines:
+        yield "to record what is missing: pytest --inferencereplay-mode=record-if-missing"
+
+
+def _shortened(lines: list[str], limit: int, what: str) -> Iterator[str]:
+    yield from itertools.islice(lines, limit)
+    if len(lines) > limit:
+        yield f"… and {len(lines) - limit} more {what}"

@@ -1,0 +1,89 @@
+"""The counts of a run, which workers hand to the controller, and for what reasons its requests were not recorded."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from inferencereplay.errors import RecordingNotFound
+    from inferencereplay.session import Session
+
+
+class Tally:
+    """The counts of a process, or of the whole run.
+
+    Attributes:
+        counts: `hits`, `misses` and `recorded`.
+        used: the names of the recordings that were used, by directory.
+        reasons: how often misses had a reason: the lines that each say one difference, or one line that says all.
+        partial: why the run says nothing about recordings that were not used.
+    """
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.used: dict[str, set[str]] = {}
+        self.reasons: Counter[tuple[str, ...]] = Counter()
+        self.partial: set[str] = set()
+
+    def __bool__(self) -> bool:
+        return bool(self.used)
+
+    def add_session(self, session: Session) -> None:
+        """Add what a session did, when it is over."""
+        self.counts.update(hits=session.hits, misses=session.misses, recorded=session.recorded)
+        self.used.setdefault(session.store.directory, set()).update(session.used())
+        if session.is_live:
+            self.partial.add("tests ran live")
+
+    def add_misses(self, misses: Iterable[RecordingNotFound]) -> None:
+        """Add the reasons of misses."""
+        self.reasons.update(map(reason, misses))
+
+    def add(self, dumped: dict[str, Any]) -> None:
+        """Add what another process dumped."""
+        self.counts.update(dumped["counts"])
+        self.reasons.update({tuple(lines): count for lines, count in dumped["reasons"]})
+        self.partial.update(dumped["partial"])
+        for directory, names in dumped["used"].items():
+            self.used.setdefault(directory, set()).update(names)
+
+    def dump(self) -> dict[str, Any]:
+        """Return all of it as lists, dicts, strings and numbers, which is what workers can send."""
+        return {
+            "counts": dict(self.counts),
+            "reasons": [[list(lines), count] for lines, count in self.reasons.items()],
+            "partial": sorted(self.partial),
+            "used": {directory: sorted(names) for directory, names in self.used.items()},
+        }
+
+
+def reason(miss: RecordingNotFound) -> tuple[str, ...]:
+    """Return why a request was not found: a line for each difference, or one line that says all."""
+    if miss.differences:
+        return tuple(line for line in miss.differences if not line.startswith("…"))
+    if not miss.key:
+        return (f"{miss.method} {miss.path} is not recordable",)
+    if miss.nearest:
+        return (f"the recordings of {miss.path} in {miss.directory} are used up, or differ in method or query only",)
+    if not os.path.isdir(miss.directory):  # noqa: PTH112
+        return (f"{miss.directory} does not exist",)
+    return (f"nothing is recorded for {miss.path} in {miss.directory}",)
+
+
+def causes(reasons: Counter[tuple[str, ...]]) -> Iterator[tuple[int, str]]:
+    """Yield the fewest lines that explain all misses, greatest first, and the number of misses that each explains.
+
+    A changed system prompt is one line in all the misses that it causes, whatever else differs in some of them.
+    """
+    left = dict(reasons)
+    while left:
+        shared: Counter[str] = Counter()
+        for lines, count in left.items():
+            shared.update(dict.fromkeys(lines, count))
+        line, count = shared.most_common(1)[0]
+        yield count, line
+        left = {lines: count for lines, count in left.items() if line not in lines}

@@ -1,0 +1,147 @@
+"""Sessions of tests, and of the fixtures that outlive a test.
+
+Calls that a fixture of class, module, package or session scope makes belong to the fixture: it has a session of its
+own. Were they the calls of the test that happened to need it first, the numbering of equal calls would depend on which
+tests are selected, and on how they are spread over workers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+from typing import TYPE_CHECKING, Any
+
+from inferencereplay.pytest_plugin.options import CONFIG, settings_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pytest
+
+    from inferencereplay.errors import RecordingNotFound
+    from inferencereplay.pytest_plugin.tally import Tally
+    from inferencereplay.session import Session
+
+_INNER = ("openai", "inferencereplay", "wrapt")
+SCOPES = ("function", "class", "module", "package", "session")
+
+
+class Unit:
+    """A test or a fixture with its session.
+
+    Args:
+        session: its own.
+        tally: where it is counted.
+
+    Attributes:
+        misses: what was not recorded, as far as it has been told.
+    """
+
+    def __init__(self, session: Session, tally: Tally) -> None:
+        from inferencereplay.api import replay  # noqa: PLC0415 - brings msgspec, which is not needed before a test is
+
+        self.session = session
+        self.misses: list[RecordingNotFound] = []
+        self._tally = tally
+        self._replay = replay(session)
+        self._is_open = False
+
+    def open(self) -> None:
+        """Let the session answer."""
+        self._replay.__enter__()
+        self._is_open = True
+
+    def close(self) -> None:
+        """Take the session out of use.
+
+        Raises:
+            RecordingNotFound: for a miss that the program swallowed.
+        """
+        if self._is_open:
+            self._is_open = False
+            self._note()
+            self._replay.__exit__(None, None, None)
+
+    def end(self) -> None:
+        """Close it for good, and count it; the error is that of `close`."""
+        try:
+            self.close()
+        finally:
+            self._tally.add_session(self.session)
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        """Let the session answer meanwhile; the error is that of `close`, unless there is another one."""
+        self.open()
+        try:
+            yield
+        except BaseException:
+            self.take_misses()
+            raise
+        finally:
+            self.close()
+
+    def tell_misses(self) -> None:
+        """Raise the first miss since the last time, for the program has swallowed it.
+
+        Raises:
+            RecordingNotFound: if there is one.
+        """
+        self._note()
+        self.session.tell_misses()
+
+    def take_misses(self) -> list[RecordingNotFound]:
+        """Return the misses since the last time, which are not to be raised, for another error goes before."""
+        self._note()
+        taken, self.session.missed = self.session.missed, []
+        return taken
+
+    def _note(self) -> None:
+        self.misses += self.session.missed
+        self._tally.add_misses(self.session.missed)
+
+
+def settings_of_fixture(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Decide the arguments of the session of a fixture that outlives a test.
+
+    Directories are relative to the test file for a fixture of class or module scope, and for a wider one to the file
+    that defines it, or to the root of the tests if that is an installed plugin's: it must not matter which test needs
+    it first.
+    """
+    if fixturedef.scope in ("class", "module"):
+        home = request.path.parent
+    else:
+        home = request.config.rootpath / fixturedef.baseid.partition("::")[0]
+        home = home.parent if home.is_file() else home
+    given = request.getfixturevalue(CONFIG) if _is_configured(fixturedef, request) else None
+    return settings_for(request.config, request.node, home, given)
+
+
+def _is_configured(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> bool:
+    """Whether `inferencereplay_config` may be asked: it lives as long, and is the same whichever test comes first."""
+    definitions = request.session._fixturemanager.getfixturedefs(CONFIG, request._pyfuncitem)  # noqa: SLF001
+    config = (definitions or [])[-1]
+    is_lasting = SCOPES.index(config.scope) >= SCOPES.index(fixturedef.scope)
+    return is_lasting and any(_is_above(config.baseid, name) for name in (fixturedef.baseid, request.node.nodeid))
+
+
+def _is_above(upper: str, lower: str) -> bool:
+    return upper in ("", ".", lower) or lower.startswith((f"{upper}/", f"{upper}::"))
+
+
+def shorten(error: RecordingNotFound) -> None:
+    """End a miss's traceback in the program under test: what the SDK and this package did then explains nothing."""
+    last = traceback = error.__traceback__
+    while traceback is not None:
+        if traceback.tb_frame.f_globals.get("__name__", "").partition(".")[0] not in _INNER:
+            last = traceback
+        traceback = traceback.tb_next
+    if last is not None:
+        last.tb_next = None
+
+
+def recording_command(item: pytest.Item, mode: str) -> str:
+    """Return what records the calls of a test, for the message of a miss."""
+    inside = "".join(item.nodeid.partition("::")[1:])
+    return f"pytest {shlex.quote(os.path.relpath(item.path) + inside)} --inferencereplay-mode={mode}"

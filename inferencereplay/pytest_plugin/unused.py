@@ -1,0 +1,67 @@
+"""Recordings that no test of a run asked for, and whether the run can tell."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+
+if TYPE_CHECKING:
+    from inferencereplay.pytest_plugin.tally import Tally
+
+
+class Finding(NamedTuple):
+    """What a run says about unused recordings.
+
+    Attributes:
+        files: the unused ones.
+        doubt: why the run cannot tell, or can tell for some directories only; empty if it can.
+    """
+
+    files: list[str]
+    doubt: str
+
+
+def find_unused(config: pytest.Config, tally: Tally, exitstatus: int) -> Finding:
+    """Compare what a run used with what there is; only a complete, passing, unfiltered run can tell.
+
+    A directory is looked at if the run took in the whole folder in which it stands.
+    """
+    doubt = _doubt(config, tally, exitstatus)
+    if doubt:
+        return Finding([], doubt)
+    covered = [directory for directory in tally.used if _is_covered(config, Path(directory))]
+    used = {os.path.join(directory, name) for directory, names in tally.used.items() for name in names}  # noqa: PTH118
+    there = {file for directory in covered for file in _files(directory)}  # one directory may stand in another
+    others = sorted(tally.used.keys() - set(covered))
+    return Finding(
+        sorted(there - used), f"the run took in a part of the tests of {', '.join(others)} only" if others else ""
+    )
+
+
+def _doubt(config: pytest.Config, tally: Tally, exitstatus: int) -> str:
+    if exitstatus != pytest.ExitCode.OK:
+        return "the run did not pass"
+    if config.getoption("lf", default=False):
+        return "only the tests that failed last were run"
+    if config.getoption("ignore", default=None) or config.getoption("ignore_glob", default=None):
+        return "paths were ignored"
+    if config.getoption("setuponly", default=False):
+        return "tests were only set up"
+    return ", ".join(sorted(tally.partial))
+
+
+def _is_covered(config: pytest.Config, directory: Path) -> bool:
+    """Whether the run took in all tests of the folder in which recordings stand."""
+    if config.args_source is config.ArgsSource.TESTPATHS:
+        return True
+    roots = [(config.invocation_params.dir / arg).resolve() for arg in config.args]
+    return any(root.is_dir() and directory.resolve().is_relative_to(root) for root in roots)
+
+
+def _files(directory: str) -> list[str]:
+    from inferencereplay.store import open_store  # noqa: PLC0415 - what it imports is not needed before
+
+    return [os.path.join(directory, name) for name in open_store(Path(directory)).list()]  # noqa: PTH118
