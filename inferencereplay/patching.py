@@ -17,8 +17,8 @@ import openai
 from inferencereplay import calls, sdk, typed, wrapping
 from inferencereplay.active import session_for
 from inferencereplay.building import EmbeddingsBuilder, EventBuilder, ModelBuilder, has_vectors
-from inferencereplay.importing import ImportWatcher
 from inferencereplay.settings import Mode
+from inferencereplay.watching import ImportWatcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable

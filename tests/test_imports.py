@@ -16,7 +16,7 @@ ORDER = (
     *("errors", "request", "recording", "forms", "redact", "pieces"),
     *("store.inside", "store.lock", "store.directory", "store.llama_stack_file", "store.llama_stack", "store"),
     *("settings", "pacing", "timing", "difference", "misses", "reader", "variants", "session", "active"),
-    *("sdk", "building", "sse", "wire", "typed", "calls", "wrapping", "importing", "patching"),
+    *("sdk", "building", "sse", "wire", "typed", "calls", "wrapping", "watching", "patching"),
     *("using", "decorating", "api"),
     "",
 )

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from inferencereplay.importing import ImportWatcher
+from inferencereplay.watching import ImportWatcher
 
 
 @pytest.fixture
