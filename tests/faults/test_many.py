@@ -27,7 +27,7 @@ WRITER = """
 
     url, directory, mode, name, threads, repeats = sys.argv[1:]
     client = openai.OpenAI(
-        api_key="test-key", base_url=url, max_retries=0, http_client=openai.DefaultHttpxClient(verify=False)
+        api_key="test-key", base_url=url, max_retries=9, http_client=openai.DefaultHttpxClient(verify=False)
     )
     given = []
 
