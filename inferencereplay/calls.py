@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import threading
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -250,11 +251,21 @@ async def record_async(wrapped: Callable[..., Any], client: Any, call: Call, tak
 
 
 async def in_thread(job: Callable[[], None]) -> None:
-    """Run a blocking function to its end, without blocking the event loop, even if the task is cancelled."""
+    """Run a blocking function to its end, once, without blocking the event loop, even if the task is cancelled."""
     import anyio.to_thread  # noqa: PLC0415 - 30 ms to import, and only asynchronous recording needs it
 
-    with anyio.CancelScope(shield=True):
-        await anyio.to_thread.run_sync(job)
+    first = threading.Lock()
+
+    def run() -> None:
+        if first.acquire(blocking=False):
+            job()
+
+    try:
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(run)
+    except BaseException:
+        run()  # asyncio's own cancellation goes through the shield, and may come before the thread has begun
+        raise
 
 
 def _asked(call: Call) -> Any:

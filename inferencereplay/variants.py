@@ -175,7 +175,7 @@ class Variants:
         """Return the number of the last variant there is, past any gap that a process which died left."""
         last, number = 0, 1
         while number <= last + 1 + LONGEST_GAP:
-            if self._store.stamp(path, key, number) is not None:
+            if self._store.stamp(path, key, number):  # empty for what cannot be looked at, nor be replaced then
                 last = number
             number += 1
         return last

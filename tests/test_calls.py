@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import datetime
 import json
 import threading
@@ -15,6 +17,7 @@ from openai.types.chat import ChatCompletionMessage
 from ways import ANSWER, DEAD, WAYS, create, entered, error_facts, facts, items, run, settle
 
 from inferencereplay import NotRecordable, Pace, RecordingNotFound, Session, replay, sdk
+from inferencereplay.calls import in_thread
 from inferencereplay.pacing import VirtualClock
 
 
@@ -543,3 +546,26 @@ def test_pages_are_recorded_one_by_one(driver, server, tmp_path):
     assert session.hits == recorded
     assert [file.parent.name for file in tmp_path.rglob("*.json")] == ["files"] * recorded
     assert recorded == len(live)
+
+
+@pytest.mark.parametrize("steps", range(1, 6))
+def test_what_is_to_be_written_is_written_once_whenever_the_task_is_cancelled(steps):
+    """Asyncio's cancellation, which no shield holds off, neither loses a file nor writes it twice."""
+
+    async def main():
+        written, done = [], threading.Event()
+
+        def write():
+            written.append(1)
+            done.set()
+
+        task = asyncio.create_task(in_thread(write))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        assert await asyncio.to_thread(done.wait, 5)
+        assert written == [1]
+
+    asyncio.run(main())

@@ -654,6 +654,10 @@ def test_a_program_that_is_recorded_into_a_file_goes_on(driver, tmp_path, caplog
         assert said(driver.chat()) == "answer 1"
     assert ["Not a directory" in message for message in caplog.messages] == [True]
     assert (session.recorded, (tmp_path / "file").read_text()) == (0, "x")
+    caplog.clear()
+    with replay(tmp_path / ("n" * 300), mode=mode), caplog.at_level(logging.WARNING, "inferencereplay"):
+        assert said(driver.chat()) == "answer 2"
+    assert ["File name too long" in message for message in caplog.messages] == [True]
 
 
 def test_a_store_is_found_below_the_working_directory(client, tmp_path, monkeypatch):

@@ -519,3 +519,34 @@ def test_a_cancelled_stream_is_kept_as_closed(server, tmp_path):
             anyio.run(main, backend=backend)
         gc.collect()
         assert stored(tmp_path / backend)["end"] == "closed"
+
+
+def test_what_broke_first_is_what_broke():
+    """Where the connection broke, content that cannot be decoded does not take the place of that."""
+    library = sdk.http_library(openai.OpenAI(api_key="x"))
+    kept: list[Response] = []
+    response = library.Response(200, headers={**SSE, "content-encoding": "gzip"}, content=b"")
+    tape = Tape(response, 0.0, library, kept.append, lambda: None)
+    tape.add(b"no gzip")
+    tape.fail(library.ReadError("broken"))
+    tape.finish()
+    assert kept[0].failure == Failure("ReadError", "broken")
+
+
+def test_a_failure_that_is_not_the_librarys_is_the_sdks(driver, tmp_path):
+    """What a transport raises beyond its library's errors is kept as the SDK's error, without a cause."""
+
+    async def way(client: Any) -> Any:
+        def fail(request: Any, **_: Any) -> Any:
+            raise openai.APIConnectionError(message="no route", request=request)
+
+        client._client.send = fail
+        with pytest.raises(openai.APIConnectionError) as caught:
+            await settle(client.chat.completions.create(**ASK))
+        return type(caught.value), str(caught.value)
+
+    with replay(tmp_path, mode="record", record_errors=True):
+        live = run(driver, way)
+    assert stored(tmp_path)["failure"] == {"type": "APIConnectionError", "message": live[1]}
+    with replay(tmp_path):
+        assert run(driver, way, base_url=DEAD) == live
