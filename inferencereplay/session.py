@@ -38,6 +38,7 @@ log = logging.getLogger("inferencereplay")
 REPEATABLE = frozenset((400, 404, 413, 422))
 """The error statuses that the same request will get again; the others pass."""
 _FIRST_ERROR = 400
+_RECORDING = (Mode.RECORD, Mode.RECORD_IF_MISSING)
 _Miss = TypeVar("_Miss", bound=RecordingNotFound)
 
 
@@ -121,7 +122,7 @@ class Session:
 
     Raises:
         InvalidSetting: for a setting that is none; the message lists what is valid.
-        StoreError: if the directory is a file, or cannot be read.
+        StoreError: if the directory is a file, or cannot be read, in `replay`.
     """
 
     def __init__(  # noqa: PLR0913 - the settings
@@ -166,8 +167,8 @@ class Session:
         self._exhausted = exhausted
         self._lock = threading.Lock()
         self._warned: set[str] = set()
-        self.store = open_store(settings.directory, test_id, self.prepare)
-        if self.mode in (Mode.RECORD, Mode.RECORD_IF_MISSING) and not self.store.is_writable:
+        self.store = open_store(settings.directory, test_id, self.prepare, is_recorded=self.mode in _RECORDING)
+        if self.mode in _RECORDING and not self.store.is_writable:
             message = f"mode={self.mode.value!r}: {self.store.directory} is llama-stack's, and can be replayed only."
             raise InvalidSetting(message + " Record into another directory.")
         self._reader = Reader(self.store)
@@ -400,6 +401,8 @@ class Session:
         response.headers = {name: hide.text(value, secrets) for name, value in response.headers.items()}
         chunks = hide_pieces(hide.jsons([*map(bytes, response.chunks)], secrets), hide, secrets)
         response.chunks = [*map(msgspec.Raw, chunks)]
+        rest = hide.text(response.rest.decode("utf-8", "surrogateescape"), secrets)
+        response.rest = rest.encode("utf-8", "surrogateescape")
         if bytes(response.body):
             response.body = msgspec.Raw(hide.json(bytes(response.body), secrets))
         if response.text is not None:

@@ -120,7 +120,7 @@ def _is_covered(found: Found, *, is_stream: bool) -> bool:
         return False
     if not is_stream:
         return bytes(response.body)[:1] == b"{"
-    if response.end != "done" or response.events or response.verbatim:
+    if response.end != "done" or response.events or response.verbatim or response.rest:
         return False
     chunks = b"\n".join(response.chunks)
     # The SDK raises at a member `error`; no server spells one with escapes, but one could.

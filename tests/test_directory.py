@@ -384,3 +384,34 @@ def test_newest_opens_no_more_than_its_limit(tmp_path):
         [sys.executable, "-c", textwrap.dedent(script), str(tmp_path)], capture_output=True, text=True, check=True
     )
     assert run.stdout.split() == ["1000", "1000", "2000.0"]
+
+
+def test_what_is_there_is_asked_whether_it_gives_way(store):
+    """A function decides by the bytes that are there; where there are none it is not asked."""
+    asked = []
+
+    def gives_way(there):
+        asked.append(there)
+        return there == b"old"
+
+    assert store.put(CHAT, KEY, 1, b"old", replace=gives_way)
+    assert store.put(CHAT, KEY, 1, b"new", replace=gives_way)
+    assert not store.put(CHAT, KEY, 1, b"newest", replace=gives_way)
+    assert store.get(CHAT, KEY, 1) == b"new"
+    assert asked == [b"old", b"new"]
+    assert len(files(store.directory)) == 1
+
+
+def test_nothing_comes_between_looking_and_replacing(store):
+    """While one writer looks at what is there, nobody else replaces it."""
+    store.put(CHAT, KEY, 1, b"half", replace=False)
+    other = threading.Thread(target=store.put, args=(CHAT, KEY, 1, b"whole"), kwargs={"replace": True})
+
+    def gives_way(_):
+        other.start()
+        other.join(0.05)
+        return other.is_alive() and store.get(CHAT, KEY, 1) == b"half"
+
+    assert store.put(CHAT, KEY, 1, b"longer half", replace=gives_way)
+    other.join()
+    assert store.get(CHAT, KEY, 1) == b"whole"

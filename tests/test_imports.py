@@ -14,7 +14,7 @@ import inferencereplay
 PACKAGE = Path(inferencereplay.__file__).parent
 ORDER = (
     *("errors", "request", "recording", "forms", "redact", "pieces"),
-    *("store.inside", "store.directory", "store.llama_stack_file", "store.llama_stack", "store"),
+    *("store.inside", "store.lock", "store.directory", "store.llama_stack_file", "store.llama_stack", "store"),
     *("settings", "pacing", "difference", "misses", "reader", "variants", "session", "active"),
     *("sdk", "sse", "wire", "typed", "calls", "patching", "using", "decorating", "api"),
     "",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 from typing import TYPE_CHECKING, Protocol
@@ -43,8 +44,8 @@ class Store(Protocol):
         """Return something that is another whenever a recording is, at little cost, or `None` if there is none."""
         ...
 
-    def put(self, path: str, key: str, variant: int, data: bytes, *, replace: bool) -> bool:
-        """Store a recording whole or not at all; without `replace`, return `False` if there is one already."""
+    def put(self, path: str, key: str, variant: int, data: bytes, *, replace: bool | Callable[[bytes], bool]) -> bool:
+        """Store a recording whole or not at all; return `False` if one is there that `replace` does not let go."""
         ...
 
     def delete(self, path: str, key: str, variant: int) -> None:
@@ -65,7 +66,11 @@ class Store(Protocol):
 
 
 def open_store(
-    directory: Path, test_id: str | None = None, prepare: Callable[[Request], Request] = lambda request: request
+    directory: Path,
+    test_id: str | None = None,
+    prepare: Callable[[Request], Request] = lambda request: request,
+    *,
+    is_recorded: bool = False,
 ) -> Store:
     """Open a directory of recordings, ours or the llama-stack recorder's.
 
@@ -73,9 +78,11 @@ def open_store(
         directory: it need not exist yet.
         test_id: which of llama-stack's recordings of one request to take.
         prepare: what is applied to a request before it is looked up; ours were stored under it, llama-stack's were not.
+        is_recorded: whether a program is being recorded, which a directory that cannot be used must not break: it is
+            told of each answer that cannot be stored.
 
     Raises:
-        StoreError: if it is a file, or cannot be looked into.
+        StoreError: if it is a file, or cannot be looked into, and nothing is recorded.
         InvalidSetting: if a `test_id` is given for a directory that is not llama-stack's.
     """
     directory = directory.absolute()  # for the program may change its working directory
@@ -83,19 +90,24 @@ def open_store(
         sample = [_read(file) for file in itertools.islice(_json_files(str(directory), str(directory)), SAMPLE)]
     except FileNotFoundError:
         sample = []
-    except NotADirectoryError as error:
-        there = next(path for path in (directory, *directory.parents) if path.exists())
-        message = f"{there} is a file. Give the directory that holds the recordings."
-        raise StoreError(message) from error
     except OSError as error:
-        message = f"{error.filename} cannot be read: {error.strerror}. Look at its permissions."
-        raise StoreError(message) from error
+        if not is_recorded:
+            raise StoreError(_reason(directory, error)) from error
+        sample = []
     if not any(b'"inferencereplay"' in data[:200] for data in sample) and any(map(is_llama_stack, sample)):
         return LlamaStackStore(directory, test_id, prepare)
     if test_id is not None:
         message = f"test_id={test_id!r} picks among llama-stack's recordings, and {directory} holds none."
         raise InvalidSetting(message)
     return DirectoryStore(directory)
+
+
+def _reason(directory: Path, error: OSError) -> str:
+    if error.errno == errno.ENOTDIR:
+        there = next(path for path in (directory, *directory.parents) if path.exists())
+        return f"{there} is a file. Give the directory that holds the recordings."
+    mend = "Look at its permissions" if error.errno == errno.EACCES else "Give another directory"
+    return f"{error.filename} cannot be read: {error.strerror}. {mend}."
 
 
 def _json_files(directory: str, root: str) -> Iterator[str]:

@@ -23,9 +23,10 @@ from inferencereplay.errors import RecordingCorrupt, StoreError
 from inferencereplay.recording import decode, stored_request
 from inferencereplay.request import parse_json
 from inferencereplay.store.inside import is_inside
+from inferencereplay.store.lock import locked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from inferencereplay.request import JSON
@@ -94,8 +95,15 @@ class DirectoryStore:
             return ()  # `get` tells what is wrong
         return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
-    def put(self, path: str, key: str, variant: int, data: bytes, *, replace: bool) -> bool:
-        """Store a recording whole or not at all; without `replace`, return `False` if there is one already.
+    def put(self, path: str, key: str, variant: int, data: bytes, *, replace: bool | Callable[[bytes], bool]) -> bool:
+        """Store a recording whole or not at all; return `False` if one is there that does not give way.
+
+        Args:
+            path: the request's.
+            key: the request's.
+            variant: its number.
+            data: the recording.
+            replace: whether one that is there gives way, or what says so of its bytes.
 
         Raises:
             OSError: if it cannot be written; nothing is changed then.
@@ -111,10 +119,14 @@ class DirectoryStore:
         temporary = os.path.join(folder, f".{key[:DIGITS]}.{secrets.token_hex(8)}.tmp")  # noqa: PTH118
         try:
             _write(temporary, data)
-            if replace:
+            if replace is False:
+                return _link(temporary, name)
+            with locked(folder):  # whoever looks at what is there replaces that, and nothing newer
+                there = self.get(path, key, variant) if callable(replace) else None
+                if callable(replace) and there is not None and not replace(there):
+                    return False
                 os.replace(temporary, name)  # noqa: PTH105
                 return True
-            return _link(temporary, name)
         finally:
             with contextlib.suppress(OSError):  # mostly it was renamed; otherwise the first error is the one to tell
                 os.unlink(temporary)  # noqa: PTH108

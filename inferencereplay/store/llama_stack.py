@@ -91,7 +91,7 @@ class LlamaStackStore:
             return None
         return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
-    def put(self, path: str, key: str, variant: int, data: bytes, *, replace: bool) -> bool:  # noqa: ARG002
+    def put(self, path: str, key: str, variant: int, data: bytes, *, replace: object) -> bool:  # noqa: ARG002
         """Refuse, by a `StoreError`."""
         raise self._read_only()
 
