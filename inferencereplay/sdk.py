@@ -161,21 +161,26 @@ def raw_mode(options: Any) -> str | None:
     return value
 
 
-class Asked(dict[str, Any]):
-    """Headers that ask the SDK for a raw response on our behalf."""
+class Asked(str):
+    """A header's value that asks the SDK for a raw response on our behalf.
+
+    The value is told by its type, not the headers: somebody else's patch may make new ones of them on the way.
+    """
+
+    __slots__ = ()
 
 
 def ask(options: Any, mode: str) -> Any:
     """Copy `options` so that the SDK returns the response as it is: read (`"true"`) or unread (`"stream"`)."""
     asked = options.copy() if not hasattr(options, "model_copy") else options.model_copy()
     headers = {} if isinstance(options.headers, UNSET) else options.headers
-    asked.headers = Asked({**headers, RAW_RESPONSE_HEADER: mode})
+    asked.headers = {**headers, RAW_RESPONSE_HEADER: Asked(mode)}
     return asked
 
 
 def is_asked(options: Any) -> bool:
     """Whether these options are ours, from `ask`."""
-    return type(options.headers) is Asked
+    return type(raw_mode(options)) is Asked
 
 
 def asks_for_raw(headers: Mapping[str, Any]) -> bool:
