@@ -65,7 +65,7 @@ async def _request_async(wrapped: Any, instance: Any, args: tuple[Any, ...], kwa
 def _build_request(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Stop what comes here in `replay` without having passed `_request`: on its way to the network."""
     session = session_for(instance)
-    if session is not None and session.mode is Mode.REPLAY and not sdk.is_asked(args[0]):
+    if session is not None and session.mode is Mode.REPLAY and not sdk.is_own(args[0]):
         _state.repair()
         raise session.bypassed(args[0].method.upper(), args[0].url)
     return wrapped(*args, **kwargs)

@@ -163,25 +163,42 @@ def raw_mode(options: Any) -> str | None:
     return value
 
 
-class Asked(dict[str, Any]):
-    """Headers of a request that the SDK makes on our behalf."""
+class Asked(str):
+    """A header's value that asks the SDK for a raw response on our behalf.
+
+    The value is told by its type, not the headers: somebody else's patch may make new ones of them on the way.
+    """
+
+    __slots__ = ()
+
+
+class _Own(dict[str, Any]):
+    """Headers of a request that is built on our behalf, and sent nowhere."""
 
 
 def ask(options: Any, mode: str) -> Any:
     """Copy `options` so that the SDK returns the response as it is: read (`"true"`) or unread (`"stream"`)."""
-    return _asked(options, {RAW_RESPONSE_HEADER: mode})
+    return _with_headers(options, {**_headers(options), RAW_RESPONSE_HEADER: Asked(mode)})
 
 
-def _asked(options: Any, more: dict[str, str]) -> Any:
-    asked = options.copy() if not hasattr(options, "model_copy") else options.model_copy()
-    headers = {} if isinstance(options.headers, UNSET) else options.headers
-    asked.headers = Asked({**headers, **more})
-    return asked
+def _headers(options: Any) -> dict[str, Any]:
+    return {} if isinstance(options.headers, UNSET) else options.headers
+
+
+def _with_headers(options: Any, headers: dict[str, Any]) -> Any:
+    made = options.copy() if not hasattr(options, "model_copy") else options.model_copy()
+    made.headers = headers
+    return made
 
 
 def is_asked(options: Any) -> bool:
-    """Whether these options are ours, from `ask` or `http_request`."""
-    return type(options.headers) is Asked
+    """Whether these options are ours, from `ask`."""
+    return type(raw_mode(options)) is Asked
+
+
+def is_own(options: Any) -> bool:
+    """Whether these options are ours, from `http_request`."""
+    return type(options.headers) is _Own
 
 
 def asks_for_raw(headers: Mapping[str, Any]) -> bool:
@@ -228,7 +245,7 @@ def status_error(client: Any, response: Any) -> openai.APIStatusError:
 def http_request(client: Any, options: Any) -> Any:
     """Build the HTTP request that the SDK would send, as far as it can be built without credentials."""
     try:
-        return client._build_request(_asked(options, {}))
+        return client._build_request(_with_headers(options, _Own(_headers(options))))
     except Exception:  # noqa: BLE001 - what needs credentials differs from version to version
         mode = raw_mode(options)
         headers = {} if mode is None else {RAW_RESPONSE_HEADER: mode}

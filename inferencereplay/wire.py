@@ -36,10 +36,10 @@ HEADERS = frozenset(
 HEADER_PREFIX = "x-ratelimit-"
 INDENTS = (-1, 0, 2, 4)
 """The layouts of a JSON body that come back as they were: none, one line with spaces, indented by 2 or 4."""
-_BLANK_LINE = re.compile(rb"(?:\r\n|\r(?!\n)|\n){2}")
 MOST_LAID_OUT = 64
 """How many times as large as its JSON an answer may get by white space; deep nesting would make it thousands."""
 _STRUCTURE = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{\]},]')
+_BLANK_LINE = re.compile(rb"(?:\r\n|\r(?!\n)|\n){2}")
 LONGEST_WAIT = 1.0
 """Seconds that the garbage collector is held up for an abandoned stream to be written."""
 
