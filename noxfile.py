@@ -1,9 +1,19 @@
-"""The tests on several generations of the SDK: `nox` runs all of them, `nox -s "sdk(3)"` one.
+"""The tests on several generations of the SDK, the frameworks that stand on it, comparisons, and a fuzzer.
 
-`nox -s compare` measures this package beside others; `nox -s compare -- --quick` does with less.
+`nox` runs all generations, `nox -s "sdk(3)"` one; `nox -s frameworks` runs all frameworks, each with the newest
+versions that it takes, and some on an older SDK; `nox -s "frameworks(langchain-openai)"` one; `nox -s compare`
+measures this package beside others, `nox -s compare -- --quick` with less.
 """
 
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 import nox
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 nox.options.sessions = ["sdk"]
 GENERATIONS = {
@@ -29,3 +39,29 @@ def compare(session: nox.Session) -> None:
     session.run("python", "benchmarks/compare.py", "--plot", "docs/comparison.svg", *session.posargs)
     session.run("python", "benchmarks/recording.py", *session.posargs)
     session.run("python", "benchmarks/fidelity.py", *session.posargs)
+
+
+@nox.session(python="3.11")
+def fuzz(session: nox.Session) -> None:
+    """Fuzz the readers of recordings, guided by coverage: `nox -s fuzz -- -max_total_time=600`, or without an end."""
+    session.install("-e", ".[test]", "atheris")
+    session.run("python", "-W", "ignore", "tests/faults/fuzz_guided.py", *session.posargs)
+
+
+def _frameworks() -> Iterator[Any]:
+    """Yield the runs of each script; at its head it says what it needs, and on which older SDKs it runs as well."""
+    for script in sorted(Path("tests/frameworks").glob("with_*.py")):
+        name = script.stem.removeprefix("with_").replace("_", "-")
+        told = nox.project.load_toml(script)
+        yield nox.param(script, told["dependencies"], [], id=name)
+        for openai in told.get("tool", {}).get("frameworks", {}).get("openai", ()):
+            older = f"{name}-on-openai-{openai}"
+            yield nox.param(script, [*told["dependencies"], f"openai=={openai}.*"], ["--name", older], id=older)
+
+
+@nox.session
+@nox.parametrize(["script", "needs", "options"], list(_frameworks()))
+def frameworks(session: nox.Session, script: Path, needs: list[str], options: list[str]) -> None:
+    """Record and replay what one framework can do; `-- --save` keeps the result for the README's table."""
+    session.install("-e", ".", *needs)
+    session.run("python", str(script), *options, *session.posargs)

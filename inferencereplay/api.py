@@ -74,7 +74,7 @@ def wrap(  # noqa: PLR0913 - the settings
     Raises:
         InvalidClient: if it is no client.
         InvalidSetting: for a setting that is none.
-        StoreError: if the directory is a file, or cannot be read.
+        StoreError: if the directory is a file, or cannot be read, in `replay` mode.
     """
     target = _target(client)
     settings = {
@@ -129,7 +129,7 @@ class replay:  # noqa: N801 - used like a function
 
     Raises:
         InvalidSetting: for a setting that is none.
-        StoreError: if the directory is a file, or cannot be read.
+        StoreError: if the directory is a file, or cannot be read, in `replay` mode.
         RecordingNotFound: on leaving, if a call was not recorded and the program swallowed the error.
     """
 

@@ -14,13 +14,23 @@ import openai
 from inferencereplay import sdk
 from inferencereplay.errors import StoreError
 from inferencereplay.recording import Failure, Response
+from inferencereplay.request import NotPlain
 from inferencereplay.settings import Mode
-from inferencereplay.wire import Tape, build_response, plain_response, record_stream, start_of
+from inferencereplay.wire import (
+    Tape,
+    build_response,
+    error_class,
+    failure_error,
+    plain_response,
+    record_stream,
+    start_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from inferencereplay.pacing import Pacer
+    from inferencereplay.request import Request
     from inferencereplay.session import Found, Session, Take
 
 log = logging.getLogger("inferencereplay")
@@ -70,24 +80,35 @@ def decide(session: Session, client: Any, call: Call) -> Replayed | Take | None:
         return None
     try:
         request = session.prepare(sdk.read_request(client, call.options))
-    except Exception as error:
-        if session.mode is Mode.REPLAY:
-            raise
-        log.warning("%s was not recorded: %s", session.hide(call.options.url), session.hide(repr(error)))
+    except Exception as error:  # noqa: BLE001 - a failing recorder never breaks what it records
+        _let_through(session, call, error)
         return None
-    secrets = sdk.secrets(client, call.options)
     try:
-        while session.mode is not Mode.RECORD and (found := session.find(request, lambda: secrets)):
-            if session.serve(found):
-                return replayed(session, client, call, found)
-    except StoreError as error:
-        if session.mode is Mode.REPLAY:
-            raise
-        log.warning("%s was not recorded: %s", session.hide(call.options.url), error)
+        return _decide(session, client, call, request)
+    except (StoreError, NotPlain) as error:
+        _let_through(session, call, error)
         return None
+
+
+def _decide(session: Session, client: Any, call: Call, request: Request) -> Replayed | Take:
+    secrets = sdk.secrets(client, call.options)
+    while session.mode is not Mode.RECORD and (found := session.find(request, lambda: secrets)):
+        if session.serve(found):
+            return replayed(session, client, call, found)
     if session.mode is Mode.REPLAY:
         raise session.miss(request, secrets)
     return session.begin(request, secrets, sdk.origin(client))
+
+
+def _let_through(session: Session, call: Call, error: Exception) -> None:
+    """Log why a call goes to the network unrecorded; in `replay`, where none does, raise the error."""
+    if session.mode is not Mode.REPLAY:
+        told = str(error) if isinstance(error, StoreError) else repr(error)
+        log.warning("%s was not recorded: %s", session.hide(call.options.url), session.hide(told))
+        return
+    if isinstance(error, NotPlain):
+        raise session.refuse(call.options.method.upper(), call.options.url, str(error)) from error
+    raise error
 
 
 def _refuse(session: Session, call: Call) -> None:
@@ -104,7 +125,7 @@ def replayed(session: Session, client: Any, call: Call, found: Found) -> Replaye
     pacer = session.pacer(recorded)
     is_read_late = call.is_unread and _is_success(recorded.status)  # the SDK reads errors itself
     if recorded.failure and not (is_read_late or recorded.is_stream):
-        return Replayed(None, pacer, connection_error(recorded.failure, request))
+        return Replayed(None, pacer, connection_error(recorded.failure, library, request))
     response = build_response(recorded, library, request, pacer if is_read_late else None, found.name)
     if is_read_late:
         return Replayed(response, None, None)
@@ -112,11 +133,15 @@ def replayed(session: Session, client: Any, call: Call, found: Found) -> Replaye
     return Replayed(response, pacer, None)
 
 
-def connection_error(failure: Failure, request: Any) -> openai.APIConnectionError:
-    """Make the SDK's error for a connection that failed before there was an answer."""
+def connection_error(failure: Failure, library: Any, request: Any) -> openai.APIConnectionError:
+    """Make the SDK's error for a connection that failed before there was an answer, with the HTTP library's below."""
+    has_cause = error_class(failure, library) is not None
+    message = "" if has_cause else failure.message
+    error = openai.APIConnectionError(message=message or "Connection error.", request=request)
     if "Timeout" in failure.type:
-        return openai.APITimeoutError(request=request)
-    return openai.APIConnectionError(message=failure.message or "Connection error.", request=request)
+        error = openai.APITimeoutError(request=request)
+    error.__cause__ = failure_error(failure, library, request) if has_cause else None
+    return error
 
 
 def finish(client: Any, call: Call, answer: Replayed) -> Any:
@@ -161,7 +186,7 @@ def record_sync(wrapped: Callable[..., Any], client: Any, call: Call, take: Take
     try:
         raw = wrapped(call.cast_to, _asked(call), stream=call.stream, stream_cls=call.stream_cls, **call.rest)
     except (openai.APIStatusError, openai.APIConnectionError) as error:
-        _error_job(call, take, error)()
+        _error_job(client, call, take, error)()
         raise
     except BaseException:
         take.drop()
@@ -176,7 +201,7 @@ async def record_async(wrapped: Callable[..., Any], client: Any, call: Call, tak
     try:
         raw = await wrapped(call.cast_to, _asked(call), stream=call.stream, stream_cls=call.stream_cls, **call.rest)
     except (openai.APIStatusError, openai.APIConnectionError) as error:
-        await in_thread(_error_job(call, take, error))
+        await in_thread(_error_job(client, call, take, error))
         raise
     except BaseException:
         take.drop()
@@ -214,7 +239,9 @@ def _answer_job(client: Any, call: Call, take: Take, raw: Any, start: float) -> 
     return _nothing
 
 
-def _error_job(call: Call, take: Take, error: openai.APIStatusError | openai.APIConnectionError) -> Callable[[], None]:
+def _error_job(
+    client: Any, call: Call, take: Take, error: openai.APIStatusError | openai.APIConnectionError
+) -> Callable[[], None]:
     """Return what keeps an error, or forgets it if it is one that passes."""
     status = error.status_code if isinstance(error, openai.APIStatusError) else 0
     if isinstance(error, openai.APIStatusError):
@@ -226,8 +253,10 @@ def _error_job(call: Call, take: Take, error: openai.APIStatusError | openai.API
     if isinstance(error, openai.APIStatusError):
         response = error.response
         return lambda: _keep_plain(take, response)
-    failed = Response(status=0, failure=Failure(type(error).__name__, error.message))
-    return lambda: take.keep(failed)
+    failure = Failure(type(error.__cause__).__name__, str(error.__cause__))
+    if error_class(failure, sdk.http_library(client)) is None:
+        failure = Failure(type(error).__name__, error.message)
+    return lambda: take.keep(Response(status=0, failure=failure))
 
 
 def _keep_plain(take: Take, response: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import sys
@@ -12,8 +13,10 @@ from inferencereplay.errors import RecordingNotFound
 from inferencereplay.request import parse_json
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from inferencereplay.redact import Redactor
-    from inferencereplay.request import Request
+    from inferencereplay.request import JSON, Request
     from inferencereplay.store import Store
 
 MOST_COMPARED = 1_000
@@ -44,8 +47,7 @@ def explain(  # noqa: PLR0913 - facts for a message
         own_mode: the mode that the program gave, rather than the environment.
     """
     key, directory = request.key, store.directory
-    candidates = store.newest(request.path, MOST_COMPARED)
-    near = nearest(parse_json(request.body), ((name, hide.value(body, secrets)) for name, body in candidates))
+    near = nearest(parse_json(request.body), _shown(store.newest(request.path, MOST_COMPARED), hide, secrets))
     lines = [f"{request.method} {request.path} was not recorded in {directory} (key {key[:12]}…)."]
     if not os.path.isdir(directory):  # noqa: PTH112
         lines.append("That directory does not exist.")
@@ -64,6 +66,15 @@ def explain(  # noqa: PLR0913 - facts for a message
     if near:
         error.nearest, error.differences = near
     return error
+
+
+def _shown(
+    candidates: Iterator[tuple[str, JSON]], hide: Redactor, secrets: tuple[str, ...]
+) -> Iterator[tuple[str, JSON]]:
+    """Yield what may be shown of recorded requests, nothing of one that is nested too deeply for that."""
+    for name, body in candidates:
+        with contextlib.suppress(RecursionError):
+            yield name, hide.value(body, secrets)
 
 
 def _mend(store: Store, mode: str, own_mode: str | None) -> str:

@@ -1,25 +1,24 @@
 """Which of the SDK's methods are wrapped, and how they are given back.
 
-Nothing else in the package knows. The patches go onto the classes with the first use and come off with the last; which
-session answers is decided call by call.
+Nothing else in the package knows. The patches go onto the classes with the first use, or when the SDK imports the
+module of a class later, and come off with the last use; which session answers is decided call by call.
 """
 
 from __future__ import annotations
 
-import functools
+import importlib
+import itertools
+import sys
 import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import openai
-import wrapt
-from openai.resources.chat.completions import AsyncCompletions as AsyncChat
-from openai.resources.chat.completions import Completions as Chat
-from openai.resources.completions import AsyncCompletions, Completions
-from openai.types import Completion
-from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from inferencereplay import calls, sdk, typed
+from inferencereplay import calls, sdk, typed, wrapping
 from inferencereplay.active import session_for
+from inferencereplay.building import EmbeddingsBuilder, EventBuilder, ModelBuilder, has_vectors
+from inferencereplay.settings import Mode
+from inferencereplay.watching import ImportWatcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,14 +32,7 @@ class _Patch(NamedTuple):
     handler: Callable[..., Any]
 
 
-def _bind(wrapped: Any, args: tuple[Any, ...]) -> tuple[Any, Any, tuple[Any, ...]]:
-    """Bind a call that somebody else's patch made of the function as it stands in the class."""
-    return functools.partial(wrapped, args[0]), args[0], args[1:]
-
-
 def _request(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    if instance is None:
-        wrapped, instance, args = _bind(wrapped, args)
     session = session_for(instance)
     if session is None or session.is_live:
         return _pass(session, wrapped, args, kwargs)
@@ -56,8 +48,6 @@ def _request(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[st
 
 
 async def _request_async(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    if instance is None:
-        wrapped, instance, args = _bind(wrapped, args)
     session = session_for(instance)
     if session is None or session.is_live:
         return await _pass(session, wrapped, args, kwargs)
@@ -72,13 +62,20 @@ async def _request_async(wrapped: Any, instance: Any, args: tuple[Any, ...], kwa
     return await calls.record_async(wrapped, instance, call, decision)
 
 
+def _build_request(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Stop what comes here in `replay` without having passed `_request`: on its way to the network."""
+    session = session_for(instance)
+    if session is not None and session.mode is Mode.REPLAY and not sdk.is_asked(args[0]):
+        _state.repair()
+        raise session.bypassed(args[0].method.upper(), args[0].url)
+    return wrapped(*args, **kwargs)
+
+
 def _create(endpoint: typed.Endpoint) -> Callable[..., Any]:
     def create(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if instance is None:
-            wrapped, instance, args = _bind(wrapped, args)
         client = instance._client  # noqa: SLF001
         session = session_for(client)
-        if session is None or args:
+        if session is None or args or not _is_alone(client):
             return _pass(session, wrapped, args, kwargs)
         answer = typed.choose(session, client, endpoint, kwargs)
         if answer is None:
@@ -94,11 +91,9 @@ def _create(endpoint: typed.Endpoint) -> Callable[..., Any]:
 
 def _create_async(endpoint: typed.Endpoint) -> Callable[..., Any]:
     async def create(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if instance is None:
-            wrapped, instance, args = _bind(wrapped, args)
         client = instance._client  # noqa: SLF001
         session = session_for(client)
-        if session is None or args:
+        if session is None or args or not _is_alone(client):
             return await _pass(session, wrapped, args, kwargs)
         answer = typed.choose(session, client, endpoint, kwargs)
         if answer is None:
@@ -112,6 +107,14 @@ def _create_async(endpoint: typed.Endpoint) -> Callable[..., Any]:
     return create
 
 
+def _is_alone(client: Any) -> bool:
+    """Whether nobody but us waits for the request behind `create`; an instrumentor or override that does, gets it."""
+    if wrapping.is_outermost(client, "request"):
+        return True
+    _state.repair()
+    return False
+
+
 def _pass(session: Any, wrapped: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Let a call through; a wrapper that outlived its use, for somebody had wrapped it, takes itself off."""
     if session is None and not _state.users:
@@ -119,26 +122,111 @@ def _pass(session: Any, wrapped: Any, args: tuple[Any, ...], kwargs: dict[str, A
     return wrapped(*args, **kwargs)
 
 
-def _patches() -> list[_Patch]:
-    chat, text = "/chat/completions", "/completions"
-    resources: list[tuple[Any, ...]] = [
-        (Chat, _create, chat, ChatCompletion, ChatCompletionChunk, openai.Stream),
-        (AsyncChat, _create_async, chat, ChatCompletion, ChatCompletionChunk, openai.AsyncStream),
-        (Completions, _create, text, Completion, Completion, openai.Stream),
-        (AsyncCompletions, _create_async, text, Completion, Completion, openai.AsyncStream),
-    ]
+def _by_format(given: Callable[..., Any], default: Callable[..., Any]) -> Callable[..., Any]:
+    """Tell calls that name the format of embeddings from those where the SDK asks for base64 and gives out numbers."""
+
+    def create(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        is_default = isinstance(kwargs.get("encoding_format", openai.NOT_GIVEN), sdk.UNSET)
+        return (default if is_default else given)(wrapped, instance, args, kwargs)
+
+    return create
+
+
+def _connect(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    session = session_for(sdk.manager_client(instance))
+    if session is None or session.is_live:
+        return _pass(session, wrapped, args, kwargs)
+    connection = "WEBSOCKET", sdk.manager_path(instance), "it is a connection for many messages"
+    if session.mode is Mode.REPLAY:
+        raise session.refuse(*connection)
+    session.warn_once(*connection)
+    return wrapped(*args, **kwargs)
+
+
+# What is wrapped in each module of the SDK.
+
+
+def _base_patches(_: Any) -> list[_Patch]:
     return [
         _Patch(sdk.SyncAPIClient, "request", _request),
         _Patch(sdk.AsyncAPIClient, "request", _request_async),
-        *(
-            _Patch(owner, "create", make(typed.Endpoint(path, owner.create, model, chunk, stream)))
-            for owner, make, path, model, chunk, stream in resources
-        ),
+        _Patch(sdk.BaseClient, "_build_request", _build_request),
     ]
 
 
-class _Wrapper(wrapt.FunctionWrapper):  # type: ignore[misc, type-arg, unused-ignore]  # untyped before wrapt 2
-    """Ours, to be told from other libraries' by its type."""
+def _chat_patches(module: Any) -> list[_Patch]:
+    from openai.types.chat import ChatCompletion, ChatCompletionChunk  # noqa: PLC0415 - as the module itself did
+
+    model, chunk = ModelBuilder(ChatCompletion), ModelBuilder(ChatCompletionChunk)
+    shared = {"path": "/chat/completions", "build_model": model, "chunk": ChatCompletionChunk, "build_chunk": chunk}
+    return _create_patches(module.Completions, module.AsyncCompletions, **shared)
+
+
+def _text_patches(module: Any) -> list[_Patch]:
+    from openai.types import Completion  # noqa: PLC0415 - as above
+
+    build = ModelBuilder(Completion)
+    shared = {"path": "/completions", "build_model": build, "chunk": Completion, "build_chunk": build}
+    return _create_patches(module.Completions, module.AsyncCompletions, **shared)
+
+
+def _responses_patches(module: Any) -> list[_Patch]:
+    from openai.types.responses import Response, ResponseStreamEvent  # noqa: PLC0415 - as above
+
+    model, chunk = ModelBuilder(Response), EventBuilder(ResponseStreamEvent)
+    shared = {"path": "/responses", "build_model": model, "chunk": ResponseStreamEvent, "build_chunk": chunk}
+    patches = _create_patches(module.Responses, module.AsyncResponses, **shared, events="response.")
+    return [*patches, *_socket_patches(module)]
+
+
+def _create_patches(owner: Any, async_owner: Any, *, chunk: Any, **shared: Any) -> list[_Patch]:
+    kinds: tuple[tuple[Any, Any, Any], ...] = (
+        (owner, _create, openai.Stream[chunk]),
+        (async_owner, _create_async, openai.AsyncStream[chunk]),
+    )
+    return [
+        _Patch(cls, "create", make(typed.Endpoint(create=cls.create, stream=stream, chunk=chunk, **shared)))
+        for cls, make, stream in kinds
+    ]
+
+
+def _embeddings_patches(module: Any) -> list[_Patch]:
+    from openai.types import CreateEmbeddingResponse  # noqa: PLC0415 - as above
+
+    path, default = "/embeddings", sdk.default_encoding_format()
+    adds = {} if default is None else {"encoding_format": default}
+    given, decoded = ModelBuilder(CreateEmbeddingResponse), EmbeddingsBuilder(CreateEmbeddingResponse)
+    return [
+        _Patch(
+            owner,
+            "create",
+            _by_format(
+                make(typed.Endpoint(path, owner.create, given)),
+                make(typed.Endpoint(path, owner.create, decoded, covers=has_vectors, adds=adds)),
+            ),
+        )
+        for owner, make in ((module.Embeddings, _create), (module.AsyncEmbeddings, _create_async))
+    ]
+
+
+def _socket_patches(module: Any) -> list[_Patch]:
+    return [
+        _Patch(manager, name, _connect)
+        for manager in sdk.connection_managers(module)
+        for name in ("__enter__", "__aenter__", "enter")
+        if name in manager.__dict__
+    ]
+
+
+_SITES: dict[str, Callable[[Any], list[_Patch]]] = {
+    **dict.fromkeys(sdk.WEBSOCKET_MODULES, _socket_patches),
+    "openai._base_client": _base_patches,
+    "openai.resources.chat.completions": _chat_patches,
+    "openai.resources.completions": _text_patches,
+    "openai.resources.embeddings": _embeddings_patches,
+    "openai.resources.responses.responses": _responses_patches,
+}
+"""What is wrapped in which module of the SDK; newer versions import most of them when they are first used."""
 
 
 class _State:
@@ -148,14 +236,31 @@ class _State:
         self.users = 0
         # Reentrant, and counted before anything is done: a garbage-collected client's release may come in between.
         self._lock = threading.RLock()
+        self._patches: dict[str, list[_Patch]] = {}
+        self._watcher = ImportWatcher(_SITES, self.install)
 
     def acquire(self) -> None:
         with self._lock:
             self.users += 1
-            for patch in _cached_patches():
-                current = patch.owner.__dict__[patch.name]
-                if not _has_ours(current):
-                    setattr(patch.owner, patch.name, _Wrapper(current, patch.handler))
+            self._watcher.start()
+        for name in _SITES.keys() & sys.modules.keys():
+            # Imported without the lock: this waits for a thread that is at it, which wants the lock at the end.
+            self.install(importlib.import_module(name))
+
+    def install(self, module: Any) -> None:
+        """Wrap what is to be wrapped in a module of the SDK, if there is a use."""
+        name = module.__name__
+        with self._lock:
+            if not self.users:
+                return
+            if name not in self._patches:
+                self._patches[name] = _SITES[name](module)
+            for patch in self._patches[name]:
+                wrapping.put(patch.owner, patch.name, patch.handler)
+
+    def repair(self) -> None:
+        """Wrap `request` again where somebody put the SDK's own method back over our heads."""
+        self.install(sys.modules[sdk.BaseClient.__module__])
 
     def release(self) -> None:
         with self._lock:
@@ -167,21 +272,9 @@ class _State:
         with self._lock:
             if self.users:
                 return
-            for owner, name, _ in _cached_patches():
-                while type(current := owner.__dict__[name]) is _Wrapper:
-                    setattr(owner, name, current.__wrapped__)
-
-
-def _has_ours(function: Any) -> bool:
-    """Whether our wrapper is in place, if need be under somebody else's."""
-    while function is not None and type(function) is not _Wrapper:
-        function = getattr(function, "__wrapped__", None)
-    return function is not None
-
-
-@functools.cache
-def _cached_patches() -> tuple[_Patch, ...]:
-    return tuple(_patches())
+            self._watcher.stop()
+            for owner, name, _ in itertools.chain.from_iterable(self._patches.values()):
+                wrapping.take_out(owner, name)
 
 
 _state = _State()

@@ -62,6 +62,7 @@ class Response(msgspec.Struct, omit_defaults=True):
         body: a plain answer that is JSON.
         indent: how the server laid it out, as `msgspec.json.format` counts: -1 without spaces, 0 on one line.
         chunks: the events' data.
+        rest: what came after the chunks, as it came, from the first event that is no UTF-8 on.
     """
 
     status: int = 200
@@ -77,6 +78,7 @@ class Response(msgspec.Struct, omit_defaults=True):
     body: msgspec.Raw = msgspec.Raw(b"")
     indent: int = -1
     chunks: list[msgspec.Raw] = []
+    rest: bytes = b""
 
     @property
     def is_stream(self) -> bool:
@@ -159,20 +161,28 @@ def _check(response: Response, name: str) -> None:
     count = len(response.chunks)
     if response.end not in ("", "done", "closed", "error"):
         raise corrupt(name, "$.response.end", f"{response.end!r} is none of 'done', 'closed' and 'error'")
-    if response.chunks and not response.end:
+    if (response.chunks or response.rest) and not response.end:
         raise corrupt(name, "$.response.end", "a stream has to say how it ended")
     if response.offsets and len(response.offsets) != count:
         raise corrupt(name, "$.response.offsets", f"{len(response.offsets)} offsets stand beside {count} chunks")
     if response.events and len(response.events) != count:
         raise corrupt(name, "$.response.events", f"{len(response.events)} names stand beside {count} chunks")
     for index in response.verbatim:
-        if not 0 <= index < count or not bytes(response.chunks[index]).startswith(b'"'):
+        if not 0 <= index < count or not _is_text(response.chunks[index]):
             raise corrupt(name, "$.response.verbatim", f"chunk {index} is no JSON string")
     if not 0 <= response.status <= 999 or (response.status < 100 and response.failure is None):  # noqa: PLR2004
         raise corrupt(name, "$.response.status", f"{response.status} is no HTTP status")
     if not -1 <= response.indent <= MOST_INDENT:
         raise corrupt(name, "$.response.indent", f"{response.indent} is none of -1 to {MOST_INDENT}")
     _check_content(response, name)
+
+
+def _is_text(raw: msgspec.Raw) -> bool:
+    try:
+        msgspec.json.decode(raw, type=str)
+    except msgspec.DecodeError:  # half a surrogate pair, which no server can have sent
+        return False
+    return True
 
 
 def _check_content(response: Response, name: str) -> None:
@@ -283,6 +293,8 @@ def _stream_members(response: Response) -> list[bytes]:
         members.append(b'"verbatim": ' + _json(response.verbatim))
     chunks = b",\n".join(b"      " + bytes(chunk) for chunk in response.chunks)
     members.append(b'"chunks": [\n' + chunks + b"\n    ]" if chunks else b'"chunks": []')
+    if response.rest:
+        members.append(b'"rest": ' + _json(response.rest))
     return members
 
 

@@ -16,13 +16,14 @@ import msgspec
 from inferencereplay.errors import InvalidSetting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 REDACTED = "[REDACTED]"
 SHORTEST_LITERAL = 8
 """Characters; a shorter client key ("test", "ollama") is taken for a dummy, and redacting it would maul the text."""
 _MASK = "\udfff"
 """Stands for `REDACTED` at work, so that no pattern matches in it: half a surrogate pair, which JSON and UTF-8 lack."""
+_MASKED = re.compile(f"{_MASK}+")
 _SAMPLES = ("", "aZ 0.\n")
 """Texts in which a pattern that can match nothing at all, such as `x*` or `\\b`, does so."""
 
@@ -54,7 +55,7 @@ SHAPES = (
     _shape(r"(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9])", "AKIA", "ASIA"),
     _shape(r"gh[pousr]_[A-Za-z0-9]{20,}", "ghp_", "gho_", "ghu_", "ghs_", "ghr_"),
     _shape(r"github_pat_\w{20,}", "github_pat_"),
-    _shape(r"glpat-[\w-]{16,}", "glpat-"),
+    _shape(r"gl(?:pat|rt|ptt|dt|cbt|agent)-[\w-]{16,}", "glpat-", "glrt-", "glptt-", "gldt-", "glcbt-", "glagent-"),
     _shape(rf"xox[a-z]-{_RANDOM}[\w-]{{10,}}", "xox"),
     _shape(r"AIza[\w-]{30,}", "AIza"),
     _shape(r"ya29\.[\w-]{20,}", "ya29."),
@@ -62,6 +63,21 @@ SHAPES = (
         r"(?:hf|gsk|npm|r8|fw|ek|whsec|tgp_v1)_[A-Za-z0-9]{20,}",
         *("hf_", "gsk_", "npm_", "r8_", "fw_", "ek_", "whsec_", "tgp_v1_"),
     ),
+    _shape(
+        rf"(?:dop_v1|lin_api|dckr_pat|ntn|sbp|shpat|glsa|lsv2_pt|rubygems)_{_RANDOM}[\w-]{{20,}}",
+        *("dop_v1_", "lin_api_", "dckr_pat_", "ntn_", "sbp_", "shpat_", "glsa_", "lsv2_pt_", "rubygems_"),
+    ),
+    _shape(r"pypi-[\w-]{50,}", "pypi-"),
+    _shape(r"SG\.[\w-]{16,}\.[\w-]{16,}", "SG."),
+    _shape(r"SK[0-9a-f]{32}(?![A-Za-z0-9])", "SK"),
+    _shape(rf"xapp-\d-{_RANDOM}[\w-]{{10,}}", "xapp-"),
+    _shape(r"(?<=hooks\.slack\.com/services/)[A-Z0-9]+/[A-Z0-9]+/[A-Za-z0-9]{16,}", "hooks.slack.com/services/"),
+    _shape(r"[A-Za-z0-9]{52}JQQJ9[9DH][A-Za-z0-9]{24,}(?:==)?", "JQQJ9"),
+    _shape(r"(?:IQoJb3|FwoGZX)[A-Za-z0-9/+=]{60,}", "IQoJb3", "FwoGZX"),
+    _shape(r"(?:ABSK|bedrock-api-key-)[A-Za-z0-9+/=]{60,}", "ABSK", "bedrock-api-key-"),
+    _shape(r"GOCSPX-[\w-]{20,}", "GOCSPX-"),
+    _shape(rf"(?:tvly|PMAK|dapi)-{_RANDOM}[\w-]{{16,}}", "tvly-", "PMAK-", "dapi-"),
+    _shape(r"hvs\.[\w-]{20,}", "hvs."),
     _shape(rf"(?:xai|pplx|nvapi|csk)-{_RANDOM}[\w-]{{30,}}", "xai-", "pplx-", "nvapi-", "csk-"),
     _shape(r"dapi[0-9a-f]{32}", "dapi"),
     _shape(r"(?:org-|proj_)[A-Za-z0-9]{20,}", "org-", "proj_"),
@@ -88,8 +104,36 @@ _SECRET_QUERY = re.compile(r"key|token|secret|password|^(code|sig|signature)$", 
 """Names in a query that stand for secrets: of subscription keys, signed URLs, functions."""
 _HINTS = tuple(dict.fromkeys(literal for shape in SHAPES for literal in shape.literals))
 _HINTS_IN_JSON = tuple(hint.encode() for hint in _HINTS)
-_NAME_ENDS = (b'key"', b'token"', b'secret"', b'authorization"', b'password"', b'cookie"')
-"""How one of `NAMES` ends in JSON text, in lower case."""
+_NAME_ENDS = ("key", "token", "secret", "authorization", "password", "cookie")
+"""How the name of a secret ends, in lower case."""
+_NAME_SIGNS = tuple((end, re.compile(rf"{end}\\*[\"']?\s*[:=]")) for end in _NAME_ENDS)
+"""The same with what follows in JSON, in JSON within text and in settings; the ends alone are looked for first."""
+_NAME_SIGNS_IN_JSON = tuple((end.encode(), re.compile(sign.pattern.encode())) for end, sign in _NAME_SIGNS)
+
+
+_SECRET_ENDS = ("apikey", "secretkey", "accesskey", "secretaccesskey", "accesstoken", "authtoken", "clientsecret")
+"""How longer names end that stand for secrets, such as `AZURE_OPENAI_API_KEY`."""
+_NAMED = (
+    # "api_key": "…", as it stands in JSON, and with its quotes escaped, once or more often.
+    re.compile(r'(?P<before>"(?P<name>[\w-]{4,64})"\s*:\s*")(?P<value>(?:[^"\\]|\\.)+)'),
+    re.compile(
+        r"(?P<before>(?P<quote>(?<!\\)\\{1,15}[\"']|')(?P<name>[\w-]{4,64})(?P=quote)\s*:\s*(?P=quote))"
+        r"(?P<value>(?:(?!(?P=quote))[^\n])+)"
+    ),
+    # API_KEY=…, api-key: …, as settings and headers are written; the value has to look like no word.
+    re.compile(
+        r"(?P<before>(?:(?<![\w\\-])|(?<=\\[nrt]))(?P<name>[A-Za-z][\w-]{3,63})(?:=|:[ ]?|[ ]=[ ])[\"']?)"
+        r"(?P<value>(?=[\w.~+/-]{0,40}?\d)[\w.~+/-]{16,}=*)"
+    ),
+)
+
+
+def _one_mask(found: str) -> str:
+    return _MASK if found else ""
+
+
+def _same_length(found: str) -> str:
+    return _MASK * len(found)
 
 
 class Redactor:
@@ -150,16 +194,25 @@ class Redactor:
             return raws
         return [self.json(raw, literals) for raw in raws]
 
-    def _mask(self, text: str, literals: tuple[str, ...]) -> str:
+    def spans(self, text: str, literals: tuple[str, ...] = ()) -> list[tuple[int, int]]:
+        """Return where in `text` secrets stand: begin and end of each, in order."""
+        masked = text.replace(REDACTED, _MASK * len(REDACTED))
+        while (found := self._mask(masked, literals, _same_length)) != masked:
+            masked = found
+        kept = [(found.start(), found.end()) for found in _MASKED.finditer(masked)]
+        return [(first, last) for first, last in kept if text[first:last] != REDACTED]
+
+    def _mask(self, text: str, literals: tuple[str, ...], cover: Callable[[str], str] = _one_mask) -> str:
         if len(text) >= SHORTEST_LITERAL:  # nor is any shape shorter
             for literal in literals:
-                text = text.replace(literal, _MASK)
+                text = text.replace(literal, cover(literal))
             for hint in _HINTS:
                 if hint in text:
-                    text = _mask_shapes(text)
+                    text = _mask_shapes(text, cover)
                     break
+            text = _mask_named(text, cover)
         for pattern in self._patterns:
-            text = pattern.sub(_mask_found, text)
+            text = pattern.sub(lambda found: cover(found[0]), text)
         return text
 
     def _member(self, name: str, value: Any, literals: tuple[str, ...]) -> Any:
@@ -176,20 +229,35 @@ def _hide(value: Any) -> Any:
     return value
 
 
-def _mask_shapes(text: str) -> str:
+def _mask_shapes(text: str, cover: Callable[[str], str]) -> str:
     for shape in SHAPES:
         if any(literal in text for literal in shape.literals):
-            text = shape.pattern.sub(_MASK, text)
+            text = shape.pattern.sub(lambda found: cover(found[0]), text)
     return text
 
 
-def _mask_found(found: re.Match[str]) -> str:
-    return _MASK if found[0] else ""
+def _mask_named(text: str, cover: Callable[[str], str]) -> str:
+    """Take out what a text says of a secret by its name: JSON within text, however often quoted, and settings."""
+    if ":" not in text and "=" not in text:
+        return text
+    lowered = text.lower()
+    if not any(end in lowered and sign.search(lowered) for end, sign in _NAME_SIGNS):
+        return text
+
+    def hide(found: re.Match[str]) -> str:
+        value = found["value"]
+        is_hidden = not value.strip(_MASK)
+        return found["before"] + cover(value) if _is_secret(found["name"]) and not is_hidden else found[0]
+
+    for pattern in _NAMED:
+        text = pattern.sub(hide, text)
+    return text
 
 
 @functools.lru_cache(maxsize=1_000)
 def _is_secret(name: str) -> bool:
-    return name.lower().replace("-", "").replace("_", "") in NAMES
+    plain = name.lower().replace("-", "").replace("_", "")
+    return plain in NAMES or plain.endswith(_SECRET_ENDS)
 
 
 def _may_hold(raw: bytes, literals: tuple[str, ...]) -> bool:
@@ -200,10 +268,15 @@ def _may_hold(raw: bytes, literals: tuple[str, ...]) -> bool:
         if hint in raw:
             return True
     lowered = raw.lower()
-    for end in _NAME_ENDS:
-        if end in lowered:
+    for end, sign in _NAME_SIGNS_IN_JSON:
+        if end in lowered and sign.search(lowered):
             return True
-    return any(msgspec.json.encode(literal)[1:-1] in raw for literal in literals)
+    return any(literal in raw for literal in _in_json(literals))
+
+
+@functools.lru_cache(maxsize=64)
+def _in_json(literals: tuple[str, ...]) -> tuple[bytes, ...]:
+    return tuple(msgspec.json.encode(literal)[1:-1] for literal in literals)
 
 
 def _listed(patterns: Any) -> tuple[Any, ...]:

@@ -20,6 +20,8 @@ import msgspec
 JSON = Any
 """What `json.loads` returns: dict, list, str, int, float, bool or None."""
 
+TOO_DEEP = "it is nested too deeply"
+
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _LEAVES = frozenset((str, int, bool, type(None)))
 
@@ -72,7 +74,9 @@ def canonical_json(value: JSON, convert: Callable[[Any], JSON] | None = None) ->
     """
     try:
         return _encode(value if _is_canonical(value) else _canonical(value, convert or _refuse))
-    except (ValueError, RecursionError) as error:
+    except RecursionError as error:
+        raise NotPlain(TOO_DEEP) from error
+    except ValueError as error:
         raise NotPlain(error) from error
 
 

@@ -10,6 +10,7 @@ import inspect
 import json
 import re
 import sys
+import types
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -18,6 +19,7 @@ import pydantic
 from openai import _base_client, _models, _streaming, _types, _utils
 from openai._constants import OVERRIDE_CAST_TO_HEADER, RAW_RESPONSE_HEADER
 
+from inferencereplay.forms import forms_of
 from inferencereplay.recording import Recorded
 from inferencereplay.redact import SHORTEST_LITERAL
 from inferencereplay.request import JSON, NotPlain, Request, canonical_json, parse_json, parse_query
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 VERSION: str = openai.__version__
 PLACEHOLDER = "inferencereplay-placeholder"
 """The API key of a client that was made where there is none; a replay never sends it."""
+BaseClient = _base_client.BaseClient
 SyncAPIClient = _base_client.SyncAPIClient
 AsyncAPIClient = _base_client.AsyncAPIClient
 UNSET: tuple[type, ...] = (openai.NotGiven, getattr(openai, "Omit", openai.NotGiven), _types.Omit)
@@ -161,19 +164,23 @@ def raw_mode(options: Any) -> str | None:
 
 
 class Asked(dict[str, Any]):
-    """Headers that ask the SDK for a raw response on our behalf."""
+    """Headers of a request that the SDK makes on our behalf."""
 
 
 def ask(options: Any, mode: str) -> Any:
     """Copy `options` so that the SDK returns the response as it is: read (`"true"`) or unread (`"stream"`)."""
+    return _asked(options, {RAW_RESPONSE_HEADER: mode})
+
+
+def _asked(options: Any, more: dict[str, str]) -> Any:
     asked = options.copy() if not hasattr(options, "model_copy") else options.model_copy()
     headers = {} if isinstance(options.headers, UNSET) else options.headers
-    asked.headers = Asked({**headers, RAW_RESPONSE_HEADER: mode})
+    asked.headers = Asked({**headers, **more})
     return asked
 
 
 def is_asked(options: Any) -> bool:
-    """Whether these options are ours, from `ask`."""
+    """Whether these options are ours, from `ask` or `http_request`."""
     return type(options.headers) is Asked
 
 
@@ -221,8 +228,7 @@ def status_error(client: Any, response: Any) -> openai.APIStatusError:
 def http_request(client: Any, options: Any) -> Any:
     """Build the HTTP request that the SDK would send, as far as it can be built without credentials."""
     try:
-        copy = options.copy() if not hasattr(options, "model_copy") else options.model_copy()
-        return client._build_request(copy)
+        return client._build_request(_asked(options, {}))
     except Exception:  # noqa: BLE001 - what needs credentials differs from version to version
         mode = raw_mode(options)
         headers = {} if mode is None else {RAW_RESPONSE_HEADER: mode}
@@ -262,6 +268,48 @@ def checks_strictly(client: Any) -> bool:
     return bool(client._strict_response_validation)
 
 
+@functools.cache
+def default_encoding_format() -> str | None:
+    """Return the format of embeddings that this version of the SDK asks for by itself; it depends on other packages."""
+    asked: dict[str, Any] = {}
+    probe = types.SimpleNamespace(_post=lambda _, *, body, **__: asked.update(body))
+    openai.resources.Embeddings.create(probe, input="", model="")  # type: ignore[arg-type]
+    return asked.get("encoding_format")
+
+
+# WebSockets.
+
+WEBSOCKET_MODULES = (
+    "openai.resources.beta.realtime.realtime",
+    "openai.resources.beta.responses.responses",
+    "openai.resources.live.forks",
+    "openai.resources.live.live",
+    "openai.resources.live.sideband",
+    "openai.resources.realtime.realtime",
+    "openai.resources.realtime.translations.translations",
+    "openai.resources.responses.responses",
+)
+"""Where connections are made, in any version of the SDK."""
+_MANAGER = "ConnectionManager"
+
+
+def connection_managers(module: Any) -> list[type]:
+    """Return the classes that open a module's connections, in `__enter__` or `__aenter__`, also called `enter`."""
+    return [value for name, value in vars(module).items() if name.endswith(_MANAGER) and isinstance(value, type)]
+
+
+def manager_client(manager: Any) -> Any:
+    """Return the client that a connection is made for."""
+    owner = next(cls for cls in type(manager).__mro__ if cls.__module__ in WEBSOCKET_MODULES)
+    return getattr(manager, f"_{owner.__name__}__client")
+
+
+def manager_path(manager: Any) -> str:
+    """Return the path that a connection is made to, as far as its class tells it."""
+    parts = type(manager).__module__.split(".")[2:]
+    return "/" + "/".join(dict.fromkeys(part for part in parts if part != "beta"))
+
+
 # What is known of a client.
 
 
@@ -291,7 +339,7 @@ def _secret_values(headers: Iterable[tuple[str, Any]]) -> list[Any]:
 def _literals(values: Iterable[Any]) -> tuple[str, ...]:
     found = {value for value in values if isinstance(value, str) and len(value) >= SHORTEST_LITERAL}
     found = {value for value in found if PLACEHOLDER not in value}
-    return tuple(sorted(found - {"<missing API key>"}, key=len, reverse=True))
+    return forms_of(tuple(sorted(found - {"<missing API key>"})))
 
 
 def origin(client: Any) -> Recorded:

@@ -10,6 +10,7 @@ import threading
 import time
 from array import array
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from urllib.parse import unquote
 
 import msgspec
 
@@ -17,10 +18,11 @@ from inferencereplay import recording as files
 from inferencereplay.errors import InvalidSetting, NotRecordable, RecordingCorrupt, RecordingNotFound
 from inferencereplay.misses import explain
 from inferencereplay.pacing import check_clock, check_pace, make_pacer
+from inferencereplay.pieces import hide_pieces
 from inferencereplay.reader import Reader
 from inferencereplay.recording import Recorded, RecordedRequest, Recording, Response
 from inferencereplay.redact import Redactor
-from inferencereplay.request import JSON, Request, canonical_json, parse_json, without
+from inferencereplay.request import JSON, TOO_DEEP, NotPlain, Request, canonical_json, parse_json, without
 from inferencereplay.settings import EXHAUSTED, Mode, resolve
 from inferencereplay.store import open_store
 from inferencereplay.timing import Timing, summarize
@@ -37,7 +39,9 @@ log = logging.getLogger("inferencereplay")
 
 REPEATABLE = frozenset((400, 404, 413, 422))
 """The error statuses that the same request will get again; the others pass."""
+NO_JSON = "what it sends or returns is no JSON"
 _FIRST_ERROR = 400
+_RECORDING = (Mode.RECORD, Mode.RECORD_IF_MISSING)
 _Miss = TypeVar("_Miss", bound=RecordingNotFound)
 
 
@@ -122,7 +126,7 @@ class Session:
 
     Raises:
         InvalidSetting: for a setting that is none; the message lists what is valid.
-        StoreError: if the directory is a file, or cannot be read.
+        StoreError: if the directory is a file, or cannot be read, in `replay`.
     """
 
     def __init__(  # noqa: PLR0913 - the settings
@@ -168,8 +172,8 @@ class Session:
         self._exhausted = exhausted
         self._lock = threading.Lock()
         self._warned: set[str] = set()
-        self.store = open_store(settings.directory, test_id, self.prepare)
-        if self.mode in (Mode.RECORD, Mode.RECORD_IF_MISSING) and not self.store.is_writable:
+        self.store = open_store(settings.directory, test_id, self.prepare, is_recorded=self.mode in _RECORDING)
+        if self.mode in _RECORDING and not self.store.is_writable:
             message = f"mode={self.mode.value!r}: {self.store.directory} is llama-stack's, and can be replayed only."
             raise InvalidSetting(message + " Record into another directory.")
         self._reader = Reader(self.store)
@@ -217,10 +221,14 @@ class Session:
 
         Raises:
             InvalidSetting: if `normalize` fails or returns something that is no JSON.
+            NotPlain: if it is nested too deeply to be looked through.
         """
         if not self._ignore and self._normalize is None:
             return request
-        body = without(parse_json(request.body), self._ignore)
+        try:
+            body = without(parse_json(request.body), self._ignore)
+        except RecursionError as error:
+            raise NotPlain(TOO_DEEP) from error
         try:
             if self._normalize is not None and body is not None:
                 body = self._normalize(body)
@@ -247,6 +255,7 @@ class Session:
         Raises:
             RecordingCorrupt: if the file that should answer cannot be used.
             RecordingNotFound: if the recordings are used up and `exhausted="error"`.
+            NotPlain: if it is nested too deeply to be looked through.
         """
         may_store = self.mode is Mode.RECORD_IF_MISSING
         is_mixing = may_store and self._exhausted == "record"
@@ -295,25 +304,41 @@ class Session:
         """Return a text for the log without what has the shape of a secret."""
         return self._redactor.text(text)
 
-    def refuse(self, method: str, path: str) -> NotRecordable:
+    def refuse(self, method: str, path: str, reason: str = NO_JSON) -> NotRecordable:
         """Count a request that no recording can answer as a miss and return the error."""
         path = self.hide(path)
-        message = f"{method} {path} is not recordable: what it sends or returns is no JSON. Replace it in the test."
+        message = f"{method} {path} is not recordable: {reason}. Replace it in the test."
         return self._note(NotRecordable(message, method=method, path=path, directory=self.store.directory))
 
-    def warn_once(self, method: str, path: str) -> None:
+    def bypassed(self, method: str, path: str) -> RecordingNotFound:
+        """Count a request that went round us to the network, where it is stopped, as a miss and return the error."""
+        path = self.hide(path)
+        message = (
+            f"{method} {path} was kept off the network, but cannot be answered: another library's wrapper around "
+            "this client's `request`, older than the session, calls the SDK's own method. Put it on inside the block."
+        )
+        return self._note(RecordingNotFound(message, method=method, path=path, directory=self.store.directory))
+
+    def warn_once(self, method: str, path: str, reason: str = NO_JSON) -> None:
         """Log that an endpoint is let through unrecorded, the first time."""
         with self._lock:
             is_new = path not in self._warned
             self._warned.add(path)
         if is_new:
-            message = "%s %s is not recordable and goes to the network: it sends or returns no JSON"
-            log.warning(message, method, self.hide(path))
+            message = "%s %s is not recordable and goes to the network: %s"
+            log.warning(message, method, self.hide(path), reason)
 
     def redact(self, request: Request, secrets: tuple[str, ...]) -> Request:
-        """Return a request without what is secret; the same object if there is nothing."""
+        """Return a request without what is secret; the same object if there is nothing.
+
+        Raises:
+            NotPlain: if it is nested too deeply to be looked through.
+        """
         body = parse_json(request.body)
-        safe = self._redactor.value(body, secrets)
+        try:
+            safe = self._redactor.value(body, secrets)
+        except RecursionError as error:
+            raise NotPlain(TOO_DEEP) from error
         query = self._redactor.query(request.query, secrets)
         path = self._redactor.text(request.path, secrets)
         if safe is body and query is request.query and path == request.path:
@@ -360,15 +385,16 @@ class Session:
             )
             self._drop(take)
             return
-        if self.redact(take.request, take.secrets) is not take.request:
-            self._drop(take)  # its key was made with a secret that nobody knew of yet
-            take = self.begin(take.raw or take.request, take.secrets, take.origin)
         path, key = take.request.path, take.key
         try:
+            if self.redact(take.request, take.secrets) is not take.request:
+                self._drop(take)  # its key was made with a secret that nobody knew of yet
+                take = self.begin(take.raw or take.request, take.secrets, take.origin)
+                path, key = take.request.path, take.key
             self._hide(response, take.secrets)
             held = RecordedRequest(take.request.method, path, msgspec.Raw(take.request.body), take.request.query)
             at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-            origin = msgspec.structs.replace(take.origin, at=at, base_url=take.hide(take.origin.base_url))
+            origin = msgspec.structs.replace(take.origin, at=at, base_url=take.hide(unquote(take.origin.base_url)))
             data = files.encode(Recording(files.VERSION, key, held, response, origin))
         except Exception as error:  # noqa: BLE001 - a failing recorder never breaks what it records
             log.warning("%s %s was not recorded: %r", take.request.method, path, error)
@@ -395,7 +421,10 @@ class Session:
         """Take what is secret out of an answer."""
         hide = self._redactor
         response.headers = {name: hide.text(value, secrets) for name, value in response.headers.items()}
-        response.chunks = [msgspec.Raw(chunk) for chunk in hide.jsons([*map(bytes, response.chunks)], secrets)]
+        chunks = hide_pieces(hide.jsons([*map(bytes, response.chunks)], secrets), hide, secrets)
+        response.chunks = [*map(msgspec.Raw, chunks)]
+        rest = hide.text(response.rest.decode("utf-8", "surrogateescape"), secrets)
+        response.rest = rest.encode("utf-8", "surrogateescape")
         if bytes(response.body):
             response.body = msgspec.Raw(hide.json(bytes(response.body), secrets))
         if response.text is not None:

@@ -7,21 +7,21 @@ give the same key and equal objects.
 from __future__ import annotations
 
 import inspect
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import pydantic
 
 from inferencereplay import sdk
 from inferencereplay.errors import InvalidSetting, StoreError
 from inferencereplay.pacing import Pacer
-from inferencereplay.request import NotPlain, Request, canonical_json, parse_json
+from inferencereplay.request import NotPlain, Request, canonical_json
 from inferencereplay.session import Found
 from inferencereplay.settings import Mode
 from inferencereplay.wire import build_response
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
     from inferencereplay.session import Session
 
@@ -37,18 +37,37 @@ class Endpoint:
     Args:
         path: relative to the base URL.
         create: the SDK's method; only arguments that it knows are covered.
-        model: the type of a plain answer.
+        build_model: makes a plain answer of its JSON.
         chunk: the type of a stream's chunk.
-        stream: `openai.Stream` or `openai.AsyncStream`.
+        build_chunk: makes a chunk of its JSON.
+        stream: `openai.Stream[…]` or `openai.AsyncStream[…]` of such chunks; `None` where there are no streams.
+        events: what the names of a stream's events begin with, where they have any.
+        covers: whether the JSON of a plain answer is one that `build_model` is for.
+        adds: members of the body that the SDK adds by itself.
     """
 
-    def __init__(self, path: str, create: Callable[..., Any], model: Any, chunk: Any, stream: Any) -> None:
+    def __init__(  # noqa: PLR0913 - what endpoints differ in
+        self,
+        path: str,
+        create: Callable[..., Any],
+        build_model: Callable[[bytes], Any],
+        *,
+        chunk: Any = None,
+        build_chunk: Callable[[bytes], Any] | None = None,
+        stream: Any = None,
+        events: str | None = None,
+        covers: Callable[[bytes], bool] | None = None,
+        adds: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
         self.path = path
-        self.stream = stream
+        self.build_model = build_model
         self.chunk = chunk
+        self.build_chunk = build_chunk
+        self.stream = stream
+        self.events = events
+        self.covers = covers
+        self.adds = adds
         self.names = frozenset(inspect.signature(create).parameters) - {"self"}
-        self.build_model = make_builder(model)
-        self.build_chunk = make_builder(chunk)
 
 
 class Answer(msgspec.Struct, frozen=True):  # which is made four times faster than a NamedTuple
@@ -56,24 +75,6 @@ class Answer(msgspec.Struct, frozen=True):  # which is made four times faster th
 
     found: Found
     pacer: Pacer | None
-
-
-def make_builder(cls: Any) -> Callable[[msgspec.Raw], Any]:
-    """Return what builds a model from JSON as the SDK would.
-
-    Strict validation is several times faster than the SDK's lenient construction and agrees with it wherever it
-    accepts the data; where it refuses, construction takes over.
-    """
-    cls.model_rebuild()
-    validate = cls.__pydantic_validator__.validate_json
-
-    def build(raw: msgspec.Raw) -> Any:
-        try:
-            return validate(bytes(raw), strict=True)
-        except pydantic.ValidationError:
-            return sdk.construct(cls, parse_json(bytes(raw)))
-
-    return build
 
 
 def choose(session: Session, client: Any, endpoint: Endpoint, arguments: dict[str, Any]) -> Answer | None:
@@ -88,7 +89,7 @@ def choose(session: Session, client: Any, endpoint: Endpoint, arguments: dict[st
     if arguments.get("extra_query") is not None or (headers and sdk.asks_for_raw(headers)):
         return None
     try:
-        body = canonical_json(read_body(arguments), sdk.convert)
+        body = canonical_json(read_body(arguments, endpoint.adds), sdk.convert)
     except NotPlain:
         return None
     query = sdk.read_query(client) if client.default_query else {}
@@ -96,52 +97,81 @@ def choose(session: Session, client: Any, endpoint: Endpoint, arguments: dict[st
     try:
         request = session.prepare(Request("POST", endpoint.path, body, query))
         while found := session.find(request, lambda: sdk.secrets(client)):
-            if not _is_covered(found, is_stream=is_stream):
+            if not _is_covered(found, endpoint, is_stream=is_stream):
                 return None
             if session.serve(found):
                 return Answer(found, session.pacer(found.recording.response))
-    except (InvalidSetting, StoreError):  # the wire road says what becomes of it
+    except (InvalidSetting, NotPlain, StoreError):  # the wire road says what becomes of it
         return None
     return None
 
 
-def read_body(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Return the body that the SDK makes of keyword arguments."""
+def read_body(arguments: Mapping[str, Any], adds: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
+    """Return the body that the SDK makes of keyword arguments, and of what it adds by itself."""
     body = {
         name: value
         for name, value in arguments.items()
         if name not in sdk.NOT_BODY and not isinstance(value, sdk.UNSET)
     }
+    if adds:
+        body = {**adds, **body}
     extra = arguments.get("extra_body")
     return body if extra is None else {**body, **extra}
 
 
-def _is_covered(found: Found, *, is_stream: bool) -> bool:
+def _is_covered(found: Found, endpoint: Endpoint, *, is_stream: bool) -> bool:
     response = found.recording.response
     if response.status != _OK or response.is_stream is not is_stream:
         return False
     if not is_stream:
-        return bytes(response.body)[:1] == b"{"
-    if response.end != "done" or response.events or response.verbatim:
+        body = bytes(response.body)
+        return body[:1] == b"{" and (endpoint.covers is None or endpoint.covers(body))
+    if response.end != "done" or response.verbatim or response.rest or not _are_plain(response.events, endpoint):
         return False
-    return not any(map(_may_hold_error, _joined(response.chunks)))
+    return not any(map(_raises, _suspects(response.chunks)))
 
 
-def _joined(chunks: list[msgspec.Raw]) -> Iterator[bytes]:
-    """Yield the chunks as few texts, which are searched faster than many, and none of which is a copy of them all."""
+def _are_plain(names: list[str | None], endpoint: Endpoint) -> bool:
+    """Whether the SDK gives out events of these names by their data alone."""
+    prefix = endpoint.events
+    return all(name is None or (prefix is not None and name.startswith(prefix)) for name in names)
+
+
+def _suspects(chunks: list[msgspec.Raw]) -> Iterator[msgspec.Raw]:
+    """Yield the chunks that may hold a member `error`; no server spells one with escapes, but one could.
+
+    They are joined to few texts, which are searched faster than many, and none of which is a copy of them all.
+    """
     for start in range(0, len(chunks), _TOGETHER):
-        yield b"\n".join(chunks[start : start + _TOGETHER])
+        together = chunks[start : start + _TOGETHER]
+        if _may_hold_error(b"\n".join(together)):
+            yield from together
 
 
 def _may_hold_error(chunks: bytes) -> bool:
-    """Whether the SDK may raise, as it does at a member `error`; no server spells one with escapes, but one could."""
     return any(sign in chunks for sign in (b'"error"', b"\\u006", b"\\u007"))
+
+
+class _Event(msgspec.Struct):
+    error: msgspec.Raw = msgspec.Raw(b"null")
+
+
+_read_event = msgspec.json.Decoder(_Event).decode
+_FALSE = frozenset((b"null", b"false", b'""', b"0", b"[]", b"{}"))
+
+
+def _raises(chunk: bytes) -> bool:
+    """Whether the SDK may raise the member `error` of an event, which it does for one that is true."""
+    try:
+        return bytes(_read_event(chunk).error) not in _FALSE
+    except msgspec.DecodeError:  # no object
+        return False
 
 
 def model(endpoint: Endpoint, answer: Answer) -> Any:
     """Build the object of a plain answer."""
     response = answer.found.recording.response
-    built = endpoint.build_model(response.body)
+    built = endpoint.build_model(bytes(response.body))
     sdk.set_request_id(built, response.headers)
     return built
 
@@ -166,7 +196,7 @@ def stream(endpoint: Endpoint, answer: Answer, client: Any, play: Callable[..., 
 
 
 def play_sync(
-    unread: Iterator[Any], build: Callable[[msgspec.Raw], Any], answer: Answer, response: Any, library: Any
+    unread: Iterator[Any], build: Callable[[bytes], Any], answer: Answer, response: Any, library: Any
 ) -> Iterator[Any]:
     """Yield the chunks when they are due.
 
@@ -187,7 +217,7 @@ def play_sync(
                 pacer.wait(index)
             if response.is_closed:
                 raise sdk.close_error(response, library)
-            yield build(raw)
+            yield build(bytes(raw))
         response.is_stream_consumed = True
     finally:
         response.close()
@@ -202,7 +232,7 @@ class AsyncPlay:
     def __init__(
         self,
         unread: AsyncIterator[Any],
-        build: Callable[[msgspec.Raw], Any],
+        build: Callable[[bytes], Any],
         answer: Answer,
         response: Any,
         library: Any,
@@ -228,7 +258,7 @@ class AsyncPlay:
             if self._response.is_closed:
                 self._chunks = enumerate(())
                 raise sdk.close_error(self._response, self._library)
-            return self._build(raw)
+            return self._build(bytes(raw))
         if not self._response.is_closed:
             self._response.is_stream_consumed = True
             await self._response.aclose()

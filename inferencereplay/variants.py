@@ -40,7 +40,7 @@ class _Slots:
     Attributes:
         pending: calls under way.
         written: numbers that are settled: stored, or left in `record` to something more complete that stood there.
-        old: how many variants there were before, until those that are too many are removed.
+        old: the number of the last variant there was before, until those that are too many are removed.
     """
 
     def __init__(self, old: int) -> None:
@@ -118,7 +118,7 @@ class Variants:
         with self._lock:
             slots = self._slots.get(key)
             if slots is None:
-                slots = self._slots[key] = _Slots(self._count(path, key) if self._replaces else 0)
+                slots = self._slots[key] = _Slots(self._last_number(path, key) if self._replaces else 0)
             call = self._calls[key] = self._calls.get(key, 0) + 1
             slots.pending.add(call)
             self._last.pop(key, None)
@@ -161,7 +161,7 @@ class Variants:
         Raises:
             OSError: if it cannot be removed.
         """
-        for number in range(self._count(path, key), 0, -1):
+        for number in range(self._last_number(path, key), 0, -1):
             self._store.delete(path, key, number)
 
     def _remember_last(self, key: str, call: int, number: int) -> None:
@@ -171,14 +171,14 @@ class Variants:
             if self._calls.get(key, 0) + 1 == call and not (slots and slots.pending):
                 self._last[key] = number
 
-    def _count(self, path: str, key: str) -> int:
-        count = 0
-        try:
-            while self._store.get(path, key, count + 1) is not None:
-                count += 1
-        except OSError:
-            pass  # what cannot be read cannot be replaced either, and that is told then
-        return count
+    def _last_number(self, path: str, key: str) -> int:
+        """Return the number of the last variant there is, past any gap that a process which died left."""
+        last, number = 0, 1
+        while number <= last + 1 + LONGEST_GAP:
+            if self._store.stamp(path, key, number) is not None:
+                last = number
+            number += 1
+        return last
 
     def _free(self, slots: _Slots, path: str, key: str, number: int) -> int:
         """Go down from `number` to the first number after one that is taken."""
@@ -197,10 +197,11 @@ class Variants:
             return self._store.put(path, key, number, data, replace=True)
         if self._store.put(path, key, number, data, replace=False):
             return True
-        there = self._store.get(path, key, number)
-        if there is not None and (self._is_whole(there) or not (is_whole or self._replaces or len(there) < len(data))):
-            return False
-        return self._store.put(path, key, number, data, replace=True)
+
+        def gives_way(there: bytes) -> bool:
+            return not self._is_whole(there) and (is_whole or self._replaces or len(there) < len(data))
+
+        return self._store.put(path, key, number, data, replace=gives_way)
 
     def _end(self, slots: _Slots, path: str, key: str, call: int, *, has_gap: bool) -> None:
         """Close gaps; once no call is under way, remove the old variants that were not replaced one by one."""

@@ -6,10 +6,11 @@ HTTP library's response delivers.
 
 from __future__ import annotations
 
+import codecs
 import datetime
 import functools
-import json
 import logging
+import re
 import threading
 import time
 import weakref
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from inferencereplay.errors import IncompleteRecording
-from inferencereplay.recording import Failure, Response
+from inferencereplay.recording import Failure, Response, corrupt
 from inferencereplay.sse import Event, EventDecoder
 
 if TYPE_CHECKING:
@@ -35,6 +36,10 @@ HEADERS = frozenset(
 HEADER_PREFIX = "x-ratelimit-"
 INDENTS = (-1, 0, 2, 4)
 """The layouts of a JSON body that come back as they were: none, one line with spaces, indented by 2 or 4."""
+_BLANK_LINE = re.compile(rb"(?:\r\n|\r(?!\n)|\n){2}")
+MOST_LAID_OUT = 64
+"""How many times as large as its JSON an answer may get by white space; deep nesting would make it thousands."""
+_STRUCTURE = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{\]},]')
 LONGEST_WAIT = 1.0
 """Seconds that the garbage collector is held up for an abandoned stream to be written."""
 
@@ -53,13 +58,30 @@ def build_response(response: Response, library: Any, request: Any, pacer: Pacer 
         request: the library's request that it answers.
         pacer: what it waits by, if at all.
         name: the file, for messages.
+
+    Raises:
+        RecordingCorrupt: if the answer's JSON would be many times as large as it is laid out.
     """
+    _check_layout(response, name)
     pieces = stream_pieces(response) if response.is_stream else iter((plain_content(response),))
     played = _byte_stream(_Replayed, library)(response, pieces, pacer, library, name)
     headers = [(name.encode(), value.encode()) for name, value in kept_headers(response.headers).items()]
     built = library.Response(response.status, headers=headers, stream=played, request=request)
     played.attach(built)
     return built
+
+
+def _check_layout(response: Response, name: str) -> None:
+    """Look at how an edited file lays its answer out before so much memory is taken for white space."""
+    body = bytes(response.body)
+    if response.indent <= 0 or body.count(b"[") + body.count(b"{") < MOST_LAID_OUT:
+        return
+    size = depth = 0
+    for mark in _STRUCTURE.findall(body):
+        depth += (mark in b"[{") - (mark in b"]}")
+        size += depth * response.indent
+    if size > MOST_LAID_OUT * len(body):
+        raise corrupt(name, "$.response.indent", f"laid out with it, the answer would have {size} spaces")
 
 
 def plain_content(response: Response) -> bytes:
@@ -75,7 +97,7 @@ def _encode(text: str, content_type: str) -> bytes:
     charset = content_type.partition("charset=")[2].partition(";")[0].strip("\"' ") or "utf-8"
     try:
         return text.encode(charset)
-    except (LookupError, UnicodeError):
+    except (LookupError, ValueError):
         return text.encode()
 
 
@@ -83,19 +105,23 @@ def stream_pieces(response: Response) -> Iterator[bytes]:
     """Yield the bytes of each event of a stream."""
     verbatim = set(response.verbatim)
     for index, chunk in enumerate(response.chunks):
-        data = json.loads(bytes(chunk)).encode() if index in verbatim else bytes(chunk)
+        data = msgspec.json.decode(chunk, type=str).encode() if index in verbatim else bytes(chunk)
         name = response.events[index] if response.events else None
         head = b"event: %b\n" % name.encode() if name is not None else b""
         yield head + b"data: " + data.replace(b"\n", b"\ndata: ") + b"\n\n"
 
 
 def failure_error(failure: Failure, library: Any, request: Any) -> Exception:
-    """Make the HTTP library's exception that broke a connection; the class is looked up among its own errors only."""
-    cls = getattr(library, failure.type, None)
-    if not (isinstance(cls, type) and issubclass(cls, library.RequestError)):
-        cls = library.ReadError
+    """Make the HTTP library's exception that broke a connection, one of its own whatever the name says."""
+    cls = error_class(failure, library) or library.ReadError
     error: Exception = cls(failure.message, request=request)
     return error
+
+
+def error_class(failure: Failure, library: Any) -> Any:
+    """Look a failure's class up among the HTTP library's own errors; `None` if it is none of them."""
+    cls = getattr(library, failure.type, None)
+    return cls if isinstance(cls, type) and issubclass(cls, library.RequestError) else None
 
 
 @functools.cache
@@ -142,14 +168,17 @@ class _Replayed:
             response = self._response()
             raise self._library.ReadError("the stream was closed", request=response and response.request)
 
-    def _end(self) -> tuple[bytes, ...]:
+    def _end(self) -> Iterator[bytes]:
         recorded = self._recorded
+        if recorded.rest:
+            yield recorded.rest
         if recorded.end == "closed":
             raise incomplete(recorded, self._name)
         if recorded.failure:
             response = self._response()
             raise failure_error(recorded.failure, self._library, response and response.request)
-        return (b"data: [DONE]\n\n",) if recorded.is_stream and recorded.sentinel else ()
+        if recorded.is_stream and recorded.sentinel:
+            yield b"data: [DONE]\n\n"
 
     def close(self) -> None:
         self._is_closed = True
@@ -286,22 +315,36 @@ class Tape:
             thread.join(LONGEST_WAIT)
 
     def _assemble(self) -> None:
-        decoded = list(self._decoded())
+        decoded = self._decoded()
         is_stream = "event-stream" in self.kept.headers.get("content-type", "")
         if not is_stream and not b"".join(data for _, data in decoded[:1]).startswith((b"data:", b"event:", b":")):
             self._assemble_plain(decoded)
             return
         self.kept.end = "error" if self.kept.failure else "done" if self.is_exhausted else "closed"
         self.kept.sentinel = False
+        length = self._readable_length(b"".join(data for _, data in decoded))
         decoder = EventDecoder()
         for seconds, data in decoded:
-            for event in decoder.feed(data):
+            for event in decoder.feed(data[:length]):
                 if event.data.startswith(SENTINEL):
                     self.kept.end, self.kept.sentinel, self.kept.failure = "done", True, None
                     return
                 self._add_event(event, seconds)
-        if self.kept.end == "closed" and _is_error_event(self.kept):
+            self.kept.rest += data[length:]
+            length = max(0, length - len(data))
+        if self.kept.end == "closed" and (self.kept.rest or _is_error_event(self.kept)):
             self.kept.end = "done"  # the SDK raises there, and reads no further
+
+    def _readable_length(self, data: bytes) -> int:
+        """Return how much of a stream's bytes is text, up to the first event that is none.
+
+        A character that is cut where the connection broke is no fault of the text's.
+        """
+        try:
+            codecs.getincrementaldecoder("utf-8")().decode(data, final=self.is_exhausted)
+        except UnicodeDecodeError as error:
+            return max((blank.end() for blank in _BLANK_LINE.finditer(data, 0, error.start)), default=0)
+        return len(data)
 
     def _assemble_plain(self, decoded: list[tuple[float, bytes]]) -> None:
         if not self.is_exhausted and self.kept.failure is None:
@@ -309,11 +352,19 @@ class Tape:
         self.kept.elapsed = decoded[-1][0] if decoded else 0.0
         _fill(self.kept, b"".join(data for _, data in decoded))
 
-    def _decoded(self) -> Iterator[tuple[float, bytes]]:
-        """Undo the content's encoding (gzip, …) with the HTTP library's own means, piece by piece."""
+    def _decoded(self) -> list[tuple[float, bytes]]:
+        """Undo the content's encoding (gzip, …), as far as the HTTP library could do it for the caller."""
         if not self._encoding:
-            yield from self._pieces
-            return
+            return self._pieces
+        decoded: list[tuple[float, bytes]] = []
+        try:
+            decoded.extend(self._decode(self._encoding))
+        except self._library.DecodingError as error:
+            if self.kept.failure is None:
+                self.fail(error)
+        return decoded
+
+    def _decode(self, encoding: str) -> Iterator[tuple[float, bytes]]:
         now = 0.0
 
         def arriving() -> Iterator[bytes]:
@@ -321,7 +372,7 @@ class Tape:
             for now, data in self._pieces:  # noqa: B007 - the generator's reader looks at the time
                 yield data
 
-        scratch = self._library.Response(200, headers={"content-encoding": self._encoding}, content=arriving())
+        scratch = self._library.Response(200, headers={"content-encoding": encoding}, content=arriving())
         for data in scratch.iter_bytes():
             yield now, data
 
@@ -380,6 +431,11 @@ class _Taped:
         self._run_async = run_async
         # Dropped without being closed, or still open when the interpreter ends: what there is is kept.
         weakref.finalize(self, tape.finish_apart)
+
+    @property
+    def elapsed(self) -> datetime.timedelta | None:
+        """How long it took, once it is closed; httpx2's responses look for it here."""
+        return getattr(self._inner, "elapsed", None)
 
     def __iter__(self) -> Iterator[bytes]:
         try:

@@ -12,7 +12,7 @@ import openai
 import pytest
 from conftest import ASK, Reply, completion, plain
 from openai.types.chat import ChatCompletionMessage
-from ways import ANSWER, DEAD, WAYS, create, entered, error_facts, run, settle
+from ways import ANSWER, DEAD, WAYS, create, entered, error_facts, facts, items, run, settle
 
 from inferencereplay import NotRecordable, Pace, RecordingNotFound, Session, replay, sdk
 from inferencereplay.pacing import VirtualClock
@@ -24,6 +24,7 @@ def _renumber(server, *replies):
     server.replies = list(replies)
 
 
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
 @pytest.mark.parametrize("name", WAYS)
 def test_every_way_of_calling_gives_the_same_live_recorded_and_replayed(driver, server, tmp_path, name):
     """Whichever way a call is made, nobody can tell live, recorded and replayed apart, and replay needs no server."""
@@ -46,6 +47,7 @@ def test_every_way_of_calling_gives_the_same_live_recorded_and_replayed(driver, 
     assert server.count == made
 
 
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
 @pytest.mark.parametrize("name", [name for name in WAYS if name != "stream, half of it"])  # which counts as missing
 def test_record_if_missing_stores_once(driver, server, tmp_path, name):
     """Record-if-missing asks the server the first time only, whichever way the call is made."""
@@ -517,3 +519,27 @@ def test_a_call_that_is_overtaken_looks_again(driver, server, tmp_path, way):
     else:
         assert got[0] == second[0]
     assert session.hits == 2
+
+
+async def _pages(client: Any) -> Any:
+    return facts(await items(client.files.list(purpose="batch", limit=1)))
+
+
+def test_pages_are_recorded_one_by_one(driver, server, tmp_path):
+    """Each page of a list is a request of its own, told from the others by its query."""
+    file = {"object": "file", "bytes": 1, "created_at": 1, "filename": "a", "purpose": "x"}
+    pages = [
+        plain({"object": "list", "data": [{**file, "id": "f1"}], "has_more": True}),
+        plain({"object": "list", "data": [{**file, "id": "f2"}], "has_more": False}),
+    ]
+    _renumber(server, *pages)
+    live = run(driver, _pages)
+    _renumber(server, *pages)
+    with replay(tmp_path, mode="record") as session:
+        assert run(driver, _pages) == live
+    recorded = session.recorded
+    with replay(tmp_path) as session:
+        assert run(driver, _pages, base_url=DEAD) == live
+    assert session.hits == recorded
+    assert [file.parent.name for file in tmp_path.rglob("*.json")] == ["files"] * recorded
+    assert recorded == len(live)

@@ -145,18 +145,44 @@ def test_a_very_long_part_can_be_stored(store, part):
 
 
 def test_a_link_in_place_of_a_recording_is_replaced_not_followed(store, tmp_path):
-    """A recording that is a link to elsewhere is read through it, but writing never touches what it leads to."""
+    """A recording that is a link to elsewhere is not read, and writing never touches what it leads to."""
     outside = tmp_path / "outside"
     outside.write_bytes(b"outside")
     link = Path(store.directory, *store.sources(CHAT, KEY, 1))
     link.parent.mkdir(parents=True)
     link.symlink_to(outside)
-    assert store.get(CHAT, KEY, 1) == b"outside"
+    with pytest.raises(StoreError, match="a link that leads out of"):
+        store.get(CHAT, KEY, 1)
     assert not store.put(CHAT, KEY, 1, b"new", replace=False)
     assert store.put(CHAT, KEY, 1, b"new", replace=True)
     assert outside.read_bytes() == b"outside"
     assert not link.is_symlink()
     assert store.get(CHAT, KEY, 1) == b"new"
+
+
+def test_links_within_the_directory_are_followed(store, tmp_path):
+    """A recording may be a link to another file of the directory; one that leads nowhere is none."""
+    store.put(CHAT, KEY, 1, b"1", replace=False)
+    (file,) = Path(store.directory).rglob("*.json")
+    file.with_name(f"{'cd' * 16}.json").symlink_to(file.name)
+    assert store.get(CHAT, "cd" * 32, 1) == b"1"
+    file.unlink()
+    assert store.get(CHAT, "cd" * 32, 1) is None
+
+
+def test_a_folder_that_leads_out_is_neither_read_nor_written(store, tmp_path):
+    """Nor is anything below it, by whatever name."""
+    DirectoryStore(tmp_path / "outside").put(CHAT, KEY, 1, b"1", replace=False)
+    before = files(tmp_path / "outside")
+    Path(store.directory).mkdir()
+    Path(store.directory, "chat").symlink_to(tmp_path / "outside" / "chat")
+    for _ in range(2):
+        with pytest.raises(StoreError, match="a link that leads out of"):
+            store.get(CHAT, KEY, 1)
+        with pytest.raises(StoreError, match="a link that leads out of"):
+            store.put(CHAT, KEY, 1, b"2", replace=True)
+    assert list(store.newest(CHAT, 9)) == list(store.list()) == []
+    assert files(tmp_path / "outside") == before
 
 
 def test_a_linked_directory_is_a_directory(tmp_path):
@@ -358,3 +384,34 @@ def test_newest_opens_no_more_than_its_limit(tmp_path):
         [sys.executable, "-c", textwrap.dedent(script), str(tmp_path)], capture_output=True, text=True, check=True
     )
     assert run.stdout.split() == ["1000", "1000", "2000.0"]
+
+
+def test_what_is_there_is_asked_whether_it_gives_way(store):
+    """A function decides by the bytes that are there; where there are none it is not asked."""
+    asked = []
+
+    def gives_way(there):
+        asked.append(there)
+        return there == b"old"
+
+    assert store.put(CHAT, KEY, 1, b"old", replace=gives_way)
+    assert store.put(CHAT, KEY, 1, b"new", replace=gives_way)
+    assert not store.put(CHAT, KEY, 1, b"newest", replace=gives_way)
+    assert store.get(CHAT, KEY, 1) == b"new"
+    assert asked == [b"old", b"new"]
+    assert len(files(store.directory)) == 1
+
+
+def test_nothing_comes_between_looking_and_replacing(store):
+    """While one writer looks at what is there, nobody else replaces it."""
+    store.put(CHAT, KEY, 1, b"half", replace=False)
+    other = threading.Thread(target=store.put, args=(CHAT, KEY, 1, b"whole"), kwargs={"replace": True})
+
+    def gives_way(_):
+        other.start()
+        other.join(0.05)
+        return other.is_alive() and store.get(CHAT, KEY, 1) == b"half"
+
+    assert store.put(CHAT, KEY, 1, b"longer half", replace=gives_way)
+    other.join()
+    assert store.get(CHAT, KEY, 1) == b"whole"

@@ -13,10 +13,11 @@ import inferencereplay
 
 PACKAGE = Path(inferencereplay.__file__).parent
 ORDER = (
-    *("errors", "request", "recording", "redact"),
-    *("store.directory", "store.llama_stack_file", "store.llama_stack", "store"),
+    *("errors", "request", "recording", "forms", "redact", "pieces"),
+    *("store.inside", "store.lock", "store.directory", "store.llama_stack_file", "store.llama_stack", "store"),
     *("settings", "pacing", "timing", "difference", "misses", "reader", "variants", "session", "active"),
-    *("sdk", "sse", "wire", "typed", "calls", "patching", "using", "decorating", "api"),
+    *("sdk", "building", "sse", "wire", "typed", "calls", "wrapping", "watching", "patching"),
+    *("using", "decorating", "api"),
     "",
 )
 """Each module imports only what stands before it; the package itself is the last."""

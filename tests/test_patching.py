@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import gc
 import inspect
+import subprocess
+import sys
 
 import openai
 import pytest
@@ -13,6 +15,7 @@ from conftest import ASK, cheap
 from openai.resources.chat.completions import AsyncCompletions as AsyncChat
 from openai.resources.chat.completions import Completions as Chat
 from openai.resources.completions import AsyncCompletions, Completions
+from openai.resources.embeddings import AsyncEmbeddings, Embeddings
 
 from inferencereplay import RecordingNotFound, patching, replay, sdk, unwrap, wrap
 
@@ -23,6 +26,8 @@ PLACES = [
     (AsyncChat, "create"),
     (Completions, "create"),
     (AsyncCompletions, "create"),
+    (Embeddings, "create"),
+    (AsyncEmbeddings, "create"),
 ]
 ORIGINALS = [owner.__dict__[name] for owner, name in PLACES]
 
@@ -272,3 +277,33 @@ def test_a_release_in_the_middle_of_an_acquire(tmp_path):
     patching.release()
     assert attributes()[0] is not ORIGINALS[0]
     patching.release()
+
+
+LATE = """
+import sys, threading
+import openai
+from inferencereplay import replay
+
+names = ["openai.resources.completions", "openai.resources.embeddings"]
+finders = list(sys.meta_path)
+with replay(sys.argv[1]):
+    threads = [threading.Thread(target=__import__, args=(name,)) for name in names * 4]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    modules = [sys.modules[name] for name in names]
+    places = [(modules[0].Completions, "create"), (modules[1].Embeddings, "create")]
+    inside = [owner.__dict__[name] for owner, name in places]
+after = [owner.__dict__[name] for owner, name in places]
+with replay(sys.argv[1]):
+    again = [owner.__dict__[name] for owner, name in places]
+print([item is not own for item, own in zip((*inside, *again), after * 2)])
+print([owner.__dict__[name] is item for (owner, name), item in zip(places, after)], sys.meta_path == finders)
+"""
+
+
+def test_modules_that_are_imported_later_are_patched_then(tmp_path):
+    """What the SDK imports when it is first used is patched if a session is open then, and given back after it."""
+    done = subprocess.run([sys.executable, "-c", LATE, str(tmp_path)], capture_output=True, text=True, check=True)
+    patched, given_back = done.stdout.splitlines()
+    assert patched == str([True] * 4)
+    assert given_back == "[True, True] True"

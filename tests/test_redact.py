@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from inferencereplay.errors import InvalidSetting
-from inferencereplay.redact import _NAME_ENDS, NAMES, REDACTED, SHAPES, Redactor
+from inferencereplay.redact import _NAME_ENDS, _SECRET_ENDS, NAMES, REDACTED, SHAPES, Redactor
 
 SECRETS = (
     "sk-0123456789abcdef0123456789abcdef",
@@ -58,6 +58,19 @@ SECRETS = (
     "nvapi-abcdefghij-ABCDEFGHIJ_0123456789abcdefghij",
     "csk-abcdefghijabcdefghij0123456789abcdefghij",
     "dapi0123456789abcdef0123456789abcdef",
+    "glrt-0123456789abcdefABCD",
+    "dop_v1_0123456789abcdef0123456789abcdef",
+    "lin_api_abcdefghijABCDEFGHIJ0123456789",
+    "pypi-AgEIcHlwaS5vcmcCJDAxMjM0NTY3LTg5YWItY2RlZi0wMTIzLTQ1Njc4OWFiY2RlZg",
+    "SG.abcdefghij0123456789AB.abcdefghijABCDEFGHIJ0123456789abcdefghij012",
+    "SK0123456789abcdef0123456789abcdef",
+    "xapp-1-A0123456789-0123456789012-abcdef0123456789",
+    "B" * 52 + "JQQJ99ALACYeBjFXJ3w3AAABACOGAbcd",
+    "IQoJb3JpZ2luX2VjEHQaCXVzLWVhc3QtMSJHMEUCIQD0123456789abcdefghijABCDEFGHIJ",
+    "ABSKQmVkcm9ja0FQSUtleS0wMTIzNDU2Nzg5YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXo=",
+    "GOCSPX-abcdefghijABCDEFGHIJ01234567",
+    "tvly-dev-abcdefghijABCDEFGHIJ0123456789",
+    "hvs.CAESIabcdefghijABCDEFGHIJ0123456789",
     "org-AbCdEfGhIjKlMnOpQrStUvWx",
     "proj_AbCdEfGhIjKlMnOpQrStUvWx",
 )
@@ -109,7 +122,8 @@ def test_a_token_is_found_wherever_it_stands(redactor, secret, surroundings):
 
 def test_each_shape_has_an_example(redactor):
     """No shape of the list stands there untested, and each example holds what is looked for first."""
-    examples = (*SECRETS, PEM.format(""), "http://user:pw@host")
+    hook = "https://hooks.slack.com/services/T0123ABCD/B0123ABCD/abcdefABCDEF0123456789"
+    examples = (*SECRETS, PEM.format(""), "http://user:pw@host", hook)
     for shape in SHAPES:
         assert [
             text for text in examples if shape.pattern.search(text) and any(part in text for part in shape.literals)
@@ -235,7 +249,7 @@ def test_what_is_no_secret_stays_under_any_name(redactor, value):
 
 def test_the_names_are_the_ones_that_json_is_searched_for():
     """Every name ends in a way that is looked for before JSON is read."""
-    assert [name for name in NAMES if not f'{name}"'.encode().endswith(_NAME_ENDS)] == []
+    assert [name for name in (*NAMES, *_SECRET_ENDS) if not name.endswith(_NAME_ENDS)] == []
 
 
 # JSON.

@@ -11,7 +11,6 @@ from typing import Any
 
 import openai
 import pytest
-from conftest import Server, cheap
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from openai.types.chat import ChatCompletionMessage
@@ -74,15 +73,6 @@ arguments = st.fixed_dictionaries(
         "timeout": st.just(5.0),
     },
 )
-
-
-@pytest.fixture(scope="module")
-def shared():
-    """One server and one client for all generated requests."""
-    server = Server()
-    with openai.OpenAI(api_key="sk-test-0123456789abcdef", base_url=server.url, max_retries=0, **cheap()) as client:
-        yield server, client
-    server.stop()
 
 
 def _refuse(*_: Any) -> Any:

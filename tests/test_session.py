@@ -646,6 +646,16 @@ def test_a_file_in_place_of_the_directory_is_told_at_once(client, tmp_path):
             give(tmp_path / "file") if give is Session else give()
 
 
+@pytest.mark.parametrize("mode", RECORDING)
+def test_a_program_that_is_recorded_into_a_file_goes_on(driver, tmp_path, caplog, mode):
+    """Recording never breaks the program: each answer that cannot be stored costs one warning."""
+    (tmp_path / "file").write_text("x")
+    with replay(tmp_path / "file", mode=mode) as session, caplog.at_level(logging.WARNING, "inferencereplay"):
+        assert said(driver.chat()) == "answer 1"
+    assert ["Not a directory" in message for message in caplog.messages] == [True]
+    assert (session.recorded, (tmp_path / "file").read_text()) == (0, "x")
+
+
 def test_a_store_is_found_below_the_working_directory(client, tmp_path, monkeypatch):
     """A relative directory is the one below the working directory at the time when the session was made."""
     monkeypatch.chdir(tmp_path)

@@ -17,8 +17,9 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from ways import DEAD, entered, facts, following, headers, items, run, settle
 
 from inferencereplay import Pace, RecordingNotFound, calls, replay, sdk
+from inferencereplay.building import ModelBuilder
 from inferencereplay.pacing import VirtualClock
-from inferencereplay.typed import make_builder, read_body
+from inferencereplay.typed import read_body
 
 CHUNKS = [chunk("a"), chunk("b"), chunk(None, "stop")]
 
@@ -255,7 +256,7 @@ def test_a_stream_is_not_answered_by_a_plain_recording(driver, tmp_path):
 @pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
 def test_a_built_object_is_the_sdks_own(data):
     """Validated or constructed, an object is what the SDK makes of the same JSON, but for unknown fields' being set."""
-    built = make_builder(ChatCompletion)(json.dumps(data).encode())
+    built = ModelBuilder(ChatCompletion)(json.dumps(data).encode())
     theirs = construct_type(type_=ChatCompletion, value=json.loads(json.dumps(data)))
     assert facts(built)[0:4] == facts(theirs)[0:4]
     with warnings.catch_warnings():

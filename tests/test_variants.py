@@ -189,6 +189,16 @@ def test_a_call_under_way_is_not_overlooked(tmp_path):
     assert variants.peek("/x", KEY) == Variant(b"2", 2, 3)
 
 
+def test_what_stands_past_a_gap_is_replaced_too(client, tmp_path):
+    """In `record` nothing old is left behind a number that a process which died never stored."""
+    record(tmp_path, client, 4)
+    names = sorted(DirectoryStore(tmp_path).list())
+    (tmp_path / names[0]).unlink()
+    (tmp_path / names[2]).unlink()
+    record(tmp_path, client, 1)
+    assert sorted(DirectoryStore(tmp_path).list()) == [min(names, key=len)]
+
+
 def test_a_gap_does_not_end_a_replay(client, tmp_path):
     """A variant that is missing, for its process died or somebody removed it, is passed over."""
     answers = record(tmp_path, client, 3)

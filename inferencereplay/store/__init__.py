@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 from typing import TYPE_CHECKING, Protocol
 
 from inferencereplay.errors import InvalidSetting, StoreError
 from inferencereplay.store.directory import DirectoryStore
+from inferencereplay.store.inside import is_inside
 from inferencereplay.store.llama_stack import LlamaStackStore
 from inferencereplay.store.llama_stack_file import is_llama_stack
 
@@ -42,8 +44,8 @@ class Store(Protocol):
         """Return something that is another whenever a recording is, at little cost, or `None` if there is none."""
         ...
 
-    def put(self, path: str, key: str, variant: int, data: bytes, *, replace: bool) -> bool:
-        """Store a recording whole or not at all; without `replace`, return `False` if there is one already."""
+    def put(self, path: str, key: str, variant: int, data: bytes, *, replace: bool | Callable[[bytes], bool]) -> bool:
+        """Store a recording whole or not at all; return `False` if one is there that `replace` does not let go."""
         ...
 
     def delete(self, path: str, key: str, variant: int) -> None:
@@ -64,7 +66,11 @@ class Store(Protocol):
 
 
 def open_store(
-    directory: Path, test_id: str | None = None, prepare: Callable[[Request], Request] = lambda request: request
+    directory: Path,
+    test_id: str | None = None,
+    prepare: Callable[[Request], Request] = lambda request: request,
+    *,
+    is_recorded: bool = False,
 ) -> Store:
     """Open a directory of recordings, ours or the llama-stack recorder's.
 
@@ -72,23 +78,22 @@ def open_store(
         directory: it need not exist yet.
         test_id: which of llama-stack's recordings of one request to take.
         prepare: what is applied to a request before it is looked up; ours were stored under it, llama-stack's were not.
+        is_recorded: whether a program is being recorded, which a directory that cannot be used must not break: it is
+            told of each answer that cannot be stored.
 
     Raises:
-        StoreError: if it is a file, or cannot be looked into.
+        StoreError: if it is a file, or cannot be looked into, and nothing is recorded.
         InvalidSetting: if a `test_id` is given for a directory that is not llama-stack's.
     """
     directory = directory.absolute()  # for the program may change its working directory
     try:
-        sample = [_read(file) for file in itertools.islice(_json_files(str(directory)), SAMPLE)]
+        sample = [_read(file) for file in itertools.islice(_json_files(str(directory), str(directory)), SAMPLE)]
     except FileNotFoundError:
         sample = []
-    except NotADirectoryError as error:
-        there = next(path for path in (directory, *directory.parents) if path.exists())
-        message = f"{there} is a file. Give the directory that holds the recordings."
-        raise StoreError(message) from error
     except OSError as error:
-        message = f"{error.filename} cannot be read: {error.strerror}. Look at its permissions."
-        raise StoreError(message) from error
+        if not is_recorded:
+            raise StoreError(_reason(directory, error)) from error
+        sample = []
     if not any(b'"inferencereplay"' in data[:200] for data in sample) and any(map(is_llama_stack, sample)):
         return LlamaStackStore(directory, test_id, prepare)
     if test_id is not None:
@@ -97,17 +102,30 @@ def open_store(
     return DirectoryStore(directory)
 
 
-def _json_files(directory: str) -> Iterator[str]:
+def _reason(directory: Path, error: OSError) -> str:
+    if error.errno == errno.ENOTDIR:
+        there = next(path for path in (directory, *directory.parents) if path.exists())
+        return f"{there} is a file. Give the directory that holds the recordings."
+    mend = "Look at its permissions" if error.errno == errno.EACCES else "Give another directory"
+    return f"{error.filename} cannot be read: {error.strerror}. {mend}."
+
+
+def _json_files(directory: str, root: str) -> Iterator[str]:
     """Yield files as the file system gives them, without listing a huge directory to its end."""
     folders = []
     with os.scandir(directory) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
                 folders.append(entry.path)
-            elif entry.name.endswith(".json") and entry.is_file():  # a pipe would block
+            elif entry.name.endswith(".json") and _is_readable(entry, root):
                 yield entry.path
     for folder in folders:
-        yield from _json_files(folder)
+        yield from _json_files(folder, root)
+
+
+def _is_readable(entry: os.DirEntry[str], root: str) -> bool:
+    """Whether it is a file (a pipe would block) of the directory, even if by way of a link."""
+    return entry.is_file() and (not entry.is_symlink() or is_inside(entry.path, root))
 
 
 def _read(file: str) -> bytes:

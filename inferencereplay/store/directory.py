@@ -22,9 +22,11 @@ from urllib.parse import quote
 from inferencereplay.errors import RecordingCorrupt, StoreError
 from inferencereplay.recording import decode, stored_request
 from inferencereplay.request import parse_json
+from inferencereplay.store.inside import is_inside
+from inferencereplay.store.lock import locked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from inferencereplay.request import JSON
@@ -42,6 +44,9 @@ _TEMPORARY = re.compile(r"\.[0-9a-f]{32}\.[0-9a-f]{16}\.tmp")
 _READ = os.O_RDONLY
 for _flag in ("O_CLOEXEC", "O_BINARY", "O_NONBLOCK"):  # the last for a pipe, which would block
     _READ |= getattr(os, _flag, 0)
+_NO_FOLLOW: int = getattr(os, "O_NOFOLLOW", 0)
+"""Windows has none; there git writes a link as a file, unless it is told otherwise."""
+_LINK_MET = (errno.ELOOP, errno.EMLINK)
 _AT_ONCE = 64 * 1024
 """Bytes of the first read, which is the only one for most files."""
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
@@ -60,19 +65,22 @@ class DirectoryStore:
         self.directory = str(directory)
         self._inside = os.path.join(self.directory, "")  # noqa: PTH118 - ends in a separator
         self._folder = functools.lru_cache(1_000)(self._make_folder)
+        self._leads_out = functools.lru_cache(1_000)(lambda folder: not is_inside(folder, self.directory))
         self._swept: set[str] = set()
 
     def get(self, path: str, key: str, variant: int) -> bytes | None:
         """Return a recording, or `None` if there is none.
 
         Raises:
-            StoreError: if the file is there and cannot be read.
+            StoreError: if the file is there and cannot be read, or a link leads out of the directory.
         """
         name = self._file(path, key, variant)
         try:
-            return _read(name)
+            return self._read(name)
         except (FileNotFoundError, NotADirectoryError):
             return None
+        except StoreError:
+            raise
         except OSError as error:
             message = f"{name} cannot be read: {error.strerror}. Look at its permissions."
             raise StoreError(message) from error
@@ -87,14 +95,23 @@ class DirectoryStore:
             return ()  # `get` tells what is wrong
         return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
-    def put(self, path: str, key: str, variant: int, data: bytes, *, replace: bool) -> bool:
-        """Store a recording whole or not at all; without `replace`, return `False` if there is one already.
+    def put(self, path: str, key: str, variant: int, data: bytes, *, replace: bool | Callable[[bytes], bool]) -> bool:
+        """Store a recording whole or not at all; return `False` if one is there that does not give way.
+
+        Args:
+            path: the request's.
+            key: the request's.
+            variant: its number.
+            data: the recording.
+            replace: whether one that is there gives way, or what says so of its bytes.
 
         Raises:
             OSError: if it cannot be written; nothing is changed then.
         """
         name = self._file(path, key, variant)
         folder = os.path.dirname(name)  # noqa: PTH120 - as above
+        if self._leads_out(folder):
+            raise self._led_out(folder)
         os.makedirs(folder, exist_ok=True)  # noqa: PTH103
         if folder not in self._swept:
             self._swept.add(folder)
@@ -102,10 +119,14 @@ class DirectoryStore:
         temporary = os.path.join(folder, f".{key[:DIGITS]}.{secrets.token_hex(8)}.tmp")  # noqa: PTH118
         try:
             _write(temporary, data)
-            if replace:
+            if replace is False:
+                return _link(temporary, name)
+            with locked(folder):  # whoever looks at what is there replaces that, and nothing newer
+                there = self.get(path, key, variant) if callable(replace) else None
+                if callable(replace) and there is not None and not replace(there):
+                    return False
                 os.replace(temporary, name)  # noqa: PTH105
                 return True
-            return _link(temporary, name)
         finally:
             with contextlib.suppress(OSError):  # mostly it was renamed; otherwise the first error is the one to tell
                 os.unlink(temporary)  # noqa: PTH108
@@ -135,11 +156,26 @@ class DirectoryStore:
         """
         for _, file in heapq.nlargest(limit, _aged(self._folder(path), _NAME)):
             try:
-                with open(file, "rb") as opened:  # noqa: PTH123
-                    request = stored_request(decode(opened.read(), file), file)
+                request = stored_request(decode(self._read(file), file), file)
             except (OSError, RecordingCorrupt):
                 continue
             yield file[len(self._inside) :], parse_json(request.body)
+
+    def _read(self, name: str) -> bytes:
+        """Read a file of this directory; a link to another one of it counts as that."""
+        if self._leads_out(os.path.dirname(name)):  # noqa: PTH120 - as above
+            raise self._led_out(name)
+        try:
+            return _read(name, _READ | _NO_FOLLOW)
+        except OSError as error:
+            if error.errno not in _LINK_MET:
+                raise
+        if not is_inside(name, self.directory):
+            raise self._led_out(name)
+        return _read(name, _READ)
+
+    def _led_out(self, name: str) -> StoreError:
+        return StoreError(f"{name} is, or is reached by, a link that leads out of {self.directory}. Put a copy there.")
 
     def _file(self, path: str, key: str, variant: int) -> str:
         return f"{self._folder(path)}{os.sep}{key[:DIGITS]}{f'~{variant}' if variant > 1 else ''}.json"
@@ -176,9 +212,9 @@ def _safe(part: str) -> str:
     return name.replace(".", "%2E") if name.strip(".") == "" else name
 
 
-def _read(name: str) -> bytes:
+def _read(name: str, flags: int) -> bytes:
     """Read a file without Python's file objects, which cost more than the read itself."""
-    descriptor = os.open(name, _READ)
+    descriptor = os.open(name, flags)
     try:
         data = os.read(descriptor, _AT_ONCE)
         if len(data) == _AT_ONCE:  # a large file is read anew, in one piece: putting two together takes it twice

@@ -12,7 +12,8 @@ import msgspec
 
 from inferencereplay.errors import StoreError
 from inferencereplay.recording import VERSION, RecordedRequest, Recording, corrupt, encode
-from inferencereplay.request import parse_json
+from inferencereplay.request import NotPlain, parse_json
+from inferencereplay.store.inside import is_inside
 from inferencereplay.store.llama_stack_file import MODELS, Foreign, answered, understand, union
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class LlamaStackStore:
             return None
         return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
-    def put(self, path: str, key: str, variant: int, data: bytes, *, replace: bool) -> bool:  # noqa: ARG002
+    def put(self, path: str, key: str, variant: int, data: bytes, *, replace: object) -> bool:  # noqa: ARG002
         """Refuse, by a `StoreError`."""
         raise self._read_only()
 
@@ -137,10 +138,11 @@ class LlamaStackStore:
         for name in sorted(_walk(self.directory)):
             try:
                 kept = self._read(name)
-            except Foreign:
+                requests = [*map(self._prepare, answered(kept.request))]
+            except (Foreign, NotPlain):
                 passed_over.append(name)
                 continue
-            for request in map(self._prepare, answered(kept.request)):
+            for request in requests:
                 found.setdefault(request.key, (request.path, {}))[1][name] = kept.test_id
         entries = {key: _Entry(path, self._chosen(path, tests)) for key, (path, tests) in found.items()}
         return {key: entry for key, entry in entries.items() if entry.names}, passed_over
@@ -160,7 +162,7 @@ class LlamaStackStore:
 
     def _read(self, name: str) -> Kept:
         file = self._full(name)
-        if not _is_inside(file, self.directory):
+        if not os.path.isfile(file) or not is_inside(file, self.directory):  # noqa: PTH113 - a pipe would block
             raise Foreign
         try:
             with open(file, "rb") as opened:  # noqa: PTH123
@@ -204,11 +206,3 @@ def _walk(directory: str) -> Iterator[str]:
         paths = (os.path.join(folder, file) for file in files if file.endswith(".json"))  # noqa: PTH118
         yield from (os.path.relpath(path, directory) for path in paths)
     yield from (os.path.relpath(error.filename, directory) for error in unreadable)
-
-
-def _is_inside(file: str, directory: str) -> bool:
-    """Whether it is a regular file (a pipe would block) of that directory, even if by way of a link."""
-    if not os.path.isfile(file):  # noqa: PTH113
-        return False
-    root = os.path.join(os.path.realpath(directory), "")  # noqa: PTH118
-    return not os.path.islink(file) or os.path.realpath(file).startswith(root)  # noqa: PTH114

@@ -1,0 +1,44 @@
+"""The forms in which a secret may stand in a text: as it is, and as base64, URLs and JSON write it."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import json
+from urllib.parse import quote, quote_plus
+
+SHORTEST_FORM = 10
+"""Characters of a base64 form; a shorter one could be part of anything."""
+
+MOST_ESCAPED = 4
+"""How often JSON may stand within the text of JSON."""
+
+
+@functools.lru_cache(maxsize=256)
+def forms_of(literals: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the literals and what they look like elsewhere, the longest first."""
+    found = {form for literal in literals for form in _forms(literal)}
+    return tuple(sorted(found, key=lambda form: (-len(form), form)))
+
+
+def _forms(literal: str) -> set[str]:
+    quoted = {quote(literal), quote(literal, safe=""), quote_plus(literal)}
+    escaped = [literal]
+    while len(escaped) <= MOST_ESCAPED:
+        escaped.append(json.dumps(escaped[-1])[1:-1])
+    return {*escaped, *quoted, *_base64_forms(literal.encode("utf-8", "replace"))}
+
+
+def _base64_forms(data: bytes) -> set[str]:
+    """Return the characters that base64 writes for `data` whatever stands around it, for each place it can begin at.
+
+    Three bytes are four characters, so there are three such places; the characters at the ends that neighbouring bytes
+    have a part in are left out.
+    """
+    found = set()
+    for before in range(3):
+        padded = bytes(before) + data
+        first, last = -(-before * 8 // 6), len(padded) * 8 // 6
+        for encode in (base64.b64encode, base64.urlsafe_b64encode):
+            found.add(encode(padded + bytes(-len(padded) % 3)).decode()[first:last])
+    return {form for form in found if len(form) >= SHORTEST_FORM}

@@ -1,0 +1,99 @@
+"""Secrets that a stream sends in pieces, one chunk each.
+
+What the chunks of one choice add up to is looked through as one text. Where a secret reaches over several chunks,
+`[REDACTED]` stands in the first of them, and the others lose their part.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from inferencereplay.redact import REDACTED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from inferencereplay.redact import Redactor
+
+_MEMBERS = ("delta", "text")
+"""Below these stand the pieces, in each of `choices`, or in an event of the Responses API."""
+_PLACES = ("item_id", "output_index", "content_index", "summary_index")
+"""What tells the texts of the Responses API apart."""
+
+
+class _Piece(NamedTuple):
+    """A piece of text: the number of its chunk, and where in it it stands."""
+
+    chunk: int
+    holder: dict[str, Any]
+    name: str
+
+    @property
+    def text(self) -> str:
+        text: str = self.holder[self.name]
+        return text
+
+
+def hide_pieces(chunks: list[bytes], redactor: Redactor, literals: tuple[str, ...]) -> list[bytes]:
+    """Return the chunks of a stream without the secrets that reach over several; the same list if there are none.
+
+    Args:
+        chunks: JSON, each a chunk's.
+        redactor: tells what is secret.
+        literals: as its methods take them.
+    """
+    read = [msgspec.json.decode(chunk) for chunk in chunks]
+    texts: dict[tuple[str, ...], list[_Piece]] = {}
+    for number, chunk in enumerate(read):
+        for place, holder, name in _places(chunk):
+            texts.setdefault(place, []).append(_Piece(number, holder, name))
+    changed: set[int] = set()
+    for pieces in texts.values():
+        changed.update(_hide(pieces, redactor.spans("".join(piece.text for piece in pieces), literals)))
+    if not changed:
+        return chunks
+    return [msgspec.json.encode(read[number]) if number in changed else raw for number, raw in enumerate(chunks)]
+
+
+def _places(chunk: Any) -> Iterator[tuple[tuple[str, ...], dict[str, Any], str]]:
+    """Yield what tells a text from others, and where in the chunk a piece of it stands."""
+    if not isinstance(chunk, dict):
+        return
+    yield from _strings(tuple(str(chunk.get(name)) for name in _PLACES), chunk, only=_MEMBERS)
+    choices = chunk.get("choices")
+    for choice in choices if isinstance(choices, list) else ():
+        if isinstance(choice, dict):
+            yield from _strings((str(choice.get("index")),), choice, only=_MEMBERS)
+
+
+def _strings(
+    place: tuple[str, ...], holder: dict[str, Any], only: tuple[str, ...] | None = None
+) -> Iterator[tuple[tuple[str, ...], dict[str, Any], str]]:
+    for name in holder if only is None else only:
+        value = holder.get(name)
+        if isinstance(value, str):
+            yield (*place, name), holder, name
+        elif isinstance(value, dict):
+            yield from _strings((*place, name), value)
+        elif isinstance(value, list):  # of tool calls, each with its index
+            for item in value:
+                if isinstance(item, dict):
+                    yield from _strings((*place, name, str(item.get("index"))), item)
+
+
+def _hide(pieces: list[_Piece], spans: list[tuple[int, int]]) -> Iterator[int]:
+    """Take the spans of a text out of its pieces, and yield the numbers of the chunks that this changes."""
+    begin = 0
+    for piece in pieces if spans else ():
+        text = piece.text
+        end, made, at = begin + len(text), "", begin
+        for first, last in spans:
+            if first < end and last > begin:
+                made += text[at - begin : max(first - begin, 0)] + (REDACTED if first >= begin else "")
+                at = min(last, end)
+        if at != begin:
+            piece.holder[piece.name] = made + text[at - begin :]
+            yield piece.chunk
+        begin = end

@@ -1,0 +1,50 @@
+"""One at a time in a folder, among threads and processes.
+
+The lock is the kernel's, on the folder itself: it leaves no file behind, and ends with the process that holds it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from typing import TYPE_CHECKING
+
+try:
+    import fcntl
+except ImportError:  # pragma: no cover - Windows, where a folder cannot be locked
+    fcntl = None  # type: ignore[assignment]
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LONGEST_WAIT = 1.0
+"""Seconds after which a holder is taken for one that stands still; a recorded program is never held up for longer."""
+_INTERVAL = 0.001
+
+
+@contextlib.contextmanager
+def locked(folder: str) -> Iterator[None]:
+    """Keep other holders of the folder's lock waiting meanwhile, as far as the file system has locks."""
+    if fcntl is None:  # pragma: no cover - as above
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        given_up = time.monotonic() + LONGEST_WAIT
+        while _is_held(descriptor) and time.monotonic() < given_up:
+            time.sleep(_INTERVAL)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _is_held(descriptor: int) -> bool:
+    """Take the lock unless another holds it; where there are none, nobody does."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        pass
+    return False
