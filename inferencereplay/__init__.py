@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from inferencereplay.api import replay, unwrap, wrap
     from inferencereplay.errors import (
+        AmbiguousRecording,
         IncompleteRecording,
         InferenceReplayError,
         InvalidClient,
@@ -23,12 +24,14 @@ if TYPE_CHECKING:
         RecordingCorrupt,
         RecordingNotFound,
         StoreError,
+        UnknownRecording,
     )
     from inferencereplay.pacing import Pace
     from inferencereplay.session import Session
     from inferencereplay.settings import Mode
 
 __all__ = [
+    "AmbiguousRecording",
     "IncompleteRecording",
     "InferenceReplayError",
     "InvalidClient",
@@ -40,6 +43,7 @@ __all__ = [
     "RecordingNotFound",
     "Session",
     "StoreError",
+    "UnknownRecording",
     "replay",
     "unwrap",
     "wrap",

@@ -1,7 +1,7 @@
 """Which session answers a call.
 
 The innermost `with replay(...)` of this context; else the newest one open in the process, so that threads and
-executors are covered; else the client's own; else none: live.
+executors are covered; else the client's own; else the process's, if `inferencereplay run` started it; else none: live.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ _Stack = tuple[Activation, Any]
 _context: ContextVar[_Stack | None] = ContextVar("inferencereplay", default=None)
 _lock = threading.Lock()
 _open: list[Activation] = []
+_ambient: list[Session] = []
 
 
 def activate(session: Session) -> Activation:
@@ -39,6 +40,11 @@ def activate(session: Session) -> Activation:
     with _lock:
         _open.append(activation)
     return activation
+
+
+def set_ambient(session: Session | None) -> None:
+    """Let a session answer whoever has no other one, for as long as the process lasts; `None` takes it away."""
+    _ambient[:] = [] if session is None else [session]
 
 
 def deactivate(activation: Activation) -> None:
@@ -94,4 +100,4 @@ def session_for(client: Any) -> Session | None:
         except IndexError:  # the last one was closed by another thread since the line before
             pass
     own: Session | None = client.__dict__.get(OWN)
-    return own
+    return _ambient[0] if own is None and _ambient else own

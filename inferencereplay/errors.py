@@ -3,6 +3,8 @@
     InferenceReplayError
     ├── RecordingNotFound (LookupError)     a request that was not recorded
     │   └── NotRecordable                   a request that no recording can hold
+    ├── UnknownRecording (LookupError)      a name, or digits of a key, that lead to no recording
+    │   └── AmbiguousRecording              … that lead to more than one
     ├── RecordingCorrupt (ValueError)       a file that is torn, foreign or edited
     ├── IncompleteRecording (EOFError)      a stream that was abandoned while recording
     ├── InvalidSetting (ValueError)         a mode, a speed, an option
@@ -53,6 +55,22 @@ class RecordingNotFound(InferenceReplayError, LookupError):  # noqa: N818 - it s
 
 class NotRecordable(RecordingNotFound):
     """A request whose body or answer is no JSON or text (an upload, audio), so that no recording can answer it."""
+
+
+class UnknownRecording(InferenceReplayError, LookupError):  # noqa: N818 - it says what happened
+    """A name, or the first digits of a key, that lead to no recording."""
+
+
+class AmbiguousRecording(UnknownRecording):
+    """The first digits of a key that lead to more than one recording.
+
+    Attributes:
+        candidates: the names of the files.
+    """
+
+    def __init__(self, message: str, *, candidates: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.candidates = candidates
 
 
 class RecordingCorrupt(InferenceReplayError, ValueError):  # noqa: N818 - it says what happened

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from inferencereplay.request import JSON, Request
     from inferencereplay.store import Store
 
+RUN = "INFERENCEREPLAY_RUN"
+"""The variable that `inferencereplay run` sets for the program that it starts."""
 MOST_COMPARED = 1_000
 """Files that a miss is compared with."""
 LONGEST_COMMAND = 200
@@ -84,4 +86,8 @@ def _mend(store: Store, mode: str, own_mode: str | None) -> str:
     command = command if len(command) < LONGEST_COMMAND else command[:LONGEST_COMMAND] + " …"
     if own_mode:
         return f'To record it, say mode="{mode}" where mode={own_mode!r} stands, and run\n  {command}'
+    if os.environ.get(RUN):
+        return (
+            f"To record it, run\n  inferencereplay run --mode {mode} --dir {shlex.quote(store.directory)} -- {command}"
+        )
     return f"To record it, run\n  INFERENCEREPLAY_MODE={mode} {command}"

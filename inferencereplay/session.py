@@ -191,8 +191,12 @@ class Session:
 
     def unused(self) -> list[str]:
         """Return the names, relative to the directory, of the recordings that answered no call and were not stored."""
-        used = {name for item in self._variants.used.copy() for name in self.store.sources(*item)}
+        used = set(self.used())
         return sorted(name for name in self.store.list() if name not in used)
+
+    def used(self) -> list[str]:
+        """Return the names, relative to the directory, of the recordings that answered a call or were stored."""
+        return sorted({name for item in self._variants.used.copy() for name in self.store.sources(*item)})
 
     def finish_dropped(self) -> None:
         """Have streams stored that were left early and nobody holds any more; the SDK's stand in reference cycles."""
@@ -393,7 +397,7 @@ class Session:
                 path, key = take.request.path, take.key
             self._hide(response, take.secrets)
             held = RecordedRequest(take.request.method, path, msgspec.Raw(take.request.body), take.request.query)
-            at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+            at = take.origin.at or time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
             origin = msgspec.structs.replace(take.origin, at=at, base_url=take.hide(unquote(take.origin.base_url)))
             data = files.encode(Recording(files.VERSION, key, held, response, origin))
         except Exception as error:  # noqa: BLE001 - a failing recorder never breaks what it records

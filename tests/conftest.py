@@ -5,14 +5,18 @@ from __future__ import annotations
 import http.server
 import inspect
 import json
+import shutil
 import threading
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import openai
 import pytest
+
+from inferencereplay.cli import main
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
 HAS_RESPONSES = hasattr(openai.types, "responses")
 """Whether this version of the SDK has the Responses API, which is newer than its WebSockets."""
 collect_ignore = [] if HAS_RESPONSES else ["test_responses.py", "test_websockets.py"]
+EXAMPLES = Path(__file__).parents[1] / "examples" / "recordings"
 ASK: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "Hello"}], "temperature": 0.5}
 """The arguments of a small chat."""
 
@@ -263,7 +268,37 @@ def client(server: Server) -> Iterator[openai.OpenAI]:
 @pytest.fixture(autouse=True)
 def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep what the machine has set out of the tests."""
-    for name in ("MODE", "DIR", "SPEED"):
+    for name in ("MODE", "DIR", "SPEED", "RUN", "USED"):
         monkeypatch.delenv(f"INFERENCEREPLAY_{name}", raising=False)
     for name in ("OPENAI_API_KEY", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
+
+
+@dataclass
+class Done:
+    """What a command of ours came to."""
+
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Done]:
+    """Run a command of the command line in this process, as in a pipe."""
+    for name in ("FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "COLUMNS"):
+        monkeypatch.delenv(name, raising=False)
+
+    def run(*arguments: object) -> Done:
+        status = main([str(argument) for argument in arguments])
+        return Done(status, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Path:
+    """Make a directory with the story (a stream) and the capital (a plain answer) of the examples."""
+    for name in ("story", "capitals"):
+        shutil.copytree(EXAMPLES / name, tmp_path / "shelf", dirs_exist_ok=True)
+    return tmp_path / "shelf"

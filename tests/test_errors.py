@@ -9,6 +9,7 @@ import pytest
 
 from inferencereplay import errors
 from inferencereplay.errors import (
+    AmbiguousRecording,
     IncompleteRecording,
     InferenceReplayError,
     InvalidClient,
@@ -17,6 +18,7 @@ from inferencereplay.errors import (
     RecordingCorrupt,
     RecordingNotFound,
     StoreError,
+    UnknownRecording,
 )
 
 MISS = {
@@ -30,6 +32,8 @@ MISS = {
 ERRORS = [
     (RecordingNotFound("message", **MISS), LookupError, MISS),
     (NotRecordable("message", **MISS), RecordingNotFound, MISS),
+    (UnknownRecording("message"), LookupError, {}),
+    (AmbiguousRecording("message", candidates=("a.json",)), UnknownRecording, {"candidates": ("a.json",)}),
     (
         RecordingCorrupt("message", path="a.json", position="byte 3"),
         ValueError,

@@ -18,9 +18,16 @@ ORDER = (
     *("settings", "pacing", "timing", "difference", "misses", "reader", "variants", "session", "active"),
     *("sdk", "building", "sse", "wire", "typed", "calls", "wrapping", "watching", "patching"),
     *("using", "decorating", "api"),
+    *("conversation.parts", "conversation.asked", "conversation.answered", "conversation.streamed", "conversation"),
+    "catalogue",
+    *("cassettes", "cassettes.exchange", "cassettes.documents", "cassettes.reading", "importing", "exporting"),
+    *("numbering", "checking", "pruning", "rekeying", "totals", "ambient", "startup", "startup.sitecustomize"),
+    *("report.shortened", "report.described", "report.totals", "report.budget", "report.assemble", "report"),
     "",
+    *("cli.terminal", "cli.options", "cli.listing", "cli.showing", "cli.comparing", "cli.tidying", "cli.converting"),
+    *("cli.running", "cli.reporting", "cli.app", "cli", "__main__"),
 )
-"""Each module imports only what stands before it; the package itself is the last."""
+"""Each module imports only what stands before it; the command line comes after the package itself."""
 
 
 def name_of(file: Path) -> str:

@@ -120,7 +120,7 @@ class DirectoryStore:
         try:
             _write(temporary, data)
             if replace is False:
-                return _link(temporary, name)
+                return link(temporary, name)
             with locked(folder):  # whoever looks at what is there replaces that, and nothing newer
                 there = self.get(path, key, variant) if callable(replace) else None
                 if callable(replace) and there is not None and not replace(there):
@@ -234,7 +234,8 @@ def _write(name: str, data: bytes) -> None:
         os.fsync(descriptor)
 
 
-def _link(temporary: str, name: str) -> bool:
+def link(temporary: str, name: str) -> bool:
+    """Give a file another name, or return `False` if that is taken; the first one may be gone then, or not."""
     try:
         os.link(temporary, name)
     except FileExistsError:

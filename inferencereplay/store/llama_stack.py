@@ -64,6 +64,7 @@ class LlamaStackStore:
         self._test_id = test_id
         self._lock = threading.RLock()  # a handler of the warning may ask for a recording
         self._index: dict[str, _Entry] | None = None
+        self._passed_over: Sequence[str] = ()
 
     def get(self, path: str, key: str, variant: int) -> bytes | None:
         """Return a recording in our own format, or `None` if there is none.
@@ -122,20 +123,31 @@ class LlamaStackStore:
                 continue
             yield name, parse_json(self._prepare(kept.request).body)
 
+    def addresses(self) -> Iterator[tuple[str, str, int]]:
+        """Yield path, key and number of every recording that can be asked for."""
+        for key, entry in self._entries().items():
+            count = 1 if entry.path == MODELS else len(entry.names)
+            yield from ((entry.path, key, number) for number in range(1, count + 1))
+
+    def passed_over(self) -> Sequence[str]:
+        """Return the names of the files that cannot be understood."""
+        self._entries()
+        return self._passed_over
+
     # The index.
 
     def _entries(self) -> dict[str, _Entry]:
         with self._lock:
             if self._index is None:
-                self._index, passed_over = self._build()
-                if passed_over:
-                    self._warn(passed_over)
+                self._index, self._passed_over = self._build()
+                if self._passed_over:
+                    self._warn(self._passed_over)
             return self._index
 
     def _build(self) -> tuple[dict[str, _Entry], Sequence[str]]:
         found: dict[str, tuple[str, dict[str, str | None]]] = {}
         passed_over = []
-        for name in sorted(_walk(self.directory)):
+        for name in sorted(walk(self.directory)):
             try:
                 kept = self._read(name)
                 requests = [*map(self._prepare, answered(kept.request))]
@@ -199,7 +211,7 @@ class LlamaStackStore:
         return StoreError(message)
 
 
-def _walk(directory: str) -> Iterator[str]:
+def walk(directory: str) -> Iterator[str]:
     """Yield the names of all JSON files, and of the folders that cannot be looked into."""
     unreadable: list[OSError] = []
     for folder, _, files in os.walk(directory, onerror=unreadable.append):

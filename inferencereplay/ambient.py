@@ -1,0 +1,76 @@
+"""The session of a whole process, as `inferencereplay run` opens it: no line of the program is changed.
+
+`startup/sitecustomize.py` calls `start` once the `openai` package has been imported.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from inferencereplay import active
+from inferencereplay.session import Session
+
+if TYPE_CHECKING:
+    from inferencereplay.errors import RecordingNotFound
+
+USED = "INFERENCEREPLAY_USED"
+"""The variable that names the file to which each process adds the names of the recordings that it used."""
+
+
+def start() -> Session:
+    """Let what the environment says answer every client of this process that has no session of its own.
+
+    Raises:
+        InvalidSetting: if the environment says something that is no setting.
+        StoreError: if the directory cannot be used.
+    """
+    from inferencereplay import patching  # noqa: PLC0415 - imports openai, which is being imported
+    from inferencereplay.using import supply_placeholder  # noqa: PLC0415 - as above
+
+    session = Session()
+    if not session.is_live:
+        patching.acquire()
+        supply_placeholder(session)
+        active.set_ambient(session)
+        atexit.register(finish, session, os.getpid())
+    return session
+
+
+def finish(session: Session, process: int) -> None:
+    """Store what is under way, note what was used, and tell misses that the program swallowed.
+
+    Args:
+        session: the process's.
+        process: the one that it was made for; a child that was forked off tells nothing of its parent's.
+    """
+    session.finish_dropped()
+    if process != os.getpid():
+        return
+    _note_used(session)
+    if session.missed and not _is_told(session.missed[0]):
+        count = len(session.missed)
+        calls = "1 call was" if count == 1 else f"{count} calls were"
+        message = f"inferencereplay: {calls} not recorded, and the program went on. "
+        print(f"{message}{'It was:' if count == 1 else 'The first:'}\n{session.missed[0]}", file=sys.stderr)  # noqa: T201
+
+
+def _note_used(session: Session) -> None:
+    file = os.environ.get(USED)
+    names = session.used() if file else []
+    if file and names:
+        try:
+            with open(file, "a", encoding="utf-8") as opened:  # noqa: PTH123
+                opened.write("".join(f"{name}\n" for name in names))  # at once, for other processes do the same
+        except OSError as error:
+            print(f"inferencereplay: the used recordings were not noted: {error}", file=sys.stderr)  # noqa: T201
+
+
+def _is_told(missed: RecordingNotFound) -> bool:
+    """Whether the program ends by this very error, which Python has printed then."""
+    error = getattr(sys, "last_value", None)
+    while error is not None and error is not missed:
+        error = error.__cause__ or error.__context__
+    return error is missed

@@ -1,0 +1,106 @@
+"""Cassette files as Python data: YAML, JSON and TOML.
+
+YAML is read by the rules of version 1.2's core schema. Cassetter writes by them, so that `2026-01-01` and `12:30`
+stand there without quotes and are texts; version 1.1 would make a date and a number of them.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from inferencereplay.cassettes.exchange import Unconvertible
+from inferencereplay.request import parse_json
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KINDS = (".yaml", ".yml", ".json", ".toml")
+_SCALARS = {
+    "null": (r"~|null|Null|NULL|", "~nN\0"),
+    "bool": (r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    "int": (r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", "-+0123456789"),
+    "float": (
+        r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
+        "-+0123456789.",
+    ),
+}
+"""What a plain scalar is taken for, and the characters that it may begin with."""
+
+
+def load(file: Path) -> dict[str, Any]:
+    """Read a cassette file by the end of its name.
+
+    Raises:
+        Unconvertible: if it cannot be read, or what reads it is missing.
+    """
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        reason = f"it cannot be read: {error.strerror}"
+        raise Unconvertible(reason) from error
+    read = {".json": _json, ".toml": _toml}.get(file.suffix, _yaml)
+    document = read(data)
+    if not isinstance(document, dict) or not isinstance(document.get("interactions"), list):
+        reason = "it is no cassette: it has no list of interactions"
+        raise Unconvertible(reason)
+    return document
+
+
+def _json(data: bytes) -> Any:
+    try:
+        return parse_json(data)
+    except ValueError as error:
+        reason = f"it is no JSON: {error}"
+        raise Unconvertible(reason) from error
+
+
+def _toml(data: bytes) -> Any:
+    try:
+        return msgspec.toml.decode(data)
+    except ImportError as error:
+        reason = "TOML is read by Python 3.11 and later, or with tomli: pip install tomli"
+        raise Unconvertible(reason) from error
+    except ValueError as error:  # msgspec's own errors among them
+        reason = f"it is no TOML that can be read: {error}"
+        raise Unconvertible(reason) from error
+
+
+def _yaml(data: bytes) -> Any:
+    try:
+        import yaml  # noqa: PLC0415 - wanted here only
+    except ImportError as error:
+        reason = "YAML is read by PyYAML: pip install 'inferencereplay[cli]'"
+        raise Unconvertible(reason) from error
+    try:
+        return yaml.load(data, Loader=_loader())  # noqa: S506 - a safe loader's subclass
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        reason = f"it is no YAML that can be read: {' '.join(str(error).split())}"
+        raise Unconvertible(reason) from error
+
+
+@functools.cache
+def _loader() -> Any:
+    """Make a safe loader, libyaml's where it is there, that takes for texts what YAML 1.2 takes for texts."""
+    import yaml  # noqa: PLC0415 - as above
+
+    loader = type("CassetteLoader", (getattr(yaml, "CSafeLoader", yaml.SafeLoader),), {"yaml_implicit_resolvers": {}})
+    for kind, (pattern, first) in _SCALARS.items():
+        starts = [sign.strip("\0") for sign in first]
+        loader.add_implicit_resolver(f"tag:yaml.org,2002:{kind}", re.compile(rf"(?:{pattern})\Z"), starts)  # type: ignore[attr-defined]
+    loader.add_constructor("tag:yaml.org,2002:int", _integer)  # type: ignore[attr-defined]
+    loader.add_constructor("tag:yaml.org,2002:float", _float)  # type: ignore[attr-defined]
+    return loader
+
+
+def _integer(loader: Any, node: Any) -> int:
+    text = loader.construct_scalar(node)
+    return int(text, 0) if text.startswith(("0o", "0x")) else int(text)
+
+
+def _float(loader: Any, node: Any) -> float:
+    text = loader.construct_scalar(node).lower()
+    return float(text.replace(".inf", "inf").replace(".nan", "nan"))

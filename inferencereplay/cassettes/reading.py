@@ -1,0 +1,121 @@
+"""The exchanges of a cassette, VCR.py's or cassetter's.
+
+Both keep a list of `interactions`. VCR.py (https://github.com/kevin1024/vcrpy, version 1 of its format) has bodies as
+texts or bytes, the answer's under `body.string`, its status under `status.code`. Cassetter
+(https://github.com/Kludex/cassetter, version 1) says what a body is: `type` and `content` in YAML, `body_type` and
+`body_content` in TOML; JSON is kept as such, bytes as hexadecimal digits.
+"""
+
+from __future__ import annotations
+
+import datetime
+import email.utils
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from inferencereplay.cassettes.documents import load
+from inferencereplay.cassettes.exchange import Exchange, Unconvertible
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+_OTHERS = {"grpc_interactions": "gRPC", "ws_interactions": "a WebSocket", "websocket_interactions": "a WebSocket"}
+
+
+def read_cassette(file: Path, maker: str) -> Iterator[Exchange | Unconvertible]:
+    """Yield the exchanges in the order in which they were recorded; what cannot be read comes as the reason.
+
+    Args:
+        file: the cassette.
+        maker: `vcr` or `cassetter`.
+
+    Raises:
+        Unconvertible: if the file as a whole cannot be read.
+    """
+    document = load(file)
+    read: Callable[[Any], Exchange] = {"vcr": _vcr, "cassetter": _cassetter}[maker]
+    interactions = document["interactions"]
+    if maker == "cassetter":  # which sorts them otherwise
+        interactions = sorted(interactions, key=_age)
+    for number, item in enumerate(interactions, 1):
+        yield _understood(read, item) or Unconvertible(f"interaction {number} is not as {maker} writes them")
+    for name, kind in _OTHERS.items():
+        if document.get(name):
+            yield Unconvertible(f"{len(document[name])} calls over {kind}")
+
+
+def _understood(read: Callable[[Any], Exchange], item: Any) -> Exchange | None:
+    try:
+        return read(item)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+
+
+def _vcr(item: dict[str, Any]) -> Exchange:
+    request, response = item["request"], item["response"]
+    headers = _headers(response["headers"])
+    return Exchange(
+        method=str(request["method"]),
+        uri=str(request["uri"]),
+        sent=_bytes(request["body"]),
+        status=int(response["status"]["code"]),
+        headers=headers,
+        content=_bytes(response["body"].get("string")),
+        at=_time(headers.get("date", "")),
+    )
+
+
+def _cassetter(item: dict[str, Any]) -> Exchange:
+    request, response = item["request"], item["response"]
+    return Exchange(
+        method=str(request["method"]),
+        uri=str(request["uri"]),
+        sent=_body(request),
+        status=int(response["status"]),
+        headers=_headers(response["headers"]),
+        content=_body(response),
+        at=_time(_age(item)),
+    )
+
+
+def _age(item: Any) -> str:
+    return str(item.get("recorded_at", "")) if isinstance(item, dict) else ""
+
+
+def _time(text: str) -> str:
+    """Return a moment, as HTTP or ISO 8601 write it, as our files have it; nothing for what is none."""
+    try:
+        at = email.utils.parsedate_to_datetime(text) if "," in text else datetime.datetime.fromisoformat(text)
+    except ValueError:
+        return ""
+    return at.astimezone(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _body(message: dict[str, Any]) -> bytes:
+    if "body_type" in message:
+        return _content(message["body_type"], message.get("body_content", ""), is_text=True)
+    body = message.get("body") or {"type": "none"}
+    return _content(body["type"], body.get("content"), is_text=False)
+
+
+def _content(kind: str, content: Any, *, is_text: bool) -> bytes:
+    if kind == "none":
+        return b""
+    if kind == "json":
+        return str(content).encode() if is_text else msgspec.json.encode(content)
+    return bytes.fromhex(content) if kind == "binary" else str(content).encode()
+
+
+def _bytes(content: Any) -> bytes:
+    return content if isinstance(content, bytes) else (content or "").encode()
+
+
+def _headers(headers: dict[str, Any]) -> dict[str, str]:
+    """Return headers with names in lower case; of repeated ones the first."""
+    return {
+        str(name).lower(): str(value[0] if isinstance(value, list) else value)
+        for name, value in headers.items()
+        if value
+    }

@@ -1,0 +1,74 @@
+"""The group of commands, and what becomes of their errors."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import sys
+
+import click
+
+import inferencereplay
+from inferencereplay.cli.comparing import diff, why
+from inferencereplay.cli.converting import export, import_
+from inferencereplay.cli.listing import list_, stats
+from inferencereplay.cli.reporting import report
+from inferencereplay.cli.running import run as run_command
+from inferencereplay.cli.showing import play, show
+from inferencereplay.cli.terminal import note
+from inferencereplay.cli.tidying import check, prune, rekey
+from inferencereplay.errors import InferenceReplayError
+
+_INTERRUPTED = 130
+_FAILED = 2
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(inferencereplay.__version__, "-V", "--version", prog_name="inferencereplay")
+def group() -> None:
+    """Record the calls of an OpenAI client once; replay them offline.
+
+    Exit status: 0 if all is well, 1 if a command found something wrong, different or missing, 2 if it could not do its
+    work. Recordings are named by the first digits of their keys, or as files.
+    """
+
+
+for _command in (list_, show, play, diff, why, run_command, check, stats, prune, rekey, import_, export, report):
+    group.add_command(_command)
+
+
+def run(arguments: list[str]) -> int:
+    """Run a command and return its exit status."""
+    logging.getLogger("inferencereplay").addHandler(logging.NullHandler())  # what the user has to know is printed
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # for terminals that know few characters
+    try:
+        with group.make_context("inferencereplay", arguments) as context:  # `main` would end the process by itself
+            status = group.invoke(context)
+        sys.stdout.flush()
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:  # its message is the help
+        note(error.format_message())
+        return _FAILED
+    except click.UsageError as error:
+        return _tell(error)
+    except (click.Abort, KeyboardInterrupt):
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the output has seen enough. What is still in the buffer has to go somewhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (InferenceReplayError, OSError) as error:
+        note(f"Error: {error}")
+        return _FAILED
+    return status if isinstance(status, int) else 0
+
+
+def _tell(error: click.UsageError) -> int:
+    for line in (error.ctx.get_usage(), f"Try '{error.ctx.command_path} --help'.") if error.ctx else ():
+        note(line)
+    note(f"Error: {error.format_message()}")
+    return _FAILED

@@ -1,0 +1,130 @@
+"""`diff` and `why`: what differs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from inferencereplay.catalogue import Entry, interpret
+from inferencereplay.cli import options, terminal
+from inferencereplay.cli.showing import find
+from inferencereplay.conversation import parsed
+from inferencereplay.difference import differences
+from inferencereplay.errors import RecordingCorrupt
+from inferencereplay.recording import stored_request
+from inferencereplay.request import Request, canonical_json
+from inferencereplay.session import Session
+
+if TYPE_CHECKING:
+    from inferencereplay.request import JSON
+
+_PATHS = {"messages": "/chat/completions", "prompt": "/completions"}
+
+
+@click.command(epilog="Example: inferencereplay diff 1c45e93e 40fcf34a --request")
+@click.argument("first", metavar="A")
+@click.argument("second", metavar="B")
+@options.in_directory
+@click.option("--request", "what", flag_value="request", help="Compare the requests only.")
+@click.option("--answer", "what", flag_value="response", help="Compare the answers only.")
+@options.as_json
+def diff(first: str, second: str, directory: Path, what: str | None, *, is_json: bool) -> int:
+    """Say where two recordings differ, a line for each JSON path.
+
+    A and B are keys or files. Streams are compared by what they add up to. Exit status 1 if there is a difference.
+    """
+    one, other = find(directory, first), find(directory, second)
+    is_assembled = one.recording.response.is_stream or other.recording.response.is_stream
+    sides: list[dict[str, JSON]] = [
+        {"request": _request(entry), "response": _answer(entry, is_assembled=is_assembled)} for entry in (one, other)
+    ]
+    if what:
+        sides = [{what: side[what]} for side in sides]
+    found = list(differences(sides[0], sides[1]))
+    if is_json:
+        terminal.show_json(
+            [{"path": item.path, "a": _plain(item.recorded), "b": _plain(item.requested)} for item in found]
+        )
+        return 1 if found else 0
+    for item in found:
+        path, _, rest = str(item).partition(": ")
+        old, _, new = rest.partition(" → ")
+        terminal.show((path, "bold"), ": ", (old, "red"), " → ", (new, "green"))
+    return 1 if found else 0
+
+
+def _request(entry: Entry) -> JSON:
+    request = entry.recording.request
+    return {"method": request.method, "path": request.path, "query": request.query, "body": entry.body}
+
+
+def _answer(entry: Entry, *, is_assembled: bool) -> JSON:
+    response, talk = entry.recording.response, entry.conversation
+    answer: dict[str, JSON] = {"status": response.status}
+    if is_assembled:
+        held = {"choices": talk.choices, "usage": talk.usage, "error": talk.error, "end": talk.end}
+        return answer | {name: _named(value) for name, value in held.items()}
+    if response.text is not None:
+        return answer | {"text": response.text}
+    return answer | {"body": parsed(bytes(response.body))}
+
+
+def _named(value: Any) -> JSON:
+    """Turn named tuples into objects."""
+    if isinstance(value, tuple):
+        fields = getattr(value, "_fields", None)
+        named = [_named(item) for item in value]
+        return dict(zip(fields, named, strict=True)) if fields else named
+    return value
+
+
+def _plain(value: JSON) -> JSON:
+    """Return what stands on one side; nothing, if the other side has it alone."""
+    return value if isinstance(value, (dict, list, str, int, float, bool, type(None))) else None
+
+
+@click.command(epilog="Example: inferencereplay why request.json --path /chat/completions")
+@click.argument("file", metavar="REQUEST.json|FILE", type=click.Path(exists=True, allow_dash=True, path_type=Path))
+@options.in_directory
+@options.of_a_request
+@click.option("--path", help="The request's path, where the body does not tell.")
+def why(file: Path, directory: Path, path: str | None, settings: dict[str, Any]) -> int:
+    """Say which recording would answer a request and, if none would, what differs from the nearest.
+
+    The file holds a request's body as JSON, or a recording; - is standard input. Exit status 1 if none would.
+    """
+    data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+    session = Session(directory, mode="replay", speed=1, **settings)
+    request = session.prepare(_read_request(data, str(file), path))
+    found = session.find(request, tuple)
+    if found is not None:
+        terminal.show((found.name, "bold green"))
+        terminal.show((f"answers {request.method} {request.path} (key {found.key[:12]}…)", "dim"))
+        return 0
+    miss = session.miss(request, ())
+    terminal.show(("No recording", "bold red"), f" of {miss.method} {miss.path} (key {miss.key[:12]}…) in {directory}")
+    if miss.nearest:
+        how = "it differs (recorded → requested) in" if miss.differences else "it differs in method or query only"
+        terminal.show("The nearest is ", (miss.nearest, "bold"), f"; {how}")
+        for line in miss.differences:
+            terminal.show(f"  {line}")
+    return 1
+
+
+def _read_request(data: bytes, name: str, path: str | None) -> Request:
+    """Read a request: a recording's, or a body whose members tell where it goes."""
+    try:
+        return stored_request(interpret(data, name), name)
+    except RecordingCorrupt:
+        body = parsed(data)
+    if not isinstance(body, dict):
+        message = f"{name} is neither a recording nor a request's body as a JSON object."
+        raise click.UsageError(message)
+    known = path or next((place for member, place in _PATHS.items() if member in body), None)
+    if known is None:
+        message = f"{name} does not tell where it goes. Give --path, such as --path /embeddings."
+        raise click.UsageError(message)
+    return Request("POST", "/" + known.strip("/"), canonical_json(body))

@@ -1,0 +1,91 @@
+"""`import` and `export`: other formats."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from inferencereplay.catalogue import Catalogue, Filter, Unreadable
+from inferencereplay.cli import options, terminal
+from inferencereplay.exporting import FORMATS, write
+from inferencereplay.importing import Taken, import_cassettes, import_llama_stack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_MAKERS = ("llama-stack", "vcr", "cassetter")
+
+
+@click.command("import", epilog="Example: inferencereplay import vcr tests/cassettes tests/recordings")
+@click.argument("maker", type=click.Choice(_MAKERS), metavar="llama-stack|vcr|cassetter")
+@click.argument("source", metavar="SRC", type=click.Path(exists=True, path_type=Path))
+@click.argument("target", metavar="DST", type=options.PATH)
+@options.of_a_request
+@click.option("--base-url", default="", help="Of the calls that count; else the form of the URL tells them.")
+@click.option("--record-errors", is_flag=True, help="Keep errors that pass (429, 5xx, …) as well.")
+@click.option("--separate", "is_apart", is_flag=True, help="Give each cassette a directory of its own in DST.")
+@click.option("--test-id", help="Which of llama-stack's recordings of one request to take.")
+def import_(  # noqa: PLR0913 - the options
+    maker: str,
+    source: Path,
+    target: Path,
+    *,
+    settings: dict[str, Any],
+    base_url: str,
+    test_id: str | None,
+    record_errors: bool,
+    is_apart: bool,
+) -> int:
+    """Take over recordings of llama-stack, VCR.py or cassetter.
+
+    Calls of other services, and what cannot be converted, are listed with the reason. Nothing in DST is overwritten.
+    Streams of cassettes have no timing. Exit status 1 if something was not taken over.
+    """
+    if maker == "llama-stack":
+        items = import_llama_stack(source, target, test_id=test_id, **settings)
+    else:
+        settings["record_errors"] = record_errors
+        items = import_cassettes(source, target, maker, base_url=base_url, is_apart=is_apart, **settings)
+    return _report(items, target)
+
+
+def _report(items: Iterator[Taken], target: Path) -> int:
+    counts: Counter[str] = Counter()
+    for item in items:
+        counts["not taken over" if item.problem else "imported" if item.is_new else "there already"] += 1
+        if item.problem:
+            call = f" {item.call}" if item.call else ""
+            terminal.show(("not taken over  ", "bold red"), f"{item.source}{call}: {item.problem}")
+    kinds = ("imported", "there already", "not taken over")
+    said = ", ".join(f"{counts[kind]} {kind}" for kind in kinds if counts[kind]) or "nothing was found"
+    terminal.note(f"{target}: {said}.")
+    return 1 if counts["not taken over"] or not counts else 0
+
+
+@click.command(epilog="Example: inferencereplay export openai-jsonl tests/recordings --model 'gpt-4*' -o train.jsonl")
+@click.argument("kind", type=click.Choice(list(FORMATS)), metavar="openai-jsonl|messages")
+@options.whole_directory
+@options.filtered
+@click.option("-o", "--output", type=options.PATH, help="The file to write; else standard output.")
+def export(kind: str, directory: Path, wanted: Filter, output: Path | None) -> int:
+    """Write conversations for other tools.
+
+    openai-jsonl: chats in OpenAI's format for fine-tuning, a line each, with the first answer. messages: a JSON array
+    of all conversations with key, model, messages, tools and every answer. Errors, incomplete streams and what is no
+    conversation are left out and counted. Exit status 1 if a file cannot be read.
+    """
+    counts: Counter[str] = Counter()
+    items = (item for item in Catalogue(directory).scan() if isinstance(item, Unreadable) or wanted.accepts(item))
+    lines = write(FORMATS[kind], items, counts)
+    if output is None:
+        sys.stdout.writelines(lines)
+    else:
+        with output.open("w", encoding="utf-8") as file:
+            file.writelines(lines)
+    said = ", ".join(f"{count} {what}" for what, count in counts.items()) or "no recording fits"
+    terminal.note(f"{said}.")
+    return 1 if counts["unreadable"] else 0

@@ -1,0 +1,186 @@
+"""`list` and `stats`: what a directory holds."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+from inferencereplay.catalogue import Catalogue, Entry, Filter, Unreadable
+from inferencereplay.cli import options, terminal
+from inferencereplay.totals import Total, add_up, load_prices
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+_SORTS = {
+    "name": lambda row: row.name,
+    "date": lambda row: row.date,
+    "model": lambda row: row.model,
+    "path": lambda row: row.path,
+    "size": lambda row: row.bytes,
+}
+_COLUMNS = ("KEY", "DATE", "PATH", "MODEL", "ANSWER", "SIZE", "TEXT")
+_DIGITS = 12
+_FIRST_ERROR = 400
+_LONGEST = 200
+
+
+class Row(msgspec.Struct):
+    """A recording in a list."""
+
+    name: str
+    key: str
+    variant: int
+    date: str
+    path: str
+    model: str
+    status: int
+    end: str
+    chunks: int
+    bytes: int
+    text: str
+
+
+@click.command(
+    "list",
+    epilog="Example: inferencereplay list tests/recordings --model 'gpt-4*' --text weather --sort date",
+)
+@options.whole_directory
+@options.filtered
+@click.option("--sort", type=click.Choice(list(_SORTS)), default="name", show_default=True)
+@click.option("-r", "--reverse", is_flag=True, help="The other way round.")
+@click.option("-n", "--limit", type=click.IntRange(min=1), help="No more than so many.")
+@options.as_json
+def list_(  # noqa: PLR0913 - the options
+    *, directory: Path, wanted: Filter, sort: str, limit: int | None, reverse: bool, is_json: bool
+) -> int:
+    """List recordings.
+
+    In a pipe the columns are separated by tabs. Exit status 1 if a file cannot be read.
+    """
+    unreadable: list[Unreadable] = []
+    rows: Iterable[Row] = _rows(Catalogue(directory), wanted, unreadable)
+    if sort != "name" or reverse:
+        rows = sorted(rows, key=_SORTS[sort], reverse=reverse)
+    rows = itertools.islice(rows, limit)
+    if is_json:
+        terminal.show_json_rows(rows)
+    else:
+        terminal.show_rows(_COLUMNS, map(_cells, rows), right=("SIZE",), narrow=("PATH", "MODEL"))
+    for item in unreadable:
+        terminal.note(item.reason)
+    return 1 if unreadable else 0
+
+
+def _rows(catalogue: Catalogue, wanted: Filter, unreadable: list[Unreadable]) -> Iterator[Row]:
+    for item in catalogue.scan():
+        if isinstance(item, Unreadable):
+            unreadable.append(item)
+        elif wanted.accepts(item):
+            yield _row(item)
+
+
+def _row(entry: Entry) -> Row:
+    response = entry.recording.response
+    return Row(
+        name=entry.name,
+        key=entry.key,
+        variant=entry.variant,
+        date=entry.date.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        path=entry.path,
+        model=entry.model,
+        status=response.status,
+        end=response.end,
+        chunks=len(response.chunks),
+        bytes=entry.size,
+        text=_first_words(entry),
+    )
+
+
+def _first_words(entry: Entry) -> str:
+    """Return what the user said last, or whatever was said first."""
+    messages = entry.conversation.messages
+    asked = [message.text for message in messages if message.role == "user" and message.text]
+    said = [message.text for message in messages if message.text]
+    text = asked[-1] if asked else said[0] if said else entry.conversation.summary
+    return text[:_LONGEST]
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    variant = f"~{row.variant}" if row.variant > 1 else ""
+    date = row.date.replace("T", " ").rstrip("Z")
+    key = row.key[:_DIGITS] + variant
+    return key, date, row.path, row.model, _answer(row), terminal.size(row.bytes), row.text
+
+
+def _answer(row: Row) -> str:
+    if row.status >= _FIRST_ERROR or row.status == 0:
+        return f"error {row.status}" if row.status else "no connection"
+    if not row.end:
+        return "plain"
+    ending = "" if row.end == "done" else f", {row.end}"
+    return terminal.count(row.chunks, "chunk") + ending
+
+
+@click.command(epilog="Example: inferencereplay stats tests/recordings --prices prices.toml")
+@options.whole_directory
+@options.filtered
+@click.option("--prices", type=options.FILE, help="JSON or TOML: prices of a million tokens by model; see the docs.")
+@options.as_json
+def stats(directory: Path, wanted: Filter, prices: Path | None, *, is_json: bool) -> int:
+    """Count recordings, bytes and tokens, and estimate what they would cost.
+
+    Exit status 1 if a file cannot be read.
+    """
+    catalogue = Catalogue(directory)
+    table = load_prices(prices) if prices else None
+    items = (item for item in catalogue.scan() if isinstance(item, Unreadable) or wanted.accepts(item))
+    totals = add_up(items, table)
+    if is_json:
+        terminal.show_json(totals)
+    else:
+        terminal.show(
+            (terminal.count(totals.all.recordings, "recording"), "bold"), f", {terminal.size(totals.all.bytes)}"
+        )
+        _show_parts(totals.all, totals.first, totals.last)
+        heads = ("RECORDINGS", "SIZE", "INPUT", "CACHED", "OUTPUT", "COST", "MODEL")
+        models = sorted(totals.models.items(), key=lambda item: -item[1].recordings)
+        currency = table.currency if table else ""
+        terminal.show_rows(heads, (_model_cells(*item, currency) for item in models), right=heads[:-1])
+        if table:
+            dated = f", prices of {table.dated}" if table.dated else ""
+            cost = "no price fits" if totals.all.cost is None else _cost(totals.all.cost, currency)
+            terminal.show(("Estimated cost: ", "bold"), cost, dated)
+    for reason in totals.unreadable:
+        terminal.note(f"{reason} cannot be read")
+    for name in totals.unpriced:
+        terminal.note(f"No price is given for {name}")
+    return 1 if totals.unreadable else 0
+
+
+def _show_parts(total: Total, first: str, last: str) -> None:
+    parts = (
+        (total.streams, "streamed"),
+        (total.errors, "errors"),
+        (total.incomplete, "incomplete"),
+        (total.uncounted, "without a count of tokens"),
+    )
+    said = [f"{count} {what}" for count, what in parts if count]
+    if said:
+        terminal.show("  " + ", ".join(said))
+    if first:
+        terminal.show(f"  recorded from {first} to {last}")
+
+
+def _model_cells(name: str, total: Total, currency: str) -> tuple[str, ...]:
+    cost = "" if total.cost is None else _cost(total.cost, currency)
+    counts: tuple[Any, ...] = (total.input, total.cached, total.output)
+    return (str(total.recordings), terminal.size(total.bytes), *map(str, counts), cost, name or "(none)")
+
+
+def _cost(amount: float, currency: str) -> str:
+    return f"{amount:.2f} {currency}" if amount >= 1 else f"{amount:.6f} {currency}"

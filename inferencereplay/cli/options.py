@@ -1,0 +1,141 @@
+"""Options and arguments that several commands share."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import importlib
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from inferencereplay.catalogue import Filter
+from inferencereplay.settings import DEFAULT_DIRECTORY, VARIABLES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_AGE = re.compile(r"([0-9]+)\s*([smhdw])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_Command = Any
+
+PATH = click.Path(path_type=Path)
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+class Age(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # not generic before click 8.4
+    """A duration such as `30d`."""
+
+    name = "age"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime.timedelta:
+        """Read it."""
+        found = _AGE.fullmatch(str(value))
+        try:
+            return datetime.timedelta(**{_UNITS[found[2]]: int(found[1])})  # type: ignore[index]  # told below
+        except (TypeError, OverflowError):
+            self.fail(f"{value!r} is no duration. Give a number with s, m, h, d or w, such as 30d.", param, ctx)
+
+
+class Moment(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # as above
+    """A date, a date with a time, or how long ago."""
+
+    name = "date"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime.datetime:
+        """Read it; without a zone it is local time."""
+        text = str(value)
+        try:
+            if _AGE.fullmatch(text):
+                return datetime.datetime.now(datetime.timezone.utc) - Age().convert(text, param, ctx)
+            return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone()
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r} is no date. Give 2026-11-01, 2026-11-01T10:30, or how long ago: 7d.", param, ctx)
+
+
+def in_directory(command: _Command) -> _Command:
+    """Add `--dir`, which a command gets as `directory`."""
+    return click.option(
+        *("-d", "--dir", "directory"),
+        type=PATH,
+        envvar=VARIABLES["directory"],
+        default=DEFAULT_DIRECTORY,
+        show_default=True,
+        show_envvar=True,
+        help="The directory of the recordings.",
+    )(command)
+
+
+def whole_directory(command: Callable[..., Any]) -> _Command:
+    """Let the directory be named as an argument as well."""
+
+    @functools.wraps(command)
+    def chosen(folder: Path | None, directory: Path, **options: Any) -> Any:
+        return command(directory=folder or directory, **options)
+
+    return click.argument("folder", metavar="[DIR]", required=False, type=PATH)(in_directory(chosen))
+
+
+def filtered(command: Callable[..., Any]) -> _Command:
+    """Add the options of a `Filter`, which a command gets as `wanted`."""
+
+    @functools.wraps(command)
+    def chosen(
+        model: str,
+        path: str,
+        since: datetime.datetime | None,
+        until: datetime.datetime | None,
+        text: str,
+        **options: Any,
+    ) -> Any:
+        return command(wanted=Filter(model, path, since, until, text), **options)
+
+    for option in (
+        click.option("--text", default="", metavar="WORDS", help="Said in the request or in the answer."),
+        click.option("--until", type=Moment(), help="Recorded before this date."),
+        click.option("--since", type=Moment(), help="Recorded at this date or later; 7d: in the last 7 days."),
+        click.option("--path", default="", metavar="PART", help="A part of the path, or a pattern: '*/embeddings'."),
+        click.option("--model", default="", metavar="PART", help="A part of the model's name, or a pattern: 'gpt-4*'."),
+    ):
+        chosen = option(chosen)
+    return chosen
+
+
+def of_a_request(command: Callable[..., Any]) -> _Command:
+    """Add the settings that belong to a request's key, which a command gets as `settings`."""
+
+    @functools.wraps(command)
+    def chosen(ignore: tuple[str, ...], normalize: str | None, redact: tuple[str, ...], **options: Any) -> Any:
+        settings = {"ignore": ignore, "redact": redact, "normalize": normalize and _function(normalize)}
+        return command(settings=settings, **options)
+
+    for option in (
+        click.option("--redact", multiple=True, metavar="REGEX", help="As in the session: what is secret as well."),
+        click.option("--normalize", metavar="MODULE:FUNCTION", help="As in the session: a function from body to body."),
+        click.option("--ignore", multiple=True, metavar="PATH", help="As in the session: a path that does not count."),
+    ):
+        chosen = option(chosen)
+    return chosen
+
+
+def _function(name: str) -> Callable[..., Any]:
+    """Import a function of the user's, from the working directory as well."""
+    module, _, attribute = name.partition(":")
+    sys.path.insert(0, "")
+    try:
+        found = functools.reduce(getattr, attribute.split("."), importlib.import_module(module))
+    except (ImportError, AttributeError, ValueError) as error:
+        message = f"{name!r} cannot be imported: {error}. Give module:function."
+        raise click.BadParameter(message, param_hint="--normalize") from error
+    finally:
+        sys.path.remove("")
+    if not callable(found):
+        message = f"{name!r} is no function."
+        raise click.BadParameter(message, param_hint="--normalize")
+    return found
+
+
+as_json = click.option("--json", "is_json", is_flag=True, help="Print JSON.")

@@ -1,0 +1,66 @@
+"""`run`: a program recorded or replayed without a change to its code."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from inferencereplay.ambient import USED
+from inferencereplay.cli import options
+from inferencereplay.misses import RUN
+from inferencereplay.settings import VARIABLES, parse_mode, parse_speed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+STARTUP = Path(__file__).parents[1] / "startup"
+_EXAMPLES = "Examples: inferencereplay run -- python app.py; inferencereplay run --mode record-if-missing -- pytest -q"
+
+
+@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False}, epilog=_EXAMPLES)
+@click.option(
+    "--mode",
+    envvar=VARIABLES["mode"],
+    default="replay",
+    show_default=True,
+    show_envvar=True,
+    help="replay, record-if-missing, record or live.",
+)
+@options.in_directory
+@click.option("--speed", envvar=VARIABLES["speed"], default="inf", show_default=True, show_envvar=True)
+@click.option("--used", type=options.PATH, metavar="FILE", help="Add the names of the used recordings to this file.")
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def run(mode: str, directory: Path, speed: str, used: Path | None, command: tuple[str, ...]) -> None:
+    """Run COMMAND with every OpenAI client in it, and in its child processes, recorded or replayed.
+
+    The command takes the place of this process: its exit status is the command's, and signals reach it. A call that
+    was not recorded raises RecordingNotFound in the program; if the program swallows it, its end says so.
+    """
+    environment = prepare(os.environ, mode=mode, directory=directory, speed=speed, used=used)
+    try:
+        os.execvpe(command[0], command, environment)  # noqa: S606 - what the user asks for
+    except OSError as error:
+        message = f"{command[0]}: {error.strerror}"
+        raise click.UsageError(message) from error
+
+
+def prepare(
+    environment: Mapping[str, str], *, mode: str, directory: Path, speed: str, used: Path | None
+) -> dict[str, str]:
+    """Return the environment that lets a Python program, and its children, be recorded or replayed.
+
+    Raises:
+        InvalidSetting: for a mode or a speed that is none.
+    """
+    made = {**environment, RUN: "1"}
+    made[VARIABLES["mode"]] = parse_mode(mode, "--mode").value
+    made[VARIABLES["directory"]] = str(directory.expanduser().absolute())  # children may have other working directories
+    made[VARIABLES["speed"]] = str(parse_speed(speed, "--speed"))
+    if used is not None:
+        made[USED] = str(used.absolute())
+    elsewhere = [place for place in environment.get("PYTHONPATH", "").split(os.pathsep) if place != str(STARTUP)]
+    made["PYTHONPATH"] = os.pathsep.join([str(STARTUP), *filter(None, elsewhere)])
+    return made

@@ -1,0 +1,192 @@
+"""`show` and `play`: one recording."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from inferencereplay.catalogue import Catalogue, Entry, load
+from inferencereplay.cli import options, terminal
+from inferencereplay.errors import InferenceReplayError
+from inferencereplay.pacing import Pace, check_pace, make_pacer
+from inferencereplay.settings import parse_speed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from inferencereplay.conversation import Conversation, Message
+
+_FIRST_ERROR = 400
+_STYLES = {"system": "yellow", "user": "green", "assistant": "cyan", "tool": "magenta"}
+
+
+def find(directory: Path, reference: str) -> Entry:
+    """Return the recording that is meant: a file anywhere, or the first digits of a key in the directory."""
+    file = Path(reference)
+    if not directory.exists() and file.is_file():
+        return load(file)
+    return Catalogue(directory).find(reference)
+
+
+def _file_of(directory: Path, entry: Entry) -> Path:
+    return directory / entry.name if (directory / entry.name).is_file() else Path(entry.name)
+
+
+@click.command(epilog="Example: inferencereplay show 1c45e93e --dir examples/recordings/capitals")
+@click.argument("reference", metavar="KEY|FILE")
+@options.in_directory
+@click.option("--raw", "what", flag_value="raw", help="The file as it is.")
+@click.option("--request", "what", flag_value="request", help="The request's body as JSON.")
+@click.option("--chunks", "what", flag_value="chunks", help="A stream's chunks, each with its time of arrival.")
+def show(reference: str, directory: Path, what: str | None) -> int:
+    """Show a recording as the conversation that it is.
+
+    KEY is the beginning of a key, with ~2 for the second variant.
+    """
+    entry = find(directory, reference)
+    if what == "raw":
+        terminal.show_file(_file_of(directory, entry).read_bytes())
+    elif what == "request":
+        terminal.show_json(entry.body)
+    elif what == "chunks":
+        _show_chunks(entry)
+    else:
+        _show_conversation(entry)
+    return 0
+
+
+def _show_chunks(entry: Entry) -> None:
+    response, before = entry.recording.response, 0.0
+    if not response.is_stream:
+        message = f"{entry.name} is no stream, so that it has no chunks. See it with --raw."
+        raise InferenceReplayError(message)
+    for index, chunk in enumerate(response.chunks):
+        offset = response.offsets[index] if response.offsets else None
+        when = "" if offset is None else f"{offset:10.6f} +{offset - before:.6f}"
+        before = offset or before
+        name = response.events[index] if response.events else None
+        event = f"{name} " if name else ""
+        terminal.show((f"{index:5} {when}  ", "dim"), event, bytes(chunk).decode())
+
+
+def _show_conversation(entry: Entry) -> None:
+    talk = entry.conversation
+    terminal.show((f"{entry.recording.request.method} {entry.path}", "bold"), f"  {talk.model}")
+    terminal.show((f"{entry.name}  {entry.date:%Y-%m-%d %H:%M:%S}  {terminal.size(entry.size)}", "dim"))
+    if talk.settings:
+        said = (f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in talk.settings.items())
+        terminal.show(("settings  ", "dim"), ", ".join(said))
+    for tool in talk.tools:
+        terminal.show(("tool  ", "dim"), tool.name, (f"  {terminal.one_line(tool.description)}", "dim"))
+    for message in talk.messages:
+        _show_message(message)
+    for choice in talk.choices:
+        many = f" {choice.number}" if len(talk.choices) > 1 else ""
+        _show_message(choice.message, f"answer{many}", choice.finish_reason)
+    _show_rest(talk)
+
+
+def _show_message(message: Message, label: str = "", finish_reason: str = "") -> None:
+    role = message.role or "?"
+    head = " ".join(filter(None, (role, message.name and f"({message.name})", message.tool_call_id)))
+    ending = f"  {label}{f', {finish_reason}' if finish_reason else ''}" if label else ""
+    terminal.show("")
+    terminal.show((head, f"bold {_STYLES.get(role, 'blue')}"), (ending, "dim"))
+    if message.reasoning:
+        terminal.show((message.reasoning, "dim italic"))
+    for part in message.parts:
+        kind = "" if part.kind == "text" else f"[{part.kind}] "
+        terminal.show((kind, "dim"), part.text)
+    for call in message.tool_calls:
+        terminal.show(("→ ", "dim"), (call.name, "bold"), f"({call.arguments})", (f"  {call.id}", "dim"))
+
+
+def _show_rest(talk: Conversation) -> None:
+    terminal.show("")
+    if talk.summary:
+        terminal.show(talk.summary)
+    if talk.error:
+        status = f" {talk.status}" if talk.status >= _FIRST_ERROR else ""
+        terminal.show((f"error{status}  ", "bold red"), talk.error)
+    if talk.end == "closed":
+        terminal.show(("incomplete  ", "bold red"), "whoever read the stream while it was recorded left it here")
+    usage = talk.usage
+    counts = (("in", usage.input), ("cached", usage.cached), ("out", usage.output), ("reasoning", usage.reasoning))
+    tokens = [f"{count} {name}" for name, count in counts if count is not None]
+    if tokens:
+        terminal.show(("tokens  ", "dim"), ", ".join(tokens))
+    _show_timing(talk)
+
+
+def _show_timing(talk: Conversation) -> None:
+    timing = talk.timing
+    said = []
+    if timing.first_token is not None:
+        said.append(f"first token {terminal.seconds(timing.first_token)}")
+    if timing.total is not None:
+        said.append(f"total {terminal.seconds(timing.total)}")
+    if timing.tokens_per_second is not None:
+        about = "about " if timing.is_estimated else ""
+        said.append(f"{about}{timing.tokens_per_second:.1f} tokens/s")
+    if said:
+        terminal.show(("timing  ", "dim"), ", ".join(said))
+    elif talk.is_stream:
+        terminal.show(("timing  ", "dim"), "not recorded")
+    if timing.gaps:
+        longest = f"  longest {terminal.seconds(max(timing.gaps))}"
+        terminal.show(("gaps    ", "dim"), terminal.sparkline(timing.gaps), longest)
+
+
+@click.command(epilog="Example: inferencereplay play 40fcf34a --dir examples/recordings/story --speed 2")
+@click.argument("reference", metavar="KEY|FILE")
+@options.in_directory
+@click.option("--speed", default="1", show_default=True, help="10 is ten times faster, inf does not wait.")
+@click.option(
+    "--pace",
+    type=(float, float),
+    metavar="FIRST BETWEEN",
+    help="Seconds to the first chunk, and between chunks, where no timing was recorded.",
+)
+def play(reference: str, directory: Path, speed: str, pace: tuple[float, float] | None) -> int:
+    """Stream an answer to the terminal at its own pace.
+
+    Of several answers the first one is played. Exit status 1 if the recording holds no whole answer.
+    """
+    chosen = check_pace(Pace(*pace)) if pace else None
+    rate = parse_speed(speed, "--speed")
+    entry = find(directory, reference)
+    talk, response = entry.conversation, entry.recording.response
+    count = len(response.chunks) if response.is_stream else 1
+    offsets = response.offsets if response.is_stream else [response.elapsed] if response.elapsed else []
+    if not offsets and chosen is None and not math.isinf(rate):
+        terminal.note("No timing was recorded: all at once. --pace gives it one.")
+    pacer = make_pacer(offsets, count, speed=rate, pace=chosen, clock=None, note=lambda _: None)
+    for index, text in _stream_texts(talk) if response.is_stream else [(0, _said(talk))]:
+        if pacer:
+            pacer.wait(index)
+        terminal.write(text)
+    terminal.write("\n")
+    problem = talk.error or ("the stream was left here while it was recorded" if talk.end == "closed" else "")
+    if problem:
+        terminal.note(problem)
+    return 1 if problem else 0
+
+
+def _stream_texts(talk: Conversation) -> Iterator[tuple[int, str]]:
+    """Yield the texts of the first answer with their chunks; thoughts, words and calls stand on lines of their own."""
+    first, kind = min((piece.choice for piece in talk.pieces), default=0), ""
+    for piece in talk.pieces:
+        if piece.choice == first:
+            yield piece.chunk, "\n\n" + piece.text if kind not in ("", piece.kind) else piece.text
+            kind = piece.kind
+
+
+def _said(talk: Conversation) -> str:
+    if not talk.choices:
+        return talk.summary
+    message = talk.choices[0].message
+    return message.text + "".join(f"{call.name}({call.arguments})" for call in message.tool_calls)

@@ -1,0 +1,174 @@
+"""What is printed, and how: nothing from a recording reaches a terminal as anything but text.
+
+On a terminal there are colours and tables; in a pipe there is plain text, tab-separated where there are columns, of
+whatever width.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import sys
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+_BIDI = [*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C]
+"""Characters that reorder what stands beside them."""
+_LINES = (0x0A, 0x09)
+_UNSAFE = {
+    **{code: chr(0x2400 + code) for code in range(0x20) if code not in _LINES},
+    **{code: f"\\x{code:02x}" for code in range(0x7F, 0xA0)},
+    **{code: f"\\u{code:04x}" for code in (*_BIDI, 0x2028, 0x2029)},
+    **dict.fromkeys(range(55296, 57344), "�"),
+}
+_IN_JSON = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), *_BIDI, 0x2028, 0x2029)}
+_KILO = 1024
+_BARS = "▁▂▃▄▅▆▇█"
+
+
+def safe(text: str) -> str:
+    """Return a text with the characters that steer a terminal made visible: no escape sequence passes."""
+    return text.translate(_UNSAFE)
+
+
+def one_line(text: str) -> str:
+    """Return a text on one line, white space closed up."""
+    return safe(" ".join(text.split()))
+
+
+def console(*, is_error: bool = False) -> Console:
+    """Return the console of standard output, or of standard error."""
+    return Console(
+        file=sys.stderr if is_error else sys.stdout,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        soft_wrap=True,
+    )
+
+
+def show(*parts: str | tuple[str, str]) -> None:
+    """Print a line of parts, each a text or a text with a style."""
+    line = Text()
+    for part in parts:
+        text, style = (part, "") if isinstance(part, str) else part
+        line.append(safe(text), style)
+    console().print(line, soft_wrap=True)
+
+
+def note(text: str) -> None:
+    """Print what is no result, such as a warning, to standard error."""
+    console(is_error=True).print(Text(safe(text)), soft_wrap=True)
+
+
+def write(text: str) -> None:
+    """Write a text at once and as it is but for what steers a terminal, without a new line."""
+    sys.stdout.write(safe(text))
+    sys.stdout.flush()
+
+
+def show_json(value: Any) -> None:
+    """Print a value as indented JSON."""
+    text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    sys.stdout.write(text.translate(_IN_JSON) + "\n")
+
+
+def show_file(data: bytes) -> None:
+    """Print a file as it is; on a terminal what would steer it is escaped, as JSON allows."""
+    if sys.stdout.isatty():
+        sys.stdout.write(data.decode(errors="replace").translate(_IN_JSON))
+    else:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+
+
+def show_rows(
+    names: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = (), narrow: Sequence[str] = ()
+) -> None:
+    """Print rows: a table on a terminal, tab-separated lines with a head in a pipe.
+
+    Args:
+        names: of the columns; the last one takes what room is left.
+        rows: a text for each column, on one line.
+        right: names of the columns that are aligned to the right.
+        narrow: names of those that are cut where a terminal is too narrow; the others never are.
+    """
+    target = console()
+    lines = ([one_line(cell) for cell in row] for row in rows)
+    if not target.is_terminal:
+        for line in itertools.chain([names], lines):
+            sys.stdout.write("\t".join(line) + "\n")
+        return
+    held = list(lines)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for index, name in enumerate(names):
+        is_last = index == len(names) - 1
+        whole = max((len(row[index]) for row in held), default=0)
+        table.add_column(
+            name,
+            no_wrap=True,
+            justify="right" if name in right else "left",
+            ratio=1 if is_last else None,
+            min_width=None if is_last or name in narrow else max(whole, len(name)),
+        )
+    for row in held:
+        table.add_row(*map(Text, row))
+    target.print(table, soft_wrap=False)
+
+
+def show_json_rows(rows: Iterable[Any]) -> None:
+    """Print a JSON array, an element a line, as the rows come."""
+    opening = "[\n"
+    for row in rows:
+        sys.stdout.write(opening + msgspec.json.encode(row).decode().translate(_IN_JSON))
+        opening = ",\n"
+    sys.stdout.write("[]\n" if opening == "[\n" else "\n]\n")
+
+
+def progress(items: Iterable[Any], total: int, what: str) -> Iterator[Any]:
+    """Yield `items` with a bar on standard error, if that is a terminal and there are many."""
+    target = console(is_error=True)
+    if not target.is_terminal or total < 200:  # noqa: PLR2004 - what is over at once needs none
+        yield from items
+        return
+    columns = (TextColumn(escape(what)), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=target, transient=True) as bar:
+        yield from bar.track(items, total=total)
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number of things for people."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def size(count: int) -> str:
+    """Return a number of bytes for people."""
+    if count < _KILO:
+        return f"{count} B"
+    power = min(3, int(math.log(count, _KILO)))
+    return f"{count / _KILO**power:.1f} {('kB', 'MB', 'GB')[power - 1]}"
+
+
+def seconds(duration: float) -> str:
+    """Return a duration for people."""
+    return f"{duration * 1000:.0f} ms" if duration < 1 else f"{duration:.2f} s"
+
+
+def sparkline(values: Sequence[float], width: int = 60) -> str:
+    """Return numbers from 0 up as bars; where there are more than fit, each bar is the highest of its share."""
+    if not values:
+        return ""
+    count = min(width, len(values))
+    edges = [index * len(values) // count for index in range(count + 1)]
+    heights = [max(values[start:end]) for start, end in itertools.pairwise(edges)]
+    top = max(heights) or 1
+    return "".join(_BARS[min(len(_BARS) - 1, int(height / top * len(_BARS)))] for height in heights)

@@ -1,0 +1,105 @@
+"""`check`, `prune` and `rekey`: a directory in order."""
+
+from __future__ import annotations
+
+import datetime
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from inferencereplay.catalogue import Catalogue
+from inferencereplay.checking import Problem
+from inferencereplay.checking import check as check_files
+from inferencereplay.cli import options, terminal
+from inferencereplay.pruning import choose, read_used, remove
+from inferencereplay.redact import Redactor
+from inferencereplay.rekeying import rekey as rekey_files
+from inferencereplay.session import Session
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@click.command(epilog="Example: inferencereplay check tests/recordings")
+@options.whole_directory
+@click.option("--redact", multiple=True, metavar="REGEX", help="As in the session: what is secret as well.")
+@options.as_json
+def check(directory: Path, redact: tuple[str, ...], *, is_json: bool) -> int:
+    """Check every file: readable, filed under its key, without secrets, no variant missing.
+
+    Exit status 1 if something is wrong, for continuous integration.
+    """
+    catalogue = Catalogue(directory)
+    total = sum(1 for _ in catalogue.names())
+    problems: list[Problem] = []
+    for _, found in terminal.progress(check_files(catalogue, Redactor(redact)), total, "checking"):
+        problems += found
+    if is_json:
+        terminal.show_json([problem._asdict() for problem in problems])
+        return 1 if problems else 0
+    for problem in problems:
+        terminal.show((f"{problem.kind:10} ", "bold red"), problem.message)
+    kinds = Counter(problem.kind for problem in problems)
+    wrong = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+    style = "bold red" if problems else "bold green"
+    terminal.show((f"{terminal.count(total, 'file')} checked: {wrong or 'all in order'}", style))
+    return 1 if problems else 0
+
+
+@click.command(
+    epilog="Example: inferencereplay prune tests/recordings --unused-since used.txt, and the same again with --yes"
+)
+@options.whole_directory
+@click.option("--unused-since", type=options.FILE, help="A file of names in use, one a line: what it lacks can go.")
+@click.option("--older-than", type=options.Age(), metavar="AGE", help="Recorded longer ago than that, such as 30d.")
+@click.option("-y", "--yes", "is_sure", is_flag=True, help="Remove them. Without it they are only listed.")
+def prune(directory: Path, unused_since: Path | None, older_than: datetime.timedelta | None, *, is_sure: bool) -> int:
+    """Remove recordings that nobody needs: unused ones, old ones, or with both options those that are both.
+
+    The names in use come from `inferencereplay run --used FILE`, or from `session.used()`. What cannot be read stays.
+    """
+    if unused_since is None and older_than is None:
+        message = "Say what can go: --unused-since FILE, --older-than AGE, or both."
+        raise click.UsageError(message)
+    catalogue = Catalogue(directory)
+    used = read_used(unused_since) if unused_since else None
+    before = datetime.datetime.now(datetime.timezone.utc) - older_than if older_than else None
+    sizes: dict[str, int] = {}
+    for entry in choose(catalogue, used=used, before=before):
+        terminal.show(entry.name)
+        sizes[entry.name] = entry.size
+    saved = f"{terminal.count(len(sizes), 'recording')}, {terminal.size(sum(sizes.values()))}"
+    if not is_sure:
+        terminal.note(f"Would be removed: {saved}. Do it with --yes.")
+        return 0
+    for line in remove(catalogue, sizes):
+        terminal.note(f"renamed, to close a gap: {line}")
+    terminal.note(f"Removed: {saved}.")
+    return 0
+
+
+@click.command(epilog="Example: inferencereplay rekey tests/recordings --ignore metadata.run_id --dry-run")
+@options.whole_directory
+@options.of_a_request
+@click.option("--dry-run", "is_dry", is_flag=True, help="Only say what would be done.")
+@click.option("--variants", "has_room", is_flag=True, help="Let recordings of what is one request now be its variants.")
+def rekey(directory: Path, settings: dict[str, Any], *, is_dry: bool, has_room: bool) -> int:
+    """File recordings under their new keys, after a request was edited or with other settings.
+
+    Give the settings that the sessions have from now on. Nothing is overwritten: a recording whose new place belongs
+    to another one stays, and is reported. Exit status 1 if there is such a one.
+    """
+    catalogue = Catalogue(directory)
+    session = Session(directory, mode="replay", speed=1, **settings)
+    moved = stayed = 0
+    for move in rekey_files(catalogue, session, is_dry=is_dry, has_room=has_room):
+        if move.problem:
+            stayed += 1
+            terminal.show(("stays  ", "bold red"), f"{move.name}: {move.problem}")
+        else:
+            moved += 1
+            terminal.show(f"{move.name} → {move.target}" if move.name != move.target else f"{move.name} (its key)")
+    how = "Would be filed anew" if is_dry else "Filed anew"
+    terminal.note(f"{how}: {terminal.count(moved, 'recording')}. {stayed} stay where they are.")
+    return 1 if stayed else 0

@@ -1,0 +1,145 @@
+"""Other recorders' recordings, taken over into our format."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from inferencereplay.cassettes.documents import KINDS
+from inferencereplay.cassettes.exchange import Unconvertible, read_request, read_response
+from inferencereplay.cassettes.reading import read_cassette
+from inferencereplay.catalogue import interpret
+from inferencereplay.errors import InvalidSetting, RecordingCorrupt
+from inferencereplay.recording import Recorded, decode, stored_request
+from inferencereplay.session import Session
+from inferencereplay.store import open_store
+from inferencereplay.store.llama_stack import LlamaStackStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from inferencereplay.cassettes.exchange import Exchange
+    from inferencereplay.recording import Response
+    from inferencereplay.request import Request
+
+
+class Taken(NamedTuple):
+    """What became of one call.
+
+    Attributes:
+        source: the file that it stood in.
+        call: what was called.
+        problem: why it was not taken over; empty if it was, or if it was there already.
+        is_new: whether it was stored just now.
+    """
+
+    source: str
+    call: str
+    problem: str = ""
+    is_new: bool = False
+
+
+def import_cassettes(
+    source: Path, target: Path, maker: str, *, base_url: str = "", is_apart: bool = False, **settings: Any
+) -> Iterator[Taken]:
+    """Take over the calls of the OpenAI API that cassettes hold.
+
+    Equal calls of one cassette become variants. Equal calls of two cassettes that were answered differently cannot
+    stand in one directory; the second one is reported.
+
+    Args:
+        source: a cassette, or a directory of them.
+        target: the directory that gets the recordings.
+        maker: `vcr` or `cassetter`.
+        base_url: of the calls that count; empty to tell them by the form of their URLs.
+        is_apart: whether each cassette gets a directory of its own, named like it, inside of `target`.
+        settings: of the sessions that will replay: `ignore`, `normalize`, `redact`, and `record_errors`.
+    """
+    files = [source] if source.is_file() else sorted(file for file in source.rglob("*") if file.suffix in KINDS)
+    for file in files:
+        name = str(file.relative_to(source)) if source.is_dir() else file.name
+        folder = target / name[: -len(file.suffix)] if is_apart else target
+        session = Session(folder, mode="record-if-missing", speed=1, **settings)
+        try:
+            for item in read_cassette(file, maker):
+                yield _take_exchange(session, name, item, base_url)
+        except Unconvertible as error:
+            yield Taken(name, "", str(error))
+
+
+def import_llama_stack(source: Path, target: Path, **settings: Any) -> Iterator[Taken]:
+    """Take over what a directory of llama-stack's recorder would replay, so that it replays alike from `target`.
+
+    Args:
+        source: the directory.
+        target: the directory that gets the recordings.
+        settings: as for `import_cassettes`, and `test_id`.
+
+    Raises:
+        InvalidSetting: if it is no directory of llama-stack's.
+    """
+    store = open_store(source, settings.pop("test_id", None))
+    if not isinstance(store, LlamaStackStore):
+        message = f"{source} holds no recordings of llama-stack's recorder."
+        raise InvalidSetting(message)
+    settings["record_errors"] = True  # what they kept, they replay
+    session = Session(target, mode="record-if-missing", speed=1, **settings)
+    used: set[str] = set()
+    for path, key, variant in store.addresses():
+        names = store.sources(path, key, variant)
+        used.update(names)
+        recording = decode(store.get(path, key, variant) or b"", names[0])
+        request = stored_request(recording, names[0])
+        yield _take(session, names[0], session.prepare(request), recording.response, Recorded())
+    for name in store.passed_over():
+        yield Taken(name, "", _reason(source / name))
+
+
+def _reason(file: Path) -> str:
+    """Say why a file was passed over."""
+    try:
+        interpret(file.read_bytes(), file.name)
+    except RecordingCorrupt as error:
+        return str(error)
+    except OSError as error:
+        return f"it cannot be read: {error.strerror}"
+    return "it was changed meanwhile, or leads out of the directory"
+
+
+def _take_exchange(session: Session, name: str, item: Exchange | Unconvertible, base_url: str) -> Taken:
+    if isinstance(item, Unconvertible):
+        return Taken(name, "", str(item))
+    try:
+        request, base = read_request(item, base_url)
+        response = read_response(item)
+    except Unconvertible as error:
+        return Taken(name, str(item), str(error))
+    if not session.stores_status(response.status):
+        problem = f"an error that passes (status {response.status}) is not kept; --record-errors keeps it"
+        return Taken(name, str(item), problem)
+    return _take(session, name, session.prepare(request), response, Recorded(item.at, "", base))
+
+
+def _take(session: Session, name: str, request: Request, response: Response, origin: Recorded) -> Taken:
+    call, before = f"{request.method} {request.path}", session.recorded
+    content = _content(response)
+    take = session.begin(request, (), origin)
+    take.keep(response)
+    if session.recorded > before:
+        return Taken(name, call, is_new=True)
+    there = session.store.get(take.request.path, take.key, take.call)
+    if there is None:
+        return Taken(name, call, "it could not be written")
+    stored = session.store.sources(take.request.path, take.key, take.call)[0]
+    if content == _content(decode(there, stored).response) or response.end == "closed":
+        return Taken(name, call)
+    return Taken(name, call, f"{stored} is there and has another answer to the same request")
+
+
+def _content(response: Response) -> tuple[bytes, ...]:
+    """Return what an answer says, whatever its layout."""
+    body = msgspec.json.format(bytes(response.body), indent=-1) if bytes(response.body) else b""
+    text = (response.text or "").encode()
+    return (b"%d" % response.status, body, text, *map(bytes, response.chunks))

@@ -1,0 +1,79 @@
+"""Recordings that nobody needs any more: which they are, and how they go."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from inferencereplay import numbering
+from inferencereplay.errors import InvalidSetting
+
+if TYPE_CHECKING:
+    import datetime
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from inferencereplay.catalogue import Catalogue, Entry
+
+
+def read_used(file: Path) -> set[str]:
+    """Read a file of names of recordings in use: one a line, relative to their directory; `#` begins a comment.
+
+    Raises:
+        InvalidSetting: if it names none, which would make everything unused.
+    """
+    try:
+        lines = (line.strip() for line in file.read_text(encoding="utf-8").splitlines())
+    except (OSError, UnicodeDecodeError) as error:
+        message = f"{file} cannot be read: {error}."
+        raise InvalidSetting(message) from error
+    names = {line for line in lines if line and not line.startswith("#")}
+    if not names:
+        message = f"{file} names no recording, so that all of them would be unused. Let a run of the tests write it."
+        raise InvalidSetting(message)
+    return names
+
+
+def choose(
+    catalogue: Catalogue, *, used: set[str] | None = None, before: datetime.datetime | None = None
+) -> Iterator[Entry]:
+    """Yield the recordings that can go; what cannot be read stays.
+
+    Args:
+        catalogue: the directory.
+        used: names of recordings that stay; `None` if that does not count.
+        before: what was recorded later stays; `None` if that does not count.
+
+    Raises:
+        InvalidSetting: if the directory is llama-stack's, or none of the used names is in it.
+    """
+    if not catalogue.store.is_writable:
+        message = f"{catalogue.directory} is llama-stack's. Remove recordings there with its own tools."
+        raise InvalidSetting(message)
+    if used is not None and used.isdisjoint(catalogue.names()):
+        message = f"None of the {len(used)} names in use is in {catalogue.directory}. Is it the right directory?"
+        raise InvalidSetting(message)
+    for entry in catalogue.entries():
+        if (used is None or entry.name not in used) and (before is None or entry.date < before):
+            yield entry
+
+
+def remove(catalogue: Catalogue, names: Iterable[str]) -> list[str]:
+    """Remove recordings, and close the gaps among the variants that this leaves.
+
+    Returns:
+        What was renamed, for people: `old → new`.
+
+    Raises:
+        OSError: if a file cannot be removed.
+    """
+    gone = set(names)
+    for name in gone:
+        with contextlib.suppress(FileNotFoundError):
+            (catalogue.directory / name).unlink()
+    touched = {numbering.split(name)[0] for name in gone}
+    left = numbering.collect(catalogue.names())
+    moved = []
+    for address in sorted(touched & left.keys()):
+        moved += numbering.close_gaps(catalogue.directory, address, left[address])
+    return [f"{before} → {after}" for before, after in moved]

@@ -1,0 +1,193 @@
+"""Recordings that do not stand at the address of their request, filed anew.
+
+A request that was edited by hand, or another `ignore`, `normalize` or `redact`, makes another key. Nothing is
+overwritten, and a file is removed only when its content stands at the new address.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from inferencereplay import numbering
+from inferencereplay.catalogue import Unreadable
+from inferencereplay.errors import InvalidSetting, RecordingCorrupt
+from inferencereplay.recording import VERSION, RecordedRequest, Recording, encode
+from inferencereplay.store.directory import DirectoryStore
+
+if TYPE_CHECKING:
+    import datetime
+    from collections.abc import Iterator
+
+    from inferencereplay.catalogue import Catalogue, Entry
+    from inferencereplay.request import Request
+    from inferencereplay.session import Session
+
+
+class Move(NamedTuple):
+    """What becomes of one file.
+
+    Attributes:
+        name: where it stands.
+        target: where it belongs; empty if that is not known.
+        problem: why it stays; empty if it moves.
+    """
+
+    name: str
+    target: str
+    problem: str = ""
+
+
+class _Planned(NamedTuple):
+    """A file, the key that it has and the one that it gets, and where that belongs; no content, for there are many."""
+
+    name: str
+    at: datetime.datetime
+    key: str
+    new_key: str
+    address: str
+
+    @property
+    def source(self) -> str:
+        return numbering.split(self.name)[0]
+
+    @property
+    def number(self) -> int:
+        return numbering.split(self.name)[1]
+
+
+class _Step(NamedTuple):
+    """A file on its way to a number of its new address."""
+
+    item: _Planned
+    number: int
+
+    @property
+    def target(self) -> str:
+        return numbering.join(self.item.address, self.number)
+
+    @property
+    def is_due(self) -> bool:
+        return self.target != self.item.name or self.item.key != self.item.new_key
+
+
+def rekey(catalogue: Catalogue, session: Session, *, is_dry: bool, has_room: bool = False) -> Iterator[Move]:
+    """Move every file to the address of its request, and yield each that moved or could not.
+
+    Args:
+        catalogue: the directory.
+        session: of the same directory; its `ignore`, `normalize` and `redact` say what a request is.
+        is_dry: whether to say only what would be done.
+        has_room: whether recordings of what is one request now become its variants; else the later ones stay.
+
+    Raises:
+        InvalidSetting: if the directory is llama-stack's, or `normalize` fails.
+        OSError: if a file cannot be written; what was moved before is in its place.
+    """
+    if not catalogue.store.is_writable:
+        message = f"{catalogue.directory} is llama-stack's, whose files have no keys of ours. Import it first."
+        raise InvalidSetting(message)
+    planned, problems = _plan(catalogue, session)
+    yield from problems
+    steps, collisions = _assign(planned, has_room=has_room)
+    yield from collisions
+    yield from _preview(catalogue, steps) if is_dry else _carry_out(catalogue, session, steps)
+    if not is_dry:
+        yield from _close_gaps(catalogue)
+
+
+def _plan(catalogue: Catalogue, session: Session) -> tuple[list[_Planned], list[Move]]:
+    """Read all files; return the earliest recorded first."""
+    planned, problems = [], []
+    for item in catalogue.scan():
+        if isinstance(item, Unreadable):
+            problems.append(Move(item.name, "", item.reason))
+            continue
+        try:
+            request = _request(item, session)
+        except RecordingCorrupt as error:
+            problems.append(Move(item.name, "", str(error)))
+            continue
+        (first,) = catalogue.store.sources(request.path, request.key, 1)
+        address = numbering.split(numbering.place(item.name, first))[0]
+        planned.append(_Planned(item.name, item.date, item.key, request.key, address))
+    # Variants that were recorded within a second keep their order.
+    return sorted(planned, key=lambda item: (item.at, item.source, item.number)), problems
+
+
+def _request(entry: Entry, session: Session) -> Request:
+    return session.redact(session.prepare(entry.request), ())
+
+
+def _assign(planned: list[_Planned], *, has_room: bool) -> tuple[list[_Step], list[Move]]:
+    """Give each file a number at its new address.
+
+    An address belongs to those that stand there already, else to the variants of the file that was recorded first.
+    """
+    claimants: dict[str, list[_Planned]] = {}
+    for item in planned:
+        claimants.setdefault(item.address, []).append(item)
+    steps, collisions = [], []
+    for address, items in claimants.items():
+        is_home = any(item.source == address for item in items)
+        owner = address if is_home else items[0].source
+        owners = sorted((item for item in items if item.source == owner), key=lambda item: item.number)
+        own = [_Step(item, item.number if is_home else place) for place, item in enumerate(owners, 1)]
+        steps += own
+        later = [item for item in items if item.source != owner]
+        if has_room:
+            steps += [_Step(item, number) for number, item in enumerate(later, own[-1].number + 1)]
+        else:
+            collisions += [_collision(item.name, own[0].target) for item in later]
+    return [step for step in steps if step.is_due], collisions
+
+
+def _collision(name: str, target: str) -> Move:
+    return Move(name, target, f"{target} is a recording of what is the same request now")
+
+
+def _preview(catalogue: Catalogue, steps: list[_Step]) -> Iterator[Move]:
+    leaving = {step.item.name for step in steps}
+    for step in steps:
+        is_free = step.target in leaving or not (catalogue.directory / step.target).exists()
+        yield Move(step.item.name, step.target) if is_free else _collision(step.item.name, step.target)
+
+
+def _carry_out(catalogue: Catalogue, session: Session, steps: list[_Step]) -> Iterator[Move]:
+    """Move what can be moved until nothing can: one file may stand where another one goes."""
+    waiting = steps
+    while waiting:
+        stuck = []
+        for step in waiting:
+            if _write(catalogue, session, step):
+                yield Move(step.item.name, step.target)
+            else:
+                stuck.append(step)
+        if len(stuck) == len(waiting):
+            yield from (_collision(step.item.name, step.target) for step in stuck)
+            return
+        waiting = stuck
+
+
+def _write(catalogue: Catalogue, session: Session, step: _Step) -> bool:
+    """Write a file at its new address and remove it from the old one; one that stays at its place is replaced whole."""
+    name = step.item.name
+    entry = catalogue.read(name)
+    request = _request(entry, session)
+    held = RecordedRequest(request.method, request.path, msgspec.Raw(request.body), request.query)
+    data = encode(Recording(VERSION, request.key, held, entry.recording.response, entry.recording.recorded))
+    is_same = step.target == name
+    (expected,) = catalogue.store.sources(request.path, request.key, step.number)
+    store = DirectoryStore(catalogue.directory / step.target[: -len(expected)])
+    if not store.put(request.path, request.key, step.number, data, replace=is_same):
+        return False
+    if not is_same:
+        (catalogue.directory / name).unlink()
+    return True
+
+
+def _close_gaps(catalogue: Catalogue) -> Iterator[Move]:
+    for address, numbers in numbering.collect(catalogue.names()).items():
+        if numbers[-1] != len(numbers):
+            yield from (Move(*names) for names in numbering.close_gaps(catalogue.directory, address, numbers))

@@ -1,0 +1,120 @@
+"""A directory of recordings as one HTML file that a browser shows by itself: no network, nothing to install.
+
+    from inferencereplay.report import write_report
+
+    write_report("recordings", "report.html")
+
+What a recording holds is data: it travels as JSON, and the page makes text of it and nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import importlib.metadata
+import os
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from inferencereplay.catalogue import Catalogue, Unreadable
+from inferencereplay.errors import StoreError
+from inferencereplay.report.assemble import assemble
+from inferencereplay.report.budget import Budget
+from inferencereplay.report.described import describe
+from inferencereplay.report.totals import Counts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from inferencereplay.catalogue import Entry
+
+    Follow = Callable[[Iterator[Entry | Unreadable], int], Iterable[Entry | Unreadable]]
+
+__all__ = ["Written", "build_report", "write_report"]
+
+
+def _as_they_come(items: Iterator[Entry | Unreadable], total: int) -> Iterator[Entry | Unreadable]:  # noqa: ARG001
+    return items
+
+
+class Written(NamedTuple):
+    """What became of a report.
+
+    Attributes:
+        file: where it is.
+        size: bytes.
+        recordings: how many recordings the directory holds.
+        unreadable: how many files could not be read.
+        notices: what is not in it, and why, a line each.
+    """
+
+    file: Path
+    size: int
+    recordings: int
+    unreadable: int
+    notices: tuple[str, ...]
+
+
+def write_report(
+    directory: str | os.PathLike[str], file: str | os.PathLike[str], *, follow: Follow = _as_they_come
+) -> Written:
+    """Write a report on a directory of recordings, ours or llama-stack's; a file that is there is replaced.
+
+    Args:
+        directory: where the recordings are.
+        file: where the report goes.
+        follow: is given what is read and how many files there are, and yields it again, as a progress bar does.
+
+    Raises:
+        StoreError: if the directory cannot be read, or the file cannot be written.
+    """
+    target = Path(file).expanduser().absolute()
+    page, data, unreadable = _build(Catalogue(directory), follow)
+    try:
+        _replace(target, page)
+    except OSError as error:
+        message = f"{target} cannot be written: {error.strerror}. Give another file."
+        raise StoreError(message) from error
+    notices = tuple(notice["text"] for notice in data["notices"])
+    return Written(target, len(page), data["totals"]["recordings"], unreadable, notices)
+
+
+def build_report(directory: str | os.PathLike[str]) -> bytes:
+    """Return the report as UTF-8.
+
+    Raises:
+        StoreError: if the directory cannot be read.
+    """
+    return _build(Catalogue(directory), _as_they_come)[0]
+
+
+def _build(catalogue: Catalogue, follow: Follow) -> tuple[bytes, dict[str, Any], int]:
+    budget, totals = Budget(), Counts()
+    for item in follow(catalogue.scan(), sum(1 for _ in catalogue.names())):
+        if isinstance(item, Unreadable):
+            budget.refuse(item.name, item.reason.replace(f"{catalogue.directory}{os.sep}", ""))
+        else:
+            totals.add(item)
+            budget.take(*describe(item))
+    data = {
+        # No more of the path, for a report is shown to others.
+        "directory": "/".join(catalogue.directory.parts[-2:]).encode("utf-8", "replace").decode(),
+        "version": importlib.metadata.version("inferencereplay"),
+        "made": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "totals": totals.summary(),
+        "notices": budget.notices(),
+        "recordings": sorted(budget.recordings, key=lambda recording: recording["at"], reverse=True),
+    }
+    return assemble(data), data, budget.unreadable
+
+
+def _replace(target: Path, page: bytes) -> None:
+    """Write a file whole or not at all."""
+    temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}.tmp")
+    try:
+        temporary.write_bytes(page)
+        temporary.replace(target)
+    finally:
+        with contextlib.suppress(OSError):  # mostly it was renamed; otherwise the first error is the one to tell
+            temporary.unlink()

@@ -1,0 +1,1 @@
+"""The folder that `inferencereplay run` puts into PYTHONPATH."""

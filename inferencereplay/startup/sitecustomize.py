@@ -1,0 +1,92 @@
+"""Imported by every Python that `inferencereplay run` starts, for this folder leads its PYTHONPATH.
+
+It costs a few microseconds until the program imports `openai`; then the session that the environment asks for begins.
+Another `sitecustomize` that would have been imported in its place is imported all the same. Nothing but the
+interpreter's own machinery is imported here, for every Python process pays for it.
+"""
+
+from __future__ import annotations
+
+import importlib.machinery
+import importlib.util
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+    from typing import Any
+
+_FOLDER = __file__.rpartition("sitecustomize")[0].rstrip("/\\")
+
+
+class Finder:
+    """Stands first among the finders until `openai` is imported, which it lets the others find."""
+
+    @classmethod
+    def find_spec(cls, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        """Return what the others find, with a loader that has the session begin."""
+        if name != "openai":
+            return None
+        others = (finder for finder in sys.meta_path if finder is not cls)
+        spec = next((found for finder in others if (found := finder.find_spec(name, path, target))), None)
+        if spec is not None and spec.loader is not None:
+            spec.loader = Loader(spec.loader)  # type: ignore[assignment]  # it does what a loader does
+        return spec
+
+
+class Loader:
+    """Loads a module, and has the session begin.
+
+    Args:
+        loader: the module's own.
+    """
+
+    def __init__(self, loader: Any) -> None:
+        self._loader = loader
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loader, name)
+
+    def create_module(self, spec: Any) -> Any:
+        """Do as the module's own loader does."""
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Run the module; where the session cannot begin, its import fails, and no call reaches the network."""
+        if module.__spec__ is not None:
+            module.__spec__.loader = module.__loader__ = self._loader
+        self._loader.exec_module(module)
+        begin()
+        sys.meta_path.remove(Finder)
+
+
+def begin() -> None:
+    """Open the session of this process."""
+    try:
+        from inferencereplay import ambient  # noqa: PLC0415 - when it is wanted
+    except ImportError as error:
+        message = (
+            f"inferencereplay run: {sys.executable} cannot import inferencereplay, so that calls would reach the "
+            f"network ({error}). Install it there: {sys.executable} -m pip install inferencereplay"
+        )
+        raise RuntimeError(message) from error
+    ambient.start()
+
+
+def import_next() -> None:
+    """Import the `sitecustomize` that this one hides."""
+    places = [place for place in sys.path if place.rstrip("/\\") != _FOLDER]
+    spec = importlib.machinery.PathFinder.find_spec("sitecustomize", places)
+    if spec is not None and spec.loader is not None:
+        module = importlib.util.module_from_spec(spec)
+        sys.modules["sitecustomize"] = module
+        spec.loader.exec_module(module)
+
+
+if __name__ == "sitecustomize":
+    if "openai" in sys.modules:
+        begin()
+    else:
+        sys.meta_path.insert(0, Finder)
+    import_next()

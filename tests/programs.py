@@ -1,0 +1,50 @@
+"""Programs run as a user would: in processes of their own, with a clean environment, with network or without."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import inferencereplay
+
+NO_NETWORK = """
+import socket
+
+def _refuse(self, address):
+    raise AssertionError(f"the network was called: {address}")
+
+socket.socket.connect = socket.socket.connect_ex = _refuse
+"""
+"""Put before what has to run offline. Asyncio's own socket pair does without `connect`."""
+
+
+def run(*arguments, cwd, **environment):
+    """Run Python in a clean environment: nothing of OpenAI's or ours is set but what is given."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "INFERENCEREPLAY_"))}
+    package = str(Path(inferencereplay.__file__).parents[1])
+    command = [sys.executable, *map(str, arguments)]
+    return subprocess.run(
+        command,
+        cwd=cwd,
+        env={**kept, "PYTHONPATH": package, "PYTHONIOENCODING": "utf-8", **environment},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+        check=False,
+    )
+
+
+def output(*arguments, cwd, **environment):
+    done = run(*arguments, cwd=cwd, **environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def offline(script, tmp_path):
+    """Return a script that runs another one without network, so that a call to it is an error."""
+    code = f"import runpy, sys\nsys.argv = [{str(script)!r}]\nrunpy.run_path(sys.argv[0], run_name='__main__')\n"
+    starter = tmp_path / "offline.py"
+    starter.write_text(NO_NETWORK + code, encoding="utf-8")
+    return starter

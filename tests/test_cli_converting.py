@@ -1,0 +1,367 @@
+"""`import` and `export`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import openai
+import pytest
+import yaml
+from editing import edit
+
+from inferencereplay import replay
+from inferencereplay.catalogue import Catalogue
+
+GIVEN = Path(__file__).parent / "recordings" / "llama_stack"
+CASSETTES = Path(__file__).parent / "recordings" / "cassettes"
+STORY, CAPITAL = "40fcf34a", "1c45e93e"
+SOURCES = [("vcr", "vcr.yaml"), ("cassetter", "cassetter.yaml")]
+if sys.version_info >= (3, 11):  # which reads TOML
+    SOURCES.append(("cassetter", "cassetter.toml"))
+TRICKY = [
+    *("yes", "on", "2026-01-01", "1_000", "0o17", "1e3", "12:30:45", "null", "~", "0x1F", ".5", "1.", " pad "),
+    *("multi\nline\n", "\u0085x", "é\u2028", 1e-7, 1e22, 12345678901234567890123, True, None, "true", "#c", "- a"),
+    *("a: b", "", "'", '"', "\t", "=", "<<", "!!x", "&a", "*a", "%d", "@x", "`"),
+]
+"""Values that a YAML reader of the wrong version, or one that is careless, takes for something else."""
+
+
+def entries(directory):
+    return list(Catalogue(directory).entries())
+
+
+def exchange(**changes):
+    """Return an interaction as VCR.py writes it."""
+    made = {
+        "request": {
+            "method": "POST",
+            "uri": "https://api.openai.com/v1/chat/completions",
+            "body": '{"model":"m","messages":[{"role":"user","content":"Hi"}]}',
+            "headers": {},
+        },
+        "response": {"status": {"code": 200}, "headers": {"Content-Type": ["application/json"]}},
+    }
+    made["response"]["body"] = {"string": '{"choices":[{"index":0,"message":{"role":"assistant","content":"Ho"}}]}'}
+    for name, value in changes.items():
+        place = "request" if name in ("method", "uri", "body") else "response"
+        made[place][{"string": "body", "code": "status"}.get(name, name)] = (
+            {"string": value} if name == "string" else {"code": value} if name == "code" else value
+        )
+    return made
+
+
+def cassette(folder, *interactions, name="c.json", **more):
+    folder.mkdir(exist_ok=True)
+    file = folder / name
+    file.write_text(json.dumps({"version": 1, "interactions": list(interactions), **more}))
+    return file
+
+
+@pytest.mark.parametrize(("maker", "name"), SOURCES)
+def test_real_cassettes_replay_as_they_were_recorded(cli, tmp_path, maker, name):
+    """Calls that VCR.py and cassetter recorded of a real client are answered alike, offline."""
+    done = cli("import", maker, CASSETTES / name, tmp_path)
+    assert done.status == 1
+    assert done.err == f"{tmp_path}: 8 imported, 3 not taken over.\n"
+    assert "/v1/nothing: its URL is none of the OpenAI API's" in done.out
+    assert "an error that passes (status 500) is not kept" in done.out
+    assert "/v1/audio/speech: its answer is neither JSON nor text" in done.out
+    text = "".join(file.read_text(encoding="utf-8") for file in tmp_path.rglob("*.json"))
+    assert "sk-test" not in text
+    assert "c00kie" not in text
+    with replay(tmp_path):
+        client = openai.OpenAI()
+
+        def ask(content, **more):
+            return client.chat.completions.create(model="m", messages=[{"role": "user", "content": content}], **more)
+
+        assert ask("Grüße", temperature=0).choices[0].message.content == "answer 1"
+        assert [chunk.choices[0].delta.content for chunk in ask("Hi", stream=True)] == ["answer 2", " and more", None]
+        assert [ask("zip").choices[0].message.content for _ in range(2)] == ["zipped", "answer 8"]
+        assert client.embeddings.create(model="m", input="x").data[0].embedding == [0.25, -1.0, 4]
+        assert [model.id for model in client.models.list()] == ["answer 5"]
+        strange = ask("2026-01-01", seed=12345678901234567890)
+        with pytest.raises(openai.NotFoundError):
+            client.files.list()
+    expected = TRICKY if maker == "vcr" else [*TRICKY[:18], 1.2345678901234568e22, *TRICKY[19:]]
+    assert strange.tricky == expected
+    for entry in entries(tmp_path):
+        assert entry.recorded_at.year == 2026
+        assert entry.recording.recorded.base_url.startswith("http://127.0.0.1:")
+        assert entry.conversation.timing.offsets == ()
+        assert entry.conversation.timing.total is None
+    assert cli("check", tmp_path).status == 0
+
+
+def test_importing_again_changes_nothing(cli, tmp_path):
+    """What is there is left as it is."""
+    cli("import", "vcr", CASSETTES / "vcr.yaml", tmp_path)
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*.json")}
+    done = cli("import", "vcr", CASSETTES / "vcr.yaml", tmp_path)
+    assert done.err == f"{tmp_path}: 8 there already, 3 not taken over.\n"
+    assert {file: file.read_bytes() for file in tmp_path.rglob("*.json")} == before
+
+
+def test_json_cassettes_of_vcr(cli, tmp_path):
+    """VCR.py's other format."""
+    document = yaml.safe_load((CASSETTES / "vcr.yaml").read_text(encoding="utf-8"))
+    plain = [item for item in document["interactions"] if isinstance(item["response"]["body"]["string"], str)]
+    (tmp_path / "c.json").write_text(json.dumps({"interactions": plain, "version": 1}))
+    done = cli("import", "vcr", tmp_path / "c.json", tmp_path / "out")
+    assert "7 imported" in done.err
+
+
+def test_passing_errors_can_be_kept(cli, tmp_path):
+    """As the session keeps them."""
+    cli("import", "vcr", CASSETTES / "vcr.yaml", tmp_path, "--record-errors")
+    assert 500 in {entry.recording.response.status for entry in entries(tmp_path)}
+
+
+def test_two_cassettes_with_two_answers(cli, tmp_path):
+    """The second answer is reported, or each cassette gets a directory of its own."""
+    source = tmp_path / "cassettes"
+    cassette(source, exchange(), name="a.json")
+    cassette(source, exchange(string='{"choices":[]}'), name="b.json")
+    cassette(source, exchange(), name="c.json")
+    done = cli("import", "vcr", source, tmp_path / "out")
+    assert done.status == 1
+    assert "not taken over  b.json POST /chat/completions: chat/completions/" in done.out
+    assert "has another answer to the same request" in done.out
+    assert done.err == f"{tmp_path / 'out'}: 1 imported, 1 there already, 1 not taken over.\n"
+    apart = cli("import", "vcr", source, tmp_path / "apart", "--separate")
+    assert apart.status == 0
+    assert sorted(file.name for file in (tmp_path / "apart").iterdir()) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("uri", "path", "base"),
+    [
+        ("https://api.openai.com/v1/chat/completions", "/chat/completions", "https://api.openai.com/v1"),
+        ("https://x.com/v1beta/openai/chat/completions", "/chat/completions", "https://x.com/v1beta/openai"),
+        ("https://x.com/openai/v1/responses", "/responses", "https://x.com/openai/v1"),
+        (
+            "https://x.azure.com/openai/deployments/gpt-4o/chat/completions?api-version=2024-02-01",
+            "/chat/completions",
+            "https://x.azure.com/openai/deployments/gpt-4o",
+        ),
+        ("http://localhost:11434/chat/completions", "/chat/completions", "http://localhost:11434"),
+        ("https://x.com/v1/models/gpt-4", "/models/gpt-4", "https://x.com/v1"),
+    ],
+)
+def test_urls_are_understood(cli, tmp_path, uri, path, base):
+    """The path is the one that a client's key is made of, whatever the server."""
+    assert cli("import", "vcr", cassette(tmp_path, exchange(uri=uri)), tmp_path / "out").status == 0
+    (entry,) = entries(tmp_path / "out")
+    assert (entry.path, entry.recording.recorded.base_url) == (path, base)
+    query = {"api-version": "2024-02-01"} if "api-version" in uri else {}
+    assert entry.recording.request.query == query
+
+
+def test_azure_cassettes_replay(cli, tmp_path):
+    """What an Azure client asks for is found."""
+    uri = "https://x.openai.azure.com/openai/deployments/m/chat/completions?api-version=2024-02-01"
+    cli("import", "vcr", cassette(tmp_path, exchange(uri=uri)), tmp_path / "out")
+    with replay(tmp_path / "out"):
+        client = openai.AzureOpenAI(
+            api_key="none", api_version="2024-02-01", azure_endpoint="https://x.openai.azure.com"
+        )
+        made = client.chat.completions.create(model="m", messages=[{"role": "user", "content": "Hi"}])
+    assert made.choices[0].message.content == "Ho"
+
+
+def test_a_base_url_decides_what_counts(cli, tmp_path):
+    """Also where the form of the URL does not tell."""
+    file = cassette(
+        tmp_path, exchange(uri="http://llm.local/api/chat/completions"), exchange(uri="http://llm.local/other/x")
+    )
+    done = cli("import", "vcr", file, tmp_path / "out", "--base-url", "http://llm.local/api/")
+    assert "1 imported, 1 not taken over" in done.err
+    assert "it does not begin with http://llm.local/api" in done.out
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"uri": "https://api.anthropic.com/v1/messages"}, "its URL is none of the OpenAI API's"),
+        ({"body": "user=x"}, "its request is no JSON"),
+        ({"body": '{"a": NaN}'}, "its request is no JSON"),
+        (
+            {"headers": {"content-encoding": ["br"]}, "string": "\x0b\x02"},
+            "its answer is compressed (br); record the cassette again with decode_compressed_response=True",
+        ),
+        ({"code": 429}, "an error that passes (status 429)"),
+    ],
+)
+def test_what_cannot_be_taken_over_is_listed_with_the_reason(cli, tmp_path, changes, reason):
+    """And the rest is taken over."""
+    body = '{"model":"m","messages":[]}'
+    file = cassette(tmp_path, exchange(**changes), exchange(body=body))
+    done = cli("import", "vcr", file, tmp_path / "out")
+    assert done.status == 1
+    assert reason in done.out
+    assert "1 imported, 1 not taken over" in done.err
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br"])
+def test_what_the_recorder_has_unpacked_already(cli, tmp_path, encoding):
+    """Some leave the header in place."""
+    headers = {"content-encoding": [encoding], "content-type": "application/json", "date": []}
+    file = cassette(tmp_path, exchange(headers=headers))
+    assert cli("import", "vcr", file, tmp_path / "out").status == 0
+    assert entries(tmp_path / "out")[0].conversation.choices[0].message.text == "Ho"
+
+
+def test_broken_cassettes_are_told(cli, tmp_path):
+    """File by file, and interaction by interaction; the others are taken over."""
+    source = tmp_path / "cassettes"
+    cassette(source, exchange(), {"request": None}, "x", name="good.json", grpc_interactions=[{}, {}])
+    (source / "broken.yaml").write_text("a: [")
+    (source / "broken.json").write_text("{")
+    (source / "broken.toml").write_text("=")
+    (source / "other.yml").write_text("- a\n- !!python/object:os.system x\n")
+    (source / "plain.yaml").write_text("a: 0x1F\nb: 0o17\nc: -.inf\nd: 12\n")
+    (source / "notes.txt").write_text("not a cassette")
+    (source / "dangling.json").symlink_to("nowhere")
+    for maker in ("vcr", "cassetter"):
+        done = cli("import", maker, source, tmp_path / maker)
+        assert done.status == 1
+        for reason in (
+            "broken.yaml: it is no YAML that can be read",
+            "broken.json: it is no JSON",
+            "other.yml: it is no YAML that can be read",
+            "plain.yaml: it is no cassette",
+            "dangling.json: it cannot be read: No such file or directory",
+            f"good.json: interaction 3 is not as {maker} writes them",
+            "good.json: 2 calls over gRPC",
+        ):
+            assert reason in done.out
+        assert "broken.toml: " in done.out
+        assert "notes.txt" not in done.out
+    assert "1 imported" in cli("import", "vcr", source / "good.json", tmp_path / "again").err
+
+
+def test_without_pyyaml_yaml_is_told_apart(cli, tmp_path, monkeypatch):
+    """Only the YAML cassettes need it."""
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    done = cli("import", "vcr", CASSETTES / "vcr.yaml", tmp_path)
+    assert "pip install 'inferencereplay[cli]'" in done.out
+
+
+def test_toml_without_what_reads_it(cli, tmp_path, monkeypatch):
+    """Python 3.10 has no reader of its own."""
+
+    def missing(*_):
+        raise ImportError
+
+    monkeypatch.setattr("msgspec.toml.decode", missing)
+    assert "pip install tomli" in cli("import", "cassetter", CASSETTES / "cassetter.toml", tmp_path).out
+
+
+def test_what_cannot_be_written_is_told(cli, tmp_path):
+    """A file in the way of the directory's folders."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "chat").write_text("")
+    done = cli("import", "vcr", cassette(tmp_path, exchange()), tmp_path / "out")
+    assert "it could not be written" in done.out
+
+
+def test_an_empty_source(cli, tmp_path):
+    """Nothing is found, which is no success."""
+    done = cli("import", "vcr", tmp_path, tmp_path / "out")
+    assert (done.status, done.err) == (1, f"{tmp_path / 'out'}: nothing was found.\n")
+
+
+def test_llama_stacks_recordings_replay_alike(cli, tmp_path):
+    """Every request that their directory answers, ours answers with the same."""
+    done = cli("import", "llama-stack", GIVEN, tmp_path)
+    assert done.status == 0
+    with replay(GIVEN) as theirs, replay(tmp_path) as ours:
+        compared = 0
+        for path, key, number in theirs.store.addresses():
+            there, here = theirs.store.get(path, key, number), ours.store.get(path, key, number)
+            assert json.loads(there)["request"] == json.loads(here)["request"]
+            old, new = json.loads(there)["response"], json.loads(here)["response"]
+            assert old == new
+            compared += 1
+    assert compared >= 14
+    assert cli("check", tmp_path).status == 0
+
+
+def test_what_llama_stack_holds_and_nobody_understands(cli, tmp_path):
+    """Is listed, file by file."""
+    source = tmp_path / "theirs"
+    source.mkdir()
+    shutil.copy(GIVEN / "meta-35db283fef1d.json", source)
+    (source / "odd.json").write_text('{"request": {"endpoint": "/x", "body": {"q": 1}}, "response": {"body": {}}}')
+    (source / "torn.json").write_text("{")
+    (source / "dangling.json").symlink_to("nowhere")
+    (source / "outside.json").symlink_to(GIVEN / "meta-35db283fef1d.json")
+    done = cli("import", "llama-stack", source, tmp_path / "out")
+    assert done.status == 1
+    for line in (
+        "odd.json: odd.json: it is a llama-stack recording that cannot be replayed",
+        "torn.json: torn.json: it cannot be read as a recording",
+        "dangling.json: it cannot be read: No such file or directory",
+        "outside.json: it was changed meanwhile, or leads out of the directory",
+    ):
+        assert line in done.out
+    assert cli("import", "llama-stack", tmp_path / "out", tmp_path / "more").status == 2
+
+
+def test_chats_for_fine_tuning(cli, shelf, tmp_path):
+    """A line of JSON each: the request's messages and the answer, with the tools."""
+    done = cli("export", "openai-jsonl", shelf)
+    assert done.status == 0
+    lines = [json.loads(line) for line in done.out.splitlines()]
+    assert [line["messages"][-1]["role"] for line in lines] == ["assistant", "assistant"]
+    assert lines[0]["messages"][-1]["content"] == "The capital of France is Paris."
+    assert done.err == "2 exported.\n"
+    out = tmp_path / "train.jsonl"
+    assert cli("export", "openai-jsonl", shelf, "-o", out).out == ""
+    assert out.read_text() == done.out
+    assert cli("export", "openai-jsonl", shelf, "--text", "nothing").err == "no recording fits.\n"
+    tools = [json.loads(line) for line in cli("export", "openai-jsonl", GIVEN).out.splitlines()]
+    call = next(line for line in tools if "tools" in line)
+    assert call["messages"][-1]["content"] is None
+    assert call["messages"][-1]["tool_calls"][0]["function"]["name"] == "get_weather"
+
+
+def test_all_conversations(cli, shelf, client):
+    """A JSON array, with key, model, messages, tools and every answer; what is left out is counted."""
+    done = cli("export", "messages", GIVEN)
+    made = json.loads(done.out)
+    assert {"key", "model", "messages", "answers"} <= made[0].keys()
+    assert any("tools" in item for item in made)
+    for count in ("exported", "errors", "no conversations"):
+        assert count in done.err
+    assert json.loads(cli("export", "messages", shelf, "--text", "nothing").out) == []
+    edit(shelf, STORY, end="closed")
+    (shelf / ("a" * 32 + ".json")).write_text("{")
+    done = cli("export", "messages", shelf)
+    assert done.status == 1
+    assert "1 incomplete" in done.err
+    assert "1 unreadable" in done.err
+
+
+def test_everything_that_a_message_holds_is_exported(cli, shelf):
+    """Names, ids of tool calls, thoughts; parts that are no text are named."""
+    edit(
+        shelf,
+        CAPITAL,
+        messages=[
+            {"role": "user", "name": "ann", "content": [{"type": "image_url", "image_url": {"url": "http://x/y"}}]},
+            {"role": "tool", "tool_call_id": "c1", "content": "42"},
+        ],
+        choices=[{"message": {"role": "assistant", "reasoning": "hm", "content": "a"}}],
+    )
+    (made,) = json.loads(cli("export", "messages", shelf, "--text", "hm\na").out)
+    assert made["messages"] == [
+        {"role": "user", "content": "[image_url: http://x/y]", "name": "ann"},
+        {"role": "tool", "content": "42", "tool_call_id": "c1"},
+    ]
+    assert made["answers"] == [{"role": "assistant", "content": "a", "reasoning_content": "hm"}]
+    done = cli("export", "openai-jsonl", GIVEN, "--path", "/completions")
+    assert "no chats" in done.err

@@ -1,0 +1,311 @@
+"""`check`, `prune` and `rekey`."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+from editing import edit
+
+from inferencereplay import RecordingNotFound, replay
+from inferencereplay.catalogue import Catalogue
+
+GIVEN = Path(__file__).parent / "recordings" / "llama_stack"
+STORY, CAPITAL = "40fcf34a", "1c45e93e"
+
+
+def files(directory):
+    return sorted(str(file.relative_to(directory)) for file in directory.rglob("*.json"))
+
+
+def contents(directory):
+    return {name: (directory / name).read_bytes() for name in files(directory)}
+
+
+def ask(client, text, **more):
+    made = client.chat.completions.create(model="m", messages=[{"role": "user", "content": text}], **more)
+    return made.choices[0].message.content
+
+
+@pytest.fixture
+def kept(tmp_path, client):
+    """Record three equal calls and another one."""
+    with replay(tmp_path / "kept", mode="record"):
+        for text in ("same", "same", "same", "other"):
+            ask(client, text, user="ann")
+    return tmp_path / "kept"
+
+
+def said(directory, client, *texts, **more):
+    """Replay calls and return their answers."""
+    settings = {name: more.pop(name) for name in ("ignore",) if name in more}
+    with replay(directory, **settings):
+        return [ask(client, text, **more) for text in texts]
+
+
+# check
+
+
+def test_a_directory_in_order(cli, kept):
+    """Says so and ends with 0, also where one directory holds several."""
+    done = cli("check", kept)
+    assert (done.status, done.out) == (0, "4 files checked: all in order\n")
+    assert json.loads(cli("check", kept, "--json").out) == []
+    shutil.copytree(kept, kept / "inner")
+    assert cli("check", kept).out == "8 files checked: all in order\n"
+    assert cli("check", GIVEN).status == 0
+
+
+def test_what_is_wrong_is_told(cli, kept, shelf):
+    """Unreadable files, wrong keys, wrong places, secrets and gaps, each with its way out; the status is 1."""
+    shutil.copytree(shelf, kept, dirs_exist_ok=True)
+    same = next(name for name in files(kept) if name.endswith("~2.json"))
+    (kept / same).unlink()
+    edit(kept, STORY, messages=[{"role": "user", "content": "edited"}])
+    (kept / "chat" / "completions" / ("f" * 32 + ".json")).write_text("{")
+    other = next(entry.name for entry in Catalogue(kept).entries() if "other" in entry.conversation.text)
+    (kept / other).rename(kept / "chat" / "completions" / ("e" * 32 + ".json"))
+    token = "sk-proj-0123456789abcdefghij"
+    choice = {"index": 0, "message": {"role": "assistant", "content": f"key {token}"}}
+    edit(kept, CAPITAL, choices=[choice], headers={"x-request-id": token})
+    done = cli("check", kept)
+    assert done.status == 1
+    assert token not in done.out
+    counts = done.out.splitlines()[-1].removeprefix("6 files checked: ").split(", ")
+    assert sorted(counts) == ["1 gap", "1 secret", "1 unreadable", "2 key"]
+    assert "response.headers.x-request-id, response.body.choices[0].message.content" in done.out
+    assert "variant 2 is missing, and there is a variant 3" in done.out
+    assert "it belongs to chat/completions/" in done.out
+    assert "its request does not belong to its key" in done.out
+    found = json.loads(cli("check", kept, "--json").out)
+    assert sorted(item["kind"] for item in found) == ["gap", "key", "key", "secret", "unreadable"]
+
+
+def test_secrets_are_found_wherever_they_stand(cli, kept):
+    """In paths, queries, texts, failures and chunks, and by the user's own patterns."""
+    recording = {
+        "inferencereplay": 1,
+        "key": "0" * 64,
+        "request": {"method": "GET", "path": "/x/sk-proj-0123456789abcdefghij", "query": {"api_key": "hush"}},
+    }
+    answers = [
+        {"text": "Bearer abcdefghij0123456789"},
+        {"status": 0, "failure": {"type": "ConnectError", "message": "sk-proj-0123456789abcdefghij"}},
+        {"end": "done", "chunks": [{"a": "ok"}, *({"b": "sk-proj-0123456789abcdefghij"} for _ in range(6))]},
+    ]
+    for number, answer in enumerate(answers):
+        (kept / f"{number:032x}.json").write_text(json.dumps({**recording, "response": answer}))
+    found = [item["message"] for item in json.loads(cli("check", kept, "--json").out) if item["kind"] == "secret"]
+    assert len(found) == 3
+    assert "request.path, request.query, response.text." in found[0]
+    assert "response.failure.message" in found[1]
+    assert "response.chunks[3].b, …" in found[2]
+    assert cli("check", GIVEN, "--redact", "San Francisco").status == 1
+
+
+def test_a_body_that_cannot_be_read_is_a_wrong_key(cli, shelf):
+    """Numbers that no JSON reader takes are told, not raised."""
+    (file,) = shelf.rglob(f"{CAPITAL}*.json")
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text.replace('"temperature": 0', '"temperature": 1e999'), encoding="utf-8")
+    assert "its request cannot be read" in cli("check", shelf).out
+    assert "its request cannot be read" in cli("rekey", shelf).out
+
+
+def test_long_checks_show_how_far_they_are(cli, shelf, monkeypatch):
+    """On a terminal, and on standard error only."""
+    (file,) = shelf.rglob(f"{CAPITAL}*.json")
+    for number in range(2, 203):
+        shutil.copy(file, file.with_name(f"{file.stem}~{number}.json"))
+    assert cli("check", shelf).err == ""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    done = cli("check", shelf)
+    assert "checking" in done.err
+    assert "checking" not in done.out
+
+
+# prune
+
+
+def test_prune_shows_first_and_removes_when_told_to(cli, kept, client, tmp_path):
+    """The used ones stay, the numbers of the variants close up, and what was used replays as before."""
+    with replay(kept) as session:
+        first = [ask(client, "same", user="ann") for _ in range(2)]
+    used = tmp_path / "used.txt"
+    used.write_text("# from the tests\n\n" + "\n".join(session.used()) + "\n")
+    before = contents(kept)
+    shown = cli("prune", kept, "--unused-since", used)
+    assert (shown.status, contents(kept)) == (0, before)
+    assert sorted(shown.out.splitlines()) == session.unused()
+    assert "Would be removed: 2 recordings, " in shown.err
+    done = cli("prune", kept, "--unused-since", used, "--yes")
+    assert (done.status, done.out) == (0, shown.out)
+    assert files(kept) == session.used()
+    assert said(kept, client, "same", "same", user="ann") == first
+
+
+def test_gaps_close_when_a_middle_one_goes(cli, kept, client, tmp_path):
+    """The later variants move down, and it is said."""
+    used = tmp_path / "used.txt"
+    used.write_text("\n".join(name for name in files(kept) if not name.endswith("~2.json")))
+    third = said(kept, client, "same", "same", "same", user="ann")[2]
+    done = cli("prune", kept, "--unused-since", used, "--yes")
+    assert "renamed, to close a gap" in done.err
+    assert said(kept, client, "same", "same", user="ann")[1] == third
+    assert cli("check", kept).status == 0
+
+
+def test_old_recordings_go(cli, kept, shelf):
+    """By the date of recording; both options together take what is both."""
+    shutil.copytree(shelf, kept, dirs_exist_ok=True)
+    shown = cli("prune", kept, "--older-than", "1d")
+    assert sorted(Path(line).name[:8] for line in shown.out.splitlines()) == [CAPITAL, STORY]
+    used = kept.parent / "used.txt"
+    used.write_text(next(name for name in files(kept) if STORY in name))
+    both = cli("prune", kept, "--older-than", "1d", "--unused-since", used)
+    assert [Path(line).name[:8] for line in both.out.splitlines()] == [CAPITAL]
+    assert cli("prune", kept, "--older-than", "520w").out == ""
+
+
+@pytest.mark.parametrize(
+    ("used", "message"),
+    [
+        ("", "names no recording"),
+        ("# nothing\n", "names no recording"),
+        ("elsewhere.json", "Is it the right directory"),
+    ],
+)
+def test_prune_refuses_what_must_be_a_mistake(cli, kept, tmp_path, used, message):
+    """A list that would make everything unused."""
+    file = tmp_path / "used.txt"
+    file.write_text(used)
+    done = cli("prune", kept, "--unused-since", file, "--yes")
+    assert done.status == 2
+    assert message in done.err
+    assert len(files(kept)) == 4
+
+
+def test_prune_needs_to_know_what(cli, kept, tmp_path):
+    """No option, a file that is no text, and directories that are not ours are refused."""
+    assert "Say what can go" in cli("prune", kept, "--yes").err
+    (tmp_path / "odd").write_bytes(b"\xff")
+    assert "cannot be read" in cli("prune", kept, "--unused-since", tmp_path / "odd").err
+    assert "is llama-stack's" in cli("prune", GIVEN, "--older-than", "1s", "--yes").err
+
+
+# rekey
+
+
+def test_an_edited_request_is_filed_anew(cli, kept, client):
+    """Once edited, a recording answers the edited request, offline; variants left behind close up."""
+    second, third = said(kept, client, "same", "same", "same", user="ann")[1:]
+    name = next(name for name in files(kept) if name.endswith("~2.json"))
+    path = kept / name
+    path.write_text(path.read_text(encoding="utf-8").replace('"same"', '"edited"'), encoding="utf-8")
+    dry = cli("rekey", kept, "--dry-run")
+    assert dry.status == 0
+    assert dry.out.startswith(f"{name} → chat/completions/")
+    assert "Would be filed anew: 1 recording. 0 stay" in dry.err
+    assert path.exists()
+    done = cli("rekey", kept)
+    assert done.status == 0
+    assert done.out.splitlines()[0] == dry.out.strip()
+    assert said(kept, client, "edited", user="ann") == [second]
+    assert said(kept, client, "same", "same", user="ann")[1] == third
+    assert cli("check", kept).status == 0
+    assert cli("rekey", kept).out == ""
+
+
+def test_another_setting_files_all_anew(cli, kept, client):
+    """What is ignored from now on leaves the request; variants keep their order, and answers stay byte for byte."""
+    before = said(kept, client, "same", "same", "same", "other", user="ann")
+    assert cli("rekey", kept, "--ignore", "user").status == 0
+    assert said(kept, client, "same", "same", "same", "other", user="bob", ignore="user") == before
+    assert len(files(kept)) == 4
+    assert cli("check", kept).status == 0
+    with pytest.raises(RecordingNotFound):
+        said(kept, client, "same", user="ann")
+
+
+def test_collisions_are_reported_and_nothing_is_lost(cli, tmp_path, client):
+    """Recordings of what is one request now: the first one moves, the others stay, or become its variants."""
+    directory = tmp_path / "kept"
+    with replay(directory, mode="record"):
+        answers = [ask(client, "hi", user=user) for user in ("ann", "bob", "cid")]
+    done = cli("rekey", directory, "--ignore", "user")
+    assert done.status == 1
+    assert done.out.count("stays  ") == 2
+    assert "is a recording of what is the same request now" in done.out
+    assert len(files(directory)) == 3
+    again = cli("rekey", directory, "--ignore", "user", "--variants")
+    assert again.status == 0
+    assert len(files(directory)) == 3
+    found = said(directory, client, "hi", "hi", "hi", ignore="user")
+    assert sorted(found) == sorted(answers)
+    assert cli("check", directory).status == 0
+
+
+def test_a_place_that_is_taken_by_something_else(cli, kept):
+    """A file that cannot be read is not overwritten, not even by the one that belongs there."""
+    name = next(entry.name for entry in Catalogue(kept).entries() if "other" in entry.conversation.text)
+    moved = kept / "chat" / "completions" / ("e" * 32 + ".json")
+    (kept / name).rename(moved)
+    (kept / name).write_text("{")
+    for arguments in (("--dry-run",), ()):
+        done = cli("rekey", kept, *arguments)
+        assert done.status == 1
+        assert done.out.count("stays  ") == 2
+        assert moved.exists()
+        assert (kept / name).read_text() == "{"
+
+
+def test_two_files_that_stand_in_each_others_place(cli, kept):
+    """One file moves when the place that it wants becomes free."""
+    entries = {entry.conversation.messages[0].text: entry.name for entry in Catalogue(kept).entries()}
+    other, same = entries["other"], entries["same"].replace("~3", "").replace("~2", "")
+    free = kept / "chat" / "completions" / ("e" * 32 + ".json")
+    (kept / other).rename(free)
+    (kept / same).rename(kept / other)
+    for number in (2, 3):
+        (kept / same.replace(".json", f"~{number}.json")).unlink()
+    done = cli("rekey", kept)
+    assert done.status == 0
+    assert files(kept) == sorted([other, same])
+    assert cli("check", kept).status == 0
+
+
+def test_a_key_that_was_edited_is_written_anew(cli, shelf):
+    """The file stays at its place."""
+    (file,) = shelf.rglob(f"{CAPITAL}*.json")
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text.replace('"key": "1c45', '"key": "0000'), encoding="utf-8")
+    assert cli("rekey", shelf).out == f"{file.relative_to(shelf)} (its key)\n"
+    assert file.read_text(encoding="utf-8") == text
+
+
+def test_directories_within_a_directory_stay_apart(cli, kept):
+    """A recording is filed anew within its own directory of recordings."""
+    shutil.copytree(kept, kept / "inner" / "most")
+    shutil.rmtree(kept / "chat")
+    assert cli("rekey", kept, "--ignore", "user").status == 0
+    assert {name.split("chat")[0] for name in files(kept)} == {"inner/most/"}
+    assert cli("check", kept).status == 0
+
+
+def test_rekey_leaves_other_directories_alone(cli):
+    """Llama-stack's files have no keys of ours."""
+    done = cli("rekey", GIVEN)
+    assert done.status == 2
+    assert "Import it first" in done.err
+
+
+def test_times_do_not_matter_where_files_have_dates(cli, kept):
+    """The date in the file counts, not the file system's."""
+    old = time.time() - 10**8
+    for name in files(kept):
+        os.utime(kept / name, (old, old))
+    assert cli("prune", kept, "--older-than", "1d").out == ""
