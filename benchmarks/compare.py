@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import re
 import statistics
 import subprocess
 import sys
@@ -127,9 +128,12 @@ class Run:
 
 def _told(error: BaseException) -> str:
     """Say in one line what an exception says, with what is behind it."""
-    cause = error.__cause__ or error.__context__
     text = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
-    return text[:160] if cause is None or cause is error else f"{text[:80]} ({_told(cause)})"[:240]
+    cause = error
+    while behind := cause.__cause__ or cause.__context__:
+        cause = behind
+    text = text if cause is error else f"{text} ({type(cause).__name__}: {cause})"
+    return re.sub(r"/\S*/", "", text)[:200]  # without the temporary directory
 
 
 # Calls.

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import scenes
-from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from openai.types.chat import ChatCompletion
 from scenes import PATH, SMALL
 
 from inferencereplay import Session, active, sdk, typed, wrap
+from inferencereplay.building import ModelBuilder
 from inferencereplay.request import Request, canonical_json
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def parts(directory: Path) -> dict[str, Callable[[], Any]]:
     create = client.chat.completions.create
     create(**SMALL)
     method = type(client.chat.completions).create.__wrapped__
-    endpoint = typed.Endpoint(PATH, method, ChatCompletion, ChatCompletionChunk, None)
+    endpoint = typed.Endpoint(PATH, method, ModelBuilder(ChatCompletion))
     given = dict(SMALL)
     body = typed.read_body(given)
     request = Request("POST", PATH, canonical_json(body))
@@ -43,7 +44,7 @@ def parts(directory: Path) -> dict[str, Callable[[], Any]]:
     answer = typed.choose(session, client, endpoint, given)
     assert answer is not None
     found, response = answer.found, answer.found.recording.response
-    model = endpoint.build_model(response.body)
+    model = endpoint.build_model(bytes(response.body))
 
     def find() -> Any:
         return session.find(request, tuple)
@@ -64,9 +65,9 @@ def parts(directory: Path) -> dict[str, Callable[[], Any]]:
         "        the key (SHA-256)": lambda: request.key,
         "        the recording, decoded before (Reader.read)": lambda: session._reader.read(request, key, 1),
         "          what tells whether it changed (os.stat)": lambda: os.stat(path),  # noqa: PTH116 - as it is there
-        "    is it covered": lambda: typed._is_covered(found, is_stream=False),
+        "    is it covered": lambda: typed._is_covered(found, endpoint, is_stream=False),
         "  the object (typed.model)": lambda: typed.model(endpoint, answer),
-        "    validation (pydantic)": lambda: endpoint.build_model(response.body),
+        "    validation (pydantic)": lambda: endpoint.build_model(bytes(response.body)),
         "    the request id": lambda: sdk.set_request_id(model, response.headers),
     }
 

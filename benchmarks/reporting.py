@@ -9,6 +9,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 REFERENCE = "sdk"
+LOOKS = {
+    "ours": ("o", "tab:red"),
+    "vcr": ("s", "tab:blue"),
+    "cassetter": ("D", "tab:orange"),
+    "llm_cassette": ("^", "tab:green"),
+    "respx": ("v", "tab:olive"),
+    "create_level": ("P", "tab:purple"),
+}
 
 
 class Cell(NamedTuple):
@@ -79,23 +87,24 @@ def draw(file: Path, cells: list[Cell], titles: Mapping[str, str], contenders: M
     units = {cell.scene: cell.value for cell in cells if cell.contender == REFERENCE}
     figure, axes = pyplot.subplots(figsize=(8.5, 4.2), layout="constrained")
     rows = {scene: len(titles) - number for number, scene in enumerate(titles)}
-    for (name, contender), marker in zip(contenders.items(), "|osD^vP*X", strict=False):
+    for name, contender in contenders.items():
         own = [cell for cell in cells if cell.contender == name and cell.scene in rows and cell.value is not None]
         if name == REFERENCE:
             axes.axvline(1, color="0.6", zorder=0, label=contender.name)
             continue
-        is_ours = name == "ours"
+        marker, color = LOOKS[name]
         axes.plot(
             [(cell.value or 0) / (units[cell.scene] or 1) for cell in own],
             [rows[cell.scene] for cell in own],
             marker,
             label=contender.name,
-            markersize=9 if is_ours else 6,
-            color="tab:red" if is_ours else None,
-            alpha=1 if is_ours else 0.8,
+            markersize=10 if name == "ours" else 6,
+            color=color,
+            alpha=0.9,
         )
     axes.set_xscale("log")
-    axes.set_yticks(list(rows.values()), list(titles.values()))
+    axes.xaxis.set_major_formatter(lambda ratio, _: times(ratio))
+    axes.set_yticks(list(rows.values()), [title.replace("`", "") for title in titles.values()])
     axes.set_xlabel("time of a call : the SDK over an in-memory transport (less is faster)")
     axes.grid(axis="x", color="0.9")
     axes.spines[["top", "right"]].set_visible(False)

@@ -276,7 +276,7 @@ def set_request_id(model: Any, headers: Mapping[str, str]) -> None:
 
     The same as the SDK's `add_request_id`, past pydantic's `__setattr__`, which for such a name ends here as well.
     """
-    if _HAS_REQUEST_IDS:
+    if _HAS_REQUEST_IDS:  # pragma: no branch - the oldest versions have none
         object.__setattr__(model, "_request_id", headers.get("x-request-id"))
 
 
