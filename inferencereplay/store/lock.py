@@ -6,6 +6,7 @@ The lock is the kernel's, on the folder itself: it leaves no file behind, and en
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import time
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ except ImportError:  # pragma: no cover - Windows, where a folder cannot be lock
     fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 LONGEST_WAIT = 1.0
 """Seconds after which a holder is taken for one that stands still; a recorded program is never held up for longer."""
@@ -30,19 +31,20 @@ def locked(folder: str) -> Iterator[None]:
         yield
         return
     descriptor = os.open(folder, os.O_RDONLY)
+    take = functools.partial(fcntl.flock, descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     try:
         given_up = time.monotonic() + LONGEST_WAIT
-        while _is_held(descriptor) and time.monotonic() < given_up:
+        while _is_held_up(take) and time.monotonic() < given_up:
             time.sleep(_INTERVAL)
         yield
     finally:
         os.close(descriptor)
 
 
-def _is_held(descriptor: int) -> bool:
-    """Take the lock unless another holds it; where there are none, nobody does."""
+def _is_held_up(take: Callable[[], None]) -> bool:
+    """Take a lock unless another holds it; where there are none, nobody does."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        take()
     except BlockingIOError:
         return True
     except OSError:
