@@ -70,8 +70,7 @@ def is_outermost(instance: Any, name: str) -> bool:
     """Whether a call of an object's method comes to our wrapper before anything else."""
     if name in instance.__dict__:
         return False
-    function = next(cls.__dict__[name] for cls in type(instance).__mro__ if name in cls.__dict__)
-    return _is_ours(function)
+    return _is_ours(getattr(type(instance), name))  # a plain function, as ours is, comes as it stands in the class
 
 
 def _is_ours(function: Any) -> bool:
