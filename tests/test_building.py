@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import base64
 import json
+import warnings
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from conftest import plain
 from hypothesis import given
 from hypothesis import strategies as st
 from openai.types import CreateEmbeddingResponse
+from ways import facts
 
 from inferencereplay import sdk
 from inferencereplay.building import EmbeddingsBuilder, has_vectors
@@ -37,10 +39,31 @@ def test_base64_becomes_numbers(vectors):
     assert has_vectors(raw)
     made = EmbeddingsBuilder(CreateEmbeddingResponse)(raw)
     assert [item.embedding for item in made.data] == vectors
+    assert facts(made) == facts(EmbeddingsBuilder(CreateEmbeddingResponse).build_slowly(raw))
     raw = answer(*vectors)
     assert has_vectors(raw)
     assert [item.embedding for item in EmbeddingsBuilder(CreateEmbeddingResponse)(raw).data] == vectors
     assert all(type(item) is float for vector in made.data for item in vector.embedding)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        answer(coded(FLOATS), FLOATS),
+        answer(coded(FLOATS)).replace(b'"index": 0', b'"index": "0"'),
+        answer(coded(FLOATS)).replace(
+            b'"object": "embedding"', b'"object": "other", "x_unknown": {"embedding": "AAAA"}'
+        ),
+        answer(coded(FLOATS)).replace(b'"usage"', b'"x_unknown"'),
+    ],
+)
+def test_odd_embeddings_are_what_the_slow_way_makes_of_them(raw):
+    """What strict validation refuses, and what is mixed, is built as the SDK does."""
+    build = EmbeddingsBuilder(CreateEmbeddingResponse)
+    assert has_vectors(raw)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of pydantic's, when it writes what is not of its type
+        assert facts(build(raw)) == facts(build.build_slowly(raw))
 
 
 @pytest.mark.parametrize(
