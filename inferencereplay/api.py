@@ -240,6 +240,7 @@ def _attach(client: Any, session: Session) -> None:
     attributes = client.__dict__
     if active.OWN not in attributes:
         patching.acquire()
+        patching.repair(client)
         attributes[_FINALIZER] = weakref.finalize(client, patching.release)
         attributes[_FINALIZER].atexit = False
         for name in _COPIES:
