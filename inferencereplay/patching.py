@@ -207,7 +207,7 @@ def _create_patches(owner: Any, async_owner: Any, *, chunk: Any, **shared: Any) 
 def _embeddings_patches(module: Any) -> list[_Patch]:
     from openai.types import CreateEmbeddingResponse  # noqa: PLC0415 - as above
 
-    path, default = "/embeddings", sdk.default_encoding_format()
+    path, default = "/embeddings", sdk.default_encoding_format(module.Embeddings.create)
     adds = {} if default is None else {"encoding_format": default}
     given, decoded = ModelBuilder(CreateEmbeddingResponse), EmbeddingsBuilder(CreateEmbeddingResponse)
     return [
@@ -266,14 +266,15 @@ class _State:
     def install(self, module: Any) -> bool:
         """Wrap what is to be wrapped in a module of the SDK, if there is a use; say whether there was need to."""
         name = module.__name__
+        # Made without the lock, as modules are imported without it, for this may have to import some as well.
+        made = self._patches.get(name) or _SITES[name](module)
         with self._lock:
             if not self.users:
                 return False
-            if name not in self._patches:
-                self._patches[name] = _SITES[name](module)
+            patches = self._patches.setdefault(name, made)
             done = [
                 wrapping.put(owner, method, handler, goes_over=not is_fast_lane)
-                for owner, method, handler, is_fast_lane in self._patches[name]
+                for owner, method, handler, is_fast_lane in patches
             ]
         return any(done)
 
