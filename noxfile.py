@@ -20,7 +20,8 @@ GENERATIONS = {
     "3": ["openai>=3,<4"],
     "2.54": ["openai==2.54.*"],
     "1.109": ["openai==1.109.*"],
-    "1.40": ["openai==1.40.*", "httpx<0.28"],  # it passes `proxies=`, which httpx 0.28 dropped
+    # It passes `proxies=`, which httpx 0.28 dropped, and reads embeddings in base64 with numpy only.
+    "1.40": ["openai==1.40.*", "httpx<0.28", "numpy"],
 }
 
 

@@ -29,7 +29,7 @@ log = logging.getLogger("inferencereplay")
 
 _Client = TypeVar("_Client")
 _Function = TypeVar("_Function", bound="Callable[..., Any]")
-_FINALIZER = "_inferencereplay_finalizer"
+_HOLD = "_inferencereplay_hold"
 _COPIES = ("copy", "with_options")
 
 
@@ -234,27 +234,29 @@ def _target(client: Any) -> Any:
     return client
 
 
+class _Hold:
+    """Keeps the patches on for as long as a client, or a shallow copy of it, is wrapped."""
+
+
 def _attach(client: Any, session: Session) -> None:
     from inferencereplay import patching  # noqa: PLC0415 - as above
 
     attributes = client.__dict__
     if active.OWN not in attributes:
         patching.acquire()
-        attributes[_FINALIZER] = weakref.finalize(client, patching.release)
-        attributes[_FINALIZER].atexit = False
-        for name in _COPIES:
-            attributes[name] = types.MethodType(_copier(getattr(type(client), name)), client)
+        patching.repair(client)
+        attributes[_HOLD] = hold = _Hold()
+        weakref.finalize(hold, patching.release).atexit = False
+    for name in _COPIES:
+        attributes[name] = types.MethodType(_copier(getattr(type(client), name)), client)
     attributes[active.OWN] = session
 
 
 def _detach(client: Any) -> None:
     attributes = client.__dict__
     if active.OWN in attributes:
-        for name in (active.OWN, *_COPIES):
+        for name in (active.OWN, *_COPIES, _HOLD):
             del attributes[name]
-        finalizer = attributes.pop(_FINALIZER)
-        if (finalizer.peek() or [None])[0] is client:  # a shallow copy has its original's
-            finalizer()
 
 
 def _copier(method: Callable[..., Any]) -> Callable[..., Any]:

@@ -10,6 +10,7 @@ import importlib
 import itertools
 import sys
 import threading
+import weakref
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import openai
@@ -25,11 +26,16 @@ if TYPE_CHECKING:
 
 
 class _Patch(NamedTuple):
-    """One method to wrap, and what calls of it go through."""
+    """One method to wrap, and what calls of it go through.
+
+    Attributes:
+        is_fast_lane: whether calls are answered without it as well, so that it need not go over others' wrappers.
+    """
 
     owner: Any
     name: str
     handler: Callable[..., Any]
+    is_fast_lane: bool = False
 
 
 def _request(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -64,10 +70,13 @@ async def _request_async(wrapped: Any, instance: Any, args: tuple[Any, ...], kwa
 
 def _build_request(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Stop what comes here in `replay` without having passed `_request`: on its way to the network."""
-    session = session_for(instance)
-    if session is not None and session.mode is Mode.REPLAY and not sdk.is_own(args[0]):
-        _state.repair()
-        raise session.bypassed(args[0].method.upper(), args[0].url)
+    session, options = session_for(instance), args[0]
+    if session is not None and not session.is_live and not (sdk.is_own(options) or sdk.is_asked(options)):
+        is_mended = _state.repair(instance)
+        if session.mode is Mode.REPLAY:
+            raise session.bypassed(options.method.upper(), options.url)
+        if is_mended:
+            session.warn_bypassed(options.method.upper(), options.url)
     return wrapped(*args, **kwargs)
 
 
@@ -111,7 +120,7 @@ def _is_alone(client: Any) -> bool:
     """Whether nobody but us waits for the request behind `create`; an instrumentor or override that does, gets it."""
     if wrapping.is_outermost(client, "request"):
         return True
-    _state.repair()
+    _state.repair(client)
     return False
 
 
@@ -185,7 +194,12 @@ def _create_patches(owner: Any, async_owner: Any, *, chunk: Any, **shared: Any) 
         (async_owner, _create_async, openai.AsyncStream[chunk]),
     )
     return [
-        _Patch(cls, "create", make(typed.Endpoint(create=cls.create, stream=stream, chunk=chunk, **shared)))
+        _Patch(
+            cls,
+            "create",
+            make(typed.Endpoint(create=cls.create, stream=stream, chunk=chunk, **shared)),
+            is_fast_lane=True,
+        )
         for cls, make, stream in kinds
     ]
 
@@ -193,7 +207,7 @@ def _create_patches(owner: Any, async_owner: Any, *, chunk: Any, **shared: Any) 
 def _embeddings_patches(module: Any) -> list[_Patch]:
     from openai.types import CreateEmbeddingResponse  # noqa: PLC0415 - as above
 
-    path, default = "/embeddings", sdk.default_encoding_format()
+    path, default = "/embeddings", sdk.default_encoding_format(module.Embeddings.create)
     adds = {} if default is None else {"encoding_format": default}
     given, decoded = ModelBuilder(CreateEmbeddingResponse), EmbeddingsBuilder(CreateEmbeddingResponse)
     return [
@@ -204,6 +218,7 @@ def _embeddings_patches(module: Any) -> list[_Patch]:
                 make(typed.Endpoint(path, owner.create, given)),
                 make(typed.Endpoint(path, owner.create, decoded, covers=has_vectors, adds=adds)),
             ),
+            is_fast_lane=True,
         )
         for owner, make in ((module.Embeddings, _create), (module.AsyncEmbeddings, _create_async))
     ]
@@ -237,6 +252,7 @@ class _State:
         # Reentrant, and counted before anything is done: a garbage-collected client's release may come in between.
         self._lock = threading.RLock()
         self._patches: dict[str, list[_Patch]] = {}
+        self._mended: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
         self._watcher = ImportWatcher(_SITES, self.install)
 
     def acquire(self) -> None:
@@ -247,20 +263,38 @@ class _State:
             # Imported without the lock: this waits for a thread that is at it, which wants the lock at the end.
             self.install(importlib.import_module(name))
 
-    def install(self, module: Any) -> None:
-        """Wrap what is to be wrapped in a module of the SDK, if there is a use."""
+    def install(self, module: Any) -> bool:
+        """Wrap what is to be wrapped in a module of the SDK, if there is a use; say whether there was need to."""
         name = module.__name__
+        # Made without the lock, as modules are imported without it, for this may have to import some as well.
+        made = self._patches.get(name) or _SITES[name](module)
         with self._lock:
             if not self.users:
-                return
-            if name not in self._patches:
-                self._patches[name] = _SITES[name](module)
-            for patch in self._patches[name]:
-                wrapping.put(patch.owner, patch.name, patch.handler)
+                return False
+            patches = self._patches.setdefault(name, made)
+            done = [
+                wrapping.put(owner, method, handler, goes_over=not is_fast_lane)
+                for owner, method, handler, is_fast_lane in patches
+            ]
+        return any(done)
 
-    def repair(self) -> None:
-        """Wrap `request` again where somebody put the SDK's own method back over our heads."""
-        self.install(sys.modules[sdk.BaseClient.__module__])
+    def repair(self, client: Any) -> bool:
+        """Wrap `request` where a client's calls go round us; say whether they did.
+
+        Somebody may have put the SDK's own method back over our heads, or a wrapper of their own into the client.
+        """
+        is_mended = self.install(sys.modules[sdk.BaseClient.__module__])
+        with self._lock:
+            for owner, name, handler in self._of(client) if self.users else ():
+                if wrapping.put_into(client, owner, name, handler):
+                    self._mended[id(client)] = client
+                    is_mended = True
+        return is_mended
+
+    def _of(self, client: Any) -> list[tuple[Any, str, Callable[..., Any]]]:
+        """Return the patches of a client's class."""
+        patches = self._patches[sdk.BaseClient.__module__]
+        return [patch[:3] for patch in patches if isinstance(client, patch.owner)]
 
     def release(self) -> None:
         with self._lock:
@@ -273,10 +307,15 @@ class _State:
             if self.users:
                 return
             self._watcher.stop()
-            for owner, name, _ in itertools.chain.from_iterable(self._patches.values()):
+            for owner, name, *_ in itertools.chain.from_iterable(self._patches.values()):
                 wrapping.take_out(owner, name)
+            for client in self._mended.values():
+                for owner, name, _ in self._of(client):
+                    wrapping.take_out_of(client, owner, name)
+            self._mended.clear()
 
 
 _state = _State()
 acquire = _state.acquire
+repair = _state.repair
 release = _state.release

@@ -33,7 +33,7 @@ except ImportError:  # pragma: no cover - before openai 2.20: what httpx did wit
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 VERSION: str = openai.__version__
 PLACEHOLDER = "inferencereplay-placeholder"
@@ -285,12 +285,15 @@ def checks_strictly(client: Any) -> bool:
     return bool(client._strict_response_validation)
 
 
-@functools.cache
-def default_encoding_format() -> str | None:
-    """Return the format of embeddings that this version of the SDK asks for by itself; it depends on other packages."""
+def default_encoding_format(create: Callable[..., Any]) -> str | None:
+    """Return the format of embeddings that this version of the SDK asks for by itself; it depends on other packages.
+
+    Args:
+        create: the method of `Embeddings`.
+    """
     asked: dict[str, Any] = {}
     probe = types.SimpleNamespace(_post=lambda _, *, body, **__: asked.update(body))
-    openai.resources.Embeddings.create(probe, input="", model="")  # type: ignore[arg-type]
+    inspect.unwrap(create)(probe, input="", model="")  # no tracer is to see a call that nobody makes
     return asked.get("encoding_format")
 
 

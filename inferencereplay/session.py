@@ -345,6 +345,14 @@ class Session:
         )
         return self._note(RecordingNotFound(message, method=method, path=path, directory=self.store.directory))
 
+    def warn_bypassed(self, method: str, path: str) -> None:
+        """Log that a call went round us to the network, and that those which follow will not."""
+        message = (
+            "%s %s was not recorded: another library's wrapper, older than the session, calls the SDK's own method. "
+            "From now on its calls are recorded."
+        )
+        log.warning(message, method, self.hide(path))
+
     def warn_once(self, method: str, path: str, reason: str = NO_JSON) -> None:
         """Log that an endpoint is let through unrecorded, the first time."""
         with self._lock:

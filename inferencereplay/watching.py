@@ -24,7 +24,7 @@ class ImportWatcher:
         tell: is called with a module when it has been executed, in the thread that imports it.
     """
 
-    def __init__(self, names: Container[str], tell: Callable[[ModuleType], None]) -> None:
+    def __init__(self, names: Container[str], tell: Callable[[ModuleType], object]) -> None:
         self._names = names
         self._tell = tell
 

@@ -760,7 +760,7 @@ def test_the_placeholder_does_not_outlive_its_session_in_the_module(recorded, se
 
 
 def test_unwrapping_a_shallow_copy_leaves_the_original_wrapped(client, recorded, server):
-    """What `copy.copy` makes of a client shares its attributes, but not its hold on the patches."""
+    """What `copy.copy` makes of a client shares its hold on the patches, and gives up its own part of it only."""
     directory, answer = recorded
     wrap(client, directory)
     unwrap(copy.copy(client))
@@ -768,3 +768,19 @@ def test_unwrapping_a_shallow_copy_leaves_the_original_wrapped(client, recorded,
     assert chat(client) == answer
     assert server.count == made
     unwrap(client)
+
+
+def test_a_shallow_copy_stays_wrapped_without_its_original(client, recorded, server, tmp_path):
+    """It does not go to the network when its original is unwrapped, and what is copied of it has its own session."""
+    directory, answer = recorded
+    wrap(client, directory)
+    client.__dict__.pop("chat", None)  # a copy would have it in common with its original
+    copied = copy.copy(client)
+    unwrap(client)
+    made = server.count
+    assert chat(copied) == answer
+    wrap(copied, tmp_path / "other", mode="replay")
+    with pytest.raises(RecordingNotFound):
+        chat(copied.with_options(timeout=3))
+    assert server.count == made
+    unwrap(copied)

@@ -525,7 +525,7 @@ def test_a_call_that_is_overtaken_looks_again(driver, server, tmp_path, way):
 
 
 async def _pages(client: Any) -> Any:
-    return facts(await items(client.files.list(purpose="batch", limit=1)))
+    return facts(await items(client.files.list(purpose="batch", extra_query={"limit": 1})))
 
 
 def test_pages_are_recorded_one_by_one(driver, server, tmp_path):

@@ -301,6 +301,39 @@ print([owner.__dict__[name] is item for (owner, name), item in zip(places, after
 """
 
 
+WAITING = """
+import sys, threading, types
+from inferencereplay import patching
+
+about_to_import, imported = threading.Event(), threading.Event()
+
+
+def importing(module):
+    about_to_import.set()
+    return [] if imported.wait(30) else sys.exit("waited for ever")
+
+
+name = "openai.resources.embeddings"
+patching._SITES[name], modules = importing, [types.ModuleType(name), sys.modules["openai._base_client"]]
+patching._state.users = 1
+first = threading.Thread(target=patching._state.install, args=(modules[0],))
+first.start()
+about_to_import.wait(30)
+second = threading.Thread(target=patching._state.install, args=(modules[1],), daemon=True)
+second.start()
+second.join(10)
+print(second.is_alive())
+imported.set()
+first.join()
+"""
+
+
+def test_no_lock_is_held_while_the_sdk_imports(tmp_path):
+    """What is made for one module of the SDK may import others, which other threads are just about to patch."""
+    done = subprocess.run([sys.executable, "-c", WAITING], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
 def test_modules_that_are_imported_later_are_patched_then(tmp_path):
     """What the SDK imports when it is first used is patched if a session is open then, and given back after it."""
     done = subprocess.run([sys.executable, "-c", LATE, str(tmp_path)], capture_output=True, text=True, check=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import types
 
 import openai
 import pytest
@@ -13,7 +12,7 @@ from conftest import ASK, Driver
 from openai.resources.chat.completions import AsyncCompletions as AsyncChat
 from openai.resources.chat.completions import Completions as Chat
 
-from inferencereplay import RecordingNotFound, replay, sdk, wrapping
+from inferencereplay import RecordingNotFound, replay, sdk, unwrap, wrap, wrapping
 
 BASES = {openai.OpenAI: sdk.SyncAPIClient, openai.AsyncOpenAI: sdk.AsyncAPIClient}
 PLACES = [*((base, "request") for base in BASES.values()), (Chat, "create"), (AsyncChat, "create")]
@@ -156,6 +155,153 @@ def test_closures_on_the_class_of_the_client(client, server, tmp_path, monkeypat
     assert openai.OpenAI.request is outer
 
 
+def closed_over(calls, function):
+    """Wrap in a closure, as sentry does with `create`."""
+
+    def outer(*args, **kwargs):
+        calls.append(function.__name__)
+        return function(*args, **kwargs)
+
+    return outer
+
+
+def like(calls, function):
+    """Do so and look like it, as logfire does with the `request` of the client's class."""
+    return functools.wraps(function)(closed_over(calls, function))
+
+
+@pytest.mark.parametrize("wrap_up", [closed_over, like])
+@pytest.mark.parametrize(
+    ("owners", "name"), [((Chat, AsyncChat), "create"), (BASES.values(), "request"), (BASES, "request")]
+)
+def test_closures_from_before_see_each_call(driver, server, tmp_path, monkeypatch, wrap_up, owners, name):
+    """What a closure sees is the same live, recorded and replayed, and its cell gets back what was in it."""
+    calls, found = [], []
+    for owner in owners:
+        inner = getattr(owner, name)
+        monkeypatch.setattr(owner, name, wrap_up(calls, inner), raising=False)
+        found.append((owner, owner.__dict__[name], inner))
+    seen, made = [], []
+    for mode in ("live", "record", "replay"):
+        calls.clear()
+        with replay(tmp_path, mode=mode):
+            made.append(use(driver))
+        seen.append(len(calls))
+    assert seen == [3] * 3
+    assert made[2][:2] == made[1][:2]
+    assert server.count == 6
+    for owner, wrapper, inner in found:
+        assert owner.__dict__[name] is wrapper
+        assert inner in [cell.cell_contents for cell in wrapper.__closure__]
+
+
+def test_no_wrapper_sees_a_call_that_nobody_made():
+    """What we ask the SDK ourselves, about `embeddings.create`, is not seen by others' wrappers."""
+    calls, create = [], openai.resources.Embeddings.create
+    wrapper = wrapt.FunctionWrapper(create, noting(calls))
+    assert sdk.default_encoding_format(wrapper) == sdk.default_encoding_format(create)
+    assert calls == []
+
+
+@pytest.mark.parametrize("mode", ["replay", "record"])
+def test_a_method_in_the_object_from_before(driver, server, tmp_path, monkeypatch, mode):
+    """A wrapper that was put into the client itself, before the block, sees each call, and keeps what it had."""
+    calls = []
+
+    def call(client):
+        with monkeypatch.context() as before:  # as if the block had not begun
+            for (owner, name), original in zip(PLACES, ORIGINALS, strict=True):
+                before.setattr(owner, name, original)
+            client.request = closed_over(calls, client.request)
+        return client.chat.completions.create(**ASK)
+
+    with replay(tmp_path, mode="record"):
+        made = driver.chat()
+    with replay(tmp_path, mode=mode) as session:
+        again = driver(call)
+    assert (len(calls), session.hits + session.recorded) == (1, 1)
+    assert (again == made) is (mode == "replay")
+    assert server.count == (1 if mode == "replay" else 2)
+
+
+def test_an_object_gets_back_what_it_had(client, server, tmp_path):
+    """A client's own wrapper is around the SDK's method again after the block, and after `unwrap`."""
+    calls = []
+    client.request = closed_over(calls, client.request)
+    (held,) = [cell for cell in client.request.__closure__ if callable(cell.cell_contents)]
+    own = held.cell_contents
+    with replay(tmp_path, mode="record") as session:
+        made = client.chat.completions.create(**ASK)
+        assert held.cell_contents != own
+    assert session.recorded == 1
+    assert held.cell_contents == own
+    wrap(client, tmp_path)
+    assert held.cell_contents != own
+    assert client.chat.completions.create(**ASK) == made
+    unwrap(client)
+    assert held.cell_contents == own
+    assert (len(calls), server.count) == (2, 1)
+
+
+def test_a_call_that_went_round_while_recording_is_told(client, server, tmp_path, caplog):
+    """A client's own wrapper from before hides its first call from the recorder, which says so; the next is kept."""
+    client.request = closed_over([], client.request)
+    with replay(tmp_path, mode="record") as session:
+        client.models.list()
+        client.models.list()
+        with pytest.raises(openai.NotFoundError):
+            client.post("/upload", cast_to=object, files={"file": b"x"})
+    assert (session.recorded, server.count) == (1, 3)
+    told = [record.getMessage() for record in caplog.records if record.name == "inferencereplay"]
+    assert [text[:34] for text in told] == ["GET /models was not recorded: anot", "POST /upload is not recordable and"]
+
+
+def test_a_mock_in_place_of_a_method_answers(client, server, tmp_path, monkeypatch):
+    """Where a test has put something of its own in place of `create`, that answers, and gets what it gets live."""
+    given = []
+
+    class Canned:
+        def __call__(self, *args, **kwargs):
+            given.append((args, kwargs))
+            return "canned"
+
+    with replay(tmp_path, mode="record"):
+        client.chat.completions.create(**ASK)
+    monkeypatch.setattr(Chat, "create", Canned())
+    with replay(tmp_path):
+        assert client.chat.completions.create(**ASK) == "canned"
+    assert (given, server.count) == ([((), ASK)], 1)
+
+
+def test_what_cannot_be_looked_into_takes_part(client, server, tmp_path, monkeypatch):
+    """A wrapper that changes the arguments, and that ours cannot get under, is called in replay as well."""
+    with replay(tmp_path, mode="record"):
+        plain = client.chat.completions.create(**ASK)
+    monkeypatch.setattr(Chat, "create", functools.partialmethod(Chat.__dict__["create"], user="somebody"))
+    with replay(tmp_path, mode="record-if-missing"):
+        named = client.chat.completions.create(**ASK)
+    assert named != plain
+    with replay(tmp_path):
+        assert client.chat.completions.create(**ASK) == named
+    assert server.count == 2
+
+
+def test_what_stands_in_for_request_gets_what_it_gets_live(client, server, tmp_path, monkeypatch):
+    """Something in place of `request` that takes no object is not given one by us either."""
+    given = []
+
+    class Canned:
+        def __call__(self, *args, **kwargs):
+            given.append(args[0])
+            return "canned"
+
+    monkeypatch.setattr(sdk.SyncAPIClient, "request", Canned())
+    assert client.post("/x", cast_to=str, files={"a": b"b"}) == "canned"
+    with replay(tmp_path, mode="record"):
+        assert client.post("/x", cast_to=str, files={"a": b"b"}) == "canned"
+    assert (given, server.count) == ([str, str], 0)
+
+
 class Careful(openai.OpenAI):
     def request(self, cast_to, options, **kwargs):
         options.json_data["user"] = "somebody"
@@ -185,10 +331,10 @@ def test_a_method_in_the_object_takes_part(client, server, tmp_path):
 
 
 def test_what_goes_round_us_is_kept_off_the_network(driver, server, tmp_path):
-    """Where a wrapper from before calls the SDK's own method, a replay raises, at once and again on leaving."""
+    """Where a wrapper that cannot be looked into calls the SDK's own method, a replay raises, and again on leaving."""
 
     def call(client):
-        client.request = types.MethodType(ORIGINALS[driver.is_async], client)
+        client.request = functools.partial(ORIGINALS[driver.is_async], client)
         return client.chat.completions.create(**ASK)
 
     with pytest.raises(RecordingNotFound, match="kept off the network"), replay(tmp_path) as session:
