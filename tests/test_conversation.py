@@ -402,3 +402,23 @@ def test_nested_too_deeply_is_nothing():
     held = RecordedRequest("POST", "/chat/completions", deep)
     talk = read_conversation(Recording(1, "0" * 64, held, Response(body=deep)))
     assert (talk.messages, talk.choices, talk.model) == ((), (), "")
+
+
+def test_parts_that_are_nested_deeply_are_shown_in_part():
+    """What JSON can still be read, but hardly written again, does not keep the rest from being shown."""
+    deep = json.loads("[" * 900 + "]" * 900)
+    message = {"role": "assistant", "content": [{"type": "odd", "x": deep}]}
+    said = plain({"choices": [{"message": message}]}, {"model": "m", "messages": [message]})
+    for found in (said.messages[0], said.choices[0].message):
+        assert found.parts[0].kind == "odd"
+        assert "[…nested more deeply]" in found.parts[0].text
+    embedded = plain({"data": []}, {"model": "e", "input": [deep]}, "/embeddings")
+    assert "[…nested more deeply]" in embedded.messages[0].text
+
+
+def test_counts_beyond_all_numbers_are_none():
+    """A count of tokens with hundreds of digits is no count, and no error."""
+    usage = {"prompt_tokens": 10**400, "completion_tokens": 10**400, "total_tokens": 2**63 - 1}
+    said = plain({"choices": [], "usage": usage}, elapsed=0.5)
+    assert said.usage == Usage(total=2**63 - 1)
+    assert said.timing.tokens_per_second is None

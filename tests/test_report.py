@@ -185,7 +185,8 @@ def test_totals(tmp_path):
         "received": 3,
         "errors": 1,
         "incomplete": 1,
-        "models": [["m", 2], ["other", 1]],
+        "models": 2,
+        "model": "m",
         "first": 0.5,
         "seconds": 1.75,
         "newest": "2026-11-25T10:00:00Z",
@@ -255,6 +256,23 @@ def test_long_texts_are_cut_and_still_differ(tmp_path):
     assert first != second
     assert "580,001 characters left out, SHA-256 " in first
     assert len(first) < shortened.LONGEST_TEXT + 100
+
+
+def test_rows_are_of_bounded_size(tmp_path):
+    """However long the names and errors are that a server or a person wrote, a row stays small, its key whole."""
+    write(tmp_path, ask("a", model="m" * 30_000), Response(502, text="e" * 100_000), path=f"/{'p' * 100}")
+    page = data(tmp_path)
+    (made,) = page["recordings"]
+    assert len(made["failure"]) == len(made["model"]) == 500
+    assert made["failure"].endswith("e…")
+    assert len(made["key"]) == 64
+    assert len(page["totals"]["model"]) == 100
+
+
+def test_offsets_that_are_out_of_order(tmp_path):
+    """A time that a person put before the one of the chunk before it counts as equal to that."""
+    write(tmp_path, ask("a", stream=True), streamed("a", "b", "c", "d", offsets=(1.0, 0.25, 2.0, 0.0)))
+    assert only(tmp_path)["offsets"] == [1.0, 1.0, 2.0, 2.0]
 
 
 def test_values_that_javascript_does_not_have(tmp_path):

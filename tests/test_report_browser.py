@@ -465,6 +465,35 @@ def test_what_is_left_out(show, tmp_path, monkeypatch):
     assert "inferencereplay show chat/completions/" in page.inner_text("main .notice")
 
 
+def test_odd_timing_and_kinds(show, tmp_path):
+    """Chunks that all came at once, 150,000 of them, and parts named like members of JavaScript's objects are shown."""
+    kept = tmp_path / "kept"
+    write(
+        kept, ask("many", stream=True), streamed(*[{}] * 150_000, offsets=(0.0,) * 150_000), at="2026-11-25T10:00:02Z"
+    )
+    write(kept, ask("odd"), said("x", content=[{"type": "constructor", "a": 1}]), at="2026-11-25T10:00:01Z")
+    page = show(kept)
+    open_first(page)
+    assert "Longest gap\n0.0 ms" in page.locator(".measures div").all_inner_texts()
+    assert page.input_value("[aria-label=Position]") == "1000"
+    page.keyboard.press("j")
+    page.wait_for_selector("main h1:has-text('odd')")
+    assert shown(page) == '{"a": 1}'
+
+
+def test_comparing_what_differs_everywhere(show, tmp_path):
+    """The first thousand differences are shown, and their number is told."""
+    for start in (0, 1):
+        write(tmp_path / "kept", ask("a", x=[start] * 150_000), said("x"))
+    page = show(tmp_path / "kept")
+    page.check(".list input >> nth=0")
+    page.check(".list input >> nth=1")
+    page.click("text=Compare requests")
+    page.wait_for_selector(".diff")
+    assert page.locator(".diff tbody tr").count() == 1_000
+    assert page.inner_text("main p") == "The requests differ at 150,000 paths. The first 1,000 of them are shown."
+
+
 def test_an_address_of_nothing(show, mixed):
     """An address that leads nowhere shows the table."""
     page = show(mixed)

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from inferencereplay.request import JSON
 
 _TEXT = ("text", "input_text", "output_text", "summary_text", "reasoning_text")
+_DEEPEST = 40
+"""Levels of nesting that are shown; Python would give up at some hundreds."""
 _SHOWN_APART = frozenset(("messages", "model", "tools", "functions", "input", "instructions", "prompt"))
 
 
@@ -113,7 +115,7 @@ def _texts(given: JSON) -> Iterator[str]:
         yield json.dumps(items)
         return
     for item in items:
-        yield item if isinstance(item, str) else json.dumps(item, ensure_ascii=False)
+        yield item if isinstance(item, str) else json.dumps(_brief(item), ensure_ascii=False)
 
 
 def _tool(item: dict[str, Any]) -> Tool:
@@ -144,9 +146,11 @@ def _rest(item: dict[str, Any]) -> str:
     return json.dumps(_brief({name: value for name, value in item.items() if name != "type"}), ensure_ascii=False)
 
 
-def _brief(value: JSON) -> JSON:
+def _brief(value: JSON, depth: int = 0) -> JSON:
+    if isinstance(value, (dict, list)) and depth == _DEEPEST:
+        return "[…nested more deeply]"
     if isinstance(value, dict):
-        return {name: _brief(item) for name, item in value.items()}
+        return {name: _brief(item, depth + 1) for name, item in value.items()}
     if isinstance(value, list):
-        return [_brief(item) for item in value]
+        return [_brief(item, depth + 1) for item in value]
     return shorten(value) if isinstance(value, str) else value

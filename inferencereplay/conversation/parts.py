@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 _LONGEST_URL = 200
 """Characters of a URL that are shown; a picture inside one has many thousands."""
+_PAST_NUMBERS = 2**63
 
 
 class Part(NamedTuple):
@@ -203,8 +204,9 @@ def string(value: JSON) -> str:
 
 
 def number(value: JSON) -> int | None:
-    """Return a whole number, `None` for whatever else it is."""
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    """Return a whole number of up to 64 bits, `None` for whatever else it is: no count is larger, and a float ends."""
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    return value if is_whole and -_PAST_NUMBERS <= value < _PAST_NUMBERS else None
 
 
 def parsed(text: bytes) -> JSON:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 LONGEST_TITLE = 160
 """Characters."""
+LONGEST_FACT = 500
+"""Characters of a model's name, a path, the message of an error: ten thousand rows have to be of bounded size."""
 
 _NUMBERS = re.compile(r"\[\n[^\[\]{}\"]*\]")
 """A list of numbers in indented JSON, such as a vector; within a string there is no line feed."""
@@ -33,7 +36,6 @@ def describe(entry: Entry) -> tuple[Facts, Content]:
     said, response = entry.conversation, entry.recording.response
     blocks, pieces = _answer(entry)
     facts = {
-        "file": entry.name.encode("utf-8", "replace").decode(),
         "key": entry.key,
         "at": entry.recording.recorded.at,
         "method": entry.recording.request.method,
@@ -58,12 +60,22 @@ def describe(entry: Entry) -> tuple[Facts, Content]:
         "messages": [_message(message) for message in said.messages],
         "tools": [{"name": tool.name, "description": shorten(tool.description)} for tool in said.tools],
         "settings": said.settings,
-        "offsets": [round(offset, 6) for offset in said.timing.offsets],
+        # Times that a person has put out of order would run the player backwards.
+        "offsets": [round(offset, 6) for offset in itertools.accumulate(said.timing.offsets, max)],
         "blocks": blocks,
         "pieces": pieces,
         "body": entry.body,
     }
-    return shortened(facts), shortened(content)
+    # Files are told apart by their names, which systems keep short.
+    kept = {
+        "file": entry.name.encode("utf-8", "replace").decode(),
+        **{name: _cut(fact) for name, fact in facts.items()},
+    }
+    return shortened(kept), shortened(content)
+
+
+def _cut(fact: Any) -> Any:
+    return f"{fact[: LONGEST_FACT - 1]}…" if isinstance(fact, str) and len(fact) > LONGEST_FACT else fact
 
 
 def _title(entry: Entry) -> str:

@@ -11,6 +11,9 @@ from inferencereplay.totals import Total
 if TYPE_CHECKING:
     from inferencereplay.catalogue import Entry
 
+LONGEST_NAME = 100
+"""Characters of a model's name."""
+
 
 class Counts:
     """Counts over all recordings, also over those that a report has no room for."""
@@ -38,7 +41,7 @@ class Counts:
         self._newest = max(self._newest, entry.recording.recorded.at)
 
     def summary(self) -> dict[str, Any]:
-        """Return the counts as the page shows them; models in order of their number."""
+        """Return the counts as the page shows them, with the model that has most recordings."""
         total = self._total
         return {
             "recordings": total.recordings,
@@ -50,7 +53,8 @@ class Counts:
             "incomplete": total.incomplete,
             "sent": total.input,
             "received": total.output,
-            "models": self._models.most_common(),
+            "models": len(self._models),
+            "model": next((name[:LONGEST_NAME] for name, _ in self._models.most_common(1)), ""),
             "first": statistics.median(self._first) if self._first else None,
             "seconds": self._seconds,
             "newest": self._newest,

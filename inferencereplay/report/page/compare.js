@@ -1,6 +1,7 @@
 // What differs between two requests, a row for each JSON path.
 
 const ABSENT = Symbol("absent");
+const MOST_DIFFERENCES = 1000;
 
 /** Make the page that compares two recordings' requests. */
 function comparePage(old, other) {
@@ -9,12 +10,13 @@ function comparePage(old, other) {
   const rows = lacking ? [] : [...differences(whole(old), whole(other), "")];
   const head = h("tr", {}, ["Path", "First", "Second"].map((name) => h("th", { scope: "col" }, name)));
   const told = lacking ? lacking.left_out : rows.length ? `The requests differ at ${count(rows.length, "path")}.` : "The requests are equal.";
+  const rest = rows.length > MOST_DIFFERENCES ? `The first ${inWords.format(MOST_DIFFERENCES)} of them are shown.` : null;
   return [
     h("nav", { class: "crumbs" }, h("a", { href: "#" }, "← All recordings")),
     h("h1", {}, "Two requests compared"),
-    h("p", { class: "soft" }, told),
+    h("p", { class: "soft" }, told, rest && ` ${rest}`),
     h("div", { class: "sides" }, side("First", old), side("Second", other)),
-    rows.length ? h("div", { class: "card shelf" }, h("table", { class: "diff" }, h("thead", {}, head), h("tbody", {}, rows.map(diffRow)))) : null,
+    rows.length ? h("div", { class: "card shelf" }, h("table", { class: "diff" }, h("thead", {}, head), h("tbody", {}, rows.slice(0, MOST_DIFFERENCES).map(diffRow)))) : null,
   ];
 }
 

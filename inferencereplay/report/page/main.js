@@ -35,12 +35,11 @@ function showChosen() {
 
 function header() {
   const { totals } = DATA;
-  const [model, ...others] = totals.models;
   const pairs = [
     ["Recordings", inWords.format(totals.recordings), small(count(totals.requests, "request"))],
     ["Streams", inWords.format(totals.streams), small(count(totals.chunks, "chunk"))],
     ["Tokens", inWords.format(totals.sent + totals.received), small(`${inWords.format(totals.sent)} in, ${inWords.format(totals.received)} out`)],
-    ["Models", inWords.format(totals.models.length), small(model ? `${model[0]}${others.length ? ` and ${others.length} more` : ""}` : "none named")],
+    ["Models", inWords.format(totals.models), small(totals.models ? `${totals.model}${totals.models > 1 ? ` and ${inWords.format(totals.models - 1)} more` : ""}` : "none named")],
     ["Recorded time", totals.seconds ? seconds(totals.seconds) : "–", small(totals.first === null ? "no timing" : `first token ${seconds(totals.first)}`, "The median of all streams")],
     ["Errors", inWords.format(totals.errors), small(totals.incomplete ? `${inWords.format(totals.incomplete)} incomplete` : "none incomplete")],
     ["On disk", bytes(totals.bytes), small(totals.newest ? `newest ${totals.newest.slice(0, 10)}` : "no dates")],

@@ -52,7 +52,7 @@ function player(recording) {
     const arrived = arrivedBy(times, position);
     answer.show(arrived, position < total);
     plot?.place(position);
-    range.value = Math.round((position / total) * 1000);
+    range.value = total ? Math.round((position / total) * 1000) : 1000;
     range.setAttribute("aria-valuetext", `${seconds(position)} of ${seconds(total)}`);
     clock.textContent = `${position.toFixed(2)} / ${total.toFixed(2)} s`;
     near.textContent = nearest(recording, times, arrived);
@@ -112,7 +112,7 @@ function measures(recording, times) {
     ["Last arrival", seconds(times[times.length - 1])],
     ["Chunks", recording.is_stream ? inWords.format(recording.chunks) : null],
     ["Median gap", gaps.length ? seconds(median(gaps)) : null],
-    ["Longest gap", gaps.length > 1 ? seconds(Math.max(...gaps)) : null],
+    ["Longest gap", gaps.length > 1 ? seconds(longestGap(times).length) : null],
     ["Tokens a second", rate === null ? null : `${isEstimated ? "about " : ""}${rate.toFixed(1)}`],
   ]);
 }
@@ -149,7 +149,7 @@ function answerBox(recording) {
 }
 
 function blockBox(block) {
-  const names = { tool: `Calls ${block.name}`, reasoning: "Reasoning", refusal: "Refusal", json: block.name || "JSON" };
+  const names = { __proto__: null, tool: `Calls ${block.name}`, reasoning: "Reasoning", refusal: "Refusal", json: block.name || "JSON" };
   const text = document.createTextNode("");
   const holder = h("p", { class: block.kind === "tool" || block.kind === "json" ? "text code" : "text" }, text);
   const title = names[block.kind];
