@@ -42,7 +42,7 @@ ANSWERS = {
     "What is the capital of France?": ["Paris", ", of course."],
 }
 """What the server answers where a document shows it, in pieces; else it counts."""
-CALLS = {"getting-started.md": 1, "command-line.md": 1}
+CALLS = {"getting-started.md": 1, "command-line.md": 1, "pytest.md": 6}
 """How often the commands of a document reach the server; all others are replays."""
 GIVEN = {"report.md": "story"}
 """Which of the examples' recordings a document finds in its folder."""

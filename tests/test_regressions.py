@@ -208,7 +208,7 @@ def test_a_stream_that_was_left_is_stored_when_the_block_ends(client, tmp_path):
 
 
 def test_answers_do_not_go_into_the_log(driver, server, tmp_path, caplog):
-    """An answer that cannot be decoded is told of, not quoted."""
+    """An answer that cannot be decoded is recorded as it was, and not quoted in the log."""
     body = event(chunk("a")) + b"data: \xff hunter2\n\n"
     server.replies = [Reply(headers={"content-type": "text/event-stream"}, body=body)]
     with (
@@ -219,7 +219,7 @@ def test_answers_do_not_go_into_the_log(driver, server, tmp_path, caplog):
         driver.chat(stream=True)
     gc.collect()
     ours = [item.getMessage() for item in caplog.records if item.name == "inferencereplay"]
-    assert ours == ["an answer was not recorded: UnicodeDecodeError"]
+    assert not [item for item in ours if "hunter2" in item]
 
 
 def test_a_file_that_changes_behind_its_times_is_read_anew(client, tmp_path):

@@ -13,12 +13,13 @@ from inferencereplay.watching import ImportWatcher
 
 @pytest.fixture
 def package(tmp_path, monkeypatch):
-    """Make a package of two modules that import each other's package."""
+    """Make a package of modules, each of which imports the next."""
     folder = tmp_path / "watched"
     folder.mkdir()
     (folder / "__init__.py").write_text("")
-    for name, other in (("one", "two"), ("two", "three"), ("three", "one")):
+    for name, other in (("one", "two"), ("two", "three"), ("three", "last")):
         (folder / f"{name}.py").write_text(f"import time; time.sleep(0.01); import watched.{other}; value = '{name}'")
+    (folder / "last.py").write_text("")
     (folder / "broken.py").write_text("raise RuntimeError('broken')")
     monkeypatch.syspath_prepend(str(tmp_path))
     yield "watched"
