@@ -67,7 +67,7 @@ def _build_request(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: d
     session = session_for(instance)
     if session is not None and session.mode is Mode.REPLAY and not sdk.is_own(args[0]):
         _state.repair()
-        raise session.bypassed(args[0].method.upper(), args[0].url)
+        raise session.bypassed(args[0].method.upper(), args[0].url, sdk.secrets(instance, args[0]))
     return wrapped(*args, **kwargs)
 
 
