@@ -92,12 +92,12 @@ def decide(session: Session, client: Any, call: Call) -> Decision:
         RecordingCorrupt: if the file that should answer cannot be used.
     """
     if not sdk.is_recordable(call.cast_to, call.options):
-        _refuse(session, call)
+        _refuse(session, client, call)
         return None
     try:
-        request = session.prepare(sdk.read_request(client, call.options))
+        request = session.prepare(sdk.read_request(client, call.options), lambda: sdk.secrets(client, call.options))
     except Exception as error:  # noqa: BLE001 - a failing recorder never breaks what it records
-        _let_through(session, call, error)
+        _let_through(session, client, call, error)
         return None
     return _answer(session, client, call, request, time.monotonic() + PATIENCE)
 
@@ -106,7 +106,7 @@ def _answer(session: Session, client: Any, call: Call, request: Request, deadlin
     try:
         return _decide(session, client, call, request, deadline)
     except (StoreError, NotPlain) as error:
-        _let_through(session, call, error)
+        _let_through(session, client, call, error)
         return None
 
 
@@ -122,14 +122,17 @@ def _decide(session: Session, client: Any, call: Call, request: Request, deadlin
     return session.begin(request, secrets, sdk.origin(client))
 
 
-def _let_through(session: Session, call: Call, error: Exception) -> None:
+def _let_through(session: Session, client: Any, call: Call, error: Exception) -> None:
     """Log why a call goes to the network unrecorded; in `replay`, where none does, raise the error."""
+    secrets = sdk.secrets(client, call.options)
     if session.mode is not Mode.REPLAY:
-        told = str(error) if isinstance(error, StoreError) else repr(error)
-        log.warning("%s was not recorded: %s", session.hide(call.options.url), session.hide(told))
+        # An error of an encoder's holds the whole text that it could not encode, which `repr` would show.
+        told = str(error) if isinstance(error, StoreError) else f"{type(error).__name__}: {error}"
+        url = session.hide_url(call.options.url, secrets)
+        log.warning("%s was not recorded: %s", url, session.hide(told, secrets))
         return
     if isinstance(error, NotPlain):
-        raise session.refuse(call.options.method.upper(), call.options.url, str(error)) from error
+        raise session.refuse(call.options.method.upper(), call.options.url, str(error), secrets=secrets) from error
     raise error
 
 
@@ -151,10 +154,11 @@ async def wait_async(decision: Decision) -> Replayed | Take | None:
     return decision
 
 
-def _refuse(session: Session, call: Call) -> None:
+def _refuse(session: Session, client: Any, call: Call) -> None:
+    method, secrets = call.options.method.upper(), sdk.secrets(client, call.options)
     if session.mode is Mode.REPLAY:
-        raise session.refuse(call.options.method.upper(), call.options.url)
-    session.warn_once(call.options.method.upper(), call.options.url)
+        raise session.refuse(method, call.options.url, secrets=secrets)
+    session.warn_once(method, call.options.url, secrets=secrets)
 
 
 def replayed(session: Session, client: Any, call: Call, found: Found) -> Replayed:
@@ -293,6 +297,7 @@ def _error_job(
     client: Any, call: Call, take: Take, error: openai.APIStatusError | openai.APIConnectionError
 ) -> Callable[[], None]:
     """Return what keeps an error, or forgets it if it is one that passes."""
+    take = take.knowing(sdk.sent(error))
     status = error.status_code if isinstance(error, openai.APIStatusError) else 0
     if isinstance(error, openai.APIStatusError):
         sdk.restore(error.response, call.options)

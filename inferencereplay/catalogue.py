@@ -22,6 +22,7 @@ from inferencereplay.errors import AmbiguousRecording, RecordingCorrupt, StoreEr
 from inferencereplay.recording import VERSION, RecordedRequest, Recording, corrupt, decode, stored_request
 from inferencereplay.store import open_store
 from inferencereplay.store.directory import DIGITS
+from inferencereplay.store.inside import is_inside
 from inferencereplay.store.llama_stack import walk
 from inferencereplay.store.llama_stack_file import Foreign, is_llama_stack, understand
 
@@ -176,9 +177,12 @@ class Catalogue:
         """Read one file of the directory.
 
         Raises:
-            RecordingCorrupt: if it cannot be used.
+            RecordingCorrupt: if it cannot be used, or is a link that leads out of the directory.
         """
-        return _read(self.directory / name, name)
+        file = self.directory / name
+        if file.is_symlink() and not is_inside(str(file), str(self.directory)):
+            raise corrupt(str(file), "$", "it is a link that leads out of the directory", "Put a copy there")
+        return _read(file, name)
 
     def scan(self) -> Iterator[Entry | Unreadable]:
         """Read one file after the other; what cannot be used is reported in its place."""

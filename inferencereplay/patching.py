@@ -74,9 +74,9 @@ def _build_request(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: d
     if session is not None and not session.is_live and not (sdk.is_own(options) or sdk.is_asked(options)):
         is_mended = _state.repair(instance)
         if session.mode is Mode.REPLAY:
-            raise session.bypassed(options.method.upper(), options.url)
+            raise session.bypassed(options.method.upper(), options.url, sdk.secrets(instance, options))
         if is_mended:
-            session.warn_bypassed(options.method.upper(), options.url)
+            session.warn_bypassed(options.method.upper(), options.url, sdk.secrets(instance, options))
     return wrapped(*args, **kwargs)
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from inferencereplay.errors import InvalidSetting
+from inferencereplay.names import cover_named, may_name, tells
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -36,8 +37,11 @@ class Shape(NamedTuple):
 
 
 # Where a token begins: after anything but a letter or digit, of ASCII, for "密钥sk-…" has no space; or after an escape
-# as text holds it that is JSON, Python or a URL once more.
-_START = r"(?:(?<![A-Za-z0-9])|(?<=\\[nrt])|(?<=%[0-9A-Fa-f][0-9A-Fa-f]))"
+# as text holds it that is JSON, Python, a URL or a mail once more; or after a terminal's colour.
+_START = (
+    r"(?:(?<![A-Za-z0-9])|(?<=\\[nrt])|(?<=%[0-9A-Fa-f]{2})|(?<=\\u[0-9A-Fa-f]{4})|(?<=\\x[0-9A-Fa-f]{2})"
+    r"|(?<==[0-9A-F]{2})|(?<=\[\dm)|(?<=[\[;]\d\dm))"
+)
 # What tells a token from words with hyphens: eight characters in a row, one of them a digit, not too far behind.
 _RANDOM = r"(?=[\w.~+/=-]{0,40}?(?=[A-Za-z_]{0,7}\d)\w{8})"
 
@@ -49,8 +53,8 @@ def _shape(pattern: str, *literals: str) -> Shape:
 SHAPES = (
     _shape(rf"(?:sk|rk|pk|sess)-(?:{_RANDOM}[\w-]+|[A-Za-z]{{20,}})", "sk-", "rk-", "pk-", "sess-"),
     _shape(r"[spr]k_(?:live|test)_[A-Za-z0-9]{16,}", "k_live_", "k_test_"),
-    _shape(rf"(?:[Bb]earer|BEARER)\s+(?:{_RANDOM}[\w.~+/=-]*[\w~+/=-]|[A-Za-z]{{20,}})", "earer", "EARER"),
-    _shape(r"(?:[Bb]asic|BASIC)\s+(?=[A-Za-z+/]*[0-9=])[A-Za-z0-9+/]{12,}={0,2}", "asic", "ASIC"),
+    _shape(rf"(?:[Bb]earer|BEARER)(?:\s|%20|\+)+(?:{_RANDOM}[\w.~+/=-]*[\w~+/=-]|[A-Za-z]{{20,}})", "earer", "EARER"),
+    _shape(r"(?:[Bb]asic|BASIC)(?:\s|%20|\+)+(?=[A-Za-z+/]*[0-9=])[A-Za-z0-9+/]{12,}={0,2}", "asic", "ASIC"),
     _shape(r"eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*", "eyJ"),
     _shape(r"(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9])", "AKIA", "ASIA"),
     _shape(r"gh[pousr]_[A-Za-z0-9]{20,}", "ghp_", "gho_", "ghu_", "ghs_", "ghr_"),
@@ -81,51 +85,29 @@ SHAPES = (
     _shape(rf"(?:xai|pplx|nvapi|csk)-{_RANDOM}[\w-]{{30,}}", "xai-", "pplx-", "nvapi-", "csk-"),
     _shape(r"dapi[0-9a-f]{32}", "dapi"),
     _shape(r"(?:org-|proj_)[A-Za-z0-9]{20,}", "org-", "proj_"),
-    Shape(("://",), re.compile(r"(?<=://)[^\s/@:\"']+:[^\s/@\"']+(?=@)")),
+    _shape(r"sk_[0-9a-f]{40,}", "sk_"),
+    _shape(r"\d{8,10}:AA[\w-]{32,}", ":AA"),
+    _shape(r"ATATT3[\w=-]{60,}", "ATATT3"),
+    Shape(("://",), re.compile(r"(?<=://)[^\s/@:\"']*:[^\s/@\"']+(?=@)")),
+    Shape((":\\/\\/",), re.compile(r"(?<=:\\/\\/)[^\s/@:\"'\\]*:[^\s/@\"'\\]+(?=@)")),
+    Shape(("%3A%2F%2F", "%3a%2f%2f"), re.compile(r"(?<=%3[Aa]%2[Ff]%2[Ff])[\w.~-]*%3[Aa][\w.~%+-]{1,200}?(?=%40)")),
+    Shape(("sig=", "nature="), re.compile(r"(?:(?<=[?&;]sig=)|(?<=nature=))(?=[\w%+/-]*\d)[\w%+/-]{40,}=*")),
+    Shape(("ookie: ",), re.compile(r"(?<=ookie: )[\w.-]+=(?=[^\s;]*\d)[^\s\"'\\;]{8,}(?:; ?[\w.-]+=[^\s\"'\\;]+)*")),
     Shape(
-        ("PRIVATE KEY-----",),
+        ("PRIVATE KEY",),
         re.compile(
-            r"-----BEGIN [A-Z ]*PRIVATE KEY-----"
-            r"(?:[\s\S]{0,20000}?-----END [A-Z ]*PRIVATE KEY-----"
+            r"-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----"
+            r"(?:[\s\S]{0,20000}?-----END [A-Z ]*PRIVATE KEY(?: BLOCK)?-----"
             r"|(?:(?:\s|\\[nr])*[A-Za-z0-9+/=]{20,})+(?:(?:\s|\\[nr])+[A-Za-z0-9+/=]*\Z)?)"
         ),
     ),
 )
-NAMES = frozenset(
-    (
-        *("authorization", "proxyauthorization", "password", "cookie", "setcookie"),
-        *("apikey", "xapikey", "openaiapikey", "xgoogapikey", "secretkey", "privatekey"),
-        *("secretaccesskey", "awssecretaccesskey", "clientsecret"),
-        *("authtoken", "xauthtoken", "accesstoken", "refreshtoken", "sessiontoken", "azureadtoken"),
-    )
-)
-"""In lower case, without hyphens and underscores."""
-_SECRET_QUERY = re.compile(r"key|token|secret|password|^(code|sig|signature)$", re.IGNORECASE)
+_SECRET_QUERY = re.compile(r"key|token|secret|password|^(code|sig|signature)(\[|$)", re.IGNORECASE)
 """Names in a query that stand for secrets: of subscription keys, signed URLs, functions."""
+_SHORTEST_IN_QUERY = 16
+"""Characters of a query's value that is looked for elsewhere as well."""
 _HINTS = tuple(dict.fromkeys(literal for shape in SHAPES for literal in shape.literals))
 _HINTS_IN_JSON = tuple(hint.encode() for hint in _HINTS)
-_NAME_ENDS = ("key", "token", "secret", "authorization", "password", "cookie")
-"""How the name of a secret ends, in lower case."""
-_NAME_SIGNS = tuple((end, re.compile(rf"{end}\\*[\"']?\s*[:=]")) for end in _NAME_ENDS)
-"""The same with what follows in JSON, in JSON within text and in settings; the ends alone are looked for first."""
-_NAME_SIGNS_IN_JSON = tuple((end.encode(), re.compile(sign.pattern.encode())) for end, sign in _NAME_SIGNS)
-
-
-_SECRET_ENDS = ("apikey", "secretkey", "accesskey", "secretaccesskey", "accesstoken", "authtoken", "clientsecret")
-"""How longer names end that stand for secrets, such as `AZURE_OPENAI_API_KEY`."""
-_NAMED = (
-    # "api_key": "…", as it stands in JSON, and with its quotes escaped, once or more often.
-    re.compile(r'(?P<before>"(?P<name>[\w-]{4,64})"\s*:\s*")(?P<value>(?:[^"\\]|\\.)+)'),
-    re.compile(
-        r"(?P<before>(?P<quote>(?<!\\)\\{1,15}[\"']|')(?P<name>[\w-]{4,64})(?P=quote)\s*:\s*(?P=quote))"
-        r"(?P<value>(?:(?!(?P=quote))[^\n])+)"
-    ),
-    # API_KEY=…, api-key: …, as settings and headers are written; the value has to look like no word.
-    re.compile(
-        r"(?P<before>(?:(?<![\w\\-])|(?<=\\[nrt]))(?P<name>[A-Za-z][\w-]{3,63})(?:=|:[ ]?|[ ]=[ ])[\"']?)"
-        r"(?P<value>(?=[\w.~+/-]{0,40}?\d)[\w.~+/-]{16,}=*)"
-    ),
-)
 
 
 def _one_mask(found: str) -> str:
@@ -210,23 +192,38 @@ class Redactor:
                 if hint in text:
                     text = _mask_shapes(text, cover)
                     break
-            text = _mask_named(text, cover)
+            text = cover_named(text, cover, _is_masked)
         for pattern in self._patterns:
             text = pattern.sub(lambda found: cover(found[0]), text)
         return text
 
     def _member(self, name: str, value: Any, literals: tuple[str, ...]) -> Any:
-        return _hide(value) if _is_secret(name) and isinstance(value, (str, list)) else self.value(value, literals)
+        is_secret = tells(name)
+        return self.value(_hide(value, is_secret) if is_secret else value, literals)
 
 
-def _hide(value: Any) -> Any:
+def _hide(value: Any, is_secret: Callable[[str], object] = bool) -> Any:
     """Take out what stands under the name of a secret: text, or a list of it, as headers may have."""
     if isinstance(value, str):
-        return REDACTED if value not in ("", REDACTED) else value
+        return REDACTED if value != REDACTED and is_secret(value) else value
     if isinstance(value, list):
-        hidden = [_hide(item) for item in value]
+        hidden = [_hide(item, is_secret) for item in value]
         return value if hidden == value else hidden
     return value
+
+
+def secret_values(query: dict[str, Any]) -> list[str]:
+    """Return the values of a query that are secrets by their names and look like no word.
+
+    Others, such as `key=title` and `code=200`, are hidden where they stand, and are words elsewhere.
+    """
+    values = [value for name, value in query.items() if _SECRET_QUERY.search(name)]
+    texts = [text for value in values for text in (value if isinstance(value, list) else [value])]
+    return [text for text in texts if len(text) >= _SHORTEST_IN_QUERY and any(map(str.isdigit, text))]
+
+
+def _is_masked(text: str) -> bool:
+    return not text.strip(_MASK)
 
 
 def _mask_shapes(text: str, cover: Callable[[str], str]) -> str:
@@ -236,30 +233,6 @@ def _mask_shapes(text: str, cover: Callable[[str], str]) -> str:
     return text
 
 
-def _mask_named(text: str, cover: Callable[[str], str]) -> str:
-    """Take out what a text says of a secret by its name: JSON within text, however often quoted, and settings."""
-    if ":" not in text and "=" not in text:
-        return text
-    lowered = text.lower()
-    if not any(end in lowered and sign.search(lowered) for end, sign in _NAME_SIGNS):
-        return text
-
-    def hide(found: re.Match[str]) -> str:
-        value = found["value"]
-        is_hidden = not value.strip(_MASK)
-        return found["before"] + cover(value) if _is_secret(found["name"]) and not is_hidden else found[0]
-
-    for pattern in _NAMED:
-        text = pattern.sub(hide, text)
-    return text
-
-
-@functools.lru_cache(maxsize=1_000)
-def _is_secret(name: str) -> bool:
-    plain = name.lower().replace("-", "").replace("_", "")
-    return plain in NAMES or plain.endswith(_SECRET_ENDS)
-
-
 def _may_hold(raw: bytes, literals: tuple[str, ...]) -> bool:
     r"""Whether JSON text has to be read to know: it holds a part of a secret, or escapes (`\u0073k-…`) that may."""
     if b"\\u" in raw or b"\\/" in raw:
@@ -267,11 +240,7 @@ def _may_hold(raw: bytes, literals: tuple[str, ...]) -> bool:
     for hint in _HINTS_IN_JSON:
         if hint in raw:
             return True
-    lowered = raw.lower()
-    for end, sign in _NAME_SIGNS_IN_JSON:
-        if end in lowered and sign.search(lowered):
-            return True
-    return any(literal in raw for literal in _in_json(literals))
+    return may_name(raw) or any(literal in raw for literal in _in_json(literals))
 
 
 @functools.lru_cache(maxsize=64)

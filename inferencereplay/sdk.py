@@ -21,7 +21,7 @@ from openai._constants import OVERRIDE_CAST_TO_HEADER, RAW_RESPONSE_HEADER
 
 from inferencereplay.forms import forms_of
 from inferencereplay.recording import Recorded
-from inferencereplay.redact import SHORTEST_LITERAL
+from inferencereplay.redact import SHORTEST_LITERAL, secret_values
 from inferencereplay.request import JSON, NotPlain, Request, canonical_json, parse_json, parse_query
 
 try:
@@ -113,7 +113,8 @@ def _target(client: Any, options: Any) -> tuple[str, dict[str, Any]]:
     url, base = options.url, str(client.base_url)
     if "://" in url:
         parts = urlsplit(url)
-        foreign = f"{parts.netloc}{urlunsplit(('', '', parts.path, parts.query, ''))}"
+        host = parts.netloc.rpartition("@")[2]
+        foreign = f"{host}{urlunsplit(('', '', parts.path, parts.query, ''))}"
         url = url[len(base) :] if url.startswith(base) else foreign
     path, _, fixed = url.partition("?")
     return "/" + path.lstrip("/"), {**parse_query(fixed), **read_query(client, options.params)}
@@ -336,15 +337,28 @@ def manager_path(manager: Any) -> str:
 def secrets(client: Any, options: Any = None) -> tuple[str, ...]:
     """Return what a client and a call know that must not be written: keys, organisation, values of such headers."""
     values = [getattr(client, name, None) for name in _CREDENTIALS]
-    values.append(urlsplit(str(client.base_url)).password)
+    values += [urlsplit(str(url)).password for url in (client.base_url, getattr(options, "url", ""))]
+    values += _queried(client, options)
     for headers in (getattr(client, "_custom_headers", None), getattr(options, "headers", None)):
         values += _secret_values(headers.items() if isinstance(headers, dict) else ())
     return _literals(values)
 
 
-def sent(response: Any) -> tuple[str, ...]:
-    """Return what a live call sent that must not be written, such as a token that was fetched for it."""
-    return _literals(_secret_values(response.request.headers.items()))
+def sent(outcome: Any) -> tuple[str, ...]:
+    """Return what a live call sent that must not be written, such as a token that was fetched for it.
+
+    Args:
+        outcome: the response, or an error of the SDK's.
+    """
+    return _literals(_secret_values(outcome.request.headers.items()))
+
+
+def _queried(client: Any, options: Any) -> list[str]:
+    """Return what a query holds that the answer may repeat."""
+    fixed, params = getattr(options, "url", "").partition("?")[2], getattr(options, "params", None)
+    if not (fixed or params or client.default_query):
+        return []
+    return secret_values({**parse_query(fixed), **read_query(client, params)})
 
 
 def _secret_values(headers: Iterable[tuple[str, Any]]) -> list[Any]:

@@ -85,7 +85,7 @@ class Take(NamedTuple):
 
     def hide(self, text: str) -> str:
         """Return a text, such as one for the log, without what is secret."""
-        return self.session._redactor.text(text, self.secrets)  # noqa: SLF001 - two halves of one thing
+        return self.session.hide(text, self.secrets)
 
     def knowing(self, secrets: tuple[str, ...]) -> Take:
         """Return the same with more to take out, which was not known before the call was made."""
@@ -93,7 +93,7 @@ class Take(NamedTuple):
 
     def keep(self, response: Response) -> None:
         """Store the answer; a failure is logged, never raised."""
-        self.session._keep(self, response)  # noqa: SLF001
+        self.session._keep(self, response)  # noqa: SLF001 - two halves of one thing
 
     def drop(self) -> None:
         """Forget the call: it came to nothing that can be stored."""
@@ -241,8 +241,12 @@ class Session:
 
     # What the two roads ask for.
 
-    def prepare(self, request: Request) -> Request:
+    def prepare(self, request: Request, secrets: Callable[[], tuple[str, ...]] = tuple) -> Request:
         """Apply `ignore` and `normalize`.
+
+        Args:
+            request: what is asked for.
+            secrets: returns the literals to take out of the message of an error.
 
         Raises:
             InvalidSetting: if `normalize` fails or returns something that is no JSON.
@@ -258,12 +262,12 @@ class Session:
             if self._normalize is not None and body is not None:
                 body = self._normalize(body)
                 if not isinstance(body, dict):
-                    told = f"it returned {body!r}"
+                    told = f"it returned an object of the type {type(body).__name__}"
                     raise TypeError(told)  # noqa: TRY301 - one message for all that it does wrong
             return msgspec.structs.replace(request, body=canonical_json(body))
         except Exception as error:
             message = f"normalize= failed for a request to {request.path}: {error!r}. It has to return the body."
-            raise InvalidSetting(message) from error
+            raise InvalidSetting(self.hide(message, secrets())) from error
 
     def find(self, request: Request, secrets: Callable[[], tuple[str, ...]]) -> Found | None:
         """Return what would answer a prepared request, which `serve` makes it do.
@@ -326,41 +330,46 @@ class Session:
         )
         return self._note(error)
 
-    def hide(self, text: str) -> str:
-        """Return a text for the log without what has the shape of a secret."""
-        return self._redactor.text(text)
+    def hide(self, text: str, secrets: tuple[str, ...] = ()) -> str:
+        """Return a text, such as one for the log, without what is secret."""
+        return self._redactor.text(text, secrets)
 
-    def refuse(self, method: str, path: str, reason: str = NO_JSON) -> NotRecordable:
+    def hide_url(self, url: str, secrets: tuple[str, ...] = ()) -> str:
+        """Do so for a URL or path, and leave out the query, of which only a session of such a request knows all."""
+        return self.hide(url.partition("?")[0], secrets)
+
+    def refuse(self, method: str, path: str, reason: str = NO_JSON, *, secrets: tuple[str, ...] = ()) -> NotRecordable:
         """Count a request that no recording can answer as a miss and return the error."""
-        path = self.hide(path)
+        path = self.hide_url(path, secrets)
         message = f"{method} {path} is not recordable: {reason}. Replace it in the test."
         return self._note(NotRecordable(message, method=method, path=path, directory=self.store.directory))
 
-    def bypassed(self, method: str, path: str) -> RecordingNotFound:
+    def bypassed(self, method: str, path: str, secrets: tuple[str, ...]) -> RecordingNotFound:
         """Count a request that went round us to the network, where it is stopped, as a miss and return the error."""
-        path = self.hide(path)
+        path = self.hide_url(path, secrets)
         message = (
             f"{method} {path} was kept off the network, but cannot be answered: another library's wrapper around "
             "this client's `request`, older than the session, calls the SDK's own method. Put it on inside the block."
         )
         return self._note(RecordingNotFound(message, method=method, path=path, directory=self.store.directory))
 
-    def warn_bypassed(self, method: str, path: str) -> None:
+    def warn_bypassed(self, method: str, path: str, secrets: tuple[str, ...]) -> None:
         """Log that a call went round us to the network, and that those which follow will not."""
         message = (
             "%s %s was not recorded: another library's wrapper, older than the session, calls the SDK's own method. "
             "From now on its calls are recorded."
         )
-        log.warning(message, method, self.hide(path))
+        log.warning(message, method, self.hide_url(path, secrets))
 
-    def warn_once(self, method: str, path: str, reason: str = NO_JSON) -> None:
+    def warn_once(self, method: str, path: str, reason: str = NO_JSON, *, secrets: tuple[str, ...] = ()) -> None:
         """Log that an endpoint is let through unrecorded, the first time."""
+        path = self.hide_url(path, secrets)
         with self._lock:
             is_new = path not in self._warned
             self._warned.add(path)
         if is_new:
             message = "%s %s is not recordable and goes to the network: %s"
-            log.warning(message, method, self.hide(path), reason)
+            log.warning(message, method, path, reason)
 
     def redact(self, request: Request, secrets: tuple[str, ...]) -> Request:
         """Return a request without what is secret; the same object if there is nothing.
@@ -442,7 +451,7 @@ class Session:
             origin = msgspec.structs.replace(take.origin, at=at, base_url=take.hide(unquote(take.origin.base_url)))
             data = files.encode(Recording(files.VERSION, key, held, response, origin))
         except Exception as error:  # noqa: BLE001 - a failing recorder never breaks what it records
-            log.warning("%s %s was not recorded: %r", take.request.method, path, error)
+            log.warning("%s %s was not recorded: %s", take.request.method, path, take.hide(repr(error)))
             self._drop(take)
             return
         try:
@@ -465,7 +474,9 @@ class Session:
     def _hide(self, response: Response, secrets: tuple[str, ...]) -> None:
         """Take what is secret out of an answer."""
         hide = self._redactor
-        response.headers = {name: hide.text(value, secrets) for name, value in response.headers.items()}
+        headers = response.headers.items()
+        response.headers = {hide.text(name, secrets): hide.text(value, secrets) for name, value in headers}
+        response.events = [None if name is None else hide.text(name, secrets) for name in response.events]
         chunks = hide_pieces(hide.jsons([*map(bytes, response.chunks)], secrets), hide, secrets)
         response.chunks = [*map(msgspec.Raw, chunks)]
         rest = hide.text(response.rest.decode("utf-8", "surrogateescape"), secrets)

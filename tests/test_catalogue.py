@@ -190,3 +190,17 @@ def test_models_are_named_by_the_answer_where_the_request_does_not():
     """Lists of models name none; their model is empty, not an error."""
     listing = next(entry for entry in Catalogue(GIVEN).entries() if entry.path == "/models")
     assert (listing.model, listing.body) == ("", None)
+
+
+def test_a_link_that_leads_out_is_not_read(directory, tmp_path):
+    """It is reported as any file that cannot be used; a link within the directory counts as what it leads to."""
+    catalogue = Catalogue(directory)
+    first, second, *_ = catalogue.names()
+    elsewhere = tmp_path / "elsewhere.json"
+    (directory / first).rename(elsewhere)
+    (directory / first).symlink_to(elsewhere)
+    (unreadable,) = [item for item in catalogue.scan() if isinstance(item, Unreadable)]
+    assert (unreadable.name, "leads out of the directory" in unreadable.reason) == (first, True)
+    (directory / first).unlink()
+    (directory / first).symlink_to(directory / second)
+    assert len(list(catalogue.entries())) == 5

@@ -13,6 +13,8 @@ import yaml
 from editing import edit
 
 from inferencereplay import replay
+from inferencereplay.cassettes.exchange import Unconvertible
+from inferencereplay.cassettes.reading import read_cassette
 from inferencereplay.catalogue import Catalogue
 
 GIVEN = Path(__file__).parent / "recordings" / "llama_stack"
@@ -365,3 +367,31 @@ def test_everything_that_a_message_holds_is_exported(cli, shelf):
     assert made["answers"] == [{"role": "assistant", "content": "a", "reasoning_content": "hm"}]
     done = cli("export", "openai-jsonl", GIVEN, "--path", "/completions")
     assert "no chats" in done.err
+
+
+@pytest.mark.parametrize("maker", ["vcr", "cassetter"])
+@pytest.mark.parametrize("kind", ["aliases", "itself"])
+def test_aliases_take_no_memory(tmp_path, maker, kind):
+    """A small file of aliases of aliases is refused before any of them is written out, and one that holds itself."""
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
+    bomb = "*a11" if kind == "aliases" else "&self [*self]"
+    lines.append(f"interactions: [{{request: {{method: POST, uri: {bomb}, body: {{type: json, content: {bomb}}}}}}}]")
+    (tmp_path / "bomb.yaml").write_text(
+        "\n".join(lines if kind == "aliases" else lines[-1:]).replace(
+            "body: {type: json, content: &self [*self]}", "body: x"
+        )
+    )
+    with pytest.raises(Unconvertible, match="aliases stand for many times"):
+        list(read_cassette(tmp_path / "bomb.yaml", maker))
+
+
+@pytest.mark.parametrize("depth", [400, 900, 5_000])
+def test_a_deep_cassette_is_refused(tmp_path, depth):
+    """However deep it is, that is told."""
+    (tmp_path / "deep.json").write_text('{"interactions": [' + "[" * depth + "]" * depth + "]}")
+    try:
+        found = list(read_cassette(tmp_path / "deep.json", "vcr"))
+    except Unconvertible as error:
+        found = [error]
+    assert [type(item) for item in found] == [Unconvertible]

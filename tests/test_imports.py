@@ -13,7 +13,7 @@ import inferencereplay
 
 PACKAGE = Path(inferencereplay.__file__).parent
 ORDER = (
-    *("errors", "request", "recording", "forms", "redact", "pieces"),
+    *("errors", "request", "recording", "forms", "names", "redact", "pieces"),
     *("store.inside", "store.lock", "store.directory", "store.llama_stack_file", "store.llama_stack", "store"),
     *("settings", "pacing", "timing", "difference", "misses", "reader", "variants", "run", "run_variants", "session"),
     *("active", "sdk", "building", "sse", "wire", "typed", "calls", "wrapping", "watching", "patching"),

@@ -11,7 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from inferencereplay.errors import InvalidSetting
-from inferencereplay.redact import _NAME_ENDS, _SECRET_ENDS, NAMES, REDACTED, SHAPES, Redactor
+from inferencereplay.names import ENDS, HINTS, NAMES, PASSWORD_ENDS
+from inferencereplay.redact import REDACTED, SHAPES, Redactor
 
 SECRETS = (
     "sk-0123456789abcdef0123456789abcdef",
@@ -73,6 +74,9 @@ SECRETS = (
     "hvs.CAESIabcdefghijABCDEFGHIJ0123456789",
     "org-AbCdEfGhIjKlMnOpQrStUvWx",
     "proj_AbCdEfGhIjKlMnOpQrStUvWx",
+    "sk_0123456789abcdef0123456789abcdef0123456789abcdef",
+    "123456789:AAabcdefghijABCDEFGHIJ0123456789abc",
+    "ATATT3xFfGF0" + "abcdefghijABCDEFGHIJ0123456789" * 2,
 )
 SURROUNDINGS = (
     "{}",
@@ -89,6 +93,12 @@ SURROUNDINGS = (
     "https://api.example/?a=1&key={}&b=2#x",
     "key%3D{}%20",
     "my_{}",
+    '{{"a": "\\u94a5{}"}}',
+    "\\u003d{}",
+    "b'\\xc3\\xa9{}'",
+    "key=3D{}",
+    "\x1b[32m{}\x1b[0m",
+    "\x1b[1;31m{}\x1b[0m",
 )
 PEM = "-----BEGIN {0}PRIVATE KEY-----\n" + "MIIEvQ0123456789abcdefghijABCD+/\n" * 3 + "-----END {0}PRIVATE KEY-----"
 secrets = st.sampled_from(SECRETS)
@@ -123,7 +133,9 @@ def test_a_token_is_found_wherever_it_stands(redactor, secret, surroundings):
 def test_each_shape_has_an_example(redactor):
     """No shape of the list stands there untested, and each example holds what is looked for first."""
     hook = "https://hooks.slack.com/services/T0123ABCD/B0123ABCD/abcdefABCDEF0123456789"
-    examples = (*SECRETS, PEM.format(""), "http://user:pw@host", hook)
+    urls = ("http://user:pw@host", "http:\\/\\/user:pw@host", "http%3A%2F%2Fuser%3Apw%40host", hook)
+    signed = f"https://host/a?sv=1&sig={'0aB' * 15}"
+    examples = (*SECRETS, PEM.format(""), *urls, signed, "Cookie: sid=0123456789abcdef; theme=dark")
     for shape in SHAPES:
         assert [
             text for text in examples if shape.pattern.search(text) and any(part in text for part in shape.literals)
@@ -148,6 +160,9 @@ def test_a_private_key_goes_as_a_whole(redactor, kind):
         ("http://localhost:8000/v1", "http://localhost:8000/v1"),
         ("http://localhost:8000/a@b", "http://localhost:8000/a@b"),
         ("http://user@host/a", "http://user@host/a"),
+        ("redis://:p4ss@cache/0", f"redis://{REDACTED}@cache/0"),
+        ("http:\\/\\/user:pw@host", f"http:\\/\\/{REDACTED}@host"),
+        ("?next=http%3A%2F%2Fuser%3Apw%40host%2Fa", f"?next=http%3A%2F%2F{REDACTED}%40host%2Fa"),
     ],
 )
 def test_a_url_loses_its_password(redactor, url, safe):
@@ -247,9 +262,58 @@ def test_what_is_no_secret_stays_under_any_name(redactor, value):
     assert redactor.value(value) is value
 
 
+_HEX = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("tool --api-key={}", "tool --api-key {}", 'tool --api-key "{}" x', "curl -H 'Authorization: Token {}'"),
+        *("<apiKey>{}</apiKey>", "&lt;apiKey&gt;{}&lt;/apiKey&gt;", "{{&quot;api_key&quot;: &quot;{}&quot;}}"),
+        *("%7B%22api_key%22%3A%20%22{}%22%7D", "q=api_key%3D{}", "Authorization%3A%20Bearer%20{}", "Bearer+{}"),
+        *(':api_key => "{}"', 'apiKey := "{}"', "const apiKey: string = '{}'", 'api_key: str = "{}"', "api_key:   {}"),
+        *('os.environ["OPENAI_API_KEY"] = "{}"', "| API_KEY | {} |", "Ocp-Apim-Subscription-Key: {}", "DB_PASSWORD={}"),
+        *("AccountName=x;AccountKey={};E=y", '{{"db_password": "{}"}}', "AWS_SESSION_TOKEN={}"),
+    ],
+)
+def test_a_name_tells_in_any_notation(redactor, text):
+    """In command lines, markup, programs, tables and URLs the value goes, and the rest stays."""
+    made, whole = redactor.text(text.format(_HEX)), text.format(REDACTED)
+    assert made in (whole, whole.replace(f"Bearer%20{REDACTED}", REDACTED).replace(f"Bearer+{REDACTED}", REDACTED))
+    assert _HEX not in redactor.json(json.dumps({"a": text.format(_HEX)}).encode()).decode()
+
+
+@pytest.mark.parametrize("outer", ["arguments", "foreign_key", "api_name"])
+@pytest.mark.parametrize("depth", range(5))
+def test_a_name_tells_within_the_value_of_another(redactor, outer, depth):
+    """JSON in the text of a member in the text of a member: the outer one does not hide the inner one."""
+    text = json.dumps({outer: json.dumps({"api_key": "short one"}), "b": 1})
+    for _ in range(depth):
+        text = json.dumps(text)
+    assert "short one" not in redactor.text(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("password = self._decode_base64(value)", "authorization = base64.decodebytes(given)", "the api key is long"),
+        *(
+            '{"forgot_password": "Forgot your password?"}',
+            "Set-Cookie: eggs=scrambled; Path=/bar",
+            "<token>word</token>",
+        ),
+    ],
+)
+def test_a_name_before_a_word_or_a_call_is_no_secret(redactor, text):
+    """Programs and labels stay as they are."""
+    assert redactor.text(text) is text
+    value = {"forgot_password": "Forgot your password?", "db_password": ["letmein"]}
+    assert redactor.value(value) is value
+
+
 def test_the_names_are_the_ones_that_json_is_searched_for():
     """Every name ends in a way that is looked for before JSON is read."""
-    assert [name for name in (*NAMES, *_SECRET_ENDS) if not name.endswith(_NAME_ENDS)] == []
+    assert [name for name in (*NAMES, *ENDS, *PASSWORD_ENDS) if not name.endswith(HINTS)] == []
 
 
 # JSON.
@@ -381,6 +445,11 @@ def test_a_bad_pattern_is_told(patterns, reason):
         "xox" * 20_000,
         "a" * 100_000,
         "dapi0123456789abcdef0123456789abcdef" * 300,
+        "%3A%2F%2Fa%3A" * 9_000,
+        "'api_key':" * 10_000,
+        "--api-key " * 10_000,
+        "<api_key>" * 10_000,
+        "key" + "\\" * 50_000,
     ],
     ids=lambda text: text[:8],
 )

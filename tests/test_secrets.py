@@ -9,9 +9,11 @@ from pathlib import Path
 
 import openai
 import pytest
-from conftest import ASK, chunk, completion, plain, sse
+from conftest import ASK, Reply, cheap, chunk, completion, event, plain, sse
+from openai._legacy_response import HttpxBinaryResponseContent
 
-from inferencereplay import RecordingNotFound, Session, replay
+from inferencereplay import InvalidSetting, RecordingNotFound, Session, replay
+from inferencereplay.errors import NotRecordable
 from inferencereplay.recording import Failure, Recorded, Response
 from inferencereplay.request import Request, canonical_json
 
@@ -247,3 +249,111 @@ def test_errors_that_are_passed_on_are_logged_without_secrets(driver, server, tm
     ours = [item.getMessage() for item in caplog.records if item.name == "inferencereplay"]
     assert len(ours) == 1
     assert leaks(ours[0]) == []
+
+
+# Where a secret may stand that nobody thinks of.
+
+_OWN = "plain-client-key-0001"
+_HEX = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
+
+
+def test_the_names_of_events_and_headers_hold_no_secrets(server, tmp_path):
+    """Not only what stands under them."""
+    named = f"event: {_OWN}\n".encode() + event(chunk("x"))
+    head = {"content-type": "text/event-stream", f"x-ratelimit-{_OWN}": "1"}
+    server.replies = [Reply(headers=head, pieces=[(0.0, named), (0.0, event(b"[DONE]"))])]
+    with openai.OpenAI(api_key=_OWN, base_url=server.url, **cheap()) as client, replay(tmp_path, mode="record"):
+        list(client.chat.completions.create(**ASK, stream=True))
+    text = written(tmp_path).decode()
+    assert _OWN not in text
+    assert '"events": ["[REDACTED]"' in text
+    assert '"x-ratelimit-[REDACTED]": "1"' in text
+
+
+def test_what_cannot_be_encoded_is_not_logged(server, tmp_path, caplog):
+    """The encoder's error holds the whole body."""
+    ask = {**ASK, "messages": [{"role": "user", "content": f"{_OWN} \ud800"}]}
+    with openai.OpenAI(api_key=_OWN, base_url=server.url, **cheap()) as client, replay(tmp_path, mode="record"):
+        with pytest.raises(UnicodeEncodeError):
+            client.chat.completions.create(**ask)
+    assert "was not recorded: UnicodeEncodeError" in caplog.text
+    assert _OWN not in "".join(item.getMessage() for item in caplog.records)
+
+
+def _fail(body):
+    raise KeyError(body["messages"][0]["content"])
+
+
+@pytest.mark.parametrize("normalize", [_fail, lambda body: [body]], ids=["raises", "returns"])
+@pytest.mark.parametrize("mode", ["replay", "record"])
+def test_the_error_of_normalize_tells_no_secrets(server, tmp_path, caplog, normalize, mode):
+    """It is given the body as it is."""
+    ask = {**ASK, "messages": [{"role": "user", "content": f"{_OWN} {PLANTED['prompt']}"}]}
+    told = ""
+    with openai.OpenAI(api_key=_OWN, base_url=server.url, **cheap()) as client:
+        with replay(tmp_path, mode=mode, normalize=normalize):
+            try:
+                client.chat.completions.create(**ask)
+            except InvalidSetting as error:
+                told = str(error)
+    told += caplog.text if mode == "record" else ""
+    assert "normalize= failed" in told
+    assert _OWN not in told
+    assert PLANTED["prompt"] not in told
+
+
+@pytest.mark.parametrize("mode", ["replay", "record"])
+def test_a_refused_request_tells_neither_its_query_nor_the_key(server, tmp_path, caplog, mode):
+    """Its path is shown without what is secret, its query not at all."""
+    told = ""
+    with openai.OpenAI(api_key=_OWN, base_url=server.url, **cheap()) as client:
+        try:
+            with replay(tmp_path, mode=mode):
+                client.post(f"/audio/{_OWN}?subscription-key={_HEX}", cast_to=HttpxBinaryResponseContent, body={})
+        except NotRecordable as error:
+            told = f"{error} {vars(error)}"
+        except openai.NotFoundError:
+            told = "".join(item.getMessage() for item in caplog.records)
+    assert "/audio/[REDACTED] is not recordable" in told
+    assert (_HEX in told, _OWN in told) == (False, False)
+
+
+def test_the_credentials_of_a_whole_url_name_no_folder(server, tmp_path):
+    """Neither does the key depend on them."""
+    scheme, _, rest = server.url.partition("://")
+    server.replies = [plain(completion(f"not {_HEX}"))]
+    for secret, mode in ((_HEX, "record"), ("another-password", "replay")):
+        with (
+            openai.OpenAI(api_key=_OWN, base_url="http://127.0.0.1:9/v1", **cheap()) as client,
+            replay(tmp_path, mode=mode) as session,
+        ):
+            client.post(f"{scheme}://someone:{secret}@{rest}/chat/completions", cast_to=object, body={})
+    assert session.hits == 1
+    assert _HEX not in written(tmp_path).decode()
+
+
+@pytest.mark.parametrize("given", ["params", "url", "default"])
+def test_an_answer_that_repeats_the_query_holds_no_secret(server, tmp_path, given):
+    """A value that looks like one is taken out of the answer as well; a word stays one."""
+    options = {"default_query": {"code": _HEX}} if given == "default" else {}
+    url = f"/chat/completions?code={_HEX}" if given == "url" else "/chat/completions"
+    more = {"options": {"params": {"code": [_HEX, "documents"]}}} if given == "params" else {}
+    server.replies = [plain(completion(f"{_HEX} documents"))]
+    with openai.OpenAI(api_key=_OWN, base_url=server.url, **options, **cheap()) as client:
+        with replay(tmp_path, mode="record"):
+            client.post(url, cast_to=object, body={}, **more)
+    text = written(tmp_path).decode()
+    assert _HEX not in text
+    assert "[REDACTED] documents" in text
+
+
+def test_a_fetched_token_in_an_error_is_not_logged(server, tmp_path, caplog):
+    """Nobody knew of it before the call was made."""
+    server.replies = [plain({"error": {"message": "bad opaque-azure-token"}}, 401)]
+    client = openai.AzureOpenAI(
+        azure_endpoint=server.url, api_version="1", azure_ad_token_provider=lambda: "opaque-azure-token", **cheap()
+    )
+    with client, replay(tmp_path, mode="record"), pytest.raises(openai.AuthenticationError):
+        client.chat.completions.create(**ASK)
+    assert "bad [REDACTED] was not recorded" in caplog.text
+    assert "opaque-azure" not in "".join(item.getMessage() for item in caplog.records)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
+import sys
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -29,6 +30,9 @@ _SCALARS = {
     ),
 }
 """What a plain scalar is taken for, and the characters that it may begin with."""
+MOST_EXPANDED = 100
+"""How many times as large as its file a document may get where YAML's aliases are written out."""
+_SMALL = 1_000
 
 
 def load(file: Path) -> dict[str, Any]:
@@ -44,6 +48,14 @@ def load(file: Path) -> dict[str, Any]:
         raise Unconvertible(reason) from error
     read = {".json": _json, ".toml": _toml}.get(file.suffix, _yaml)
     document = read(data)
+    try:
+        is_bomb = _size(document, {}) > MOST_EXPANDED * (len(data) + _SMALL)
+    except RecursionError as error:
+        reason = "it is nested too deeply"
+        raise Unconvertible(reason) from error
+    if is_bomb:
+        reason = "its aliases stand for many times as much as the file holds"
+        raise Unconvertible(reason)
     if not isinstance(document, dict) or not isinstance(document.get("interactions"), list):
         reason = "it is no cassette: it has no list of interactions"
         raise Unconvertible(reason)
@@ -104,3 +116,16 @@ def _integer(loader: Any, node: Any) -> int:
 def _float(loader: Any, node: Any) -> float:
     text = loader.construct_scalar(node).lower()
     return float(text.replace(".inf", "inf").replace(".nan", "nan"))
+
+
+def _size(value: Any, known: dict[int, int]) -> int:
+    """Return about how many characters a document has with its aliases written out; infinitely many are very many."""
+    if isinstance(value, (str, bytes)):
+        return len(value)
+    if not isinstance(value, (dict, list)):
+        return 1
+    if id(value) not in known:
+        known[id(value)] = sys.maxsize  # for whoever meets it within itself
+        items = [*value, *value.values()] if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_size(item, known) for item in items)
+    return known[id(value)]
