@@ -13,9 +13,9 @@ import yaml
 from editing import edit
 
 from inferencereplay import replay
-from inferencereplay.cassettes.exchange import Unconvertible
-from inferencereplay.cassettes.reading import read_cassette
 from inferencereplay.catalogue import Catalogue
+from inferencereplay.conversion.cassettes.exchange import Unconvertible
+from inferencereplay.conversion.cassettes.reading import read_cassette
 
 GIVEN = Path(__file__).parent / "recordings" / "llama_stack"
 CASSETTES = Path(__file__).parent / "recordings" / "cassettes"

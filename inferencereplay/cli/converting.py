@@ -11,8 +11,8 @@ import click
 
 from inferencereplay.catalogue import Catalogue, Filter, Unreadable
 from inferencereplay.cli import options, terminal
-from inferencereplay.exporting import FORMATS, write
-from inferencereplay.importing import Taken, import_cassettes, import_llama_stack
+from inferencereplay.conversion.exporting import FORMATS, write
+from inferencereplay.conversion.importing import Taken, import_cassettes, import_llama_stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from inferencereplay.catalogue import Catalogue
-from inferencereplay.checking import Problem
-from inferencereplay.checking import check as check_files
 from inferencereplay.cli import options, terminal
-from inferencereplay.pruning import choose, read_used, remove
 from inferencereplay.redact import Redactor
-from inferencereplay.rekeying import rekey as rekey_files
 from inferencereplay.session import Session
+from inferencereplay.upkeep.checking import Problem
+from inferencereplay.upkeep.checking import check as check_files
+from inferencereplay.upkeep.pruning import choose, read_used, remove
+from inferencereplay.upkeep.rekeying import rekey as rekey_files
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from inferencereplay import numbering
 from inferencereplay.catalogue import Unreadable
 from inferencereplay.errors import InvalidSetting, RecordingCorrupt
 from inferencereplay.recording import VERSION, RecordedRequest, Recording, encode
 from inferencereplay.store.directory import DirectoryStore
+from inferencereplay.upkeep import numbering
 
 if TYPE_CHECKING:
     import datetime

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from inferencereplay.cassettes.documents import KINDS
-from inferencereplay.cassettes.exchange import Unconvertible, read_request, read_response
-from inferencereplay.cassettes.reading import read_cassette
 from inferencereplay.catalogue import interpret
+from inferencereplay.conversion.cassettes.documents import KINDS
+from inferencereplay.conversion.cassettes.exchange import Unconvertible, read_request, read_response
+from inferencereplay.conversion.cassettes.reading import read_cassette
 from inferencereplay.errors import InvalidSetting, RecordingCorrupt
 from inferencereplay.recording import Recorded, decode, stored_request
 from inferencereplay.session import Session
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from inferencereplay.cassettes.exchange import Exchange
+    from inferencereplay.conversion.cassettes.exchange import Exchange
     from inferencereplay.recording import Response
     from inferencereplay.request import Request
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from inferencereplay import numbering
 from inferencereplay.catalogue import Entry, Unreadable
 from inferencereplay.difference import differences
 from inferencereplay.errors import RecordingCorrupt
 from inferencereplay.recording import check_request
 from inferencereplay.request import parse_json
+from inferencereplay.upkeep import numbering
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

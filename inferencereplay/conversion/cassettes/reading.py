@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from inferencereplay.cassettes.documents import load
-from inferencereplay.cassettes.exchange import Exchange, Unconvertible
+from inferencereplay.conversion.cassettes.documents import load
+from inferencereplay.conversion.cassettes.exchange import Exchange, Unconvertible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from inferencereplay.cassettes.exchange import Unconvertible
+from inferencereplay.conversion.cassettes.exchange import Unconvertible
 from inferencereplay.request import parse_json
 
 if TYPE_CHECKING:

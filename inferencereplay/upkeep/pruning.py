@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from inferencereplay import numbering
 from inferencereplay.errors import InvalidSetting
+from inferencereplay.upkeep import numbering
 
 if TYPE_CHECKING:
     import datetime
