@@ -409,6 +409,7 @@ def test_the_next_sitecustomize(monkeypatch, tmp_path):
 @pytest.mark.parametrize("is_late", [False, True])
 def test_imported_as_python_does_at_its_start(ended, monkeypatch, tmp_path, is_late):
     """It stands by, or begins at once where the SDK has come first."""
+    import pkgutil  # noqa: F401, PLC0415 - which runpy imports late, when the path is only ours
     import runpy  # noqa: PLC0415
 
     monkeypatch.setattr(sys, "path", [str(STARTUP)])
