@@ -19,22 +19,16 @@ from inferencereplay.recording import Failure, Response
 from inferencereplay.request import NotPlain
 from inferencereplay.run import PATIENCE, PAUSE
 from inferencereplay.settings import Mode
-from inferencereplay.wire import (
-    Tape,
-    build_response,
-    error_class,
-    failure_error,
-    plain_response,
-    record_stream,
-    start_of,
-)
+from inferencereplay.tape import Tape, plain_response, record_stream, start_of
+from inferencereplay.wire import build_response, error_class, failure_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from inferencereplay.keeping import Take
     from inferencereplay.pacing import Pacer
     from inferencereplay.request import Request
-    from inferencereplay.session import Found, Session, Take
+    from inferencereplay.session import Found, Session
 
 log = logging.getLogger("inferencereplay")
 
@@ -301,7 +295,7 @@ def _error_job(
     status = error.status_code if isinstance(error, openai.APIStatusError) else 0
     if isinstance(error, openai.APIStatusError):
         sdk.restore(error.response, call.options)
-    if not take.session.stores_status(status):
+    if not take.keeper.stores_status(status):
         told = take.hide(str(error))
         log.warning("%s: %s was not recorded, for it may pass (record_errors=True keeps it)", take.request.path, told)
         return take.drop

@@ -7,24 +7,23 @@ import gc
 import logging
 import math
 import threading
-import time
 from array import array
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
-from urllib.parse import unquote
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
 from inferencereplay import recording as files
 from inferencereplay.errors import InvalidSetting, NotRecordable, RecordingCorrupt, RecordingNotFound
+from inferencereplay.hiding import hide_request
+from inferencereplay.keeping import Keeper
 from inferencereplay.misses import explain
 from inferencereplay.pacing import check_clock, check_pace, make_pacer
-from inferencereplay.pieces import hide_pieces
 from inferencereplay.reader import Reader
-from inferencereplay.recording import Recorded, RecordedRequest, Recording, Response
+from inferencereplay.recording import Recording
 from inferencereplay.redact import Redactor
 from inferencereplay.request import JSON, TOO_DEEP, NotPlain, Request, canonical_json, parse_json, without
 from inferencereplay.run_variants import RunVariants
-from inferencereplay.settings import EXHAUSTED, Mode, resolve
+from inferencereplay.settings import Mode, check_behaviour, parse_ignore, resolve
 from inferencereplay.store import open_store
 from inferencereplay.timing import Timing, summarize
 from inferencereplay.variants import Variants
@@ -34,15 +33,14 @@ if TYPE_CHECKING:
     import re
     from collections.abc import Callable, Iterable
 
+    from inferencereplay.keeping import Take
     from inferencereplay.pacing import Clock, Pace, Pacer
+    from inferencereplay.recording import Recorded, Response
     from inferencereplay.run import Run
 
 log = logging.getLogger("inferencereplay")
 
-REPEATABLE = frozenset((400, 404, 413, 422))
-"""The error statuses that the same request will get again; the others pass."""
 NO_JSON = "what it sends or returns is no JSON"
-_FIRST_ERROR = 400
 _RECORDING = (Mode.RECORD, Mode.RECORD_IF_MISSING)
 _Miss = TypeVar("_Miss", bound=RecordingNotFound)
 
@@ -66,38 +64,6 @@ class Found(msgspec.Struct, frozen=True):  # which is made four times faster tha
     def is_closed(self) -> bool:
         """Whether it is a stream that was abandoned while it was recorded."""
         return self.recording.response.end == "closed"
-
-
-class Take(NamedTuple):
-    """A call that went to the network, and whose answer is to be stored.
-
-    Attributes:
-        raw: the request as it was before secrets were taken out of it, if there were any.
-    """
-
-    session: Session
-    request: Request
-    key: str
-    call: int
-    secrets: tuple[str, ...]
-    origin: Recorded
-    raw: Request | None
-
-    def hide(self, text: str) -> str:
-        """Return a text, such as one for the log, without what is secret."""
-        return self.session.hide(text, self.secrets)
-
-    def knowing(self, secrets: tuple[str, ...]) -> Take:
-        """Return the same with more to take out, which was not known before the call was made."""
-        return self._replace(secrets=tuple(sorted({*self.secrets, *secrets}, key=len, reverse=True)))
-
-    def keep(self, response: Response) -> None:
-        """Store the answer; a failure is logged, never raised."""
-        self.session._keep(self, response)  # noqa: SLF001 - two halves of one thing
-
-    def drop(self) -> None:
-        """Forget the call: it came to nothing that can be stored."""
-        self.session._drop(self)  # noqa: SLF001
 
 
 class Session:
@@ -149,21 +115,13 @@ class Session:
         test_id: str | None = None,
     ) -> None:
         settings = resolve(directory, mode, speed)
-        if exhausted not in EXHAUSTED:
-            message = f"exhausted={exhausted!r} is none of {', '.join(map(repr, EXHAUSTED))}."
-            raise InvalidSetting(message)
-        if not isinstance(record_errors, bool):
-            message = f"record_errors={record_errors!r} is neither True nor False."
-            raise InvalidSetting(message)
-        if normalize is not None and not callable(normalize):
-            message = f"normalize={normalize!r} cannot be called. Give a function from a request's body to a body."
-            raise InvalidSetting(message)
+        check_behaviour(exhausted, record_errors, normalize)
         self.mode = settings.mode
         self.is_live = settings.mode is Mode.LIVE
         self.answers = settings.mode is not Mode.RECORD
         self.speed = settings.speed
         self.is_ambient = settings.is_ambient
-        self.hits = self.misses = self.recorded = 0
+        self.hits = self.misses = 0
         self.missed: list[RecordingNotFound] = []
         self.command: Callable[[str], str] | None = None
         self._own_mode = None if mode is None else str(getattr(mode, "value", mode))
@@ -171,10 +129,9 @@ class Session:
         self._never_waits = math.isinf(self.speed) and pace is None
         self._clock = check_clock(clock)
         self._late = array("d")  # seconds, of every paced chunk
-        self._ignore = _paths(ignore)
+        self._ignore = parse_ignore(ignore)
         self._normalize = normalize
         self._redactor = Redactor(redact)
-        self._record_errors = record_errors
         self._exhausted = exhausted
         self._lock = threading.Lock()
         self._warned: set[str] = set()
@@ -190,6 +147,12 @@ class Session:
             repeats=exhausted == "repeat",
             is_whole=_is_whole,
         )
+        self.keeper = Keeper(self.store, self._variants, self._redactor, record_errors=record_errors)
+
+    @property
+    def recorded(self) -> int:
+        """How many recordings were stored."""
+        return self.keeper.recorded
 
     @property
     def timing(self) -> Timing:
@@ -202,7 +165,7 @@ class Session:
         What the run has recorded answers then also in `record`. In the other modes it changes nothing.
         """
         if self.mode is Mode.RECORD:
-            self._variants = self._joined = RunVariants(self.store, run, _is_whole)
+            self._variants = self.keeper.variants = self._joined = RunVariants(self.store, run, _is_whole)
             self.answers = True
 
     def unused(self) -> list[str]:
@@ -377,16 +340,7 @@ class Session:
         Raises:
             NotPlain: if it is nested too deeply to be looked through.
         """
-        body = parse_json(request.body)
-        try:
-            safe = self._redactor.value(body, secrets)
-        except RecursionError as error:
-            raise NotPlain(TOO_DEEP) from error
-        query = self._redactor.query(request.query, secrets)
-        path = self._redactor.text(request.path, secrets)
-        if safe is body and query is request.query and path == request.path:
-            return request
-        return Request(request.method, path, canonical_json(safe), query)
+        return hide_request(request, self._redactor, secrets)
 
     def reserve(self, request: Request, secrets: tuple[str, ...], *, takes_over: bool) -> bool:
         """Make sure that a prepared request may go to the network; `False` if another session of the run is at it."""
@@ -401,14 +355,7 @@ class Session:
 
     def begin(self, request: Request, secrets: tuple[str, ...], origin: Recorded) -> Take:
         """Number a prepared request that goes to the network."""
-        redacted = self.redact(request, secrets)
-        key = redacted.key
-        call = self._variants.begin(redacted.path, key)
-        return Take(self, redacted, key, call, secrets, origin, None if redacted is request else request)
-
-    def stores_status(self, status: int) -> bool:
-        """Whether an answer of that status is stored; 0 stands for a connection that failed."""
-        return self._record_errors or _FIRST_ERROR > status > 0 or status in REPEATABLE
+        return self.keeper.begin(request, secrets, origin)
 
     # Inside.
 
@@ -432,78 +379,9 @@ class Session:
             self.missed.append(error)
         return error
 
-    def _keep(self, take: Take, response: Response) -> None:
-        if response.failure and not response.is_stream and not self._record_errors:
-            log.warning(
-                "%s was not recorded, for its connection broke (record_errors=True keeps it)", take.request.path
-            )
-            self._drop(take)
-            return
-        path, key = take.request.path, take.key
-        try:
-            if self.redact(take.request, take.secrets) is not take.request:
-                self._drop(take)  # its key was made with a secret that nobody knew of yet
-                take = self.begin(take.raw or take.request, take.secrets, take.origin)
-                path, key = take.request.path, take.key
-            self._hide(response, take.secrets)
-            held = RecordedRequest(take.request.method, path, msgspec.Raw(take.request.body), take.request.query)
-            at = take.origin.at or time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-            origin = msgspec.structs.replace(take.origin, at=at, base_url=take.hide(unquote(take.origin.base_url)))
-            data = files.encode(Recording(files.VERSION, key, held, response, origin))
-        except Exception as error:  # noqa: BLE001 - a failing recorder never breaks what it records
-            log.warning("%s %s was not recorded: %s", take.request.method, path, take.hide(repr(error)))
-            self._drop(take)
-            return
-        try:
-            is_stored = self._variants.store(path, key, take.call, data, is_whole=response.is_whole)
-            if take.raw and response.is_whole:
-                # What a session that knew of fewer secrets stored of this request holds one, and would be found first.
-                self._variants.remove(take.raw.path, take.raw.key)
-        except OSError as error:
-            log.warning("%s %s was not recorded in %s: %s", take.request.method, path, self.store.directory, error)
-            return
-        if not is_stored:
-            log.info("%s %s was not recorded: a recording that goes before stands there", take.request.method, path)
-            return
-        with self._lock:
-            self.recorded += 1
-
-    def _drop(self, take: Take) -> None:
-        self._variants.give_up(take.request.path, take.key, take.call)
-
-    def _hide(self, response: Response, secrets: tuple[str, ...]) -> None:
-        """Take what is secret out of an answer."""
-        hide = self._redactor
-        headers = response.headers.items()
-        response.headers = {hide.text(name, secrets): hide.text(value, secrets) for name, value in headers}
-        response.events = [None if name is None else hide.text(name, secrets) for name in response.events]
-        chunks = hide_pieces(hide.jsons([*map(bytes, response.chunks)], secrets), hide, secrets)
-        response.chunks = [*map(msgspec.Raw, chunks)]
-        rest = hide.text(response.rest.decode("utf-8", "surrogateescape"), secrets)
-        response.rest = rest.encode("utf-8", "surrogateescape")
-        if bytes(response.body):
-            response.body = msgspec.Raw(hide.json(bytes(response.body), secrets))
-        if response.text is not None:
-            response.text = hide.text(response.text, secrets)
-        if response.failure:
-            response.failure.message = hide.text(response.failure.message, secrets)
-
 
 def _is_whole(data: bytes) -> bool:
     try:
         return files.decode(data, "").response.is_whole
     except RecordingCorrupt:
         return False
-
-
-def _paths(ignore: Any) -> tuple[str, ...]:
-    try:
-        paths = (ignore,) if isinstance(ignore, str) else tuple(ignore)
-    except TypeError:
-        paths = (ignore,)  # told below
-    for path in paths:
-        if not isinstance(path, str) or not all(part and not part.isdigit() for part in path.split(".")) or "[" in path:
-            rule = "Give names with dots, such as 'metadata.run_id'; a list is gone through, as in 'messages.name'"
-            message = f"ignore={path!r} is no path into a request's body. {rule}."
-            raise InvalidSetting(message)
-    return paths

@@ -116,6 +116,41 @@ def parse_speed(speed: float | str, source: str = "speed") -> float:
     return value
 
 
+def check_behaviour(exhausted: str, record_errors: bool, normalize: Any) -> None:  # noqa: FBT001 - settings
+    """Look at the settings that are taken as they are.
+
+    Raises:
+        InvalidSetting: for one that is none.
+    """
+    if exhausted not in EXHAUSTED:
+        message = f"exhausted={exhausted!r} is none of {', '.join(map(repr, EXHAUSTED))}."
+        raise InvalidSetting(message)
+    if not isinstance(record_errors, bool):
+        message = f"record_errors={record_errors!r} is neither True nor False."
+        raise InvalidSetting(message)
+    if normalize is not None and not callable(normalize):
+        message = f"normalize={normalize!r} cannot be called. Give a function from a request's body to a body."
+        raise InvalidSetting(message)
+
+
+def parse_ignore(ignore: Any) -> tuple[str, ...]:
+    """Read dotted paths into a request's body; a single one may stand alone.
+
+    Raises:
+        InvalidSetting: for anything else.
+    """
+    try:
+        paths = (ignore,) if isinstance(ignore, str) else tuple(ignore)
+    except TypeError:
+        paths = (ignore,)  # told below
+    for path in paths:
+        if not isinstance(path, str) or not all(part and not part.isdigit() for part in path.split(".")) or "[" in path:
+            rule = "Give names with dots, such as 'metadata.run_id'; a list is gone through, as in 'messages.name'"
+            message = f"ignore={path!r} is no path into a request's body. {rule}."
+            raise InvalidSetting(message)
+    return paths
+
+
 def _path(directory: str | os.PathLike[str], source: str) -> Path:
     try:
         text = os.fspath(directory)

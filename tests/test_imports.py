@@ -15,8 +15,9 @@ PACKAGE = Path(inferencereplay.__file__).parent
 ORDER = (
     *("errors", "request", "recording", "forms", "names", "redact", "pieces"),
     *("store.inside", "store.lock", "store.directory", "store.llama_stack_file", "store.llama_stack", "store"),
-    *("settings", "pacing", "timing", "difference", "misses", "reader", "variants", "run", "run_variants", "session"),
-    *("active", "sdk", "building", "sse", "wire", "typed", "calls", "wrapping", "watching", "patching"),
+    *("settings", "pacing", "timing", "difference", "misses", "reader", "variants", "run", "run_variants"),
+    *("hiding", "keeping", "session"),
+    *("active", "sdk", "building", "sse", "wire", "tape", "typed", "calls", "wrapping", "watching", "patching"),
     *("using", "decorating", "api"),
     *("conversation.parts", "conversation.asked", "conversation.answered", "conversation.streamed", "conversation"),
     "catalogue",

@@ -520,7 +520,7 @@ def test_an_answer_that_came_second_is_told_quietly(tmp_path, caplog):
     with caplog.at_level(logging.INFO, "inferencereplay"):
         takes[0].keep(Response(body=b'"first"'))
         takes[1].keep(Response(body=b'"second"'))
-    assert [take.session.recorded for take in takes] == [1, 0]
+    assert [take.keeper.recorded for take in takes] == [1, 0]
     assert [(item.levelname, item.message) for item in caplog.records] == [
         ("INFO", "POST /x was not recorded: a recording that goes before stands there")
     ]

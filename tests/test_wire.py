@@ -23,7 +23,8 @@ from ways import DEAD, entered, error_facts, facts, following, headers, items, r
 from inferencereplay import IncompleteRecording, replay, sdk
 from inferencereplay.pacing import VirtualClock
 from inferencereplay.recording import Failure, Response
-from inferencereplay.wire import Tape, build_response, failure_error, plain_response, start_of
+from inferencereplay.tape import Tape, plain_response, start_of
+from inferencereplay.wire import build_response, failure_error
 
 CHUNKS = [chunk("a"), chunk("b"), chunk(None, "stop")]
 SSE = {"content-type": "text/event-stream"}

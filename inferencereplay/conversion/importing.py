@@ -116,7 +116,7 @@ def _take_exchange(session: Session, name: str, item: Exchange | Unconvertible, 
         response = read_response(item)
     except Unconvertible as error:
         return Taken(name, str(item), str(error))
-    if not session.stores_status(response.status):
+    if not session.keeper.stores_status(response.status):
         problem = f"an error that passes (status {response.status}) is not kept; --record-errors keeps it"
         return Taken(name, str(item), problem)
     return _take(session, name, session.prepare(request), response, Recorded(item.at, "", base))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from inferencereplay.request import NotPlain, Request, canonical_json, parse_json, parse_query
-from inferencereplay.wire import Tape
+from inferencereplay.tape import Tape
 
 if TYPE_CHECKING:
     from inferencereplay.recording import Response

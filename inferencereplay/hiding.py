@@ -1,0 +1,54 @@
+"""Requests and answers without what is secret in them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from inferencereplay.pieces import hide_pieces
+from inferencereplay.request import TOO_DEEP, NotPlain, Request, canonical_json, parse_json
+
+if TYPE_CHECKING:
+    from inferencereplay.recording import Response
+    from inferencereplay.redact import Redactor
+
+
+def hide_request(request: Request, redactor: Redactor, secrets: tuple[str, ...]) -> Request:
+    """Return a request without what is secret; the same object if there is nothing.
+
+    Args:
+        request: prepared.
+        redactor: tells what is secret.
+        secrets: the literals among it.
+
+    Raises:
+        NotPlain: if it is nested too deeply to be looked through.
+    """
+    body = parse_json(request.body)
+    try:
+        safe = redactor.value(body, secrets)
+    except RecursionError as error:
+        raise NotPlain(TOO_DEEP) from error
+    query = redactor.query(request.query, secrets)
+    path = redactor.text(request.path, secrets)
+    if safe is body and query is request.query and path == request.path:
+        return request
+    return Request(request.method, path, canonical_json(safe), query)
+
+
+def hide_response(response: Response, redactor: Redactor, secrets: tuple[str, ...]) -> None:
+    """Take what is secret out of an answer, wherever it stands in it."""
+    headers = response.headers.items()
+    response.headers = {redactor.text(name, secrets): redactor.text(value, secrets) for name, value in headers}
+    response.events = [None if name is None else redactor.text(name, secrets) for name in response.events]
+    chunks = hide_pieces(redactor.jsons([*map(bytes, response.chunks)], secrets), redactor, secrets)
+    response.chunks = [*map(msgspec.Raw, chunks)]
+    rest = redactor.text(response.rest.decode("utf-8", "surrogateescape"), secrets)
+    response.rest = rest.encode("utf-8", "surrogateescape")
+    if bytes(response.body):
+        response.body = msgspec.Raw(redactor.json(bytes(response.body), secrets))
+    if response.text is not None:
+        response.text = redactor.text(response.text, secrets)
+    if response.failure:
+        response.failure.message = redactor.text(response.failure.message, secrets)

@@ -1,0 +1,144 @@
+"""What becomes of a call that goes to the network: it is numbered, and its answer stored without what is secret."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import unquote
+
+import msgspec
+
+from inferencereplay import recording as files
+from inferencereplay.hiding import hide_request, hide_response
+from inferencereplay.recording import Recorded, RecordedRequest, Recording, Response
+
+if TYPE_CHECKING:
+    from inferencereplay.redact import Redactor
+    from inferencereplay.request import Request
+    from inferencereplay.store import Store
+    from inferencereplay.variants import Variants
+
+log = logging.getLogger("inferencereplay")
+
+REPEATABLE = frozenset((400, 404, 413, 422))
+"""The error statuses that the same request will get again; the others pass."""
+_FIRST_ERROR = 400
+
+
+class Take(NamedTuple):
+    """A call that went to the network, and whose answer is to be stored.
+
+    Attributes:
+        raw: the request as it was before secrets were taken out of it, if there were any.
+    """
+
+    keeper: Keeper
+    request: Request
+    key: str
+    call: int
+    secrets: tuple[str, ...]
+    origin: Recorded
+    raw: Request | None
+
+    def hide(self, text: str) -> str:
+        """Return a text, such as one for the log, without what is secret."""
+        return self.keeper.redactor.text(text, self.secrets)
+
+    def knowing(self, secrets: tuple[str, ...]) -> Take:
+        """Return the same with more to take out, which was not known before the call was made."""
+        return self._replace(secrets=tuple(sorted({*self.secrets, *secrets}, key=len, reverse=True)))
+
+    def keep(self, response: Response) -> None:
+        """Store the answer; a failure is logged, never raised."""
+        self.keeper.keep(self, response)
+
+    def drop(self) -> None:
+        """Forget the call: it came to nothing that can be stored."""
+        self.keeper.drop(self)
+
+
+class Keeper:
+    """The recording half of a session.
+
+    Args:
+        store: where recordings go.
+        variants: numbers them.
+        redactor: tells what is secret.
+        record_errors: whether errors that will pass are stored as well.
+
+    Attributes:
+        recorded: recordings that were stored.
+    """
+
+    def __init__(self, store: Store, variants: Variants, redactor: Redactor, *, record_errors: bool) -> None:
+        self.variants = variants
+        self.redactor = redactor
+        self.recorded = 0
+        self._store = store
+        self._record_errors = record_errors
+        self._lock = threading.Lock()
+
+    def begin(self, request: Request, secrets: tuple[str, ...], origin: Recorded) -> Take:
+        """Number a prepared request that goes to the network."""
+        redacted = hide_request(request, self.redactor, secrets)
+        key = redacted.key
+        call = self.variants.begin(redacted.path, key)
+        return Take(self, redacted, key, call, secrets, origin, None if redacted is request else request)
+
+    def stores_status(self, status: int) -> bool:
+        """Whether an answer of that status is stored; 0 stands for a connection that failed."""
+        return self._record_errors or _FIRST_ERROR > status > 0 or status in REPEATABLE
+
+    def keep(self, take: Take, response: Response) -> None:
+        """Store the answer to a call; a failure is logged, never raised."""
+        method, path = take.request.method, take.request.path
+        if response.failure and not response.is_stream and not self._record_errors:
+            log.warning("%s was not recorded, for its connection broke (record_errors=True keeps it)", path)
+            self.drop(take)
+            return
+        try:
+            take = self._renumbered(take)
+            path = take.request.path
+            data = self._encode(take, response)
+        except Exception as error:  # noqa: BLE001 - a failing recorder never breaks what it records
+            log.warning("%s %s was not recorded: %s", method, path, take.hide(repr(error)))
+            self.drop(take)
+            return
+        try:
+            is_stored = self._store_answer(take, data, is_whole=response.is_whole)
+        except OSError as error:
+            log.warning("%s %s was not recorded in %s: %s", method, path, self._store.directory, error)
+            return
+        if not is_stored:
+            log.info("%s %s was not recorded: a recording that goes before stands there", method, path)
+            return
+        with self._lock:
+            self.recorded += 1
+
+    def drop(self, take: Take) -> None:
+        """Forget a call that came to nothing."""
+        self.variants.give_up(take.request.path, take.key, take.call)
+
+    def _renumbered(self, take: Take) -> Take:
+        """Begin again where the key was made with a secret that nobody knew of yet."""
+        if hide_request(take.request, self.redactor, take.secrets) is take.request:
+            return take
+        self.drop(take)
+        return self.begin(take.raw or take.request, take.secrets, take.origin)
+
+    def _encode(self, take: Take, response: Response) -> bytes:
+        hide_response(response, self.redactor, take.secrets)
+        request = take.request
+        held = RecordedRequest(request.method, request.path, msgspec.Raw(request.body), request.query)
+        at = take.origin.at or time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        origin = msgspec.structs.replace(take.origin, at=at, base_url=take.hide(unquote(take.origin.base_url)))
+        return files.encode(Recording(files.VERSION, take.key, held, response, origin))
+
+    def _store_answer(self, take: Take, data: bytes, *, is_whole: bool) -> bool:
+        is_stored = self.variants.store(take.request.path, take.key, take.call, data, is_whole=is_whole)
+        if take.raw and is_whole:
+            # What a session that knew of fewer secrets stored of this request holds one, and would be found first.
+            self.variants.remove(take.raw.path, take.raw.key)
+        return is_stored
