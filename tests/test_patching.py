@@ -279,6 +279,12 @@ def test_a_release_in_the_middle_of_an_acquire(tmp_path):
     patching.release()
 
 
+def test_a_module_that_comes_after_the_last_use_is_left_alone():
+    """A thread whose import ends when the last use has ended changes nothing."""
+    assert not patching._state.install(sys.modules[sdk.BaseClient.__module__])
+    assert attributes() == ORIGINALS
+
+
 LATE = """
 import sys, threading
 import openai

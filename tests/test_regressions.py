@@ -138,7 +138,10 @@ def test_normalize_has_to_return_the_body(client, tmp_path):
     """One that forgets to would make all requests of a path one."""
     with replay(tmp_path, mode="record"):
         client.chat.completions.create(**ASK)
-    with pytest.raises(InvalidSetting, match="it returned an object of the type NoneType"), replay(tmp_path, normalize=lambda body: None):
+    with (
+        pytest.raises(InvalidSetting, match="it returned an object of the type NoneType"),
+        replay(tmp_path, normalize=lambda body: None),
+    ):
         client.chat.completions.create(**ASK)
 
 

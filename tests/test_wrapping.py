@@ -243,6 +243,17 @@ def test_an_object_gets_back_what_it_had(client, server, tmp_path):
     assert (len(calls), server.count) == (2, 1)
 
 
+def test_a_method_that_was_put_into_its_own_object(client, server, tmp_path):
+    """The SDK's bound method in the client's own attributes gives way to ours for the block, and is there after it."""
+    client.request = own = client.request
+    with replay(tmp_path, mode="record") as session:
+        made = client.chat.completions.create(**ASK)
+    with replay(tmp_path):
+        assert client.chat.completions.create(**ASK) == made
+    assert (session.recorded, server.count) == (1, 1)
+    assert vars(client)["request"] == own
+
+
 def test_a_call_that_went_round_while_recording_is_told(client, server, tmp_path, caplog):
     """A client's own wrapper from before hides its first call from the recorder, which says so; the next is kept."""
     client.request = closed_over([], client.request)
@@ -394,3 +405,21 @@ def test_under_a_bound_wrapper():
     assert not wrapping.is_outermost(Base(), "method")
     wrapping.take_out(Base, "method")
     assert Base().method() == "theirs of own"
+
+
+def test_wrappers_that_hold_each_other():
+    """Closures that lead in a circle are each looked at once."""
+
+    def first(self):
+        return "first" if second else None
+
+    def second(self):
+        return "second" if first else None
+
+    class Round:
+        method = first
+
+    wrapping.put(Round, "method", replaced)
+    assert Round().method() == "ours of first"
+    wrapping.take_out(Round, "method")
+    assert Round.method is first
