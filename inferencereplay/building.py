@@ -101,6 +101,8 @@ class EmbeddingsBuilder(ModelBuilder):
     def build_slowly(self, raw: bytes) -> Any:
         """Build them as the SDK does: numbers are left as they are."""
         made = super().__call__(raw)
+        if any(map(_may_be_rounded, made.data)):
+            made = sdk.construct(self._declared, parse_json(raw))
         for vector in made.data:
             if isinstance(vector.embedding, str):
                 vector.embedding = array.array("f", base64.b64decode(vector.embedding)).tolist()
@@ -116,6 +118,12 @@ class EmbeddingsBuilder(ModelBuilder):
         for vector, item in zip(made.data, coded, strict=True):
             vector.embedding = array.array("f", item.embedding).tolist()
         return made
+
+
+def _may_be_rounded(vector: Any) -> bool:
+    """Whether a vector may hold an integer that is no float; the SDK keeps it as it is, or raises for it."""
+    numbers = vector.embedding
+    return isinstance(numbers, list) and bool(numbers) and (max(numbers) >= _EXACT or min(numbers) <= -_EXACT)
 
 
 class _Coded(msgspec.Struct):
@@ -138,6 +146,8 @@ class _Vectors(msgspec.Struct):
 
 
 _read_vectors = msgspec.json.Decoder(_Vectors).decode
+_EXACT = 2**53
+"""Up to which every integer is a float."""
 _GROUP, _FLOAT = 4, 4
 """Characters of base64 that stand together, and bytes of a number."""
 

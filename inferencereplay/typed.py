@@ -18,7 +18,7 @@ from inferencereplay.pacing import Pacer
 from inferencereplay.request import NotPlain, Request, canonical_json
 from inferencereplay.session import Found
 from inferencereplay.settings import Mode
-from inferencereplay.wire import build_response
+from inferencereplay.wire import build_response, excessive_spaces
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -125,7 +125,8 @@ def _is_covered(found: Found, endpoint: Endpoint, *, is_stream: bool) -> bool:
         return False
     if not is_stream:
         body = bytes(response.body)
-        return body[:1] == b"{" and (endpoint.covers is None or endpoint.covers(body))
+        is_covered = body[:1] == b"{" and (endpoint.covers is None or endpoint.covers(body))
+        return is_covered and not (response.indent > 0 and excessive_spaces(response))
     if response.end != "done" or response.verbatim or response.rest or not _are_plain(response.events, endpoint):
         return False
     return not any(map(_raises, _suspects(response.chunks)))

@@ -46,7 +46,8 @@ def build_response(response: Response, library: Any, request: Any, pacer: Pacer 
     Raises:
         RecordingCorrupt: if the answer's JSON would be many times as large as it is laid out.
     """
-    _check_layout(response, name)
+    if spaces := excessive_spaces(response):
+        raise corrupt(name, "$.response.indent", f"laid out with it, the answer would have {spaces} spaces")
     pieces = stream_pieces(response) if response.is_stream else iter((plain_content(response),))
     played = byte_stream(_Replayed, library)(response, pieces, pacer, library, name)
     headers = [(name.encode(), value.encode()) for name, value in kept_headers(response.headers).items()]
@@ -55,17 +56,16 @@ def build_response(response: Response, library: Any, request: Any, pacer: Pacer 
     return built
 
 
-def _check_layout(response: Response, name: str) -> None:
-    """Look at how an edited file lays its answer out before so much memory is taken for white space."""
+def excessive_spaces(response: Response) -> int:
+    """Count the white space of an edited file's answer before memory is taken for it; 0 if there is not too much."""
     body = bytes(response.body)
     if response.indent <= 0 or body.count(b"[") + body.count(b"{") < MOST_LAID_OUT:
-        return
+        return 0
     size = depth = 0
     for mark in _STRUCTURE.findall(body):
         depth += (mark in b"[{") - (mark in b"]}")
         size += depth * response.indent
-    if size > MOST_LAID_OUT * len(body):
-        raise corrupt(name, "$.response.indent", f"laid out with it, the answer would have {size} spaces")
+    return size if size > MOST_LAID_OUT * len(body) else 0
 
 
 def kept_headers(headers: Any) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import inspect
 import json
@@ -114,6 +115,10 @@ class Server:
                     super().handle()
                 except (BrokenPipeError, ConnectionResetError):
                     self.close_connection = True
+
+            def finish(self) -> None:
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # what was left to send is not wanted
+                    super().finish()
 
             def do_POST(self) -> None:
                 server._answer(self)

@@ -381,8 +381,15 @@ def _response(case: Case) -> Response:
 
 
 def _comparable(outcome: tuple[list[Any], Exception | None]) -> Any:
+    """Return what two roads must have in common, in a form in which NaN is like itself and sets have an order."""
     got, error = outcome
-    return repr(got), error and error_facts(error)[:2]
+    return repr(_in_order(got)), error and error_facts(error)[:2]
+
+
+def _in_order(value: Any) -> Any:
+    if isinstance(value, (set, frozenset)):
+        return sorted(value)
+    return [_in_order(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def _shown(outcome: tuple[list[Any], Exception | None]) -> str:

@@ -139,6 +139,31 @@ def test_white_space_takes_no_memory(client, recorded, tmp_path):
     assert caught.value.path.endswith(file.name)
 
 
+def test_the_typed_road_refuses_white_space_too(client, recorded, tmp_path):
+    """An answer that is refused for its layout by the wire road is no object on the typed one."""
+    body = json.loads('{"id": ' + "[" * 400 + ",".join("1" * 1_000) + "]" * 400 + "}")
+    recorded(plain({}), lambda response: response.update(body=body, indent=16))
+    with replay(tmp_path), pytest.raises(RecordingCorrupt, match="spaces"):
+        client.chat.completions.create(**ASK)
+
+
+@pytest.mark.parametrize("number", [2**53 + 1, -(2**53) - 1, int("1" * 400)], ids=["above", "below", "no float"])
+def test_a_large_integer_in_a_vector_is_as_live(client, server, tmp_path, number):
+    """What the SDK makes of an integer that no float can hold, an integer or an error, a replay makes of it as well."""
+    data = [{"object": "embedding", "index": 0, "embedding": [0.5, number]}]
+    server.replies = [plain({"object": "list", "model": "m", "data": data, "usage": {}})]
+    outcomes = []
+    for mode in ("record", "replay"):
+        with replay(tmp_path, mode=mode):
+            try:
+                made = client.embeddings.create(model="m", input="a", encoding_format="float")
+                outcomes.append(made.data[0].embedding)
+            except OverflowError as error:
+                outcomes.append(str(error))
+    assert repr(outcomes[0]) == repr(outcomes[1])
+    assert server.count == 1
+
+
 def _nested(depth):
     return json.loads('{"a":[' * (depth // 2) + "1" + "]}" * (depth // 2))
 
