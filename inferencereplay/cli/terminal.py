@@ -1,13 +1,16 @@
 """What is printed, and how: nothing from a recording reaches a terminal as anything but text.
 
 On a terminal there are colours and tables; in a pipe there is plain text, tab-separated where there are columns, of
-whatever width.
+whatever width. Where the reader of a pipe leaves early, what streams rows ends; what prints lines as it works, such as
+`rekey`, goes on in silence, for its work must not be left half done, nor its exit status lie.
 """
 
 from __future__ import annotations
 
+import io
 import itertools
 import math
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -45,9 +48,33 @@ def one_line(text: str) -> str:
     return safe(" ".join(text.split()))
 
 
+class _Console(Console):
+    """A console that leaves it to the caller what a reader who left means; rich would end the process."""
+
+    def on_broken_pipe(self) -> None:
+        raise  # noqa: PLE0704 - called while the error is handled
+
+
+def open_streams() -> None:
+    """Make the standard streams fit: for terminals that know few characters, and where they were closed."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - as long as the process
+        elif mode == "w" and isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def silence(stream: Any) -> None:
+    """Let what is written to a stream that nobody reads go nowhere, and what is in its buffer as well."""
+    descriptor = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(descriptor, stream.fileno())
+    os.close(descriptor)
+
+
 def console(*, is_error: bool = False) -> Console:
     """Return the console of standard output, or of standard error."""
-    return Console(
+    return _Console(
         file=sys.stderr if is_error else sys.stdout,
         highlight=False,
         markup=False,
@@ -62,12 +89,19 @@ def show(*parts: str | tuple[str, str]) -> None:
     for part in parts:
         text, style = (part, "") if isinstance(part, str) else part
         line.append(safe(text), style)
-    console().print(line, soft_wrap=True)
+    _print(console(), line)
 
 
 def note(text: str) -> None:
     """Print what is no result, such as a warning, to standard error."""
-    console(is_error=True).print(Text(safe(text)), soft_wrap=True)
+    _print(console(is_error=True), Text(safe(text)))
+
+
+def _print(target: Console, line: Text) -> None:
+    try:
+        target.print(line, soft_wrap=True)
+    except BrokenPipeError:
+        silence(target.file)
 
 
 def write(text: str) -> None:
@@ -79,7 +113,11 @@ def write(text: str) -> None:
 def show_json(value: Any) -> None:
     """Print a value as indented JSON."""
     text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
-    sys.stdout.write(text.translate(_IN_JSON) + "\n")
+    try:
+        sys.stdout.write(text.translate(_IN_JSON) + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        silence(sys.stdout)
 
 
 def show_file(data: bytes) -> None:
