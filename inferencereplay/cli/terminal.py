@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import json
 import math
 import os
 import sys
@@ -33,7 +34,8 @@ _UNSAFE = {
     **{code: f"\\u{code:04x}" for code in (*_BIDI, 0x2028, 0x2029)},
     **dict.fromkeys(range(55296, 57344), "�"),
 }
-_IN_JSON = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), *_BIDI, 0x2028, 0x2029)}
+_IN_JSON = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), *_BIDI, 0x2028, 0x2029, *range(0xD800, 0xE000))}
+"""Half a surrogate pair stands in names of files that are no UTF-8."""
 _KILO = 1024
 _BARS = "▁▂▃▄▅▆▇█"
 
@@ -83,6 +85,11 @@ def console(*, is_error: bool = False) -> Console:
     )
 
 
+def name(text: str) -> str:
+    """Return the name of a file on one line, with every blank that is in it."""
+    return safe(text).replace("\n", "␊").replace("\t", "␉")
+
+
 def show(*parts: str | tuple[str, str]) -> None:
     """Print a line of parts, each a text or a text with a style."""
     line = Text()
@@ -112,12 +119,24 @@ def write(text: str) -> None:
 
 def show_json(value: Any) -> None:
     """Print a value as indented JSON."""
-    text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    _write_whole(_json(value, indent=2))
+
+
+def show_json_text(data: bytes) -> None:
+    """Print JSON indented, every number as it stands there."""
+    _write_whole(msgspec.json.format(data, indent=2).decode().translate(_IN_JSON))
+
+
+def _write_whole(text: str) -> None:
     try:
-        sys.stdout.write(text.translate(_IN_JSON) + "\n")
+        sys.stdout.write(text + "\n")
         sys.stdout.flush()
     except BrokenPipeError:
         silence(sys.stdout)
+
+
+def _json(value: Any, **layout: Any) -> str:
+    return json.dumps(msgspec.to_builtins(value), ensure_ascii=False, **layout).translate(_IN_JSON)
 
 
 def show_file(data: bytes) -> None:
@@ -167,7 +186,7 @@ def show_json_rows(rows: Iterable[Any]) -> None:
     """Print a JSON array, an element a line, as the rows come."""
     opening = "[\n"
     for row in rows:
-        sys.stdout.write(opening + msgspec.json.encode(row).decode().translate(_IN_JSON))
+        sys.stdout.write(opening + _json(row, separators=(",", ":")))
         opening = ",\n"
     sys.stdout.write("[]\n" if opening == "[\n" else "\n]\n")
 

@@ -67,7 +67,7 @@ def prune(directory: Path, unused_since: Path | None, older_than: datetime.timed
     before = options.ago(older_than) if older_than is not None else None
     sizes: dict[str, int] = {}
     for entry in choose(catalogue, used=used, before=before):
-        terminal.show(entry.name)
+        terminal.show(terminal.name(entry.name))
         sizes[entry.name] = entry.size
     saved = f"{terminal.count(len(sizes), 'recording')}, {terminal.size(sum(sizes.values()))}"
     if not is_sure:
