@@ -14,10 +14,34 @@ from inferencereplay import active
 from inferencereplay.session import Session
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from inferencereplay.errors import RecordingNotFound
 
 USED = "INFERENCEREPLAY_USED"
-"""The variable that names the file to which each process adds the names of the recordings that it used."""
+"""The variable that names the file to which each process adds the names of the recordings that it uses."""
+
+
+class UsedFile:
+    """The file to which the names of used recordings are added, by every process at the moment of the first use.
+
+    Args:
+        file: where it is, or is to be.
+    """
+
+    def __init__(self, file: str) -> None:
+        self._file = file
+        self._is_told = False
+
+    def add(self, names: Iterable[str]) -> None:
+        """Add names; that they cannot be written is told once, and harms nobody."""
+        try:
+            with open(self._file, "a", encoding="utf-8", errors="surrogateescape") as opened:  # noqa: PTH123
+                opened.write("".join(f"{name}\n" for name in names))  # at once, for other processes do the same
+        except OSError as error:
+            if not self._is_told:
+                print(f"inferencereplay: the used recordings were not noted: {error}", file=sys.stderr)  # noqa: T201
+            self._is_told = True
 
 
 def start() -> Session:
@@ -32,6 +56,8 @@ def start() -> Session:
 
     session = Session()
     if not session.is_live:
+        if file := os.environ.get(USED):
+            session.follow_used(UsedFile(file).add)
         patching.acquire()
         supply_placeholder(session)
         active.set_ambient(session)
@@ -40,7 +66,7 @@ def start() -> Session:
 
 
 def finish(session: Session, process: int) -> None:
-    """Store what is under way, note what was used, and tell misses that the program swallowed.
+    """Store what is under way, and tell misses that the program swallowed.
 
     Args:
         session: the process's.
@@ -49,23 +75,11 @@ def finish(session: Session, process: int) -> None:
     session.finish_dropped()
     if process != os.getpid():
         return
-    _note_used(session)
     if session.missed and not _is_told(session.missed[0]):
         count = len(session.missed)
         calls = "1 call was" if count == 1 else f"{count} calls were"
         message = f"inferencereplay: {calls} not recorded, and the program went on. "
         print(f"{message}{'It was:' if count == 1 else 'The first:'}\n{session.missed[0]}", file=sys.stderr)  # noqa: T201
-
-
-def _note_used(session: Session) -> None:
-    file = os.environ.get(USED)
-    names = session.used() if file else []
-    if file and names:
-        try:
-            with open(file, "a", encoding="utf-8") as opened:  # noqa: PTH123
-                opened.write("".join(f"{name}\n" for name in names))  # at once, for other processes do the same
-        except OSError as error:
-            print(f"inferencereplay: the used recordings were not noted: {error}", file=sys.stderr)  # noqa: T201
 
 
 def _is_told(missed: RecordingNotFound) -> bool:

@@ -26,7 +26,7 @@ from inferencereplay.run_variants import RunVariants
 from inferencereplay.settings import Mode, check_behaviour, parse_ignore, resolve
 from inferencereplay.store import open_store
 from inferencereplay.timing import Timing, summarize
-from inferencereplay.variants import Variants
+from inferencereplay.variants import Followed, Variants
 
 if TYPE_CHECKING:
     import os
@@ -176,6 +176,13 @@ class Session:
     def used(self) -> list[str]:
         """Return the names, relative to the directory, of the recordings that answered a call or were stored."""
         return sorted({name for item in self._variants.used.copy() for name in self.store.sources(*item)})
+
+    def follow_used(self, tell: Callable[[tuple[str, ...]], None]) -> None:
+        """Have the names of each recording told when it is used for the first time; to be said before the first call.
+
+        It is called under a lock, and must not fail.
+        """
+        self._variants.used = Followed(lambda item: tell(self.store.sources(*item)))
 
     def finish_dropped(self) -> None:
         """Have streams stored that were left early and nobody holds any more; the SDK's stand in reference cycles."""

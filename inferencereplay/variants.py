@@ -34,6 +34,24 @@ class Variant(msgspec.Struct, frozen=True):  # which is made four times faster t
     call: int
 
 
+class Followed(set[tuple[str, str, int]]):
+    """Recordings that were used, told one by one: a process may end by a signal, or by `os._exit` as forked ones do.
+
+    Args:
+        tell: is called with each one that is new.
+    """
+
+    def __init__(self, tell: Callable[[tuple[str, str, int]], None]) -> None:
+        super().__init__()
+        self._tell = tell
+
+    def add(self, item: tuple[str, str, int]) -> None:
+        """Add one and tell it."""
+        if item not in self:
+            super().add(item)
+            self._tell(item)
+
+
 class _Slots:
     """The numbers of one key that this session has in hand.
 

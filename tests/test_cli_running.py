@@ -167,7 +167,7 @@ def test_a_swallowed_miss_is_told_at_the_end(run, project):
 
 
 def test_the_names_of_used_recordings_are_noted(run, project, cli):
-    """By every process, so that `prune` knows what can go."""
+    """By every process, so that `prune` knows what can go; where that fails, it is told once."""
     run("record", sys.executable, "app.py", "Hello", "Bye")
     for text in ("Hello", "Hello", "Bye"):
         run("replay", sys.executable, "app.py", text, options=("--used", "used.txt"))
@@ -176,9 +176,35 @@ def test_the_names_of_used_recordings_are_noted(run, project, cli):
     assert len(set(names)) == 2
     kept = cli("prune", project / "recordings", "--unused-since", project / "used.txt")
     assert (kept.status, kept.out) == (0, "")
-    lost = run("replay", sys.executable, "app.py", "Bye", options=("--used", "no/such/used.txt"))
+    lost = run("replay", sys.executable, "app.py", "Bye", "Hello", options=("--used", "no/such/used.txt"))
     assert lost.returncode == 0
-    assert "the used recordings were not noted" in lost.stderr
+    assert lost.stderr.count("the used recordings were not noted") == 1
+
+
+@pytest.mark.parametrize(
+    "ending",
+    ["os._exit(0)", "os.kill(os.getpid(), signal.SIGKILL)", "fork()"],
+)
+def test_they_are_noted_however_a_process_ends(run, project, ending):
+    """By a signal, or without Python's own end, as forked children of multiprocessing do."""
+    run("record", sys.executable, "app.py", "Hello", "Bye")
+    code = f"""
+        import app, multiprocessing, os, signal, sys
+
+        def fork():
+            sys.argv[1:] = ["Bye", "Bye"]
+            process = multiprocessing.get_context("fork").Process(target=app.main)
+            process.start()
+            process.join()
+
+        sys.argv[1:] = ["Hello"]
+        app.main()
+        sys.stdout.flush()
+        {ending}
+    """
+    (project / "ends.py").write_text(textwrap.dedent(code))
+    run("replay", sys.executable, "ends.py", options=("--used", "used.txt"))
+    assert len((project / "used.txt").read_text().splitlines()) == (2 if ending == "fork()" else 1)
 
 
 def test_wrapped_clients_and_open_blocks_go_before(run, project):
@@ -238,6 +264,7 @@ def test_a_command_that_cannot_be_started(cli):
     """Is named."""
     done = cli("run", "--", "no-such-command")
     assert (done.status, done.err.splitlines()[-1]) == (2, "Error: no-such-command: No such file or directory")
+    assert signal.getsignal(signal.SIGPIPE) is signal.SIG_IGN, "a pipe that breaks would end this process"
 
 
 def test_run_replaces_the_process_with_the_prepared_one(cli, monkeypatch, tmp_path):
@@ -263,6 +290,15 @@ def test_our_folder_leads_the_path_once(tmp_path):
     assert once["PYTHONPATH"] == f"{STARTUP}:/a:/b"
     assert once["INFERENCEREPLAY_MODE"] == "record"
     assert prepare(once, mode="live", directory=tmp_path, speed="1", used=None)["PYTHONPATH"] == once["PYTHONPATH"]
+    for given in ({}, {"PYTHONPATH": ""}):
+        assert prepare(given, mode="live", directory=tmp_path, speed="1", used=None)["PYTHONPATH"] == str(STARTUP)
+
+
+def test_the_working_directory_stays_on_the_path(run, project):
+    """Where an empty part of PYTHONPATH puts it there."""
+    (project / "inner").mkdir()
+    (project / "inner" / "program.py").write_text("import app; print('found')")
+    assert run("replay", sys.executable, "inner/program.py", PYTHONPATH="/nowhere:").stdout == "found\n"
 
 
 # The same, in this process.
@@ -329,19 +365,20 @@ def test_the_end_tells_swallowed_misses(tmp_path, capsys, monkeypatch):
     assert capsys.readouterr().err == ""
 
 
-def test_used_names_are_noted_as_far_as_that_goes(tmp_path, capsys, monkeypatch, client):
-    """A file that cannot be written is told, and harms nobody."""
+def test_used_names_are_noted_as_far_as_that_goes(ended, tmp_path, capsys, monkeypatch, client):
+    """Each one once; a file that cannot be written is told once, and harms nobody."""
     monkeypatch.setenv(ambient.USED, str(tmp_path / "used.txt"))
-    session = Session(tmp_path / "kept", mode="record")
-    ambient.finish(session, os.getpid())
+    monkeypatch.setenv("INFERENCEREPLAY_MODE", "record-if-missing")
+    monkeypatch.setenv("INFERENCEREPLAY_DIR", str(tmp_path / "kept"))
+    session = ambient.start()
     assert not (tmp_path / "used.txt").exists()
-    with inferencereplay.replay(session):
+    for _ in range(3):
         client.chat.completions.create(model="m", messages=[])
-    ambient.finish(session, os.getpid())
     assert (tmp_path / "used.txt").read_text().splitlines() == session.used()
-    monkeypatch.setenv(ambient.USED, str(tmp_path))
-    ambient.finish(session, os.getpid())
-    assert "the used recordings were not noted" in capsys.readouterr().err
+    lost = ambient.UsedFile(str(tmp_path))
+    lost.add(["a"])
+    lost.add(["b"])
+    assert capsys.readouterr().err.count("the used recordings were not noted") == 1
 
 
 def test_the_finder_waits_for_the_sdk_alone(monkeypatch, tmp_path):

@@ -43,13 +43,15 @@ def run(mode: str, directory: Path, speed: str, used: Path | None, command: tupl
     was not recorded raises RecordingNotFound in the program; if the program swallows it, its end says so.
     """
     environment = prepare(os.environ, mode=mode, directory=directory, speed=speed, used=used)
-    for number in _IGNORED:
-        signal.signal(number, signal.SIG_DFL)
+    ours = {number: signal.signal(number, signal.SIG_DFL) for number in _IGNORED}
     try:
         os.execvpe(command[0], command, environment)  # noqa: S606 - what the user asks for
     except OSError as error:
         message = f"{command[0]}: {error.strerror}"
         raise click.UsageError(message) from error
+    finally:  # this process goes on only if the command could not be started
+        for number, handler in ours.items():
+            signal.signal(number, handler)
 
 
 def prepare(
@@ -66,6 +68,7 @@ def prepare(
     made[VARIABLES["speed"]] = str(parse_speed(speed, "--speed"))
     if used is not None:
         made[USED] = str(used.absolute())
-    elsewhere = [place for place in environment.get("PYTHONPATH", "").split(os.pathsep) if place != str(STARTUP)]
-    made["PYTHONPATH"] = os.pathsep.join([str(STARTUP), *filter(None, elsewhere)])
+    given = environment.get("PYTHONPATH")  # an empty part of it is the working directory
+    elsewhere = [place for place in given.split(os.pathsep) if place != str(STARTUP)] if given else []
+    made["PYTHONPATH"] = os.pathsep.join([str(STARTUP), *elsewhere])
     return made
