@@ -483,3 +483,9 @@ def test_beginnings_of_keys_without_an_end_take_time_in_proportion(unit):
     Redactor().text("-----BEGIN PUBLIC KEY----- PRIVATE KEY '" * 2_000)
     ordinary = time.process_time() - ordinary
     assert min(seconds(2_000) for _ in range(3)) < 30 * ordinary
+
+
+@pytest.mark.parametrize("name", ["api_token", "slackApiToken", "oauth-token", "API_SECRET", "consumer_secret"])
+def test_tokens_and_secrets_of_an_interface(name):
+    """They are told by their names, unlike a page's token."""
+    assert Redactor().value({name: "planted", "page_token": "3"}) == {name: REDACTED, "page_token": "3"}
