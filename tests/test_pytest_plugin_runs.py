@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from types import SimpleNamespace
 
@@ -353,6 +354,29 @@ def test_a_miss_that_a_lasting_fixture_swallowed_fails_all_its_tests(suite):
     )
     result.stdout.fnmatch_lines(["*ValueError: something else", "*at teardown of test_fourth*", "*RecordingNotFound*"])
     assert summary(result)[0] == "0 hits, 3 misses, 0 recorded"
+
+
+def test_fixtures_of_plugins_lay_no_claim_to_the_root(suite):
+    """That pytest's own fixtures outlive a test makes `recordings` in the root no directory of the tests'."""
+    suite.write(tests__test_a="def test_it(inferencereplay, tmp_path): assert ask() == 'answer 1'")
+    suite.record(passed=1)
+    stranger = suite.path / "recordings"
+    shutil.copytree(suite.path / "tests" / "recordings", stranger)
+    assert summary(suite.run("--inferencereplay-unused=fail", passed=1)) == ["1 hit, 0 misses, 0 recorded, 0 unused"]
+    assert summary(suite.run("tests", "--inferencereplay-unused=fail")) == ["1 hit, 0 misses, 0 recorded, 0 unused"]
+    shutil.rmtree(stranger)
+    stranger.write_text("a file")
+    suite.run(passed=1)
+
+
+def test_a_fixture_of_the_project_says_that_its_directory_is_none(suite):
+    """A conftest.py's fixture may well have something to record, and does not go round its recordings."""
+    suite.write(
+        conftest="@pytest.fixture(scope='session')\ndef greeting(): return ask()",
+        tests__test_a="def test_it(inferencereplay, greeting): pass",
+    )
+    (suite.path / "recordings").write_text("a file")
+    suite.run(errors=1).stdout.fnmatch_lines(["E*StoreError: */recordings is a file.*"])
 
 
 # Other kinds of tests.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from inferencereplay.errors import RecordingNotFound
+from inferencereplay.errors import InvalidSetting, RecordingNotFound, StoreError
 from inferencereplay.pytest_plugin.options import (
     CONFIG,
     MARKER,
@@ -28,7 +28,7 @@ from inferencereplay.pytest_plugin.options import (
 )
 from inferencereplay.pytest_plugin.summary import summarise
 from inferencereplay.pytest_plugin.tally import Tally
-from inferencereplay.pytest_plugin.units import Unit, recording_command, settings_of_fixture, shorten
+from inferencereplay.pytest_plugin.units import Unit, is_of_plugin, recording_command, settings_of_fixture, shorten
 from inferencereplay.pytest_plugin.unused import Finding, find_unused
 
 if TYPE_CHECKING:
@@ -63,13 +63,13 @@ class _State:
 
         return Run(Path(self.folder), self.owner)
 
-    def unit(self, item: pytest.Item, settings: dict[str, Any]) -> Unit:
+    def unit(self, item: pytest.Item, settings: dict[str, Any], *, is_test: bool = True) -> Unit:
         from inferencereplay.session import Session  # noqa: PLC0415 - as above
 
         session = Session(**settings)
         session.command = functools.partial(recording_command, item)
         session.join(self.run())
-        return Unit(session, self.tally)
+        return Unit(session, self.tally, is_test=is_test)
 
 
 _STATE = pytest.StashKey[_State]()
@@ -176,7 +176,9 @@ def pytest_fixture_setup(
     is_ours = fixturedef.argname in (NAME, CONFIG)
     if fixturedef.scope == "function" or is_ours or not (state.is_open or fixturedef in state.fixtures):
         return (yield)
-    unit = state.unit(request._pyfuncitem, settings_of_fixture(fixturedef, request))  # noqa: SLF001
+    unit = _lasting_unit(fixturedef, request)
+    if unit is None:
+        return (yield)
     fixturedef.addfinalizer(unit.end)
     try:
         with unit.running():
@@ -187,6 +189,21 @@ def pytest_fixture_setup(
         raise
     fixturedef.addfinalizer(unit.open)  # the first of the finalizers to run, as `end` is the last
     return value
+
+
+def _lasting_unit(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> Unit | None:
+    """Return the unit of a fixture that outlives a test, or `None` for a plugin's where none can be.
+
+    `tmp_path_factory` and the like have nothing to record: that `recordings` in the root of the tests is something
+    else, a file or llama-stack's directory, is no reason for them to fail.
+    """
+    settings = settings_of_fixture(fixturedef, request)
+    try:
+        return request.config.stash[_STATE].unit(request._pyfuncitem, settings, is_test=False)  # noqa: SLF001
+    except (InvalidSetting, StoreError):
+        if not is_of_plugin(fixturedef):
+            raise
+        return None
 
 
 @pytest.hookimpl(wrapper=True)

@@ -33,17 +33,19 @@ class Unit:
     Args:
         session: its own.
         tally: where it is counted.
+        is_test: whether it is a test; of a fixture that made no calls nothing is said: it may be any plugin's.
 
     Attributes:
         misses: what was not recorded, as far as it has been told.
     """
 
-    def __init__(self, session: Session, tally: Tally) -> None:
+    def __init__(self, session: Session, tally: Tally, *, is_test: bool) -> None:
         from inferencereplay.api import replay  # noqa: PLC0415 - brings msgspec, which is not needed before a test is
 
         self.session = session
         self.misses: list[RecordingNotFound] = []
         self._tally = tally
+        self._is_test = is_test
         self._replay = replay(session)
         self._is_open = False
 
@@ -68,7 +70,8 @@ class Unit:
         try:
             self.close()
         finally:
-            self._tally.add_session(self.session)
+            if self._is_test or (self.session.used() or self.session.misses):
+                self._tally.add_session(self.session)
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
@@ -124,6 +127,11 @@ def _is_configured(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRe
     config = (definitions or [])[-1]
     is_lasting = SCOPES.index(config.scope) >= SCOPES.index(fixturedef.scope)
     return is_lasting and any(_is_above(config.baseid, name) for name in (fixturedef.baseid, request.node.nodeid))
+
+
+def is_of_plugin(fixturedef: pytest.FixtureDef[Any]) -> bool:
+    """Whether neither a test file nor a `conftest.py` defines a fixture."""
+    return not fixturedef.baseid and fixturedef.func.__module__.rpartition(".")[2] != "conftest"
 
 
 def _is_above(upper: str, lower: str) -> bool:
