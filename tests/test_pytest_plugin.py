@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from conftest import plain
 from suites import RECORD, suite, summary
 
 pytest_plugins = ["pytester"]
@@ -454,6 +455,49 @@ def test_used_up_recordings_are_a_reason(suite):
     result = suite.run(failed=1)
     assert "1 miss: the recordings of /chat/completions in " in summary(result)[1]
     result.stdout.fnmatch_lines(["E*--inferencereplay-mode=record"])
+
+
+def test_what_could_not_be_recorded_is_told(suite):
+    """A recorder that fails leaves the tests alone; that there is nothing on disk then is said at the end."""
+    suite.ini(inferencereplay_unused="fail")
+    suite.write(test_a=TWO)
+    suite.record(passed=2)
+    stale, taken = sorted((suite.path / "recordings/chat/completions").iterdir())
+    taken.unlink()
+    taken.mkdir()
+    result = suite.record("-n2", passed=2)
+    assert result.ret == 0
+    lines = summary(result)
+    assert lines[0] == "0 hits, 0 misses, 1 recorded"
+    assert lines[1].startswith("1 warning: POST /chat/completions was not recorded in ")
+    assert lines[2] == "unused recordings were not looked for: there were warnings"
+    assert stale.is_file()
+
+
+def test_equal_warnings_are_one_line(suite):
+    """What many tests meet alike is said once, with how often."""
+    code = """
+        @pytest.mark.inferencereplay
+        @pytest.mark.parametrize("x", range(3))
+        def test_it(x):
+            with pytest.raises(openai.RateLimitError):
+                ask(f"{x}")
+        """
+    suite.write(test_a=code)
+    suite.server.replies += [plain({"error": {}}, 429)] * 3
+    message = "/chat/completions: Error code: 429 was not recorded, for it may pass (record_errors=True keeps it)"
+    assert summary(suite.record(passed=3)) == ["0 hits, 0 misses, 0 recorded", f"3 warnings: {message}"]
+
+
+def test_old_recordings_that_cannot_be_removed_break_nothing(suite):
+    """The run has passed; what it leaves behind is told."""
+    suite.write(test_a="@pytest.mark.inferencereplay\ndef test_it(): ask()")
+    suite.record(passed=1)
+    (recorded,) = (suite.path / "recordings/chat/completions").iterdir()
+    recorded.with_stem(f"{recorded.stem}~2").mkdir()
+    result = suite.record(passed=1)
+    assert result.ret == 0
+    assert summary(result)[1].startswith("1 warning: old recordings could not be put in order: ")
 
 
 TWO = """

@@ -7,6 +7,7 @@ with the first test that asks for it.
 from __future__ import annotations
 
 import functools
+import logging
 import tempfile
 import uuid
 from pathlib import Path
@@ -27,7 +28,7 @@ from inferencereplay.pytest_plugin.options import (
     settings_for,
 )
 from inferencereplay.pytest_plugin.summary import summarise
-from inferencereplay.pytest_plugin.tally import Tally
+from inferencereplay.pytest_plugin.tally import Listener, Tally
 from inferencereplay.pytest_plugin.units import Unit, is_of_plugin, recording_command, settings_of_fixture, shorten
 from inferencereplay.pytest_plugin.unused import Finding, find_unused
 
@@ -57,6 +58,7 @@ class _State:
         self.fixtures: set[pytest.FixtureDef[Any]] = set()
         self.names = {NAME}
         self.is_open = False
+        self.listener = Listener(self.tally)
 
     def run(self) -> Run:
         from inferencereplay.run import Run  # noqa: PLC0415 - brings what a session needs
@@ -72,6 +74,7 @@ class _State:
         return Unit(session, self.tally, is_test=is_test)
 
 
+_log = logging.getLogger(NAME)
 _STATE = pytest.StashKey[_State]()
 _UNIT = pytest.StashKey[Unit]()
 
@@ -88,12 +91,15 @@ def pytest_configure(config: pytest.Config) -> None:
     """Declare the marker, and refuse options that are none."""
     config.addinivalue_line("markers", MARKER)
     check(config)
-    config.stash[_STATE] = _State(config)
+    state = config.stash[_STATE] = _State(config)
+    _log.addHandler(state.listener)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Remove the memory of the run."""
     state = config.stash.get(_STATE, None)
+    if state:
+        _log.removeHandler(state.listener)
     if state and not state.is_worker and Path(state.folder).exists():
         import shutil  # noqa: PLC0415 - only who recorded needs it
 
@@ -285,11 +291,18 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         session.config.workeroutput[NAME] = state.tally.dump()  # type: ignore[attr-defined]  # xdist's
     elif state.tally:
         if exitstatus == pytest.ExitCode.OK:
-            state.run().tidy()
+            _tidy(state)
         if on_unused(session.config) != "ignore":
             state.finding = find_unused(session.config, state.tally, exitstatus)
         if on_unused(session.config) == "fail" and state.finding and state.finding.files:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _tidy(state: _State) -> None:
+    try:
+        state.run().tidy()
+    except OSError as error:
+        _log.warning("old recordings could not be put in order: %s", error)
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
