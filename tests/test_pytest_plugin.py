@@ -83,6 +83,85 @@ def test_parameters_can_be_marked(suite):
     suite.run(passed=5)
 
 
+def test_tests_can_be_marked_by_a_conftest(suite):
+    """A hook that marks many tests at once counts as a marker on each, for fixtures that outlive them as well."""
+    suite.write(
+        conftest="""
+        def pytest_collection_modifyitems(items):
+            for item in items:
+                if "plain" not in item.name:
+                    item.add_marker(pytest.mark.inferencereplay)
+        """,
+        test_a="""
+        import unittest
+
+        @pytest.fixture(scope="module")
+        def lasting():
+            return ask("lasting")
+
+        def test_plain(lasting):
+            pass
+
+        def test_it(lasting):
+            swallow("hi")
+
+        class TestOld(unittest.TestCase):
+            def test_old(self):
+                ask("old")
+        """,
+    )
+    suite.record(passed=3)
+    assert len(suite.files()) == 3
+    assert summary(suite.run(passed=3)) == ["3 hits, 0 misses, 0 recorded, 0 unused"]
+    suite.run("-k", "plain", passed=1)
+    assert suite.server.count == 3
+
+
+def test_a_conftests_slip_stops_the_run(suite):
+    """What a hook marks is checked like a marker; on a worker, where it cannot stop the run, the test fails."""
+    suite.write(
+        conftest="""
+        def pytest_collection_modifyitems(items):
+            for item in items:
+                item.add_marker(pytest.mark.inferencereplay(mood=1))
+        """,
+        test_a="def test_it(): ask()",
+    )
+    result = suite.run()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "test_a.py::test_it: unknown option mood." in result.stderr.str()
+    suite.run("-n1", errors=1).stdout.fnmatch_lines(["*test_a.py::test_it: unknown option mood.*"])
+
+
+def test_a_marker_that_comes_too_late_is_told(suite):
+    """While fixtures are made it could not let any of them be recorded; the test does not go to the network."""
+    suite.write(
+        test_a="""
+        @pytest.fixture
+        def late(request):
+            request.applymarker(pytest.mark.inferencereplay)
+
+        def test_it(late):
+            ask()
+        """
+    )
+    suite.live(errors=1).stdout.fnmatch_lines(["*test_a.py::test_it got its marker too late*"])
+    assert suite.server.count == 0
+
+
+def test_the_fixture_can_be_asked_for_by_name(suite):
+    """`request.getfixturevalue` opens the session as soon as it is called, and a swallowed miss fails the test."""
+    suite.write(
+        test_a="""
+        def test_it(request):
+            session = request.getfixturevalue("inferencereplay")
+            swallow()
+            assert session.misses == 1
+        """
+    )
+    suite.run(failed=1)
+
+
 def test_the_session_is_open_before_other_fixtures(suite):
     """Fixtures of function scope make their calls in the test's session, wherever they stand in the signature."""
     suite.write(

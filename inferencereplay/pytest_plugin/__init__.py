@@ -136,7 +136,21 @@ def _check_markers(item: pytest.Item, state: _State) -> None:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Have the session of a marked test open before its other fixtures are made; note which of them outlive it."""
+    """Prepare a test that is marked where it is written."""
+    _cover(item)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Prepare tests that a `conftest.py` has marked since."""
+    state = session.config.stash[_STATE]
+    for item in session.items:
+        if not state.is_worker:  # what one raises here is lost; the test itself refuses the marker then
+            _check_markers(item, state)
+        _cover(item)
+
+
+def _cover(item: pytest.Item) -> None:
+    """Have the session of a test open before its other fixtures are made; note which of them outlive it."""
     state = item.config.stash[_STATE]
     if _is_covered(item) and isinstance(item, pytest.Function):
         item.fixturenames = [NAME, *(name for name in item.fixturenames if name != NAME)]
@@ -216,27 +230,32 @@ def _lasting_unit(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureReq
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
     """Fail a test whose fixtures swallowed a miss."""
     value = yield
-    unit = item.stash.get(_UNIT, None)
-    if unit:
-        unit.tell_misses()
+    if _UNIT not in item.stash and isinstance(item, pytest.Function) and item.get_closest_marker(NAME):
+        message = f"{item.nodeid} got its marker too late, while its fixtures were made. "
+        raise pytest.UsageError(message + "Mark it where it is written, or while tests are collected.")
+    _tell_misses(item)
     return value
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Fail a test that swallowed a miss; one that fails otherwise shows it, for it may be the reason."""
-    unit = item.stash.get(_UNIT, None)
-    if unit is None:
-        return (yield)
     try:
         value = yield
     except BaseException as error:
-        swallowed = [str(miss) for miss in unit.take_misses() if miss is not error]
+        unit = item.stash.get(_UNIT, None)
+        swallowed = [str(miss) for miss in unit.take_misses() if miss is not error] if unit else []
         if swallowed:
             item.add_report_section("call", NAME, "\n\n".join(swallowed))
         raise
-    unit.tell_misses()
+    _tell_misses(item)
     return value
+
+
+def _tell_misses(item: pytest.Item) -> None:
+    unit = item.stash.get(_UNIT, None)
+    if unit:
+        unit.tell_misses()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -263,6 +282,7 @@ def pytest_runtest_makereport(
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:
     """Note that a selection of tests is run."""
     for item in filter(_is_covered, items):
+        _cover(item)  # a fixture that outlives it has recordings whichever tests are selected
         item.config.stash[_STATE].tally.partial.add("tests with recordings were deselected")
 
 
