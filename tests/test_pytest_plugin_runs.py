@@ -11,6 +11,7 @@ from conftest import completion, plain
 from suites import suite, summary
 
 from inferencereplay import pytest_plugin
+from inferencereplay.pytest_plugin.state import STATE
 from inferencereplay.pytest_plugin.tally import Tally
 from inferencereplay.run import PATIENCE
 
@@ -169,10 +170,10 @@ def test_a_worker_reports_a_slip(suite):
     """What it raised would be lost."""
     suite.write(
         conftest="""
-        from inferencereplay import pytest_plugin
+        from inferencereplay.pytest_plugin.state import STATE
 
         def pytest_sessionstart(session):
-            session.config.stash[pytest_plugin._STATE].is_worker = True
+            session.config.stash[STATE].is_worker = True
             session.config.workeroutput = {}
         """,
         test_a="@pytest.mark.inferencereplay(mood=1)\ndef test_it(): pass",
@@ -186,11 +187,11 @@ def test_workers_and_controller_pass_on_what_they_know(suite):
     config = suite.pytester.parseconfigure("-p", "no:asyncio")
     node = SimpleNamespace(config=config, workerinput={"workerid": "gw0"}, gateway=SimpleNamespace(id="gw0"))
     pytest_plugin.pytest_configure_node(node)
-    folder = config.stash[pytest_plugin._STATE].folder
+    folder = config.stash[STATE].folder
     worker = suite.pytester.parseconfig("-p", "no:asyncio")
     worker.workerinput, worker.workeroutput = node.workerinput, {}
     pytest_plugin.pytest_configure(worker)
-    state = worker.stash[pytest_plugin._STATE]
+    state = worker.stash[STATE]
     assert (state.folder, state.owner, state.is_worker) == (folder, "gw0", True)
     state.tally.counts.update(hits=2)
     state.tally.used["/kept"] = {"a.json"}
@@ -200,7 +201,7 @@ def test_workers_and_controller_pass_on_what_they_know(suite):
     node.workeroutput = worker.workeroutput
     for error in (None, None, "died"):
         pytest_plugin.pytest_testnodedown(node, error)
-    tally = config.stash[pytest_plugin._STATE].tally
+    tally = config.stash[STATE].tally
     assert tally.counts == {"hits": 2}
     assert tally.used == {"/kept": {"a.json"}}
     assert tally.reasons == {("x", "y"): 2}
