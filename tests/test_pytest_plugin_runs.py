@@ -274,6 +274,20 @@ def test_a_lasting_fixture_is_covered_whoever_needs_it_first(suite):
     suite.run(passed=3)
 
 
+def test_a_lasting_fixture_that_asks_for_the_configuration_is_always_covered(suite):
+    """It is recorded and replayed even if none of the tests that are run has recordings."""
+    suite.write(
+        conftest="""
+        @pytest.fixture(scope="session")
+        def greeting(inferencereplay_config):
+            return ask()
+        """,
+        test_plain="def test_plain(greeting): assert greeting == 'answer 1'",
+    )
+    suite.record(passed=1)
+    assert summary(suite.run(passed=1)) == ["1 hit, 0 misses, 0 recorded, 0 unused"]
+
+
 def test_a_lasting_fixture_follows_a_configuration_that_lasts_as_long(suite):
     """Markers of the module and a configuration of module scope or wider count; one of a test or elsewhere does not."""
     suite.write(

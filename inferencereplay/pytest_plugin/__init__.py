@@ -129,7 +129,8 @@ def pytest_fixture_setup(
     """Give a fixture that outlives a test a session of its own, for as long as it is made and taken down."""
     state = request.config.stash[STATE]
     is_ours = fixturedef.argname in (NAME, CONFIG)
-    if fixturedef.scope == "function" or is_ours or not (state.is_open or fixturedef in state.fixtures):
+    is_wanted = state.is_open or fixturedef in state.fixtures or CONFIG in fixturedef.argnames
+    if fixturedef.scope == "function" or is_ours or not is_wanted:
         return (yield)
     unit = _lasting_unit(fixturedef, request)
     if unit is None:
