@@ -63,8 +63,32 @@ def test_a_later_run_records_anew(suite):
     """`record` replaces what former runs recorded; the memory of a run goes with it."""
     suite.write(test_a=EQUAL)
     suite.record(passed=2)
-    suite.record("-k", "two", passed=1)
-    assert sorted(suite.files().values()) == ["answer 4", "answer 5"]
+    suite.record(passed=2)
+    assert sorted(suite.files().values()) == ["answer 4", "answer 5", "answer 6"]
+    suite.write(test_a=EQUAL.partition("    def test_three")[0])
+    suite.record(passed=1)
+    assert sorted(suite.files().values()) == ["answer 7", "answer 8"]
+
+
+@pytest.mark.parametrize("selection", [["-k", "two"], ["test_a.py::test_two"], ["test_a.py", "test_b.py"]])
+def test_what_a_part_of_the_tests_does_not_ask_for_stays(suite, selection):
+    """A third answer is another test's, if only two are asked for by those that were selected."""
+    suite.write(test_a=EQUAL, test_b="@pytest.mark.inferencereplay\ndef test_four(): [ask() for _ in range(4)]")
+    suite.record(passed=3)
+    suite.live("--inferencereplay-rewrite", *selection)
+    assert len(suite.files()) == 4
+    assert suite.server.count == 4 + (4 if "test_b.py" in selection else 2)
+
+
+def test_a_run_that_is_stopped_removes_nothing(suite):
+    """`pytest.exit` may give the status of a run that has passed; the tests that follow were not run all the same."""
+    suite.write(test_a=EQUAL)
+    suite.record(passed=2)
+    suite.write(test_a=EQUAL.replace("def test_three():", "def test_three():\n        pytest.exit('enough', 0)"))
+    result = suite.record("--inferencereplay-unused=fail")
+    assert result.ret == 0
+    assert summary(result)[1] == "unused recordings were not looked for: the run was stopped"
+    assert sorted(suite.files().values()) == ["answer 3", "answer 4", "answer 5"]
 
 
 def test_old_recordings_outlive_a_run_that_fails(suite):

@@ -25,7 +25,7 @@ from inferencereplay.pytest_plugin.options import (
 from inferencereplay.pytest_plugin.state import STATE, UNIT, State, check_markers, cover, is_covered
 from inferencereplay.pytest_plugin.summary import summarise
 from inferencereplay.pytest_plugin.units import Unit, is_of_plugin, settings_of_fixture, shorten
-from inferencereplay.pytest_plugin.unused import find_unused
+from inferencereplay.pytest_plugin.unused import doubt, find_unused, holds_all
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -49,6 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
     check(config)
     state = config.stash[STATE] = State(config)
     _log.addHandler(state.listener)
+    config.pluginmanager.register(state)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -247,16 +248,17 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         session.config.workeroutput[NAME] = state.tally.dump()  # type: ignore[attr-defined]  # xdist's
     elif state.tally:
         if exitstatus == pytest.ExitCode.OK:
-            _tidy(state)
+            _tidy(session.config, state)
         if on_unused(session.config) != "ignore":
             state.finding = find_unused(session.config, state.tally, exitstatus)
         if on_unused(session.config) == "fail" and state.finding and state.finding.files:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-def _tidy(state: State) -> None:
+def _tidy(config: pytest.Config, state: State) -> None:
+    is_clear = not doubt(config, state.tally, pytest.ExitCode.OK)
     try:
-        state.run().tidy()
+        state.run().tidy(lambda directory: is_clear and holds_all(config, Path(directory)))
     except OSError as error:
         _log.warning("old recordings could not be put in order: %s", error)
 

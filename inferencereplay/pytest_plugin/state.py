@@ -40,6 +40,10 @@ class State:
         self.is_open = False
         self.listener = Listener(self.tally)
 
+    def pytest_keyboard_interrupt(self) -> None:
+        """Note that the run was stopped, with whatever exit status: `pytest.exit` can give 0."""
+        self.tally.partial.add("the run was stopped")
+
     def run(self) -> Run:
         """Return the memory of the run."""
         from inferencereplay.run import Run  # noqa: PLC0415 - brings what a session needs
