@@ -7,7 +7,7 @@ import sys
 
 import pytest
 from conftest import plain
-from suites import RECORD, suite, summary
+from suites import AS_WORKER, RECORD, suite, summary
 
 pytest_plugins = ["pytester"]
 __all__ = ["suite"]
@@ -131,6 +131,9 @@ def test_a_conftests_slip_stops_the_run(suite):
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert "test_a.py::test_it: unknown option mood." in result.stderr.str()
     suite.run("-n1", errors=1).stdout.fnmatch_lines(["*test_a.py::test_it: unknown option mood.*"])
+    with (suite.path / "conftest.py").open("a") as file:
+        file.write(AS_WORKER)
+    suite.run(errors=1).stdout.fnmatch_lines(["*test_a.py::test_it: unknown option mood.*"])
 
 
 def test_a_marker_that_comes_too_late_is_told(suite):

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 from conftest import completion, plain
-from suites import suite, summary
+from suites import AS_WORKER, suite, summary
 
 from inferencereplay import pytest_plugin
 from inferencereplay.pytest_plugin.state import STATE
@@ -193,13 +193,7 @@ def test_a_slip_stops_xdist_too(suite):
 def test_a_worker_reports_a_slip(suite):
     """What it raised would be lost."""
     suite.write(
-        conftest="""
-        from inferencereplay.pytest_plugin.state import STATE
-
-        def pytest_sessionstart(session):
-            session.config.stash[STATE].is_worker = True
-            session.config.workeroutput = {}
-        """,
+        conftest=AS_WORKER,
         test_a="@pytest.mark.inferencereplay(mood=1)\ndef test_it(): pass",
     )
     suite.run(errors=1).stdout.fnmatch_lines(["*test_a.py::test_it: unknown option mood*"])

@@ -200,9 +200,9 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Fail a test that skipped itself because of a miss; note that skipped ones used nothing."""
-    error = call.excinfo and call.excinfo.value
-    if isinstance(error, RecordingNotFound) and not item.config.getoption("fulltrace", default=False):
-        shorten(error)
+    excinfo = call.excinfo
+    if excinfo and excinfo.errisinstance(RecordingNotFound) and not item.config.getoption("fulltrace", default=False):
+        shorten(excinfo.tb)
     report = yield
     unit = item.stash.get(UNIT, None)
     if report.skipped and not hasattr(report, "wasxfail") and unit and unit.misses:

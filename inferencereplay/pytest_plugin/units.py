@@ -16,6 +16,7 @@ from inferencereplay.pytest_plugin.options import CONFIG, settings_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import TracebackType
 
     import pytest
 
@@ -138,15 +139,14 @@ def _is_above(upper: str, lower: str) -> bool:
     return upper in ("", ".", lower) or lower.startswith((f"{upper}/", f"{upper}::"))
 
 
-def shorten(error: RecordingNotFound) -> None:
+def shorten(traceback: TracebackType) -> None:
     """End a miss's traceback in the program under test: what the SDK and this package did then explains nothing."""
-    last = traceback = error.__traceback__
-    while traceback is not None:
-        if traceback.tb_frame.f_globals.get("__name__", "").partition(".")[0] not in _INNER:
-            last = traceback
-        traceback = traceback.tb_next
-    if last is not None:
-        last.tb_next = None
+    last, step = traceback, traceback.tb_next
+    while step is not None:
+        if step.tb_frame.f_globals.get("__name__", "").partition(".")[0] not in _INNER:
+            last = step
+        step = step.tb_next
+    last.tb_next = None
 
 
 def recording_command(item: pytest.Item, mode: str) -> str:
