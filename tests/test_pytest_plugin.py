@@ -186,6 +186,19 @@ def test_the_session_is_open_before_other_fixtures(suite):
     assert summary(suite.run(passed=1)) == ["3 hits, 0 misses, 0 recorded, 0 unused"]
 
 
+def test_parameters_may_look_like_anything(suite):
+    """What stands in a test's name is not read as anything else."""
+    suite.write(
+        test_a="""
+        @pytest.mark.inferencereplay(mode="replay", speed=2)
+        @pytest.mark.parametrize("text", ['{"a": 1}', "{}", "{0}", "%s", "a::b", "[x]"])
+        def test_it(text, inferencereplay):
+            assert inferencereplay.speed == 2
+        """
+    )
+    suite.run(passed=6)
+
+
 def test_other_kinds_of_items_pass_by(suite):
     """A doctest is none of ours, even below a marked module."""
     suite.write(test_a='pytestmark = pytest.mark.inferencereplay\ndef f():\n    """\n    >>> 1 + 1\n    2\n    """\n')
@@ -278,6 +291,10 @@ VALID = "Valid are directory, mode, speed, pace, clock, ignore, normalize, redac
         ("'a', directory='b'", "the directory is given twice."),
         ("mode='rekord'", "mode='rekord' is no mode. Valid are 'live', 'replay', 'record', 'record-if-missing'"),
         ("speed=0", "speed=0 is no speed."),
+        (
+            "redact=(text for text in ['hunter2'])",
+            "test_it: redact= is an iterator, of which only the first test would",
+        ),
     ],
 )
 def test_a_markers_slip_stops_the_run(suite, marker, message):
@@ -311,6 +328,7 @@ def test_other_peoples_markers_are_theirs(suite):
         ("{'dir': 'x'}", f"inferencereplay_config: unknown option dir. {VALID}"),
         ("'recordings'", "inferencereplay_config has to return a dict of options, and returned 'recordings'."),
         ("{'mode': 'x'}", "inferencereplay_config: mode='x' is no mode."),
+        ("{'ignore': iter(['user'])}", "inferencereplay_config: ignore= is an iterator, of which only the first test"),
     ],
 )
 def test_a_slip_in_the_configuration_is_told(suite, returned, message):
