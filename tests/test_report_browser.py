@@ -143,7 +143,7 @@ def test_filtering(show, mixed):
     assert titles(page) == ["Tell me of the sea"]
     page.fill("#search", "oslo")
     assert titles(page) == ["What is the capital of Norway?"]
-    assert page.inner_text("#said") == "1 recording shown"
+    assert page.inner_text("#said") == "1 recording found"
     page.fill("#search", "no such")
     assert titles(page) == ["Wrong"]
     page.fill("#search", "")
@@ -411,6 +411,39 @@ def test_what_is_recorded_stays_text(show, tmp_path):
     assert page.evaluate("typeof pwned === 'undefined' && ({}).x === undefined")
 
 
+REORDERING = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+"""Characters that make a browser show letters in another order than the one in which they stand."""
+
+
+def test_what_reorders_letters_is_shown(show, tmp_path):
+    """No title, name, message, answer, tooltip or difference reads otherwise than it is written; other letters stay."""
+    escaped = "".join(f"\\u{ord(sign):04x}" for sign in REORDERING)
+    letters, written = f"پاسخ {REORDERING}txt.exe", f"پاسخ {escaped}txt.exe"
+    kept = tmp_path / f"kept{REORDERING}"
+    tools = [{"type": "function", "function": {"name": letters, "description": letters}}]
+    for seed in ("1", letters):
+        body = ask(letters, stream=True, tools=tools, seed=seed)
+        write(kept, {**body, "model": letters}, streamed(letters, "x"))
+    page = show(kept)
+    assert titles(page) == [written, written]
+    assert page.locator(".list .model").last.get_attribute("title") == written
+    pages = [page.inner_text("body"), page.title()]
+    page.select_option("[aria-label='Every model']", letters)
+    page.check(".list input >> nth=0")
+    page.check(".list input >> nth=1")
+    open_first(page)
+    page.locator("details").evaluate_all("all => all.forEach(one => { one.open = true })")
+    page.locator("[aria-label=Position]").fill("700")
+    assert shown(page) == written
+    assert page.inner_text(".near").endswith(f'"{written}"')
+    pages.append(page.inner_text("body"))
+    page.click("text=Compare requests")
+    page.wait_for_selector(".diff")
+    pages.append(page.inner_text("body"))
+    assert all(escaped in text for text in pages)
+    assert not set(REORDERING) & set("".join(pages))
+
+
 def test_the_policy_is_a_second_fence(chromium, tmp_path):
     """Were some markup to get in all the same, the browser would neither run it nor load anything for it."""
     write(tmp_path / "kept", ask("a"), said("x"))
@@ -442,6 +475,17 @@ def test_a_thousand_recordings(show, tmp_path):
     assert page.locator(".list tbody tr").count() == 1_000
     page.click("text=Show 50 more rows")
     assert page.locator(".list tbody tr").count() == 1_050
+    assert len(set(titles(page))) == 1_050
+    page.locator(".list tbody .what a").nth(1_040).click()
+    page.wait_for_selector(".player")
+    title = page.inner_text("main h1")
+    page.go_back()
+    page.wait_for_selector(".list")
+    assert page.evaluate("document.activeElement.textContent") == title, "the table comes back as it was left"
+    page.click("th >> text=Request")
+    assert page.locator(".list tbody tr").count() == 1_050
+    page.fill("#search", "question")
+    assert page.locator(".list tbody tr").count() == 1_000, "a new filter begins at the top"
     page.fill("#search", "question 1049")
     assert titles(page) == ["Question 1049"]
     open_first(page)
