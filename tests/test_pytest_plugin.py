@@ -750,6 +750,14 @@ def test_directories_are_taken_into_account_one_by_one(suite):
     assert summary(suite.run()) == ["3 hits, 0 misses, 0 recorded, 0 unused"]
 
 
+def test_a_folder_may_be_named_by_a_link(suite):
+    """It is the same folder, and the same recordings."""
+    suite.write(tests__test_a=TWO)
+    suite.record(passed=2)
+    (suite.path / "link").symlink_to("tests")
+    assert summary(suite.run("link", passed=2)) == ["2 hits, 0 misses, 0 recorded, 0 unused"]
+
+
 def test_a_directory_within_another_is_no_part_of_it(suite):
     """Recordings under `recordings/more`, used from there, are not unused ones of `recordings`."""
     suite.write(test_a=TWO.replace("def test_b", '@pytest.mark.inferencereplay("recordings/more")\n    def test_b'))
