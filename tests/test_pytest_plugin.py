@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 
@@ -44,6 +45,32 @@ def test_other_tests_are_left_alone(suite):
     result = suite.live(passed=1)
     assert summary(result) == []
     assert suite.files() == {}
+
+
+def test_what_lasts_is_left_alone_after_a_test_with_recordings(suite):
+    """A lasting fixture that only tests without recordings need is live, whichever tests were before."""
+    suite.write(
+        test_a="""
+        @pytest.fixture(scope="module")
+        def lasting():
+            return ask("lasting")
+
+        def test_first(inferencereplay):
+            pass
+
+        def test_plain(request):
+            assert request.getfixturevalue("lasting") == "answer 1"
+        """
+    )
+    assert summary(suite.live(passed=2)) == ["0 hits, 0 misses, 0 recorded, 0 unused"]
+
+
+def test_a_run_leaves_no_listener_behind(suite):
+    """A second run in the same process is not told of what the log says to it by the first one's."""
+    before = logging.getLogger("inferencereplay").handlers[:]
+    suite.write(test_a="def test_it(inferencereplay): pass")
+    suite.run(passed=1)
+    assert logging.getLogger("inferencereplay").handlers == before
 
 
 def test_classes_and_modules_can_be_marked(suite):
@@ -244,6 +271,23 @@ def test_marker_over_fixture_over_ini_and_command_line_over_all(suite):
     )
     suite.run("tests/test_ini.py", "tests/test_fixture.py", passed=3)
     suite.run("tests/test_line.py", "--inferencereplay-speed=2", "--inferencereplay-mode=live", passed=1)
+
+
+def test_directories_may_stand_in_the_home_folder(suite, monkeypatch):
+    """`~` is the user's home, as in a shell."""
+    monkeypatch.setenv("HOME", str(suite.path / "home"))
+    suite.write(tests__test_a="@pytest.mark.inferencereplay('~/kept')\ndef test_it(): ask()")
+    suite.record(passed=1)
+    assert [name.split("/chat")[0] for name in suite.files()] == ["home/kept"]
+
+
+def test_the_directory_of_the_ini_file_is_relative_to_it(suite):
+    """Wherever the root of the tests and the working directory are."""
+    suite.write(tests__test_a="def test_it(inferencereplay): ask()")
+    (suite.path / "settings").mkdir()
+    (suite.path / "settings/pytest.ini").write_text("[pytest]\ninferencereplay_dir = kept\n")
+    suite.record("-c", "settings/pytest.ini", "--rootdir=.", "tests", passed=1)
+    assert [name.split("/chat")[0] for name in suite.files()] == ["settings/kept"]
 
 
 def test_the_environment_stands_before_the_default(suite, monkeypatch):
@@ -546,6 +590,22 @@ def test_many_misses_for_one_reason_are_one_line(suite):
     assert lines[-2] == "… and 4 more reasons"
 
 
+def test_that_there_is_more_is_no_reason(suite):
+    """Of a request that differs in much, each difference counts, and not the line that says that there are others."""
+    code = """
+        @pytest.mark.inferencereplay
+        @pytest.mark.parametrize("x", range(2))
+        def test_it(x):
+            ask(f"{{x}}", **dict.fromkeys(("seed", "top_p", "n", "logprobs", "user", "store", "stop", "metadata"), {}))
+        """
+    suite.write(test_a=code.format("None"))
+    suite.record(passed=2)
+    suite.write(test_a=code.format("1"))
+    lines = summary(suite.run(failed=2))
+    assert lines[1].startswith("2 misses: ")
+    assert "…" not in lines[1]
+
+
 def test_used_up_recordings_are_a_reason(suite):
     """Of a request that was recorded fewer times than it is made, the summary says that."""
     code = '@pytest.mark.inferencereplay(exhausted="error")\ndef test_it():\n    for _ in range({}): ask()'
@@ -688,6 +748,14 @@ def test_directories_are_taken_into_account_one_by_one(suite):
     ]
     suite.ini(testpaths="one two")
     assert summary(suite.run()) == ["3 hits, 0 misses, 0 recorded, 0 unused"]
+
+
+def test_a_folder_may_be_named_by_a_link(suite):
+    """It is the same folder, and the same recordings."""
+    suite.write(tests__test_a=TWO)
+    suite.record(passed=2)
+    (suite.path / "link").symlink_to("tests")
+    assert summary(suite.run("link", passed=2)) == ["2 hits, 0 misses, 0 recorded, 0 unused"]
 
 
 def test_a_directory_within_another_is_no_part_of_it(suite):

@@ -182,6 +182,31 @@ def test_a_worker_that_dies_does_not_hold_up_the_others(suite):
     assert list(suite.files().values()) == ["answer 2"]
 
 
+def test_a_stream_that_a_test_left_open_holds_up_nobody(suite):
+    """What is still under way when its test is over is not waited for by the next test's equal call."""
+    suite.write(
+        test_a="""
+        pytestmark = pytest.mark.inferencereplay
+        left = []
+
+        def stream():
+            client = openai.OpenAI(max_retries=0)
+            return client.chat.completions.create(model="m", messages=[], stream=True)
+
+        def test_leaves():
+            left.append(stream())
+            next(left[0])
+
+        def test_next():
+            assert len(list(stream())) == 3
+        """
+    )
+    start = time.monotonic()
+    suite.record(passed=2)
+    assert time.monotonic() - start < PATIENCE
+    suite.run("-k", "next", passed=1)
+
+
 def test_a_slip_stops_xdist_too(suite):
     """Workers refuse what a single process refuses."""
     suite.write(test_a="@pytest.mark.inferencereplay(mood=1)\ndef test_it(): pass")
@@ -348,6 +373,31 @@ def test_a_lasting_fixture_follows_a_configuration_that_lasts_as_long(suite):
     assert folders == ["one/configured", "recordings", "two/marked"]
 
 
+def test_a_lasting_fixture_follows_the_configuration_of_the_root(suite):
+    """A conftest.py in the root of the tests stands above all of them."""
+    suite.write(
+        conftest="""
+        @pytest.fixture(scope="session")
+        def inferencereplay_config():
+            return {"directory": "configured"}
+
+        @pytest.fixture(scope="session")
+        def everywhere():
+            return ask("everywhere")
+        """,
+        tests__test_a="""
+        @pytest.fixture(scope="module")
+        def lasting():
+            return ask("lasting")
+
+        def test_it(inferencereplay, everywhere, lasting):
+            pass
+        """,
+    )
+    suite.record(passed=1)
+    assert sorted(name.split("/chat")[0] for name in suite.files()) == ["configured", "tests/configured"]
+
+
 def test_a_miss_that_a_lasting_fixture_swallowed_fails_all_its_tests(suite):
     """As if the fixture had raised it itself; one on teardown is an error there; another error is left alone."""
     suite.write(
@@ -386,6 +436,7 @@ def test_a_miss_that_a_lasting_fixture_swallowed_fails_all_its_tests(suite):
         ["*at setup of test_first*", "*RecordingNotFound*", "*at setup of test_second*", "*RecordingNotFound*"]
     )
     result.stdout.fnmatch_lines(["*ValueError: something else", "*at teardown of test_fourth*", "*RecordingNotFound*"])
+    result.stdout.fnmatch_lines(["ERROR test_a.py::test_fourth - ValueError: something else"])
     assert summary(result)[0] == "0 hits, 3 misses, 0 recorded"
 
 

@@ -59,7 +59,7 @@ def holds_all(config: pytest.Config, directory: Path) -> bool:
     if config.args_source is config.ArgsSource.TESTPATHS:
         return True
     roots = [(config.invocation_params.dir / arg).resolve() for arg in config.args]
-    return any(root.is_dir() and directory.resolve().is_relative_to(root) for root in roots)
+    return any(directory.resolve().is_relative_to(root) for root in roots)
 
 
 def _files(directory: str) -> list[str]:
