@@ -19,6 +19,10 @@ from inferencereplay.cli.terminal import one_line, safe, seconds, size, sparklin
 
 STORY = "40fcf34a"
 COMMANDS = ["list", "show", "play", "diff", "why", "run", "check", "stats", "prune", "rekey", "import", "export"]
+INTERACTION = {
+    "request": {"method": "POST", "uri": "https://api.openai.com/v1/completions", "body": "{}", "headers": {}},
+    "response": {"status": {"code": 200}, "headers": {}, "body": {"string": "{}"}},
+}
 HOSTILE = "\x1b[31mred\x1b]0;title\x07 [bold]markup[/bold] :smile: \x9b2J \u202egnitsop \x7f"
 
 
@@ -124,6 +128,7 @@ def test_without_the_extra_one_line_says_what_to_install(missing):
         (("list", "--since", "yesterday"), "is no date"),
         (("list", "--since", "99999999999d"), "is no date|is no duration"),
         (("prune", "--older-than", "30"), "is no duration"),
+        (("run", "--mdoe", "record", "--", "true"), "No such option"),
         (("prune", "--older-than", "99999999999999d"), "is no duration"),
         (("show", STORY, "--dir", "nowhere"), "does not exist"),
         (("rekey", ".", "--normalize", "no.such:thing"), "cannot be imported"),
@@ -199,6 +204,77 @@ def test_a_reader_that_leaves_early_is_no_error(tmp_path):
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("KEY\t")
+
+
+@pytest.fixture
+def into_nowhere(cli, monkeypatch):
+    """Run a command whose reader has left: both streams lead to pipes that nobody reads."""
+
+    def run(*arguments):
+        for name in ("stdout", "stderr"):
+            ours, theirs = os.pipe()
+            os.close(ours)
+            monkeypatch.setattr(f"sys.{name}", os.fdopen(theirs, "w", encoding="utf-8"))
+        try:
+            return main([str(argument) for argument in arguments])
+        finally:
+            sys.stdout.close()
+            sys.stderr.close()
+            monkeypatch.undo()
+
+    return run
+
+
+def test_work_is_not_left_half_done_when_the_reader_leaves(into_nowhere, shelf, tmp_path):
+    """`rekey | head -1`, `prune --yes | head -1` and `import | head -1` do all they were told to do."""
+    before = sorted(file.name for file in shelf.rglob("*.json"))
+    assert into_nowhere("rekey", shelf, "--ignore", "temperature", "--ignore", "stream_options") == 0
+    after = sorted(file.name for file in shelf.rglob("*.json"))
+    assert len(after) == len(before)
+    assert not set(after) & set(before)
+    cassettes = tmp_path / "cassettes"
+    cassettes.mkdir()
+    for name in ("a", "b"):
+        (cassettes / f"{name}.json").write_text("{}")
+    (cassettes / "c.json").write_text(json.dumps({"interactions": [INTERACTION]}))
+    assert into_nowhere("import", "vcr", cassettes, tmp_path / "imported") == 1
+    assert len(list((tmp_path / "imported").rglob("*.json"))) == 1
+    assert into_nowhere("prune", shelf, "--older-than", "0s", "--yes") == 0
+    assert not list(shelf.rglob("*.json"))
+
+
+def test_a_verdict_stays_when_the_reader_leaves(into_nowhere, shelf):
+    """`check | head -1` does not let a pipeline pass."""
+    (file,) = shelf.rglob(f"{STORY}*.json")
+    assert into_nowhere("check", shelf) == 0
+    assert into_nowhere("show", STORY, "--dir", shelf) == 0
+    assert into_nowhere("diff", file, "1c45e93e", "--dir", shelf) == 1
+    assert into_nowhere("diff", file, "1c45e93e", "--dir", shelf, "--json") == 1
+    file.write_text("{")
+    assert into_nowhere("check", shelf) == 1
+    assert into_nowhere("check", shelf, "--json") == 1
+
+
+def test_streams_that_were_closed():
+    """There is nothing to write to, or to read, and no traceback."""
+    ours = f"'{sys.executable}' -m inferencereplay"
+    for command, status in (
+        (f"{ours} list examples/recordings/story >&-", 0),
+        (f"{ours} list nowhere >&- 2>&-", 2),
+        (f"{ours} why - --dir examples/recordings/story <&-", 2),
+    ):
+        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, timeout=60)
+        assert (done.returncode, done.stdout) == (status, "")
+        assert "Traceback" not in done.stderr
+
+
+def test_streams_that_were_closed_in_this_process(cli, monkeypatch, shelf):
+    """As above."""
+    for name in ("stdin", "stdout", "stderr"):
+        monkeypatch.setattr(f"sys.{name}", None)
+    assert main(["why", "-", "--dir", str(shelf)]) == 2
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        stream.close()
 
 
 def test_a_pipe_gets_no_colours_and_whole_lines(shelf):

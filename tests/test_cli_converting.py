@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -60,6 +61,12 @@ def cassette(folder, *interactions, name="c.json", **more):
     file = folder / name
     file.write_text(json.dumps({"version": 1, "interactions": list(interactions), **more}))
     return file
+
+
+def deep_recording(depth):
+    """Return a file of ours whose request is nested so deeply."""
+    head = f'{{"inferencereplay":1,"key":"{0:064x}","request":{{"method":"POST","path":"/x","body":'
+    return f'{head}{"[" * depth}"api_key="{"]" * depth}}},"response":{{"text":""}}}}'
 
 
 @pytest.mark.parametrize(("maker", "name"), SOURCES)
@@ -245,6 +252,40 @@ def test_broken_cassettes_are_told(cli, tmp_path):
     assert "1 imported" in cli("import", "vcr", source / "good.json", tmp_path / "again").err
 
 
+def test_only_files_of_the_source_are_read(cli, tmp_path):
+    """No pipe, which would block for ever, and no link that leads out of the directory, unless it is named."""
+    source = tmp_path / "cassettes"
+    elsewhere = cassette(tmp_path / "elsewhere", exchange())
+    cassette(source, exchange(), name="a.json")
+    (source / "inside.json").symlink_to("a.json")
+    (source / "outside.json").symlink_to(elsewhere)
+    (source / "folder.json").mkdir()
+    os.mkfifo(source / "pipe.json")
+    done = cli("import", "vcr", source, tmp_path / "out")
+    assert done.err == f"{tmp_path / 'out'}: 1 imported, 1 there already, 2 not taken over.\n"
+    assert f"outside.json: it is a link that leads out of {source}; put a copy there" in done.out
+    assert "pipe.json: it is no regular file" in done.out
+    (tmp_path / "link").symlink_to(source)
+    assert "1 there already" in cli("import", "vcr", source / "outside.json", tmp_path / "out").err
+    assert "2 there already, 2 not taken over" in cli("import", "vcr", tmp_path / "link", tmp_path / "out").err
+
+
+def test_a_request_that_is_nested_too_deeply(cli, tmp_path):
+    """Is told by every command that needs its key, and stops none of them."""
+    deep = cassette(tmp_path, exchange(body="[" * 900 + '"api_key="' + "]" * 900), exchange())
+    done = cli("import", "vcr", deep, tmp_path / "out")
+    assert "its request cannot be filed: it is nested too deeply" in done.out
+    assert "1 imported, 1 not taken over" in done.err
+    (tmp_path / "out" / f"{0:032x}.json").write_text(deep_recording(900))
+    filed = cli("rekey", tmp_path / "out")
+    assert filed.status == 1
+    assert "its request cannot be filed (it is nested too deeply)" in filed.out
+    asked = cli("why", tmp_path / "out" / f"{0:032x}.json", "--dir", tmp_path / "out")
+    assert asked.status == 2
+    assert "holds a request that cannot be looked for: it is nested too deeply" in asked.err
+    assert cli("show", f"{0:032x}", "--dir", tmp_path / "out", "--request").out.count("[") == 900
+
+
 def test_without_pyyaml_yaml_is_told_apart(cli, tmp_path, monkeypatch):
     """Only the YAML cassettes need it."""
     monkeypatch.setitem(sys.modules, "yaml", None)
@@ -300,14 +341,21 @@ def test_what_llama_stack_holds_and_nobody_understands(cli, tmp_path):
     (source / "odd.json").write_text('{"request": {"endpoint": "/x", "body": {"q": 1}}, "response": {"body": {}}}')
     (source / "torn.json").write_text("{")
     (source / "dangling.json").symlink_to("nowhere")
+    os.mkfifo(source / "pipe.json")
+    for number in range(8):  # the files that tell whose directory it is
+        shutil.copy(GIVEN / "meta-35db283fef1d.json", source / f"{number}.json")
+    (source / "more").mkdir()
+    (source / "more" / "ours.json").write_text(deep_recording(4))
     (source / "outside.json").symlink_to(GIVEN / "meta-35db283fef1d.json")
     done = cli("import", "llama-stack", source, tmp_path / "out")
     assert done.status == 1
     for line in (
-        "odd.json: odd.json: it is a llama-stack recording that cannot be replayed",
-        "torn.json: torn.json: it cannot be read as a recording",
-        "dangling.json: it cannot be read: No such file or directory",
-        "outside.json: it was changed meanwhile, or leads out of the directory",
+        "odd.json: it is a llama-stack recording that cannot be replayed",
+        "torn.json: it cannot be read as a recording",
+        "dangling.json: it cannot be read (No such file or directory)",
+        f"outside.json: it is a link that leads out of {source}; put a copy there",
+        "pipe.json: it is no regular file",
+        "ours.json: it is none of llama-stack's recorder",
     ):
         assert line in done.out
     assert cli("import", "llama-stack", tmp_path / "out", tmp_path / "more").status == 2

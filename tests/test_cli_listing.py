@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -189,3 +190,16 @@ def test_stats_of_everything(cli):
     done = cli("stats", GIVEN)
     assert "errors" in done.out
     assert "(none)" in done.out
+
+
+def test_names_that_are_no_utf8_or_hold_blanks(cli, shelf):
+    """Are JSON all the same, lead back to the file, and take one line where lines are names."""
+    odd = shelf / os.fsdecode(b"\xff a\n\tb")
+    odd.mkdir()
+    (shelf / "chat").rename(odd / "chat")
+    names = [row["name"] for row in json.loads(cli("list", shelf, "--json").out)]
+    assert len(names) == 2
+    assert all((shelf / name).is_file() for name in names)
+    assert cli("show", names[0], "--dir", shelf).status == 0
+    lines = cli("prune", shelf, "--older-than", "0s").out.splitlines()
+    assert [line.partition("/")[0] for line in lines] == ["\ufffd a␊␉b"] * 2

@@ -134,6 +134,12 @@ def test_signals_reach_the_command(project):
         assert process.wait(timeout=30) == 9
 
 
+def test_signals_that_python_ignores_are_not_ignored_by_the_command(run):
+    """A shell's pipes end as they do without us, and so do files that grow too large."""
+    assert run("replay", "sh", "-c", "yes | head -1").stderr == ""
+    assert run("replay", "sh", "-c", "kill -PIPE $$; kill -XFSZ $$; echo ignored").stdout == ""
+
+
 def test_a_miss_ends_the_program(run):
     """The error reaches it, says what to run, and is told once."""
     done = run("replay", sys.executable, "app.py", "Hello")

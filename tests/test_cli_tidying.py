@@ -224,6 +224,7 @@ def test_old_recordings_go(cli, kept, shelf):
     both = cli("prune", kept, "--older-than", "1d", "--unused-since", used)
     assert [Path(line).name[:8] for line in both.out.splitlines()] == [CAPITAL]
     assert cli("prune", kept, "--older-than", "520w").out == ""
+    assert cli("prune", kept, "--older-than", "150000w").out == ""  # before there were years
 
 
 @pytest.mark.parametrize(

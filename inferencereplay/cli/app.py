@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import logging
-import os
 import sys
 
 import click
@@ -16,7 +14,7 @@ from inferencereplay.cli.listing import list_, stats
 from inferencereplay.cli.reporting import report
 from inferencereplay.cli.running import run as run_command
 from inferencereplay.cli.showing import play, show
-from inferencereplay.cli.terminal import note
+from inferencereplay.cli.terminal import note, open_streams, silence
 from inferencereplay.cli.tidying import check, prune, rekey
 from inferencereplay.errors import InferenceReplayError
 
@@ -41,9 +39,7 @@ for _command in (list_, show, play, diff, why, run_command, check, stats, prune,
 def run(arguments: list[str]) -> int:
     """Run a command and return its exit status."""
     logging.getLogger("inferencereplay").addHandler(logging.NullHandler())  # what the user has to know is printed
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # for terminals that know few characters
+    open_streams()
     try:
         with group.make_context("inferencereplay", arguments) as context:  # `main` would end the process by itself
             status = group.invoke(context)
@@ -58,8 +54,7 @@ def run(arguments: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         return _INTERRUPTED
     except BrokenPipeError:
-        # Whoever read the output has seen enough. What is still in the buffer has to go somewhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence(sys.stdout)  # whoever read the rows has seen enough
         return 0
     except (InferenceReplayError, OSError) as error:
         note(f"Error: {error}")

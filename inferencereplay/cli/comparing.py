@@ -15,7 +15,7 @@ from inferencereplay.conversation import parsed
 from inferencereplay.difference import differences
 from inferencereplay.errors import RecordingCorrupt
 from inferencereplay.recording import stored_request
-from inferencereplay.request import Request, canonical_json
+from inferencereplay.request import NotPlain, Request, canonical_json
 from inferencereplay.session import Session
 
 if TYPE_CHECKING:
@@ -98,8 +98,12 @@ def why(file: Path, directory: Path, path: str | None, settings: dict[str, Any])
     """
     data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
     session = Session(directory, mode="replay", speed=1, **settings)
-    request = session.prepare(_read_request(data, str(file), path))
-    found = session.find(request, tuple)
+    try:
+        request = session.prepare(_read_request(data, str(file), path))
+        found = session.find(request, tuple)
+    except NotPlain as error:
+        message = f"{file} holds a request that cannot be looked for: {error}."
+        raise click.UsageError(message) from error
     if found is not None:
         terminal.show((found.name, "bold green"))
         terminal.show((f"answers {request.method} {request.path} (key {found.key[:12]}…)", "dim"))

@@ -56,6 +56,14 @@ class Moment(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # as ab
             self.fail(f"{value!r} is no date. Give 2026-11-01, 2026-11-01T10:30, or how long ago: 7d.", param, ctx)
 
 
+def ago(age: datetime.timedelta) -> datetime.datetime:
+    """Return the moment that long ago; the earliest there is, if there were no years then."""
+    try:
+        return datetime.datetime.now(datetime.timezone.utc) - age
+    except OverflowError:
+        return datetime.datetime.min.replace(tzinfo=datetime.timezone.utc)
+
+
 def in_directory(command: _Command) -> _Command:
     """Add `--dir`, which a command gets as `directory`."""
     return click.option(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,9 +19,11 @@ if TYPE_CHECKING:
 
 STARTUP = Path(__file__).parents[1] / "startup"
 _EXAMPLES = "Examples: inferencereplay run -- python app.py; inferencereplay run --mode record-if-missing -- pytest -q"
+_IGNORED = [getattr(signal, name) for name in ("SIGPIPE", "SIGXFSZ") if hasattr(signal, name)]
+"""Signals that Python ignores, which the command would inherit: a shell's `yes | head -1` would be told of an error."""
 
 
-@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False}, epilog=_EXAMPLES)
+@click.command(context_settings={"allow_interspersed_args": False}, epilog=_EXAMPLES)
 @click.option(
     "--mode",
     envvar=VARIABLES["mode"],
@@ -40,6 +43,8 @@ def run(mode: str, directory: Path, speed: str, used: Path | None, command: tupl
     was not recorded raises RecordingNotFound in the program; if the program swallows it, its end says so.
     """
     environment = prepare(os.environ, mode=mode, directory=directory, speed=speed, used=used)
+    for number in _IGNORED:
+        signal.signal(number, signal.SIG_DFL)
     try:
         os.execvpe(command[0], command, environment)  # noqa: S606 - what the user asks for
     except OSError as error:

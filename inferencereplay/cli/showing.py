@@ -51,7 +51,7 @@ def show(reference: str, directory: Path, what: str | None) -> int:
     if what == "raw":
         terminal.show_file(_file_of(directory, entry).read_bytes())
     elif what == "request":
-        terminal.show_json(entry.body)
+        terminal.show_json_text(bytes(entry.recording.request.body))
     elif what == "chunks":
         _show_chunks(entry)
     else:

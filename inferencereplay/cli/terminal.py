@@ -1,13 +1,17 @@
 """What is printed, and how: nothing from a recording reaches a terminal as anything but text.
 
 On a terminal there are colours and tables; in a pipe there is plain text, tab-separated where there are columns, of
-whatever width.
+whatever width. Where the reader of a pipe leaves early, what streams rows ends; what prints lines as it works, such as
+`rekey`, goes on in silence, for its work must not be left half done, nor its exit status lie.
 """
 
 from __future__ import annotations
 
+import io
 import itertools
+import json
 import math
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +34,8 @@ _UNSAFE = {
     **{code: f"\\u{code:04x}" for code in (*_BIDI, 0x2028, 0x2029)},
     **dict.fromkeys(range(55296, 57344), "�"),
 }
-_IN_JSON = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), *_BIDI, 0x2028, 0x2029)}
+_IN_JSON = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), *_BIDI, 0x2028, 0x2029, *range(0xD800, 0xE000))}
+"""Half a surrogate pair stands in names of files that are no UTF-8."""
 _KILO = 1024
 _BARS = "▁▂▃▄▅▆▇█"
 
@@ -45,9 +50,33 @@ def one_line(text: str) -> str:
     return safe(" ".join(text.split()))
 
 
+class _Console(Console):
+    """A console that leaves it to the caller what a reader who left means; rich would end the process."""
+
+    def on_broken_pipe(self) -> None:
+        raise  # noqa: PLE0704 - called while the error is handled
+
+
+def open_streams() -> None:
+    """Make the standard streams fit: for terminals that know few characters, and where they were closed."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - as long as the process
+        elif mode == "w" and isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def silence(stream: Any) -> None:
+    """Let what is written to a stream that nobody reads go nowhere, and what is in its buffer as well."""
+    descriptor = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(descriptor, stream.fileno())
+    os.close(descriptor)
+
+
 def console(*, is_error: bool = False) -> Console:
     """Return the console of standard output, or of standard error."""
-    return Console(
+    return _Console(
         file=sys.stderr if is_error else sys.stdout,
         highlight=False,
         markup=False,
@@ -56,18 +85,30 @@ def console(*, is_error: bool = False) -> Console:
     )
 
 
+def name(text: str) -> str:
+    """Return the name of a file on one line, with every blank that is in it."""
+    return safe(text).replace("\n", "␊").replace("\t", "␉")
+
+
 def show(*parts: str | tuple[str, str]) -> None:
     """Print a line of parts, each a text or a text with a style."""
     line = Text()
     for part in parts:
         text, style = (part, "") if isinstance(part, str) else part
         line.append(safe(text), style)
-    console().print(line, soft_wrap=True)
+    _print(console(), line)
 
 
 def note(text: str) -> None:
     """Print what is no result, such as a warning, to standard error."""
-    console(is_error=True).print(Text(safe(text)), soft_wrap=True)
+    _print(console(is_error=True), Text(safe(text)))
+
+
+def _print(target: Console, line: Text) -> None:
+    try:
+        target.print(line, soft_wrap=True)
+    except BrokenPipeError:
+        silence(target.file)
 
 
 def write(text: str) -> None:
@@ -78,8 +119,24 @@ def write(text: str) -> None:
 
 def show_json(value: Any) -> None:
     """Print a value as indented JSON."""
-    text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
-    sys.stdout.write(text.translate(_IN_JSON) + "\n")
+    _write_whole(_json(value, indent=2))
+
+
+def show_json_text(data: bytes) -> None:
+    """Print JSON indented, every number as it stands there."""
+    _write_whole(msgspec.json.format(data, indent=2).decode().translate(_IN_JSON))
+
+
+def _write_whole(text: str) -> None:
+    try:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        silence(sys.stdout)
+
+
+def _json(value: Any, **layout: Any) -> str:
+    return json.dumps(msgspec.to_builtins(value), ensure_ascii=False, **layout).translate(_IN_JSON)
 
 
 def show_file(data: bytes) -> None:
@@ -129,7 +186,7 @@ def show_json_rows(rows: Iterable[Any]) -> None:
     """Print a JSON array, an element a line, as the rows come."""
     opening = "[\n"
     for row in rows:
-        sys.stdout.write(opening + msgspec.json.encode(row).decode().translate(_IN_JSON))
+        sys.stdout.write(opening + _json(row, separators=(",", ":")))
         opening = ",\n"
     sys.stdout.write("[]\n" if opening == "[\n" else "\n]\n")
 

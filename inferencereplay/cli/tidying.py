@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from inferencereplay.upkeep.pruning import choose, read_used, remove
 from inferencereplay.upkeep.rekeying import rekey as rekey_files
 
 if TYPE_CHECKING:
+    import datetime
     from pathlib import Path
 
 
@@ -64,10 +64,10 @@ def prune(directory: Path, unused_since: Path | None, older_than: datetime.timed
         raise click.UsageError(message)
     catalogue = Catalogue(directory)
     used = read_used(unused_since) if unused_since else None
-    before = datetime.datetime.now(datetime.timezone.utc) - older_than if older_than else None
+    before = options.ago(older_than) if older_than is not None else None
     sizes: dict[str, int] = {}
     for entry in choose(catalogue, used=used, before=before):
-        terminal.show(entry.name)
+        terminal.show(terminal.name(entry.name))
         sizes[entry.name] = entry.size
     saved = f"{terminal.count(len(sizes), 'recording')}, {terminal.size(sum(sizes.values()))}"
     if not is_sure:

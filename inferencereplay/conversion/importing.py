@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from inferencereplay.catalogue import interpret
+from inferencereplay.catalogue import load
 from inferencereplay.conversion.cassettes.documents import KINDS
 from inferencereplay.conversion.cassettes.exchange import Unconvertible, read_request, read_response
 from inferencereplay.conversion.cassettes.reading import read_cassette
 from inferencereplay.errors import InvalidSetting, RecordingCorrupt
 from inferencereplay.recording import Recorded, decode, stored_request
+from inferencereplay.request import NotPlain
 from inferencereplay.session import Session
 from inferencereplay.store import open_store
+from inferencereplay.store.inside import is_inside
 from inferencereplay.store.llama_stack import LlamaStackStore
 
 if TYPE_CHECKING:
@@ -57,16 +59,27 @@ def import_cassettes(
         is_apart: whether each cassette gets a directory of its own, named like it, inside of `target`.
         settings: of the sessions that will replay: `ignore`, `normalize`, `redact`, and `record_errors`.
     """
-    files = [source] if source.is_file() else sorted(file for file in source.rglob("*") if file.suffix in KINDS)
-    for file in files:
+    for file in [source] if source.is_file() else sorted(_cassettes(source)):
         name = str(file.relative_to(source)) if source.is_dir() else file.name
         folder = target / name[: -len(file.suffix)] if is_apart else target
         session = Session(folder, mode="record-if-missing", speed=1, **settings)
         try:
+            _check_inside(file, source)
             for item in read_cassette(file, maker):
                 yield _take_exchange(session, name, item, base_url)
         except Unconvertible as error:
             yield Taken(name, "", str(error))
+
+
+def _cassettes(source: Path) -> Iterator[Path]:
+    return (file for file in source.rglob("*") if file.suffix in KINDS and not file.is_dir())
+
+
+def _check_inside(file: Path, source: Path) -> None:
+    """Read no file through a link out of the directory, which may have come with somebody's pull request."""
+    if file != source and not is_inside(str(file), str(source)):
+        reason = f"it is a link that leads out of {source}; put a copy there, or import the file by its own name"
+        raise Unconvertible(reason)
 
 
 def import_llama_stack(source: Path, target: Path, **settings: Any) -> Iterator[Taken]:
@@ -92,20 +105,19 @@ def import_llama_stack(source: Path, target: Path, **settings: Any) -> Iterator[
         used.update(names)
         recording = decode(store.get(path, key, variant) or b"", names[0])
         request = stored_request(recording, names[0])
-        yield _take(session, names[0], session.prepare(request), recording.response, Recorded())
+        yield _take(session, names[0], request, recording.response, Recorded())
     for name in store.passed_over():
-        yield Taken(name, "", _reason(source / name))
+        yield Taken(name, "", _reason(source / name, source))
 
 
-def _reason(file: Path) -> str:
+def _reason(file: Path, source: Path) -> str:
     """Say why a file was passed over."""
     try:
-        interpret(file.read_bytes(), file.name)
-    except RecordingCorrupt as error:
+        _check_inside(file, source)
+        load(file)
+    except (RecordingCorrupt, Unconvertible) as error:
         return str(error)
-    except OSError as error:
-        return f"it cannot be read: {error.strerror}"
-    return "it was changed meanwhile, or leads out of the directory"
+    return "it is none of llama-stack's recorder, or was changed meanwhile"
 
 
 def _take_exchange(session: Session, name: str, item: Exchange | Unconvertible, base_url: str) -> Taken:
@@ -119,13 +131,16 @@ def _take_exchange(session: Session, name: str, item: Exchange | Unconvertible, 
     if not session.keeper.stores_status(response.status):
         problem = f"an error that passes (status {response.status}) is not kept; --record-errors keeps it"
         return Taken(name, str(item), problem)
-    return _take(session, name, session.prepare(request), response, Recorded(item.at, "", base))
+    return _take(session, name, request, response, Recorded(item.at, "", base))
 
 
 def _take(session: Session, name: str, request: Request, response: Response, origin: Recorded) -> Taken:
     call, before = f"{request.method} {request.path}", session.recorded
     content = _content(response)
-    take = session.begin(request, (), origin)
+    try:
+        take = session.begin(session.prepare(request), (), origin)
+    except NotPlain as error:
+        return Taken(name, call, f"its request cannot be filed: {error}")
     take.keep(response)
     if session.recorded > before:
         return Taken(name, call, is_new=True)

@@ -12,7 +12,8 @@ import msgspec
 
 from inferencereplay.catalogue import Unreadable
 from inferencereplay.errors import InvalidSetting, RecordingCorrupt
-from inferencereplay.recording import VERSION, RecordedRequest, Recording, encode
+from inferencereplay.recording import VERSION, RecordedRequest, Recording, corrupt, encode
+from inferencereplay.request import NotPlain
 from inferencereplay.store.directory import DirectoryStore
 from inferencereplay.upkeep import numbering
 
@@ -117,7 +118,10 @@ def _plan(catalogue: Catalogue, session: Session) -> tuple[list[_Planned], list[
 
 
 def _request(entry: Entry, session: Session) -> Request:
-    return session.redact(session.prepare(entry.request), ())
+    try:
+        return session.redact(session.prepare(entry.request), ())
+    except NotPlain as error:
+        raise corrupt(entry.name, "$.request.body", f"its request cannot be filed ({error})") from error
 
 
 def _assign(planned: list[_Planned], *, has_room: bool) -> tuple[list[_Step], list[Move]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
+import stat
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,9 @@ def load(file: Path) -> dict[str, Any]:
         Unconvertible: if it cannot be read, or what reads it is missing.
     """
     try:
+        if not stat.S_ISREG(file.stat().st_mode):
+            reason = "it is no regular file"
+            raise Unconvertible(reason)
         data = file.read_bytes()
     except OSError as error:
         reason = f"it cannot be read: {error.strerror}"
