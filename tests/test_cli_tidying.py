@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -105,6 +106,60 @@ def test_secrets_are_found_wherever_they_stand(cli, kept):
     assert "response.failure.message" in found[1]
     assert "response.chunks[3].b, …" in found[2]
     assert cli("check", GIVEN, "--redact", "San Francisco").status == 1
+
+
+TOKEN = "sk-proj-0123456789abcdefghij"
+PIECES = [
+    {"choices": [{"index": 0, "delta": {"content": text}}]} for text in ("It is sk-pr", "oj-0123456", "789abcdefghij.")
+]
+PLACES = {
+    "recorded.base_url": {"recorded": {"base_url": "https://ann:hunter22@example.org/v1"}},
+    "recorded.base_url ": {"recorded": {"base_url": "https://example.org/sk%2Dproj%2D0123456789abcdefghij/v1"}},
+    "response.events[1]": {"response": {"end": "done", "chunks": [1, 2], "events": [None, TOKEN]}},
+    "response.headers.x-ratelimit-note": {"response": {"text": "", "headers": {"x-ratelimit-note": TOKEN}}},
+    "response.rest": {"response": {"end": "done", "rest": base64.b64encode(f"\xff{TOKEN}".encode("latin-1")).decode()}},
+    "response.failure.message": {"response": {"end": "error", "failure": {"type": "ReadError", "message": TOKEN}}},
+    "response.chunks[0].choices[0].delta.content": {"response": {"end": "done", "chunks": PIECES}},
+    "response.chunks[0]": {"response": {"end": "done", "chunks": [f"no JSON {TOKEN}"], "verbatim": [0]}},
+    "response.body.choices[1].text": {"response": {"body": {"choices": [{"text": "a"}, {"text": TOKEN}]}}},
+    "response.text": {"response": {"text": f"<p>{TOKEN}</p>"}},
+    "request.body.metadata.api_key": {"request": {"body": {"metadata": {"api_key": "hush"}}}},
+}
+
+
+@pytest.mark.parametrize(("place", "changes"), PLACES.items())
+def test_check_finds_whatever_the_recorder_takes_out(cli, tmp_path, place, changes):
+    """Also what a stream sends in pieces; the place is named, the secret is not."""
+    recording = {"inferencereplay": 1, "key": "0" * 64, "request": {"method": "GET", "path": "/x"}}
+    recording |= {"response": {"text": ""}}
+    for name, members in changes.items():
+        recording[name] = {**recording.get(name, {}), **members} if name == "request" else members
+    (tmp_path / f"{0:032x}.json").write_text(json.dumps(recording))
+    done = cli("check", tmp_path)
+    assert f"what looks like a secret stands at {place.strip()}" in done.out
+    assert not any(secret in done.out for secret in ("0123456789", "hunter22", "hush"))
+
+
+def test_a_member_that_is_named_like_a_secret_is_not_printed(cli, tmp_path):
+    """Nor what stands in its path."""
+    recording = {"inferencereplay": 1, "key": "0" * 64, "request": {"method": "GET", "path": "/x"}}
+    (tmp_path / f"{0:032x}.json").write_text(json.dumps({**recording, "response": {"body": {TOKEN: 1}}}))
+    done = cli("check", tmp_path)
+    assert "a secret stands at response.body.[REDACTED]" in done.out
+    assert TOKEN not in done.out
+
+
+@pytest.mark.parametrize("value", ['[1e999, "api_key="]', "[" * 900 + f'"{TOKEN}"' + "]" * 900], ids=["huge", "deep"])
+def test_what_cannot_be_looked_through_for_secrets_is_told(cli, tmp_path, value):
+    """It may hold some; the other files are looked through."""
+    head = '{"inferencereplay":1,"key":"","request":{"method":"GET","path":"/x"},"response":'
+    (tmp_path / f"{0:032x}.json").write_text(f'{head}{{"end":"done","chunks":[{value}]}}}}')
+    (tmp_path / f"{1:032x}.json").write_text(f'{head}{{"text":"{TOKEN}"}}}}')
+    problems = json.loads(cli("check", tmp_path, "--json").out)
+    assert "cannot be looked through for secrets" in next(
+        it["message"] for it in problems if it["kind"] == "unreadable"
+    )
+    assert [item["name"] for item in problems if item["kind"] == "secret"] == [f"{1:032x}.json"]
 
 
 def test_a_body_that_cannot_be_read_is_a_wrong_key(cli, shelf):

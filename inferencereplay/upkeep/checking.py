@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import unquote
 
 import msgspec
 
 from inferencereplay.catalogue import Entry, Unreadable
 from inferencereplay.difference import differences
 from inferencereplay.errors import RecordingCorrupt
+from inferencereplay.hiding import hide_response
 from inferencereplay.recording import check_request
 from inferencereplay.request import parse_json
 from inferencereplay.upkeep import numbering
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from inferencereplay.catalogue import Catalogue
+    from inferencereplay.recording import Recording, Response
     from inferencereplay.redact import Redactor
     from inferencereplay.request import JSON
 
@@ -73,36 +76,50 @@ def _key_problems(catalogue: Catalogue, entry: Entry) -> Iterator[Problem]:
 
 
 def _secret_problems(entry: Entry, redactor: Redactor) -> Iterator[Problem]:
-    places = list(_secrets(entry, redactor))
+    try:
+        places = list(_secrets(entry.recording, redactor))
+    except (ValueError, RecursionError) as error:  # half a surrogate pair, a number beyond all bounds, depth
+        message = f"{entry.name}: it cannot be looked through for secrets ({redactor.text(str(error))})."
+        yield Problem(entry.name, "unreadable", message)
+        return
     if places:
         shown = ", ".join(places[:_MOST_PLACES]) + (", …" if len(places) > _MOST_PLACES else "")
-        message = f"{entry.name}: what looks like a secret stands at {shown}. Revoke it, and record the call again."
-        yield Problem(entry.name, "secret", message)
+        message = f"{entry.name}: what looks like a secret stands at {redactor.text(shown)}."
+        yield Problem(entry.name, "secret", f"{message} Revoke it, and record the call again.")
 
 
-def _secrets(entry: Entry, redactor: Redactor) -> Iterator[str]:
-    """Yield the JSON paths at which something secret stands."""
-    request, response = entry.recording.request, entry.recording.response
+def _secrets(recording: Recording, redactor: Redactor) -> Iterator[str]:
+    """Yield the JSON paths of what the recorder would not have written."""
+    request, base_url = recording.request, unquote(recording.recorded.base_url)
+    if redactor.text(base_url) != base_url:
+        yield "recorded.base_url"
     if redactor.text(request.path) != request.path:
         yield "request.path"
     if redactor.query(request.query) != request.query:
         yield "request.query"
     yield from _within("request.body", bytes(request.body), redactor)
-    yield from _within("response.headers", msgspec.json.encode(response.headers), redactor)
-    yield from _within("response.body", bytes(response.body), redactor)
-    if response.text is not None and redactor.text(response.text) != response.text:
-        yield "response.text"
-    if response.failure and redactor.text(response.failure.message) != response.failure.message:
-        yield "response.failure.message"
-    for index, chunk in enumerate(response.chunks):
-        yield from _within(f"response.chunks[{index}]", bytes(chunk), redactor)
+    hidden = msgspec.structs.replace(recording.response)
+    if hidden.failure:
+        hidden.failure = msgspec.structs.replace(hidden.failure)
+    hide_response(hidden, redactor, ())
+    if hidden != recording.response:
+        yield from (item.path for item in differences(_plain(recording.response), _plain(hidden), "response"))
 
 
 def _within(place: str, raw: bytes, redactor: Redactor) -> Iterator[str]:
-    if not raw or redactor.json(raw) == raw:
-        return
-    value: JSON = parse_json(raw)
-    yield from (item.path for item in differences(value, redactor.value(value), place))
+    if redactor.json(raw) != raw:
+        value: JSON = parse_json(raw)
+        yield from (item.path for item in differences(value, redactor.value(value), place))
+
+
+def _plain(response: Response) -> JSON:
+    """Return an answer as JSON, with the names of the file's members."""
+    plain: dict[str, JSON] = msgspec.to_builtins({**msgspec.structs.asdict(response), "body": None, "chunks": None})
+    body = bytes(response.body)
+    return plain | {
+        "body": parse_json(body) if body else None,
+        "chunks": [*map(parse_json, map(bytes, response.chunks))],
+    }
 
 
 def _gaps(names: Iterable[str]) -> Iterator[tuple[str, list[Problem]]]:
