@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 from written import ask, plain, said, streamed, write
@@ -13,6 +14,7 @@ from written import ask, plain, said, streamed, write
 from inferencereplay.recording import Failure, Response
 from inferencereplay.report import budget, write_report
 
+LLAMA_STACK = Path(__file__).parent / "recordings" / "llama_stack"
 BROWSER = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(
     not (BROWSER and find_spec("playwright")),
@@ -29,6 +31,8 @@ BAD = [
     "<svg onload='pwned = 1'><a href='javascript:pwned = 1'>x</a></svg>",
     "\u2028\u2029 ]]> ${pwned = 1} `${pwned = 1}` \\u003cscript>",
     "javascript:pwned = 1",
+    "[a](javascript:pwned=1) ![b](https://example.com/b.png) <https://example.com>",
+    "data:text/html,<script>pwned = 1</script>",
     "%%data%% &lt;b&gt; \"' onmouseover='pwned = 1'",
 ]
 """What a prompt or an answer might hold to become markup or script."""
@@ -493,6 +497,28 @@ def test_what_reorders_letters_is_shown(show, tmp_path):
     pages.append(page.inner_text("body"))
     assert all(escaped in text for text in pages)
     assert not set(REORDERING) & set("".join(pages))
+
+
+def test_files_of_any_name(show, tmp_path):
+    """llama-stack's may be called as they like; the page opens and compares each of them."""
+    hostile_names = ["<img src=x onerror='pwned = 1'>.json", "a%2Fb #?&'\"\\.json", "\u202egpj.json", "__proto__.json"]
+    for number, name in enumerate(hostile_names):
+        given = json.loads((LLAMA_STACK / "hist-0806aef47037~ec433c7d.json").read_text(encoding="utf-8"))
+        given["request"]["body"]["seed"] = number
+        (tmp_path / "theirs").mkdir(exist_ok=True)
+        (tmp_path / "theirs" / name).write_text(json.dumps(given), encoding="utf-8")
+    page = show(tmp_path / "theirs")
+    assert len(titles(page)) == len(hostile_names)
+    files = [link.get_attribute("href") for link in page.locator(".list .what a").all()]
+    for file in files:
+        go(page, file)
+        page.wait_for_selector(".player")
+        assert "Calls get_weather" in shown(page)
+        page.click(".play")
+        page.clock.run_for(100)
+    go(page, "#compare/{}/{}".format(*(file.removeprefix("#recording/") for file in files[:2])))
+    page.wait_for_selector("text=The requests differ at 1 path.")
+    assert page.evaluate("typeof pwned === 'undefined' && !document.querySelector('img')")
 
 
 def test_the_policy_is_a_second_fence(chromium, tmp_path):
