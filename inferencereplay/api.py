@@ -75,6 +75,11 @@ def wrap(  # noqa: PLR0913 - the settings
         InvalidClient: if it is no client.
         InvalidSetting: for a setting that is none.
         StoreError: if the directory is a file, or cannot be read, in `replay` mode.
+
+    Example:
+        >>> client = wrap(OpenAI(api_key="none"), "recordings", mode="replay")
+        >>> client.chat.completions.create(**ask).choices[0].message.content
+        'The capital of France is Paris.'
     """
     target = _target(client)
     settings = {
@@ -100,8 +105,16 @@ def wrap(  # noqa: PLR0913 - the settings
 def unwrap(client: _Client) -> _Client:
     """Give a client back as it was before `wrap`; one that is not wrapped stays as it is.
 
+    Returns:
+        The same object.
+
     Raises:
         InvalidClient: if it is no client.
+
+    Example:
+        >>> client = wrap(OpenAI(api_key="none"), "recordings")
+        >>> unwrap(client) is client
+        True
     """
     _detach(_target(client))
     return client
@@ -115,7 +128,8 @@ class replay:  # noqa: N801 - used like a function
     innermost of the context answers. In `replay` mode `OpenAI()` and `AsyncOpenAI()` can be made without an API key.
 
     Args:
-        directory: where recordings live, or a `Session`.
+        directory: where recordings live, or a `Session`; without it and a `mode` the environment decides, and where
+            that is silent calls go to the network.
         mode: see `Session`, as for all that follow.
         speed: 1 for the original pace, 10 for ten times faster, `inf` for no waiting.
         pace: the pace of recordings that hold no timing.
@@ -131,6 +145,19 @@ class replay:  # noqa: N801 - used like a function
         InvalidSetting: for a setting that is none.
         StoreError: if the directory is a file, or cannot be read, in `replay` mode.
         RecordingNotFound: on leaving, if a call was not recorded and the program swallowed the error.
+
+    Example:
+        >>> with replay("recordings") as session:
+        ...     answer = OpenAI().chat.completions.create(**ask)
+        >>> answer.choices[0].message.content, session.hits
+        ('The capital of France is Paris.', 1)
+
+        >>> @replay("recordings")
+        ... async def capital():
+        ...     answer = await AsyncOpenAI().chat.completions.create(**ask)
+        ...     return answer.choices[0].message.content
+        >>> asyncio.run(capital())
+        'The capital of France is Paris.'
     """
 
     def __init__(  # noqa: PLR0913 - the settings

@@ -88,7 +88,20 @@ def _kinds(cls: Any) -> tuple[str, ...]:
     return get_args(cls.model_fields["type"].annotation)
 
 
-class EmbeddingsBuilder(ModelBuilder):
+class VectorsBuilder(ModelBuilder):
+    """Builds embeddings whose numbers are left as they are, also where an integer among them is no float."""
+
+    def __call__(self, raw: bytes) -> Any:
+        """Build them of their JSON."""
+        validate = self._validate or self._prepare()
+        try:
+            made = validate(raw, strict=True)
+        except pydantic.ValidationError:
+            return sdk.construct(self._declared, parse_json(raw))
+        return sdk.construct(self._declared, parse_json(raw)) if any(map(_may_be_rounded, made.data)) else made
+
+
+class EmbeddingsBuilder(VectorsBuilder):
     """Builds embeddings; those in base64, which the SDK asks for by itself, become numbers."""
 
     def __call__(self, raw: bytes) -> Any:
@@ -101,8 +114,6 @@ class EmbeddingsBuilder(ModelBuilder):
     def build_slowly(self, raw: bytes) -> Any:
         """Build them as the SDK does: numbers are left as they are."""
         made = super().__call__(raw)
-        if any(map(_may_be_rounded, made.data)):
-            made = sdk.construct(self._declared, parse_json(raw))
         for vector in made.data:
             if isinstance(vector.embedding, str):
                 vector.embedding = array.array("f", base64.b64decode(vector.embedding)).tolist()
@@ -123,7 +134,7 @@ class EmbeddingsBuilder(ModelBuilder):
 def _may_be_rounded(vector: Any) -> bool:
     """Whether a vector may hold an integer that is no float; the SDK keeps it as it is, or raises for it."""
     numbers = vector.embedding
-    return isinstance(numbers, list) and bool(numbers) and (max(numbers) >= _EXACT or min(numbers) <= -_EXACT)
+    return bool(numbers) and (max(numbers) >= _EXACT or min(numbers) <= -_EXACT)
 
 
 class _Coded(msgspec.Struct):

@@ -31,6 +31,14 @@ class RecordingNotFound(InferenceReplayError, LookupError):  # noqa: N818 - it s
         directory: where it was looked for.
         nearest: the name of the recording of the same path that differs least, or `None`.
         differences: how that recording's request differs, a line for each JSON path (recorded → requested).
+
+    Example:
+        >>> try:
+        ...     with replay("recordings"):
+        ...         OpenAI().chat.completions.create(**{**ask, "temperature": 1})
+        ... except RecordingNotFound as error:
+        ...     print(error.path, *error.differences)
+        /chat/completions temperature: 0 → 1
     """
 
     def __init__(  # noqa: PLR0913 - the facts

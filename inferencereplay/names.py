@@ -24,8 +24,8 @@ NAMES = frozenset(
 """In lower case, without hyphens and underscores."""
 ENDS = (
     *("apikey", "secretkey", "accesskey", "secretaccesskey", "accountkey", "subscriptionkey", "privatekey"),
-    *("accesstoken", "authtoken", "refreshtoken", "sessiontoken", "bearertoken"),
-    *("clientsecret", "signingsecret", "webhooksecret", "appsecret"),
+    *("accesstoken", "authtoken", "refreshtoken", "sessiontoken", "bearertoken", "apitoken", "oauthtoken"),
+    *("clientsecret", "signingsecret", "webhooksecret", "appsecret", "apisecret", "consumersecret"),
 )
 """How longer names end that stand for secrets, such as `AZURE_OPENAI_API_KEY`."""
 PASSWORD_ENDS = ("password", "passwd", "passphrase")

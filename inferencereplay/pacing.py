@@ -55,6 +55,13 @@ class VirtualClock:
 
     Attributes:
         time: seconds that were waited for so far.
+
+    Example:
+        >>> clock = VirtualClock()
+        >>> with replay("recordings", speed=0.01, clock=clock):
+        ...     answer = OpenAI().chat.completions.create(**ask)
+        >>> clock.time
+        24.1706
     """
 
     def __init__(self) -> None:
@@ -82,6 +89,10 @@ class Pace(NamedTuple):
     Attributes:
         first: seconds to the first chunk, or to a plain answer.
         between: seconds from one chunk to the next.
+
+    Example:
+        >>> with replay("recordings", pace=Pace(first=0.3, between=0.02)):
+        ...     answer = OpenAI().chat.completions.create(**ask)  # has a time of its own, which `speed` sets
     """
 
     first: float = 0.0

@@ -17,7 +17,7 @@ import openai
 
 from inferencereplay import calls, sdk, typed, wrapping
 from inferencereplay.active import session_for
-from inferencereplay.building import EmbeddingsBuilder, EventBuilder, ModelBuilder, has_vectors
+from inferencereplay.building import EmbeddingsBuilder, EventBuilder, ModelBuilder, VectorsBuilder, has_vectors
 from inferencereplay.settings import Mode
 from inferencereplay.watching import ImportWatcher
 
@@ -209,7 +209,7 @@ def _embeddings_patches(module: Any) -> list[_Patch]:
 
     path, default = "/embeddings", sdk.default_encoding_format(module.Embeddings.create)
     adds = {} if default is None else {"encoding_format": default}
-    given, decoded = ModelBuilder(CreateEmbeddingResponse), EmbeddingsBuilder(CreateEmbeddingResponse)
+    given, decoded = VectorsBuilder(CreateEmbeddingResponse), EmbeddingsBuilder(CreateEmbeddingResponse)
     return [
         _Patch(
             owner,

@@ -97,7 +97,7 @@ SHAPES = (
         ("PRIVATE KEY",),
         re.compile(
             r"-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----"
-            r"(?:[\s\S]{0,20000}?-----END [A-Z ]*PRIVATE KEY(?: BLOCK)?-----"
+            r"(?:(?:[^-]|-(?!----BEGIN )){0,20000}?-----END [A-Z ]*PRIVATE KEY(?: BLOCK)?-----"
             r"|(?:(?:\s|\\[nr])*[A-Za-z0-9+/=]{20,})+(?:(?:\s|\\[nr])+[A-Za-z0-9+/=]*\Z)?)"
         ),
     ),
@@ -148,8 +148,11 @@ class Redactor:
         if isinstance(value, str):
             return self.text(value, literals)
         if isinstance(value, dict):
-            items = {self.text(name, literals): self._member(name, item, literals) for name, item in value.items()}
-            same = len(items) == len(value) and all(items.get(name, items) is item for name, item in value.items())
+            members = [(self.text(name, literals), self._member(name, item, literals)) for name, item in value.items()]
+            items = dict(members)
+            if len(items) < len(value):
+                items = _apart(members)
+            same = all(items.get(name, items) is item for name, item in value.items())
             return value if same else items
         if isinstance(value, list):
             elements = [self.value(item, literals) for item in value]
@@ -200,6 +203,19 @@ class Redactor:
     def _member(self, name: str, value: Any, literals: tuple[str, ...]) -> Any:
         is_secret = tells(name)
         return self.value(_hide(value, is_secret) if is_secret else value, literals)
+
+
+def _apart(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Number names that have become equal; by what stands under them, for the secrets' own order must not show."""
+    taken = {name for name, _ in members}
+    names: dict[int, str] = {}
+    for at in sorted(range(len(members)), key=lambda at: msgspec.json.encode(members[at][1], order="deterministic")):
+        name, number = members[at][0], 1
+        while (free := name if number == 1 else f"{name} {number}") in (names.values() if number == 1 else taken):
+            number += 1
+        taken.add(free)
+        names[at] = free
+    return {names[at]: item for at, (_, item) in enumerate(members)}
 
 
 def _hide(value: Any, is_secret: Callable[[str], object] = bool) -> Any:

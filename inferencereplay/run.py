@@ -32,7 +32,7 @@ from inferencereplay.store.directory import DirectoryStore
 from inferencereplay.variants import LONGEST_GAP
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 PATIENCE = 120.0
 """Seconds that a call waits for another session's equal call."""
@@ -102,10 +102,14 @@ class Run:
                 if claim.read_text(encoding="utf-8") == (owner or self._owner):
                     claim.unlink()
 
-    def tidy(self) -> None:
+    def tidy(self, is_complete: Callable[[str], bool]) -> None:
         """Close the gaps that calls which came to nothing left, and remove old variants after the last new one.
 
         For the end of a run in which all went well; until then, what is old stays unless something new takes its place.
+
+        Args:
+            is_complete: tells of a directory whether the run made all the calls that are recorded there. What is old
+                stays there too if it did not: a test that was not run may want it.
 
         Raises:
             OSError: if a recording cannot be moved or removed.
@@ -115,20 +119,22 @@ class Run:
             slot = Slot(*json.loads(mark.read_text(encoding="utf-8")))
             recorded.setdefault(slot[:3], set()).add(slot.number)
         for (directory, path, key), numbers in recorded.items():
-            _tidy(DirectoryStore(Path(directory)), path, key, sorted(numbers))
+            _tidy(DirectoryStore(Path(directory)), path, key, numbers, keeps_old=not is_complete(directory))
 
     def _file(self, slot: Slot, kind: str) -> Path:
         digest = hashlib.sha256(f"{slot.directory}\0{slot.key}".encode()).hexdigest()[:32]
         return self._folder / f"{digest}~{slot.number}.{kind}"
 
 
-def _tidy(store: DirectoryStore, path: str, key: str, numbers: list[int]) -> None:
-    for free, number in enumerate(numbers, 1):
+def _tidy(store: DirectoryStore, path: str, key: str, numbers: set[int], *, keeps_old: bool) -> None:
+    for free, number in enumerate(sorted(numbers), 1):
         data = store.get(path, key, number) if free != number else None
         if data is not None:
             store.put(path, key, free, data, replace=True)
     # From the last one down: if the process dies meanwhile, the numbers still have no gap.
     for number in reversed([*_after(store, path, key, len(numbers))]):
+        if keeps_old and number not in numbers:
+            return
         store.delete(path, key, number)
 
 

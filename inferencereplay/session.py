@@ -67,7 +67,7 @@ class Found(msgspec.Struct, frozen=True):  # which is made four times faster tha
 
 
 class Session:
-    """A store, a mode, a speed, and the counts of one use.
+    """A store, a mode, a speed, and the counts of one use; for several clients or blocks that are to share them.
 
     Args:
         directory: where recordings live; by default what `INFERENCEREPLAY_DIR` says, or `recordings`.
@@ -81,12 +81,15 @@ class Session:
             recording and in replay.
         normalize: a function from body to body, called before requests are compared.
         redact: regular expressions for secrets, which add to the ones that are known.
-        record_errors: whether errors that will pass (401, 403, 408, 409, 429, 5xx, connection) are stored as well.
+        record_errors: whether every error is stored; without it only those that repeat are (400, 404, 413, 422), and
+            none that may pass (401, 429, 5xx, a connection that failed, …).
         exhausted: what the call after the last variant gets: the last one again (`"repeat"`), a miss (`"error"`), or a
             live call that is stored (`"record"`; in `record-if-missing` only, a miss in `replay`).
         test_id: which of a llama-stack directory's recordings of one request to take.
 
     Attributes:
+        mode: what was decided.
+        speed: what was decided; infinity for no waiting.
         hits: calls that a recording answered.
         misses: calls that no recording could answer.
         recorded: recordings that were stored.
@@ -97,6 +100,13 @@ class Session:
     Raises:
         InvalidSetting: for a setting that is none; the message lists what is valid.
         StoreError: if the directory is a file, or cannot be read, in `replay`.
+
+    Example:
+        >>> session = Session("recordings", mode="replay")
+        >>> client = wrap(OpenAI(api_key="none"), session)
+        >>> answer = client.chat.completions.create(**ask)
+        >>> session.hits, session.misses, session.recorded, session.unused()
+        (1, 0, 0, [])
     """
 
     def __init__(  # noqa: PLR0913 - the settings

@@ -20,7 +20,12 @@ _VCR = {"none": "replay", "once": "record-if-missing", "new_episodes": "record-i
 
 
 class Mode(str, enum.Enum):
-    """What happens to a call; VCR.py's names are accepted, as in `Mode("new_episodes")`."""
+    """What happens to a call; wherever a mode is given, its name does as well, and VCR.py's names for it.
+
+    Example:
+        >>> Mode("new_episodes").value
+        'record-if-missing'
+    """
 
     LIVE = "live"
     """Everything goes to the network, nothing is stored."""

@@ -19,6 +19,12 @@ class Timing(NamedTuple):
         p50: seconds by which half of them were late at most.
         p99: seconds by which 99 of 100 were late at most.
         max: seconds by which the latest was late.
+
+    Example:
+        >>> with replay("recordings", speed=100) as session:
+        ...     answer = OpenAI().chat.completions.create(**ask)
+        >>> session.timing.chunks, session.timing.max < 1
+        (1, True)
     """
 
     chunks: int

@@ -37,6 +37,14 @@ def swallow(text="unknown"):
     except Exception:
         return None
 """
+AS_WORKER = """
+from inferencereplay.pytest_plugin.state import STATE
+
+def pytest_sessionstart(session):
+    session.config.stash[STATE].is_worker = True
+    session.config.workeroutput = {}
+"""
+"""Makes a process take itself for a worker of xdist's, whose own processes coverage does not see."""
 RECORD = "--inferencereplay-mode=record"
 KEY = "sk-test-0123456789abcdef"
 

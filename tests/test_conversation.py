@@ -422,3 +422,18 @@ def test_counts_beyond_all_numbers_are_none():
     said = plain({"choices": [], "usage": usage}, elapsed=0.5)
     assert said.usage == Usage(total=2**63 - 1)
     assert said.timing.tokens_per_second is None
+
+
+@pytest.mark.parametrize("count", [True, 3.0, "3", None, [3]])
+def test_what_is_no_number_is_no_count(count):
+    """JSON's `true` would count as one token in Python."""
+    assert plain({"choices": [], "usage": {"prompt_tokens": count, "total_tokens": 3}}).usage == Usage(total=3)
+
+
+@pytest.mark.parametrize(("length", "end"), [(200, ""), (201, "…")])
+def test_long_addresses_are_cut(length, end):
+    """An address of up to 200 characters is shown whole, a longer one up to there."""
+    url = "https://example.com/".ljust(length, "x")
+    content = [{"type": "image_url", "image_url": url}]
+    (message,) = plain({"choices": []}, {"model": "m", "messages": [{"role": "user", "content": content}]}).messages
+    assert message.parts == (Part("image_url", url[:200] + end),)

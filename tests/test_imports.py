@@ -27,7 +27,7 @@ ORDER = (
     *("totals", "ambient", "startup", "startup.sitecustomize"),
     *("report.shortened", "report.described", "report.totals", "report.budget", "report.assemble", "report"),
     *("pytest_plugin.options", "pytest_plugin.tally", "pytest_plugin.unused", "pytest_plugin.summary"),
-    *("pytest_plugin.units", "pytest_plugin"),
+    *("pytest_plugin.units", "pytest_plugin.state", "pytest_plugin"),
     "",
     *("cli.terminal", "cli.options", "cli.listing", "cli.showing", "cli.comparing", "cli.tidying", "cli.converting"),
     *("cli.running", "cli.reporting", "cli.app", "cli", "__main__"),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 
 import pytest
-from suites import RECORD, suite, summary
+from conftest import plain
+from suites import AS_WORKER, RECORD, suite, summary
 
 pytest_plugins = ["pytester"]
 __all__ = ["suite"]
@@ -43,6 +45,32 @@ def test_other_tests_are_left_alone(suite):
     result = suite.live(passed=1)
     assert summary(result) == []
     assert suite.files() == {}
+
+
+def test_what_lasts_is_left_alone_after_a_test_with_recordings(suite):
+    """A lasting fixture that only tests without recordings need is live, whichever tests were before."""
+    suite.write(
+        test_a="""
+        @pytest.fixture(scope="module")
+        def lasting():
+            return ask("lasting")
+
+        def test_first(inferencereplay):
+            pass
+
+        def test_plain(request):
+            assert request.getfixturevalue("lasting") == "answer 1"
+        """
+    )
+    assert summary(suite.live(passed=2)) == ["0 hits, 0 misses, 0 recorded, 0 unused"]
+
+
+def test_a_run_leaves_no_listener_behind(suite):
+    """A second run in the same process is not told of what the log says to it by the first one's."""
+    before = logging.getLogger("inferencereplay").handlers[:]
+    suite.write(test_a="def test_it(inferencereplay): pass")
+    suite.run(passed=1)
+    assert logging.getLogger("inferencereplay").handlers == before
 
 
 def test_classes_and_modules_can_be_marked(suite):
@@ -82,6 +110,88 @@ def test_parameters_can_be_marked(suite):
     suite.run(passed=5)
 
 
+def test_tests_can_be_marked_by_a_conftest(suite):
+    """A hook that marks many tests at once counts as a marker on each, for fixtures that outlive them as well."""
+    suite.write(
+        conftest="""
+        def pytest_collection_modifyitems(items):
+            for item in items:
+                if "plain" not in item.name:
+                    item.add_marker(pytest.mark.inferencereplay)
+        """,
+        test_a="""
+        import unittest
+
+        @pytest.fixture(scope="module")
+        def lasting():
+            return ask("lasting")
+
+        def test_plain(lasting):
+            pass
+
+        def test_it(lasting):
+            swallow("hi")
+
+        class TestOld(unittest.TestCase):
+            def test_old(self):
+                ask("old")
+        """,
+    )
+    suite.record(passed=3)
+    assert len(suite.files()) == 3
+    assert summary(suite.run(passed=3)) == ["3 hits, 0 misses, 0 recorded, 0 unused"]
+    suite.run("-k", "plain", passed=1)
+    assert suite.server.count == 3
+
+
+def test_a_conftests_slip_stops_the_run(suite):
+    """What a hook marks is checked like a marker; on a worker, where it cannot stop the run, the test fails."""
+    suite.write(
+        conftest="""
+        def pytest_collection_modifyitems(items):
+            for item in items:
+                item.add_marker(pytest.mark.inferencereplay(mood=1))
+        """,
+        test_a="def test_it(): ask()",
+    )
+    result = suite.run()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "test_a.py::test_it: unknown option mood." in result.stderr.str()
+    suite.run("-n1", errors=1).stdout.fnmatch_lines(["*test_a.py::test_it: unknown option mood.*"])
+    with (suite.path / "conftest.py").open("a") as file:
+        file.write(AS_WORKER)
+    suite.run(errors=1).stdout.fnmatch_lines(["*test_a.py::test_it: unknown option mood.*"])
+
+
+def test_a_marker_that_comes_too_late_is_told(suite):
+    """While fixtures are made it could not let any of them be recorded; the test does not go to the network."""
+    suite.write(
+        test_a="""
+        @pytest.fixture
+        def late(request):
+            request.applymarker(pytest.mark.inferencereplay)
+
+        def test_it(late):
+            ask()
+        """
+    )
+    suite.live(errors=1).stdout.fnmatch_lines(["*test_a.py::test_it got its marker too late*"])
+    assert suite.server.count == 0
+
+
+def test_the_fixture_can_be_asked_for_by_name(suite):
+    """`request.getfixturevalue` opens the session as soon as it is called, and a swallowed miss fails the test."""
+    suite.write(
+        test_a="""
+        def test_it(request):
+            session = request.getfixturevalue("inferencereplay")
+            swallow()
+            assert session.misses == 1
+        """
+    )
+    suite.run(failed=1)
+
+
 def test_the_session_is_open_before_other_fixtures(suite):
     """Fixtures of function scope make their calls in the test's session, wherever they stand in the signature."""
     suite.write(
@@ -101,6 +211,19 @@ def test_the_session_is_open_before_other_fixtures(suite):
     )
     suite.record(passed=1)
     assert summary(suite.run(passed=1)) == ["3 hits, 0 misses, 0 recorded, 0 unused"]
+
+
+def test_parameters_may_look_like_anything(suite):
+    """What stands in a test's name is not read as anything else."""
+    suite.write(
+        test_a="""
+        @pytest.mark.inferencereplay(mode="replay", speed=2)
+        @pytest.mark.parametrize("text", ['{"a": 1}', "{}", "{0}", "%s", "a::b", "[x]"])
+        def test_it(text, inferencereplay):
+            assert inferencereplay.speed == 2
+        """
+    )
+    suite.run(passed=6)
 
 
 def test_other_kinds_of_items_pass_by(suite):
@@ -150,6 +273,23 @@ def test_marker_over_fixture_over_ini_and_command_line_over_all(suite):
     suite.run("tests/test_line.py", "--inferencereplay-speed=2", "--inferencereplay-mode=live", passed=1)
 
 
+def test_directories_may_stand_in_the_home_folder(suite, monkeypatch):
+    """`~` is the user's home, as in a shell."""
+    monkeypatch.setenv("HOME", str(suite.path / "home"))
+    suite.write(tests__test_a="@pytest.mark.inferencereplay('~/kept')\ndef test_it(): ask()")
+    suite.record(passed=1)
+    assert [name.split("/chat")[0] for name in suite.files()] == ["home/kept"]
+
+
+def test_the_directory_of_the_ini_file_is_relative_to_it(suite):
+    """Wherever the root of the tests and the working directory are."""
+    suite.write(tests__test_a="def test_it(inferencereplay): ask()")
+    (suite.path / "settings").mkdir()
+    (suite.path / "settings/pytest.ini").write_text("[pytest]\ninferencereplay_dir = kept\n")
+    suite.record("-c", "settings/pytest.ini", "--rootdir=.", "tests", passed=1)
+    assert [name.split("/chat")[0] for name in suite.files()] == ["settings/kept"]
+
+
 def test_the_environment_stands_before_the_default(suite, monkeypatch):
     """`INFERENCEREPLAY_DIR` and `INFERENCEREPLAY_MODE` count where nothing else is said."""
     monkeypatch.setenv("INFERENCEREPLAY_DIR", str(suite.path / "there"))
@@ -195,6 +335,10 @@ VALID = "Valid are directory, mode, speed, pace, clock, ignore, normalize, redac
         ("'a', directory='b'", "the directory is given twice."),
         ("mode='rekord'", "mode='rekord' is no mode. Valid are 'live', 'replay', 'record', 'record-if-missing'"),
         ("speed=0", "speed=0 is no speed."),
+        (
+            "redact=(text for text in ['hunter2'])",
+            "test_it: redact= is an iterator, of which only the first test would",
+        ),
     ],
 )
 def test_a_markers_slip_stops_the_run(suite, marker, message):
@@ -228,6 +372,7 @@ def test_other_peoples_markers_are_theirs(suite):
         ("{'dir': 'x'}", f"inferencereplay_config: unknown option dir. {VALID}"),
         ("'recordings'", "inferencereplay_config has to return a dict of options, and returned 'recordings'."),
         ("{'mode': 'x'}", "inferencereplay_config: mode='x' is no mode."),
+        ("{'ignore': iter(['user'])}", "inferencereplay_config: ignore= is an iterator, of which only the first test"),
     ],
 )
 def test_a_slip_in_the_configuration_is_told(suite, returned, message):
@@ -445,6 +590,22 @@ def test_many_misses_for_one_reason_are_one_line(suite):
     assert lines[-2] == "… and 4 more reasons"
 
 
+def test_that_there_is_more_is_no_reason(suite):
+    """Of a request that differs in much, each difference counts, and not the line that says that there are others."""
+    code = """
+        @pytest.mark.inferencereplay
+        @pytest.mark.parametrize("x", range(2))
+        def test_it(x):
+            ask(f"{{x}}", **dict.fromkeys(("seed", "top_p", "n", "logprobs", "user", "store", "stop", "metadata"), {}))
+        """
+    suite.write(test_a=code.format("None"))
+    suite.record(passed=2)
+    suite.write(test_a=code.format("1"))
+    lines = summary(suite.run(failed=2))
+    assert lines[1].startswith("2 misses: ")
+    assert "…" not in lines[1]
+
+
 def test_used_up_recordings_are_a_reason(suite):
     """Of a request that was recorded fewer times than it is made, the summary says that."""
     code = '@pytest.mark.inferencereplay(exhausted="error")\ndef test_it():\n    for _ in range({}): ask()'
@@ -454,6 +615,49 @@ def test_used_up_recordings_are_a_reason(suite):
     result = suite.run(failed=1)
     assert "1 miss: the recordings of /chat/completions in " in summary(result)[1]
     result.stdout.fnmatch_lines(["E*--inferencereplay-mode=record"])
+
+
+def test_what_could_not_be_recorded_is_told(suite):
+    """A recorder that fails leaves the tests alone; that there is nothing on disk then is said at the end."""
+    suite.ini(inferencereplay_unused="fail")
+    suite.write(test_a=TWO)
+    suite.record(passed=2)
+    stale, taken = sorted((suite.path / "recordings/chat/completions").iterdir())
+    taken.unlink()
+    taken.mkdir()
+    result = suite.record("-n2", passed=2)
+    assert result.ret == 0
+    lines = summary(result)
+    assert lines[0] == "0 hits, 0 misses, 1 recorded"
+    assert lines[1].startswith("1 warning: POST /chat/completions was not recorded in ")
+    assert lines[2] == "unused recordings were not looked for: there were warnings"
+    assert stale.is_file()
+
+
+def test_equal_warnings_are_one_line(suite):
+    """What many tests meet alike is said once, with how often."""
+    code = """
+        @pytest.mark.inferencereplay
+        @pytest.mark.parametrize("x", range(3))
+        def test_it(x):
+            with pytest.raises(openai.RateLimitError):
+                ask(f"{x}")
+        """
+    suite.write(test_a=code)
+    suite.server.replies += [plain({"error": {}}, 429)] * 3
+    message = "/chat/completions: Error code: 429 was not recorded, for it may pass (record_errors=True keeps it)"
+    assert summary(suite.record(passed=3)) == ["0 hits, 0 misses, 0 recorded", f"3 warnings: {message}"]
+
+
+def test_old_recordings_that_cannot_be_removed_break_nothing(suite):
+    """The run has passed; what it leaves behind is told."""
+    suite.write(test_a="@pytest.mark.inferencereplay\ndef test_it(): ask()")
+    suite.record(passed=1)
+    (recorded,) = (suite.path / "recordings/chat/completions").iterdir()
+    recorded.with_stem(f"{recorded.stem}~2").mkdir()
+    result = suite.record(passed=1)
+    assert result.ret == 0
+    assert summary(result)[1].startswith("1 warning: old recordings could not be put in order: ")
 
 
 TWO = """
@@ -544,6 +748,14 @@ def test_directories_are_taken_into_account_one_by_one(suite):
     ]
     suite.ini(testpaths="one two")
     assert summary(suite.run()) == ["3 hits, 0 misses, 0 recorded, 0 unused"]
+
+
+def test_a_folder_may_be_named_by_a_link(suite):
+    """It is the same folder, and the same recordings."""
+    suite.write(tests__test_a=TWO)
+    suite.record(passed=2)
+    (suite.path / "link").symlink_to("tests")
+    assert summary(suite.run("link", passed=2)) == ["2 hits, 0 misses, 0 recorded, 0 unused"]
 
 
 def test_a_directory_within_another_is_no_part_of_it(suite):

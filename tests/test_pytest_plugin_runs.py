@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from types import SimpleNamespace
 
 import pytest
 from conftest import completion, plain
-from suites import suite, summary
+from suites import AS_WORKER, suite, summary
 
 from inferencereplay import pytest_plugin
+from inferencereplay.pytest_plugin.state import STATE
 from inferencereplay.pytest_plugin.tally import Tally
 from inferencereplay.run import PATIENCE
 
@@ -61,8 +63,32 @@ def test_a_later_run_records_anew(suite):
     """`record` replaces what former runs recorded; the memory of a run goes with it."""
     suite.write(test_a=EQUAL)
     suite.record(passed=2)
-    suite.record("-k", "two", passed=1)
-    assert sorted(suite.files().values()) == ["answer 4", "answer 5"]
+    suite.record(passed=2)
+    assert sorted(suite.files().values()) == ["answer 4", "answer 5", "answer 6"]
+    suite.write(test_a=EQUAL.partition("    def test_three")[0])
+    suite.record(passed=1)
+    assert sorted(suite.files().values()) == ["answer 7", "answer 8"]
+
+
+@pytest.mark.parametrize("selection", [["-k", "two"], ["test_a.py::test_two"], ["test_a.py", "test_b.py"]])
+def test_what_a_part_of_the_tests_does_not_ask_for_stays(suite, selection):
+    """A third answer is another test's, if only two are asked for by those that were selected."""
+    suite.write(test_a=EQUAL, test_b="@pytest.mark.inferencereplay\ndef test_four(): [ask() for _ in range(4)]")
+    suite.record(passed=3)
+    suite.live("--inferencereplay-rewrite", *selection)
+    assert len(suite.files()) == 4
+    assert suite.server.count == 4 + (4 if "test_b.py" in selection else 2)
+
+
+def test_a_run_that_is_stopped_removes_nothing(suite):
+    """`pytest.exit` may give the status of a run that has passed; the tests that follow were not run all the same."""
+    suite.write(test_a=EQUAL)
+    suite.record(passed=2)
+    suite.write(test_a=EQUAL.replace("def test_three():", "def test_three():\n        pytest.exit('enough', 0)"))
+    result = suite.record("--inferencereplay-unused=fail")
+    assert result.ret == 0
+    assert summary(result)[1] == "unused recordings were not looked for: the run was stopped"
+    assert sorted(suite.files().values()) == ["answer 3", "answer 4", "answer 5"]
 
 
 def test_old_recordings_outlive_a_run_that_fails(suite):
@@ -156,6 +182,31 @@ def test_a_worker_that_dies_does_not_hold_up_the_others(suite):
     assert list(suite.files().values()) == ["answer 2"]
 
 
+def test_a_stream_that_a_test_left_open_holds_up_nobody(suite):
+    """What is still under way when its test is over is not waited for by the next test's equal call."""
+    suite.write(
+        test_a="""
+        pytestmark = pytest.mark.inferencereplay
+        left = []
+
+        def stream():
+            client = openai.OpenAI(max_retries=0)
+            return client.chat.completions.create(model="m", messages=[], stream=True)
+
+        def test_leaves():
+            left.append(stream())
+            next(left[0])
+
+        def test_next():
+            assert len(list(stream())) == 3
+        """
+    )
+    start = time.monotonic()
+    suite.record(passed=2)
+    assert time.monotonic() - start < PATIENCE
+    suite.run("-k", "next", passed=1)
+
+
 def test_a_slip_stops_xdist_too(suite):
     """Workers refuse what a single process refuses."""
     suite.write(test_a="@pytest.mark.inferencereplay(mood=1)\ndef test_it(): pass")
@@ -167,13 +218,7 @@ def test_a_slip_stops_xdist_too(suite):
 def test_a_worker_reports_a_slip(suite):
     """What it raised would be lost."""
     suite.write(
-        conftest="""
-        from inferencereplay import pytest_plugin
-
-        def pytest_sessionstart(session):
-            session.config.stash[pytest_plugin._STATE].is_worker = True
-            session.config.workeroutput = {}
-        """,
+        conftest=AS_WORKER,
         test_a="@pytest.mark.inferencereplay(mood=1)\ndef test_it(): pass",
     )
     suite.run(errors=1).stdout.fnmatch_lines(["*test_a.py::test_it: unknown option mood*"])
@@ -185,11 +230,11 @@ def test_workers_and_controller_pass_on_what_they_know(suite):
     config = suite.pytester.parseconfigure("-p", "no:asyncio")
     node = SimpleNamespace(config=config, workerinput={"workerid": "gw0"}, gateway=SimpleNamespace(id="gw0"))
     pytest_plugin.pytest_configure_node(node)
-    folder = config.stash[pytest_plugin._STATE].folder
+    folder = config.stash[STATE].folder
     worker = suite.pytester.parseconfig("-p", "no:asyncio")
     worker.workerinput, worker.workeroutput = node.workerinput, {}
     pytest_plugin.pytest_configure(worker)
-    state = worker.stash[pytest_plugin._STATE]
+    state = worker.stash[STATE]
     assert (state.folder, state.owner, state.is_worker) == (folder, "gw0", True)
     state.tally.counts.update(hits=2)
     state.tally.used["/kept"] = {"a.json"}
@@ -199,7 +244,7 @@ def test_workers_and_controller_pass_on_what_they_know(suite):
     node.workeroutput = worker.workeroutput
     for error in (None, None, "died"):
         pytest_plugin.pytest_testnodedown(node, error)
-    tally = config.stash[pytest_plugin._STATE].tally
+    tally = config.stash[STATE].tally
     assert tally.counts == {"hits": 2}
     assert tally.used == {"/kept": {"a.json"}}
     assert tally.reasons == {("x", "y"): 2}
@@ -272,6 +317,20 @@ def test_a_lasting_fixture_is_covered_whoever_needs_it_first(suite):
     suite.run(passed=3)
 
 
+def test_a_lasting_fixture_that_asks_for_the_configuration_is_always_covered(suite):
+    """It is recorded and replayed even if none of the tests that are run has recordings."""
+    suite.write(
+        conftest="""
+        @pytest.fixture(scope="session")
+        def greeting(inferencereplay_config):
+            return ask()
+        """,
+        test_plain="def test_plain(greeting): assert greeting == 'answer 1'",
+    )
+    suite.record(passed=1)
+    assert summary(suite.run(passed=1)) == ["1 hit, 0 misses, 0 recorded, 0 unused"]
+
+
 def test_a_lasting_fixture_follows_a_configuration_that_lasts_as_long(suite):
     """Markers of the module and a configuration of module scope or wider count; one of a test or elsewhere does not."""
     suite.write(
@@ -314,6 +373,31 @@ def test_a_lasting_fixture_follows_a_configuration_that_lasts_as_long(suite):
     assert folders == ["one/configured", "recordings", "two/marked"]
 
 
+def test_a_lasting_fixture_follows_the_configuration_of_the_root(suite):
+    """A conftest.py in the root of the tests stands above all of them."""
+    suite.write(
+        conftest="""
+        @pytest.fixture(scope="session")
+        def inferencereplay_config():
+            return {"directory": "configured"}
+
+        @pytest.fixture(scope="session")
+        def everywhere():
+            return ask("everywhere")
+        """,
+        tests__test_a="""
+        @pytest.fixture(scope="module")
+        def lasting():
+            return ask("lasting")
+
+        def test_it(inferencereplay, everywhere, lasting):
+            pass
+        """,
+    )
+    suite.record(passed=1)
+    assert sorted(name.split("/chat")[0] for name in suite.files()) == ["configured", "tests/configured"]
+
+
 def test_a_miss_that_a_lasting_fixture_swallowed_fails_all_its_tests(suite):
     """As if the fixture had raised it itself; one on teardown is an error there; another error is left alone."""
     suite.write(
@@ -352,7 +436,31 @@ def test_a_miss_that_a_lasting_fixture_swallowed_fails_all_its_tests(suite):
         ["*at setup of test_first*", "*RecordingNotFound*", "*at setup of test_second*", "*RecordingNotFound*"]
     )
     result.stdout.fnmatch_lines(["*ValueError: something else", "*at teardown of test_fourth*", "*RecordingNotFound*"])
+    result.stdout.fnmatch_lines(["ERROR test_a.py::test_fourth - ValueError: something else"])
     assert summary(result)[0] == "0 hits, 3 misses, 0 recorded"
+
+
+def test_fixtures_of_plugins_lay_no_claim_to_the_root(suite):
+    """That pytest's own fixtures outlive a test makes `recordings` in the root no directory of the tests'."""
+    suite.write(tests__test_a="def test_it(inferencereplay, tmp_path): assert ask() == 'answer 1'")
+    suite.record(passed=1)
+    stranger = suite.path / "recordings"
+    shutil.copytree(suite.path / "tests" / "recordings", stranger)
+    assert summary(suite.run("--inferencereplay-unused=fail", passed=1)) == ["1 hit, 0 misses, 0 recorded, 0 unused"]
+    assert summary(suite.run("tests", "--inferencereplay-unused=fail")) == ["1 hit, 0 misses, 0 recorded, 0 unused"]
+    shutil.rmtree(stranger)
+    stranger.write_text("a file")
+    suite.run(passed=1)
+
+
+def test_a_fixture_of_the_project_says_that_its_directory_is_none(suite):
+    """A conftest.py's fixture may well have something to record, and does not go round its recordings."""
+    suite.write(
+        conftest="@pytest.fixture(scope='session')\ndef greeting(): return ask()",
+        tests__test_a="def test_it(inferencereplay, greeting): pass",
+    )
+    (suite.path / "recordings").write_text("a file")
+    suite.run(errors=1).stdout.fnmatch_lines(["E*StoreError: */recordings is a file.*"])
 
 
 # Other kinds of tests.

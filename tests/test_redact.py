@@ -458,3 +458,34 @@ def test_no_text_takes_long(redactor, text):
     start = time.perf_counter()
     redactor.text(text)
     assert time.perf_counter() - start < 5
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])
+def test_names_that_become_equal_are_kept_apart(order):
+    """Of members whose names are secrets none is lost, and the result does not tell the order of the secrets."""
+    names = [f"sk-proj-{digit}aB3dE5gH7jK9mN1pQ2rS4tU6" for digit in "123"]
+    value = {name: [at] for name, at in zip(names, order, strict=True)} | {"[REDACTED] 2": "old", "x": 1}
+    hidden = Redactor().value(value)
+    assert hidden == {"[REDACTED]": [0], "[REDACTED] 3": [1], "[REDACTED] 4": [2], "[REDACTED] 2": "old", "x": 1}
+    assert Redactor().value(hidden) is hidden
+
+
+@pytest.mark.parametrize("unit", ["-----BEGIN PRIVATE KEY-----", "-----BEGIN PRIVATE KEY-----\n" + "A" * 25 + "\n"])
+def test_beginnings_of_keys_without_an_end_take_time_in_proportion(unit):
+    """None looks through all that follow it."""
+
+    def seconds(count):
+        begin = time.process_time()
+        Redactor().text(unit * count)
+        return time.process_time() - begin
+
+    ordinary = time.process_time()
+    Redactor().text("-----BEGIN PUBLIC KEY----- PRIVATE KEY '" * 2_000)
+    ordinary = time.process_time() - ordinary
+    assert min(seconds(2_000) for _ in range(3)) < 30 * ordinary
+
+
+@pytest.mark.parametrize("name", ["api_token", "slackApiToken", "oauth-token", "API_SECRET", "consumer_secret"])
+def test_tokens_and_secrets_of_an_interface(name):
+    """They are told by their names, unlike a page's token."""
+    assert Redactor().value({name: "planted", "page_token": "3"}) == {name: REDACTED, "page_token": "3"}

@@ -281,11 +281,12 @@ def test_values_that_javascript_does_not_have(tmp_path):
     for _ in range(100):
         inner.append([])
         inner = inner[0]
-    write(tmp_path, ask("x", seed=2**53 + 1, small=-5, metadata={"deep": deep}), said("x"))
+    write(tmp_path, ask("x", seed=2**53 + 1, edge=2**53, exact=2**53 - 1, small=-5, metadata={"deep": deep}), said("x"))
     file = write(tmp_path, ask("y"), said("x"))
     file.write_bytes(file.read_bytes().replace(b'"x"', b'"\\ud83d"'))
     body = next(recording for recording in data(tmp_path)["recordings"] if recording["title"] == "x")["body"]
-    assert (body["seed"], body["small"]) == ("9007199254740993", -5)
+    assert (body["seed"], body["edge"]) == ("9007199254740993", "9007199254740992")
+    assert (body["exact"], body["small"]) == (9007199254740991, -5)
     assert "[…nested more deeply]" in json.dumps(body["metadata"], ensure_ascii=False)
     assert shortened.shortened([float("inf"), 0.5, True]) == ["inf", 0.5, True]
 
@@ -309,7 +310,8 @@ def test_the_policy_names_this_script_and_this_style(tmp_path):
     for name in ("script", "style"):
         digest = base64.b64encode(hashlib.sha256(found.texts[name].encode()).digest()).decode()
         assert f"{name}-src 'sha256-{digest}'" in found.policy
-    assert "default-src 'none'" in found.policy
+    for name in ("default-src", "base-uri", "form-action"):
+        assert f"{name} 'none'" in found.policy
     assert "unsafe" not in found.policy
 
 
@@ -336,7 +338,10 @@ def test_writing(tmp_path):
     assert written.file.read_bytes().startswith(b"<!doctype html>")
     assert written == (tmp_path / "report.html", written.file.stat().st_size, 1, 0, ())
     assert read == [("/chat/completions", 1)]
+    earlier = tmp_path / "kept" / "earlier.html"
+    earlier.hardlink_to(written.file)
     again = write_report(tmp_path / "kept", tmp_path / "report.html")
+    assert not earlier.samefile(again.file), "the old file is replaced, and not written over"
     assert [file.name for file in tmp_path.iterdir() if file.is_file()] == [again.file.name]
 
 

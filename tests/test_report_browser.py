@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 from written import ask, plain, said, streamed, write
@@ -13,6 +14,7 @@ from written import ask, plain, said, streamed, write
 from inferencereplay.recording import Failure, Response
 from inferencereplay.report import budget, write_report
 
+LLAMA_STACK = Path(__file__).parent / "recordings" / "llama_stack"
 BROWSER = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(
     not (BROWSER and find_spec("playwright")),
@@ -29,6 +31,8 @@ BAD = [
     "<svg onload='pwned = 1'><a href='javascript:pwned = 1'>x</a></svg>",
     "\u2028\u2029 ]]> ${pwned = 1} `${pwned = 1}` \\u003cscript>",
     "javascript:pwned = 1",
+    "[a](javascript:pwned=1) ![b](https://example.com/b.png) <https://example.com>",
+    "data:text/html,<script>pwned = 1</script>",
     "%%data%% &lt;b&gt; \"' onmouseover='pwned = 1'",
 ]
 """What a prompt or an answer might hold to become markup or script."""
@@ -115,9 +119,40 @@ def test_the_table(show, mixed):
     assert titles(page) == ["Tell me of the sea", "What is the capital of Norway?", "Wrong", "Left", "Broke"]
     badges = page.locator(".list .badge").all_inner_texts()
     assert badges == ["200", "stop", "error 404", "left early", "connection broke"]
+    kinds = [badge.get_attribute("class").split()[1] for badge in page.locator(".list .badge").all()]
+    assert kinds == ["good", "good", "bad", "wait", "bad"]
     assert page.locator(".totals").inner_text().splitlines()[:3] == ["Recordings", "5", "5 requests"]
     assert page.locator(".list .spark").count() == 2, "two streams have more than one chunk"
     assert page.title() == f"{mixed.parent.name}/kept \u2013 recordings"
+
+
+def test_outcomes(show, tmp_path):
+    """An answer that was cut off, and a connection that never was, are told from those that ended well."""
+    cut = {"choices": [{"index": 0, "message": {"content": "x"}, "finish_reason": "length"}]}
+    write(tmp_path, ask("cut"), plain(cut), at="2026-11-25T10:00:02Z")
+    none = Response(0, failure=Failure("ConnectError", "refused"))
+    write(tmp_path, ask("none"), none, at="2026-11-25T10:00:01Z")
+    page = show(tmp_path)
+    badges = [(badge.inner_text(), badge.get_attribute("class")) for badge in page.locator(".list .badge").all()]
+    assert badges == [("length", "badge wait"), ("connection broke", "badge bad")]
+    page.locator(".list tbody .what a").last.click()
+    page.wait_for_selector(".player")
+    assert lines(shown(page)) == ["The answer holds no text.", "ConnectError: refused"]
+
+
+def test_long_and_short_times(show, tmp_path):
+    """Times are given in the unit that suits them, and the longest of unequal gaps is found."""
+    offsets = (0.0021, 0.5, 9.0, 750.0, 9_000.0, 9_001.0)
+    write(tmp_path, ask("a", stream=True), streamed(*"abcdef", offsets=offsets))
+    page = show(tmp_path)
+    assert [text for text in page.locator(".list td.number").all_inner_texts() if text] == ["2.1 ms", "2 h 30 min"]
+    open_first(page)
+    measures = page.locator(".measures div").all_inner_texts()
+    assert "Longest gap\n2 h 17 min" in measures
+    assert "Median gap\n8.50 s" in measures
+    assert "longest gap 2 h 17 min" in page.locator(".plot text").all_text_contents()
+    page.locator("[aria-label=Position]").fill("500")
+    assert page.inner_text(".near") == 'Chunk 4 of 6, after 12 min 30 s: "d"'
 
 
 def test_sorting(show, mixed):
@@ -143,7 +178,7 @@ def test_filtering(show, mixed):
     assert titles(page) == ["Tell me of the sea"]
     page.fill("#search", "oslo")
     assert titles(page) == ["What is the capital of Norway?"]
-    assert page.inner_text("#said") == "1 recording shown"
+    assert page.inner_text("#said") == "1 recording found"
     page.fill("#search", "no such")
     assert titles(page) == ["Wrong"]
     page.fill("#search", "")
@@ -304,6 +339,20 @@ def test_comparing_what_is_nearly_equal(show, tmp_path):
     page.wait_for_selector("text=The requests are equal.")
 
 
+def test_comparing_what_repeats_itself(show, tmp_path):
+    """What both texts have is counted once; a query differs like the rest."""
+    write(tmp_path, ask("ab ab", seed=1), said("x"), at="2026-11-25T10:00:02Z", limit="5")
+    write(tmp_path, ask("ab ab ab", seed=1), said("x"), at="2026-11-25T10:00:01Z")
+    page = show(tmp_path)
+    page.check(".list input >> nth=0")
+    page.check(".list input >> nth=1")
+    page.click("text=Compare requests")
+    page.wait_for_selector(".diff")
+    rows = [row.split("\t") for row in page.locator(".diff tbody tr").all_inner_texts()]
+    assert rows == [["query.limit", '"5"', "absent"], ["body.messages[0].content", "ab ab", "ab ab ab"]]
+    assert page.locator("mark").all_inner_texts() == ['"5"', "", " ab"]
+
+
 def test_keys(show, mixed):
     """The whole report can be used from the keyboard."""
     page = show(mixed)
@@ -324,6 +373,12 @@ def test_keys(show, mixed):
     page.keyboard.press("c")
     page.keyboard.press("j")
     page.wait_for_selector("main h1:has-text('Norway')")
+    page.keyboard.press("k")
+    page.wait_for_selector("main h1:has-text('sea')")
+    page.keyboard.press("j")
+    page.wait_for_selector("main h1:has-text('Norway')")
+    page.keyboard.press("Control+c")
+    assert "One chosen" in page.inner_text("#chosen"), "the browser's own keys are left alone"
     page.keyboard.press("c")
     assert "Two recordings chosen." in page.inner_text("#chosen")
     page.keyboard.press("Escape")
@@ -411,6 +466,61 @@ def test_what_is_recorded_stays_text(show, tmp_path):
     assert page.evaluate("typeof pwned === 'undefined' && ({}).x === undefined")
 
 
+REORDERING = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+"""Characters that make a browser show letters in another order than the one in which they stand."""
+
+
+def test_what_reorders_letters_is_shown(show, tmp_path):
+    """No title, name, message, answer, tooltip or difference reads otherwise than it is written; other letters stay."""
+    escaped = "".join(f"\\u{ord(sign):04x}" for sign in REORDERING)
+    letters, written = f"پاسخ {REORDERING}txt.exe", f"پاسخ {escaped}txt.exe"
+    kept = tmp_path / f"kept{REORDERING}"
+    tools = [{"type": "function", "function": {"name": letters, "description": letters}}]
+    for seed in ("1", letters):
+        body = ask(letters, stream=True, tools=tools, seed=seed)
+        write(kept, {**body, "model": letters}, streamed(letters, "x"))
+    page = show(kept)
+    assert titles(page) == [written, written]
+    assert page.locator(".list .model").last.get_attribute("title") == written
+    pages = [page.inner_text("body"), page.title()]
+    page.select_option("[aria-label='Every model']", letters)
+    page.check(".list input >> nth=0")
+    page.check(".list input >> nth=1")
+    open_first(page)
+    page.locator("details").evaluate_all("all => all.forEach(one => { one.open = true })")
+    page.locator("[aria-label=Position]").fill("700")
+    assert shown(page) == written
+    assert page.inner_text(".near").endswith(f'"{written}"')
+    pages.append(page.inner_text("body"))
+    page.click("text=Compare requests")
+    page.wait_for_selector(".diff")
+    pages.append(page.inner_text("body"))
+    assert all(escaped in text for text in pages)
+    assert not set(REORDERING) & set("".join(pages))
+
+
+def test_files_of_any_name(show, tmp_path):
+    """llama-stack's may be called as they like; the page opens and compares each of them."""
+    hostile_names = ["<img src=x onerror='pwned = 1'>.json", "a%2Fb #?&'\"\\.json", "\u202egpj.json", "__proto__.json"]
+    for number, name in enumerate(hostile_names):
+        given = json.loads((LLAMA_STACK / "hist-0806aef47037~ec433c7d.json").read_text(encoding="utf-8"))
+        given["request"]["body"]["seed"] = number
+        (tmp_path / "theirs").mkdir(exist_ok=True)
+        (tmp_path / "theirs" / name).write_text(json.dumps(given), encoding="utf-8")
+    page = show(tmp_path / "theirs")
+    assert len(titles(page)) == len(hostile_names)
+    files = [link.get_attribute("href") for link in page.locator(".list .what a").all()]
+    for file in files:
+        go(page, file)
+        page.wait_for_selector(".player")
+        assert "Calls get_weather" in shown(page)
+        page.click(".play")
+        page.clock.run_for(100)
+    go(page, "#compare/{}/{}".format(*(file.removeprefix("#recording/") for file in files[:2])))
+    page.wait_for_selector("text=The requests differ at 1 path.")
+    assert page.evaluate("typeof pwned === 'undefined' && !document.querySelector('img')")
+
+
 def test_the_policy_is_a_second_fence(chromium, tmp_path):
     """Were some markup to get in all the same, the browser would neither run it nor load anything for it."""
     write(tmp_path / "kept", ask("a"), said("x"))
@@ -442,6 +552,17 @@ def test_a_thousand_recordings(show, tmp_path):
     assert page.locator(".list tbody tr").count() == 1_000
     page.click("text=Show 50 more rows")
     assert page.locator(".list tbody tr").count() == 1_050
+    assert len(set(titles(page))) == 1_050
+    page.locator(".list tbody .what a").nth(1_040).click()
+    page.wait_for_selector(".player")
+    title = page.inner_text("main h1")
+    page.go_back()
+    page.wait_for_selector(".list")
+    assert page.evaluate("document.activeElement.textContent") == title, "the table comes back as it was left"
+    page.click("th >> text=Request")
+    assert page.locator(".list tbody tr").count() == 1_050
+    page.fill("#search", "question")
+    assert page.locator(".list tbody tr").count() == 1_000, "a new filter begins at the top"
     page.fill("#search", "question 1049")
     assert titles(page) == ["Question 1049"]
     open_first(page)

@@ -101,7 +101,9 @@ def test_another_run_records_anew(record, server, run, tmp_path):
     assert record(1, later)[0] == ["answer 4"]
     kept = tmp_path / "kept/chat/completions"
     assert len(list(kept.iterdir())) == 3
-    later.tidy()
+    later.tidy(lambda directory: directory != str(tmp_path / "kept"))
+    assert len(list(kept.iterdir())) == 3
+    later.tidy(lambda directory: directory == str(tmp_path / "kept"))
     assert len(list(kept.iterdir())) == 1
     assert replayed(tmp_path, 2) == ["answer 4"] * 2
 
@@ -140,7 +142,7 @@ def test_gaps_are_closed_at_the_end(record, server, tmp_path, run):
         streams[0].close()
     (tmp_path / "kept/chat/completions" / f"{key[:32]}.json").unlink()
     (tmp_path / "run").joinpath(run._file(Slot(session.store.directory, "", key, 1), "part").name).unlink()
-    run.tidy()
+    run.tidy(lambda _: False)
     assert [path.name for path in (tmp_path / "kept/chat/completions").iterdir()] == [f"{key[:32]}.json"]
     assert replayed(tmp_path, 1, stream=True) == ["whole"]
 

@@ -122,6 +122,7 @@ def test_asynchronous_connections_are_let_through(sockets, tmp_path, backend):
                 # Another library's patch may have kept the function as it stands in the class.
                 made = _manager(realtime.AsyncRealtimeConnectionManager, client)
                 connection = await realtime.AsyncRealtimeConnectionManager.enter(made)
+                await connection.recv()
                 await connection.close()
 
     anyio.run(connect, backend=backend)

@@ -423,3 +423,19 @@ def test_wrappers_that_hold_each_other():
     assert Round().method() == "ours of first"
     wrapping.take_out(Round, "method")
     assert Round.method is first
+
+
+def test_a_wrapper_that_looks_the_method_up_again(driver, server, tmp_path, monkeypatch):
+    """Ours stands over it and under it; a call is recorded and answered once."""
+    for owner, base in BASES.items():
+        inner = owner.request
+
+        def outer(self, *args, base=base, **kwargs):
+            return base.request(self, *args, **kwargs)
+
+        monkeypatch.setattr(owner, "request", functools.wraps(inner)(outer), raising=False)
+    with replay(tmp_path, mode="record") as session:
+        made = driver.chat()
+    with replay(tmp_path):
+        assert driver.chat() == made
+    assert (session.recorded, server.count) == (1, 1)

@@ -15,12 +15,18 @@ if TYPE_CHECKING:
 
 
 def write(
-    directory: Path, body: Any, response: Response, *, path: str = "/chat/completions", at: str = "2026-11-25T10:00:00Z"
+    directory: Path,
+    body: Any,
+    response: Response,
+    *,
+    path: str = "/chat/completions",
+    at: str = "2026-11-25T10:00:00Z",
+    **query: str,
 ) -> Path:
     """Put a recording where a session would; return the file."""
     canonical = canonical_json(body)
-    key = Request("POST", path, canonical).key
-    held = RecordedRequest("POST", path, msgspec.Raw(canonical))
+    key = Request("POST", path, canonical, query).key
+    held = RecordedRequest("POST", path, msgspec.Raw(canonical), query)
     file = directory / path.strip("/") / f"{key[:32]}.json"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(encode(Recording(VERSION, key, held, response, Recorded(at, "3.54.0", "http://localhost/v1"))))

@@ -71,6 +71,7 @@ def read_conversation(recording: Recording) -> Conversation:
         >>> from inferencereplay.catalogue import Catalogue
         >>> for entry in Catalogue("recordings").entries():
         ...     print(entry.conversation.choices[0].message.text)
+        The capital of France is Paris.
     """
     request, response = recording.request, recording.response
     body = parsed(bytes(request.body))

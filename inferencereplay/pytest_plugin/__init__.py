@@ -6,74 +6,33 @@ with the first test that asks for it.
 
 from __future__ import annotations
 
-import functools
-import tempfile
-import uuid
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from inferencereplay.errors import RecordingNotFound
+from inferencereplay.errors import InvalidSetting, RecordingNotFound, StoreError
 from inferencereplay.pytest_plugin.options import (
     CONFIG,
     MARKER,
     NAME,
     add_options,
     check,
-    check_spelling,
-    marked,
     on_unused,
     settings_for,
 )
+from inferencereplay.pytest_plugin.state import STATE, UNIT, State, check_markers, cover, is_covered
 from inferencereplay.pytest_plugin.summary import summarise
-from inferencereplay.pytest_plugin.tally import Tally
-from inferencereplay.pytest_plugin.units import Unit, recording_command, settings_of_fixture, shorten
-from inferencereplay.pytest_plugin.unused import Finding, find_unused
+from inferencereplay.pytest_plugin.units import Unit, is_of_plugin, settings_of_fixture, shorten
+from inferencereplay.pytest_plugin.unused import doubt, find_unused, holds_all
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
 
-    from inferencereplay.run import Run
     from inferencereplay.session import Session
 
-
-class _State:
-    """What the plugin keeps in one process of a run.
-
-    Attributes:
-        folder: the memory of the run, which the controller names and all workers share.
-        fixtures: those that outlive a test and that a test with recordings needs.
-        is_open: whether a test's session is.
-    """
-
-    def __init__(self, config: pytest.Config) -> None:
-        given: dict[str, Any] = getattr(config, "workerinput", {})
-        self.is_worker = bool(given)
-        self.owner: str = given.get("workerid", "main")
-        self.folder = given.get(NAME) or str(Path(tempfile.gettempdir(), f"{NAME}-{uuid.uuid4().hex}"))
-        self.tally = Tally()
-        self.finding: Finding | None = None
-        self.fixtures: set[pytest.FixtureDef[Any]] = set()
-        self.names = {NAME}
-        self.is_open = False
-
-    def run(self) -> Run:
-        from inferencereplay.run import Run  # noqa: PLC0415 - brings what a session needs
-
-        return Run(Path(self.folder), self.owner)
-
-    def unit(self, item: pytest.Item, settings: dict[str, Any]) -> Unit:
-        from inferencereplay.session import Session  # noqa: PLC0415 - as above
-
-        session = Session(**settings)
-        session.command = functools.partial(recording_command, item)
-        session.join(self.run())
-        return Unit(session, self.tally)
-
-
-_STATE = pytest.StashKey[_State]()
-_UNIT = pytest.StashKey[Unit]()
+_log = logging.getLogger(NAME)
 
 
 # What is declared.
@@ -88,12 +47,16 @@ def pytest_configure(config: pytest.Config) -> None:
     """Declare the marker, and refuse options that are none."""
     config.addinivalue_line("markers", MARKER)
     check(config)
-    config.stash[_STATE] = _State(config)
+    state = config.stash[STATE] = State(config)
+    _log.addHandler(state.listener)
+    config.pluginmanager.register(state)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Remove the memory of the run."""
-    state = config.stash.get(_STATE, None)
+    state = config.stash.get(STATE, None)
+    if state:
+        _log.removeHandler(state.listener)
     if state and not state.is_worker and Path(state.folder).exists():
         import shutil  # noqa: PLC0415 - only who recorded needs it
 
@@ -106,13 +69,13 @@ def pytest_make_collect_report(
 ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
     """Refuse markers that are none; note that a module as a whole is skipped."""
     report = yield
-    state = collector.config.stash[_STATE]
+    state = collector.config.stash[STATE]
     if report.skipped:
         state.tally.partial.add("modules were skipped")
     try:
         for node in report.result:
             if isinstance(node, pytest.Item):
-                _check_markers(node, state)
+                check_markers(node, state)
     except pytest.UsageError as error:
         if not state.is_worker:
             raise
@@ -121,25 +84,18 @@ def pytest_make_collect_report(
     return report
 
 
-def _check_markers(item: pytest.Item, state: _State) -> None:
-    marked(item)
-    for mark in item.iter_markers():
-        if mark.name not in state.names:
-            state.names.add(mark.name)
-            check_spelling(mark.name, item.config)
-
-
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Have the session of a marked test open before its other fixtures are made; note which of them outlive it."""
-    state = item.config.stash[_STATE]
-    if _is_covered(item) and isinstance(item, pytest.Function):
-        item.fixturenames = [NAME, *(name for name in item.fixturenames if name != NAME)]
-        found = item._fixtureinfo.name2fixturedefs  # noqa: SLF001
-        state.fixtures.update(fixture for fixtures in found.values() for fixture in fixtures)
+    """Prepare a test that is marked where it is written."""
+    cover(item)
 
 
-def _is_covered(item: pytest.Item) -> bool:
-    return item.get_closest_marker(NAME) is not None or NAME in getattr(item, "fixturenames", ())
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Prepare tests that a `conftest.py` has marked since."""
+    state = session.config.stash[STATE]
+    for item in session.items:
+        if not state.is_worker:  # what one raises here is lost; the test itself refuses the marker then
+            check_markers(item, state)
+        cover(item)
 
 
 @pytest.fixture(scope="session")
@@ -151,9 +107,9 @@ def inferencereplay_config() -> dict[str, Any]:
 @pytest.fixture
 def inferencereplay(request: pytest.FixtureRequest, inferencereplay_config: dict[str, Any]) -> Iterator[Session]:
     """Answer the OpenAI calls of this test from recordings; this is the inferencereplay.Session that does it."""
-    state = request.config.stash[_STATE]
+    state = request.config.stash[STATE]
     settings = settings_for(request.config, request.node, request.path.parent, inferencereplay_config)
-    unit = request.node.stash[_UNIT] = state.unit(request.node, settings)
+    unit = request.node.stash[UNIT] = state.unit(request.node, settings)
     unit.open()
     state.is_open = True
     yield unit.session
@@ -172,11 +128,14 @@ def pytest_fixture_setup(
     fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
 ) -> Generator[None, object, object]:
     """Give a fixture that outlives a test a session of its own, for as long as it is made and taken down."""
-    state = request.config.stash[_STATE]
+    state = request.config.stash[STATE]
     is_ours = fixturedef.argname in (NAME, CONFIG)
-    if fixturedef.scope == "function" or is_ours or not (state.is_open or fixturedef in state.fixtures):
+    is_wanted = state.is_open or fixturedef in state.fixtures or CONFIG in fixturedef.argnames
+    if fixturedef.scope == "function" or is_ours or not is_wanted:
         return (yield)
-    unit = state.unit(request._pyfuncitem, settings_of_fixture(fixturedef, request))  # noqa: SLF001
+    unit = _lasting_unit(fixturedef, request)
+    if unit is None:
+        return (yield)
     fixturedef.addfinalizer(unit.end)
     try:
         with unit.running():
@@ -189,31 +148,51 @@ def pytest_fixture_setup(
     return value
 
 
+def _lasting_unit(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> Unit | None:
+    """Return the unit of a fixture that outlives a test, or `None` for a plugin's where none can be.
+
+    `tmp_path_factory` and the like have nothing to record: that `recordings` in the root of the tests is something
+    else, a file or llama-stack's directory, is no reason for them to fail.
+    """
+    settings = settings_of_fixture(fixturedef, request)
+    try:
+        return request.config.stash[STATE].unit(request._pyfuncitem, settings, is_test=False)  # noqa: SLF001
+    except (InvalidSetting, StoreError):
+        if not is_of_plugin(fixturedef):
+            raise
+        return None
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
     """Fail a test whose fixtures swallowed a miss."""
     value = yield
-    unit = item.stash.get(_UNIT, None)
-    if unit:
-        unit.tell_misses()
+    if UNIT not in item.stash and isinstance(item, pytest.Function) and item.get_closest_marker(NAME):
+        message = f"{item.nodeid} got its marker too late, while its fixtures were made. "
+        raise pytest.UsageError(message + "Mark it where it is written, or while tests are collected.")
+    _tell_misses(item)
     return value
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Fail a test that swallowed a miss; one that fails otherwise shows it, for it may be the reason."""
-    unit = item.stash.get(_UNIT, None)
-    if unit is None:
-        return (yield)
     try:
         value = yield
     except BaseException as error:
-        swallowed = [str(miss) for miss in unit.take_misses() if miss is not error]
+        unit = item.stash.get(UNIT, None)
+        swallowed = [str(miss) for miss in unit.take_misses() if miss is not error] if unit else []
         if swallowed:
             item.add_report_section("call", NAME, "\n\n".join(swallowed))
         raise
-    unit.tell_misses()
+    _tell_misses(item)
     return value
+
+
+def _tell_misses(item: pytest.Item) -> None:
+    unit = item.stash.get(UNIT, None)
+    if unit:
+        unit.tell_misses()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -221,16 +200,16 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Fail a test that skipped itself because of a miss; note that skipped ones used nothing."""
-    error = call.excinfo and call.excinfo.value
-    if isinstance(error, RecordingNotFound) and not item.config.getoption("fulltrace", default=False):
-        shorten(error)
+    excinfo = call.excinfo
+    if excinfo and excinfo.errisinstance(RecordingNotFound) and not item.config.getoption("fulltrace", default=False):
+        shorten(excinfo.tb)
     report = yield
-    unit = item.stash.get(_UNIT, None)
+    unit = item.stash.get(UNIT, None)
     if report.skipped and not hasattr(report, "wasxfail") and unit and unit.misses:
         report.outcome = "failed"
         report.longrepr = f"skipped because of a request that was not recorded:\n{unit.misses[0]}"
-    elif report.skipped and _is_covered(item):
-        item.config.stash[_STATE].tally.partial.add("tests with recordings were skipped")
+    elif report.skipped and is_covered(item):
+        item.config.stash[STATE].tally.partial.add("tests with recordings were skipped")
     return report
 
 
@@ -239,20 +218,21 @@ def pytest_runtest_makereport(
 
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:
     """Note that a selection of tests is run."""
-    for item in filter(_is_covered, items):
-        item.config.stash[_STATE].tally.partial.add("tests with recordings were deselected")
+    for item in filter(is_covered, items):
+        cover(item)  # a fixture that outlives it has recordings whichever tests are selected
+        item.config.stash[STATE].tally.partial.add("tests with recordings were deselected")
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Name the memory of the run to an xdist worker."""
-    node.workerinput[NAME] = node.config.stash[_STATE].folder
+    node.workerinput[NAME] = node.config.stash[STATE].folder
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any, error: object) -> None:
     """Add what an xdist worker counted; one that died leaves nothing behind that others would wait for."""
-    state = node.config.stash[_STATE]
+    state = node.config.stash[STATE]
     counted = getattr(node, "workeroutput", {}).pop(NAME, None)
     if counted is not None:
         state.tally.add(counted)
@@ -263,21 +243,29 @@ def pytest_testnodedown(node: Any, error: object) -> None:
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Send the counts to the controller; there, put recordings in order and look for unused ones."""
-    state = session.config.stash[_STATE]
+    state = session.config.stash[STATE]
     if state.is_worker:
         session.config.workeroutput[NAME] = state.tally.dump()  # type: ignore[attr-defined]  # xdist's
     elif state.tally:
         if exitstatus == pytest.ExitCode.OK:
-            state.run().tidy()
+            _tidy(session.config, state)
         if on_unused(session.config) != "ignore":
             state.finding = find_unused(session.config, state.tally, exitstatus)
         if on_unused(session.config) == "fail" and state.finding and state.finding.files:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
+def _tidy(config: pytest.Config, state: State) -> None:
+    is_clear = not doubt(config, state.tally, pytest.ExitCode.OK)
+    try:
+        state.run().tidy(lambda directory: is_clear and holds_all(config, Path(directory)))
+    except OSError as error:
+        _log.warning("old recordings could not be put in order: %s", error)
+
+
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Say how often recordings answered, what was not recorded and why, and what was not used."""
-    state = config.stash[_STATE]
+    state = config.stash[STATE]
     if state.tally:
         terminalreporter.section(NAME)
         is_asked = on_unused(config) == "fail" or config.option.inferencereplay_unused == "report"

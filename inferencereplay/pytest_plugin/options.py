@@ -7,7 +7,7 @@ noticed when it is too late.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -59,8 +59,8 @@ def check(config: pytest.Config) -> None:
     Raises:
         pytest.UsageError: for a mode, a speed or a treatment of unused recordings that is none.
     """
-    _check_values(_command_line(config), "--{}-{}")
-    _check_values(_ini(config), "{}_{}")
+    _check_values(_command_line(config), f"--{NAME}-")
+    _check_values(_ini(config), f"{NAME}_")
     if config.option.inferencereplay_rewrite and config.option.inferencereplay_mode is not None:
         message = f"--{NAME}-rewrite records anew whatever a test replays: it cannot be given beside --{NAME}-mode."
         raise pytest.UsageError(message)
@@ -141,8 +141,7 @@ def _read(mark: pytest.Mark, where: str) -> dict[str, Any]:
         message = f"{where}: the directory is given twice."
         raise pytest.UsageError(message)
     options = {**dict(zip(("directory",), mark.args, strict=False)), **mark.kwargs}
-    _check_names(options, where)
-    _check_values(options, where + ": {1}")
+    _check(options, where)
     return options
 
 
@@ -152,9 +151,17 @@ def _configured(given: object) -> dict[str, Any]:
     if not isinstance(given, Mapping):
         message = f"{CONFIG} has to return a dict of options, and returned {given!r}."
         raise pytest.UsageError(message)
-    _check_names(given, CONFIG)
-    _check_values(given, CONFIG + ": {1}")
+    _check(given, CONFIG)
     return dict(given)
+
+
+def _check(options: Mapping[str, Any], where: str) -> None:
+    _check_names(options, where)
+    _check_values(options, f"{where}: ")
+    for name, value in options.items():
+        if isinstance(value, Iterator):
+            message = f"{where}: {name}= is an iterator, of which only the first test would get something. Give a list."
+            raise pytest.UsageError(message)
 
 
 def _check_names(options: Iterable[Any], where: str) -> None:
@@ -166,12 +173,12 @@ def _check_names(options: Iterable[Any], where: str) -> None:
         raise pytest.UsageError(message)
 
 
-def _check_values(options: Mapping[str, Any], where: str) -> None:
+def _check_values(options: Mapping[str, Any], prefix: str) -> None:
     """Refuse a mode or a speed that is none; the rest is checked where a session is made."""
     for name, parse in (("mode", parse_mode), ("speed", parse_speed)):
         if options.get(name) is not None:
             try:
-                parse(options[name], where.format(NAME, name))
+                parse(options[name], prefix + name)
             except InvalidSetting as error:
                 raise pytest.UsageError(str(error)) from None
 

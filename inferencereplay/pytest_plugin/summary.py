@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from inferencereplay.pytest_plugin.tally import Tally
     from inferencereplay.pytest_plugin.unused import Finding
 
-MOST_CAUSES = 5
+MOST = 5
 MOST_FILES = 20
 COUNTED = (("hits", "hit"), ("misses", "miss"), ("recorded", "recorded"))
 
@@ -31,6 +31,8 @@ def summarise(tally: Tally, finding: Finding | None, *, is_asked: bool) -> Itera
     has_answer = finding is not None and not finding.doubt
     yield ", ".join([*counts, f"{len(finding.files)} unused"] if finding and has_answer else counts)
     yield from _misses(tally)
+    warnings = tally.warnings.most_common()
+    yield from _shortened([_counted(count, "warning", "warnings", line) for line, count in warnings], MOST, "warnings")
     if finding and finding.doubt and is_asked:
         yield f"unused recordings were not looked for: {finding.doubt}"
     if finding:
@@ -39,10 +41,14 @@ def summarise(tally: Tally, finding: Finding | None, *, is_asked: bool) -> Itera
 
 def _misses(tally: Tally) -> Iterator[str]:
     found = causes(tally.reasons)
-    lines = [f"{count} {'misses' if count > 1 else 'miss'}: {line}" for count, line in found]
-    yield from _shortened(lines, MOST_CAUSES, "reasons")
+    lines = [_counted(count, "miss", "misses", line) for count, line in found]
+    yield from _shortened(lines, MOST, "reasons")
     if lines:
         yield "to record what is missing: pytest --inferencereplay-mode=record-if-missing"
+
+
+def _counted(count: int, one: str, many: str, line: str) -> str:
+    return f"{count} {one if count == 1 else many}: {line}"
 
 
 def _shortened(lines: list[str], limit: int, what: str) -> Iterator[str]:

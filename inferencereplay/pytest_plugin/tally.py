@@ -1,7 +1,8 @@
-"""The counts of a run, which workers hand to the controller, and for what reasons its requests were not recorded."""
+"""The counts of a run, which workers hand to the controller, the reasons of its misses, and what the log warned of."""
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ class Tally:
         counts: `hits`, `misses` and `recorded`.
         used: the names of the recordings that were used, by directory.
         reasons: how often misses had a reason: the lines that each say one difference, or one line that says all.
+        warnings: how often the log warned of something, such as an answer that could not be stored.
         partial: why the run says nothing about recordings that were not used.
     """
 
@@ -27,6 +29,7 @@ class Tally:
         self.counts: Counter[str] = Counter()
         self.used: dict[str, set[str]] = {}
         self.reasons: Counter[tuple[str, ...]] = Counter()
+        self.warnings: Counter[str] = Counter()
         self.partial: set[str] = set()
 
     def __bool__(self) -> bool:
@@ -43,10 +46,16 @@ class Tally:
         """Add the reasons of misses."""
         self.reasons.update(map(reason, misses))
 
+    def add_warning(self, message: str) -> None:
+        """Add a warning of the log, after which nobody knows what would have been used."""
+        self.warnings[message] += 1
+        self.partial.add("there were warnings")
+
     def add(self, dumped: dict[str, Any]) -> None:
         """Add what another process dumped."""
         self.counts.update(dumped["counts"])
         self.reasons.update({tuple(lines): count for lines, count in dumped["reasons"]})
+        self.warnings.update(dumped["warnings"])
         self.partial.update(dumped["partial"])
         for directory, names in dumped["used"].items():
             self.used.setdefault(directory, set()).update(names)
@@ -56,9 +65,22 @@ class Tally:
         return {
             "counts": dict(self.counts),
             "reasons": [[list(lines), count] for lines, count in self.reasons.items()],
+            "warnings": dict(self.warnings),
             "partial": sorted(self.partial),
             "used": {directory: sorted(names) for directory, names in self.used.items()},
         }
+
+
+class Listener(logging.Handler):
+    """Hears what the log warns of: a test that passes does not show its log."""
+
+    def __init__(self, tally: Tally) -> None:
+        super().__init__(logging.WARNING)
+        self._tally = tally
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Add a warning."""
+        self._tally.add_warning(record.getMessage())
 
 
 def reason(miss: RecordingNotFound) -> tuple[str, ...]:

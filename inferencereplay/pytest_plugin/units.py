@@ -16,6 +16,7 @@ from inferencereplay.pytest_plugin.options import CONFIG, settings_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import TracebackType
 
     import pytest
 
@@ -33,17 +34,19 @@ class Unit:
     Args:
         session: its own.
         tally: where it is counted.
+        is_test: whether it is a test; of a fixture that made no calls nothing is said: it may be any plugin's.
 
     Attributes:
         misses: what was not recorded, as far as it has been told.
     """
 
-    def __init__(self, session: Session, tally: Tally) -> None:
+    def __init__(self, session: Session, tally: Tally, *, is_test: bool) -> None:
         from inferencereplay.api import replay  # noqa: PLC0415 - brings msgspec, which is not needed before a test is
 
         self.session = session
         self.misses: list[RecordingNotFound] = []
         self._tally = tally
+        self._is_test = is_test
         self._replay = replay(session)
         self._is_open = False
 
@@ -68,7 +71,8 @@ class Unit:
         try:
             self.close()
         finally:
-            self._tally.add_session(self.session)
+            if self._is_test or (self.session.used() or self.session.misses):
+                self._tally.add_session(self.session)
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
@@ -126,19 +130,23 @@ def _is_configured(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRe
     return is_lasting and any(_is_above(config.baseid, name) for name in (fixturedef.baseid, request.node.nodeid))
 
 
+def is_of_plugin(fixturedef: pytest.FixtureDef[Any]) -> bool:
+    """Whether neither a test file nor a `conftest.py` defines a fixture."""
+    return not fixturedef.baseid and fixturedef.func.__module__.rpartition(".")[2] != "conftest"
+
+
 def _is_above(upper: str, lower: str) -> bool:
     return upper in ("", ".", lower) or lower.startswith((f"{upper}/", f"{upper}::"))
 
 
-def shorten(error: RecordingNotFound) -> None:
+def shorten(traceback: TracebackType) -> None:
     """End a miss's traceback in the program under test: what the SDK and this package did then explains nothing."""
-    last = traceback = error.__traceback__
-    while traceback is not None:
-        if traceback.tb_frame.f_globals.get("__name__", "").partition(".")[0] not in _INNER:
-            last = traceback
-        traceback = traceback.tb_next
-    if last is not None:
-        last.tb_next = None
+    last, step = traceback, traceback.tb_next
+    while step is not None:
+        if step.tb_frame.f_globals.get("__name__", "").partition(".")[0] not in _INNER:
+            last = step
+        step = step.tb_next
+    last.tb_next = None
 
 
 def recording_command(item: pytest.Item, mode: str) -> str:

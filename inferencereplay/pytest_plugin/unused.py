@@ -29,10 +29,10 @@ def find_unused(config: pytest.Config, tally: Tally, exitstatus: int) -> Finding
 
     A directory is looked at if the run took in the whole folder in which it stands.
     """
-    doubt = _doubt(config, tally, exitstatus)
-    if doubt:
-        return Finding([], doubt)
-    covered = [directory for directory in tally.used if _is_covered(config, Path(directory))]
+    unclear = doubt(config, tally, exitstatus)
+    if unclear:
+        return Finding([], unclear)
+    covered = [directory for directory in tally.used if holds_all(config, Path(directory))]
     used = {os.path.join(directory, name) for directory, names in tally.used.items() for name in names}  # noqa: PTH118
     there = {file for directory in covered for file in _files(directory)}  # one directory may stand in another
     others = sorted(tally.used.keys() - set(covered))
@@ -41,7 +41,8 @@ def find_unused(config: pytest.Config, tally: Tally, exitstatus: int) -> Finding
     )
 
 
-def _doubt(config: pytest.Config, tally: Tally, exitstatus: int) -> str:
+def doubt(config: pytest.Config, tally: Tally, exitstatus: int) -> str:
+    """Return why a run cannot tell what its tests would have used; empty if it can."""
     if exitstatus != pytest.ExitCode.OK:
         return "the run did not pass"
     if config.getoption("lf", default=False):
@@ -53,12 +54,12 @@ def _doubt(config: pytest.Config, tally: Tally, exitstatus: int) -> str:
     return ", ".join(sorted(tally.partial))
 
 
-def _is_covered(config: pytest.Config, directory: Path) -> bool:
+def holds_all(config: pytest.Config, directory: Path) -> bool:
     """Whether the run took in all tests of the folder in which recordings stand."""
     if config.args_source is config.ArgsSource.TESTPATHS:
         return True
     roots = [(config.invocation_params.dir / arg).resolve() for arg in config.args]
-    return any(root.is_dir() and directory.resolve().is_relative_to(root) for root in roots)
+    return any(directory.resolve().is_relative_to(root) for root in roots)
 
 
 def _files(directory: str) -> list[str]:

@@ -68,6 +68,11 @@ def write_report(
 
     Raises:
         StoreError: if the directory cannot be read, or the file cannot be written.
+
+    Example:
+        >>> written = write_report("recordings", "report.html")
+        >>> written.file.name, written.recordings, written.unreadable
+        ('report.html', 1, 0)
     """
     target = Path(file).expanduser().absolute()
     page, data, unreadable = _build(Catalogue(directory), follow)

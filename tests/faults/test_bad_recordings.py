@@ -151,7 +151,8 @@ def test_the_typed_road_refuses_white_space_too(client, recorded, tmp_path):
 def test_a_large_integer_in_a_vector_is_as_live(client, server, tmp_path, number):
     """What the SDK makes of an integer that no float can hold, an integer or an error, a replay makes of it as well."""
     data = [{"object": "embedding", "index": 0, "embedding": [0.5, number]}]
-    server.replies = [plain({"object": "list", "model": "m", "data": data, "usage": {}})]
+    usage = {"prompt_tokens": 1, "total_tokens": 1}
+    server.replies = [plain({"object": "list", "model": "m", "data": data, "usage": usage})]
     outcomes = []
     for mode in ("record", "replay"):
         with replay(tmp_path, mode=mode):

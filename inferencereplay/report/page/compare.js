@@ -5,7 +5,7 @@ const MOST_DIFFERENCES = 1000;
 
 /** Make the page that compares two recordings' requests. */
 function comparePage(old, other) {
-  const whole = (r) => ({ method: r.method, path: r.path, ...(r.query ? { query: r.query } : {}), body: r.body });
+  const whole = ({ method, path, query, body }) => ({ method, path, query, body });
   const lacking = [old, other].find((recording) => recording.left_out);
   const rows = lacking ? [] : [...differences(whole(old), whole(other), "")];
   const head = h("tr", {}, ["Path", "First", "Second"].map((name) => h("th", { scope: "col" }, name)));

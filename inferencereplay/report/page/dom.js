@@ -10,13 +10,23 @@ function svg(tag, attributes, ...children) {
   return fill(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
 }
 
+/** Characters that reorder what stands beside them, and so show another text than the one that is there. */
+const REORDERING = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+
+/** Return a text in which these can be seen. */
+function visible(text) {
+  return text.replace(REORDERING, (sign) => `\\u${sign.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
+
 function fill(element, attributes, children) {
   for (const [name, value] of Object.entries(attributes ?? {})) {
     if (typeof value === "function") element.addEventListener(name.slice(2), value);
     else if (value === true) element.setAttribute(name, "");
+    else if (name === "title" && value) element.title = visible(value);
     else if (value !== false && value !== null && value !== undefined) element.setAttribute(name, value);
   }
-  element.append(...children.flat(9).filter((child) => child !== null && child !== undefined && child !== false));
+  const kept = children.flat(9).filter((child) => child !== null && child !== undefined && child !== false);
+  element.append(...kept.map((child) => (typeof child === "string" ? visible(child) : child)));
   return element;
 }
 

@@ -3,7 +3,7 @@
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const MAIN = document.getElementById("main");
 const files = new Map(DATA.recordings.map((recording) => [recording.file, recording]));
-const view = { text: "", model: "", path: "", kind: "", column: null, isDescending: false, matching: [], chosen: [], playing: null, neighbours: {}, choose };
+const view = { text: "", model: "", path: "", kind: "", column: null, isDescending: false, rows: ROWS, matching: [], chosen: [], playing: null, neighbours: {}, choose };
 
 function address(recording) {
   return `#recording/${encodeURIComponent(recording.file)}`;
@@ -47,7 +47,7 @@ function header() {
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const root = document.documentElement;
   const turn = () => { root.style.colorScheme = (root.style.colorScheme || (dark.matches ? "dark" : "light")) === "dark" ? "light" : "dark"; };
-  document.title = `${DATA.directory} – recordings`;
+  document.title = visible(`${DATA.directory} – recordings`);
   document.getElementById("top").replaceChildren(
     h("div", { class: "head row spread" },
       h("div", {}, h("h1", {}, DATA.directory), h("div", { class: "made" }, `Made by inferencereplay ${DATA.version}, ${when(DATA.made)}`)),

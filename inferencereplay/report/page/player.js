@@ -55,7 +55,7 @@ function player(recording) {
     range.value = total ? Math.round((position / total) * 1000) : 1000;
     range.setAttribute("aria-valuetext", `${seconds(position)} of ${seconds(total)}`);
     clock.textContent = `${position.toFixed(2)} / ${total.toFixed(2)} s`;
-    near.textContent = nearest(recording, times, arrived);
+    near.textContent = visible(nearest(recording, times, arrived));
   }
 
   show();
@@ -156,7 +156,7 @@ function blockBox(block) {
   const box = h("div", { class: `block ${title ? block.kind : "plain"}`, hidden: true }, title && h("h4", {}, title), holder);
   return {
     box,
-    add: (more) => { text.appendData(more); box.hidden = false; },
+    add: (more) => { text.appendData(visible(more)); box.hidden = false; },
     clear: () => { text.data = ""; box.hidden = true; },
     mark: (isCurrent) => holder.classList.toggle("caret", isCurrent),
   };

@@ -12,7 +12,7 @@ const COLUMNS = [
   { name: "Recorded, UTC", class: "when narrow-away", value: (r) => r.at, descends: true },
 ];
 
-/** Make what shows the recordings; `view` keeps filter, order and choice while other pages are looked at. */
+/** Make what shows the recordings; `view` keeps filter, order, length and choice while other pages are looked at. */
 function tablePage(view) {
   const body = h("tbody", {});
   const columns = COLUMNS.filter((column) => DATA.recordings.some((recording) => !isEmpty(column.value(recording))));
@@ -22,24 +22,26 @@ function tablePage(view) {
     h("thead", {}, h("tr", {}, h("th", { class: "pick" }, h("span", { class: "unseen" }, "Compare")), head)), body);
   const shelf = h("div", { class: "card shelf" }, table);
   const after = h("div", {});
-  let shown = ROWS;
 
   function refresh() {
     view.matching = arranged(view);
     head.forEach((cell, index) => mark(cell, view.isDescending, view.column === columns[index]));
+    body.replaceChildren();
     draw();
-    say(`${count(view.matching.length, "recording")} shown`);
+    say(`${count(view.matching.length, "recording")} found`);
   }
 
+  /** Add the rows that are still to be shown; those that are there stay, for ten thousand take seconds. */
   function draw() {
-    body.replaceChildren(...view.matching.slice(0, shown).map((recording) => tableRow(recording, columns, view)));
-    const rest = view.matching.length - shown;
-    const more = h("button", { class: "more", onclick: () => { shown += ROWS; draw(); } }, `Show ${count(Math.min(rest, ROWS), "more row")}`);
+    const next = view.matching.slice(body.childElementCount, view.rows);
+    body.append(...next.map((recording) => tableRow(recording, columns, view)));
+    const rest = view.matching.length - view.rows;
+    const more = h("button", { class: "more", onclick: () => { view.rows += ROWS; draw(); } }, `Show ${count(Math.min(rest, ROWS), "more row")}`);
     const none = h("p", { class: "none" }, "No recording matches.");
     after.replaceChildren(...(rest > 0 ? [more] : view.matching.length ? [] : [none]));
   }
 
-  const filters = filterBar(view, () => { shown = ROWS; refresh(); });
+  const filters = filterBar(view, () => { view.rows = ROWS; refresh(); });
   refresh();
   return [filters, shelf, after];
 }

@@ -1,0 +1,96 @@
+"""What the plugin keeps in one process of a run, and which tests and fixtures it concerns."""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from inferencereplay.pytest_plugin.options import NAME, check_spelling, marked
+from inferencereplay.pytest_plugin.tally import Listener, Tally
+from inferencereplay.pytest_plugin.units import Unit, recording_command
+
+if TYPE_CHECKING:
+    from inferencereplay.pytest_plugin.unused import Finding
+    from inferencereplay.run import Run
+
+
+class State:
+    """What the plugin keeps in one process of a run.
+
+    Attributes:
+        folder: the memory of the run, which the controller names and all workers share.
+        fixtures: those that outlive a test and that a test with recordings needs.
+        is_open: whether a test's session is.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        given: dict[str, Any] = getattr(config, "workerinput", {})
+        self.is_worker = bool(given)
+        self.owner: str = given.get("workerid", "main")
+        self.folder = given.get(NAME) or str(Path(tempfile.gettempdir(), f"{NAME}-{uuid.uuid4().hex}"))
+        self.tally = Tally()
+        self.finding: Finding | None = None
+        self.fixtures: set[pytest.FixtureDef[Any]] = set()
+        self.names = {NAME}
+        self.is_open = False
+        self.listener = Listener(self.tally)
+
+    def pytest_keyboard_interrupt(self) -> None:
+        """Note that the run was stopped, with whatever exit status: `pytest.exit` can give 0."""
+        self.tally.partial.add("the run was stopped")
+
+    def run(self) -> Run:
+        """Return the memory of the run."""
+        from inferencereplay.run import Run  # noqa: PLC0415 - brings what a session needs
+
+        return Run(Path(self.folder), self.owner)
+
+    def unit(self, item: pytest.Item, settings: dict[str, Any], *, is_test: bool = True) -> Unit:
+        """Return a session for a test, or for a fixture that a test needs.
+
+        Raises:
+            InvalidSetting: for a setting that is none.
+            StoreError: if the directory cannot be one of recordings.
+        """
+        from inferencereplay.session import Session  # noqa: PLC0415 - as above
+
+        session = Session(**settings)
+        session.command = functools.partial(recording_command, item)
+        session.join(self.run())
+        return Unit(session, self.tally, is_test=is_test)
+
+
+STATE = pytest.StashKey[State]()
+UNIT = pytest.StashKey[Unit]()
+
+
+def check_markers(item: pytest.Item, state: State) -> None:
+    """Refuse markers that are none.
+
+    Raises:
+        pytest.UsageError: for a slip in the marker's options or its name.
+    """
+    marked(item)
+    for mark in item.iter_markers():
+        if mark.name not in state.names:
+            state.names.add(mark.name)
+            check_spelling(mark.name, item.config)
+
+
+def cover(item: pytest.Item) -> None:
+    """Have the session of a test open before its other fixtures are made; note which of them outlive it."""
+    state = item.config.stash[STATE]
+    if is_covered(item) and isinstance(item, pytest.Function):
+        item.fixturenames = [NAME, *(name for name in item.fixturenames if name != NAME)]
+        found = item._fixtureinfo.name2fixturedefs  # noqa: SLF001
+        state.fixtures.update(fixture for fixtures in found.values() for fixture in fixtures)
+
+
+def is_covered(item: pytest.Item) -> bool:
+    """Whether a test has recordings."""
+    return item.get_closest_marker(NAME) is not None or NAME in getattr(item, "fixturenames", ())
