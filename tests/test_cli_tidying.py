@@ -14,6 +14,7 @@ from editing import edit
 
 from inferencereplay import RecordingNotFound, replay
 from inferencereplay.catalogue import Catalogue
+from inferencereplay.upkeep import rekeying
 
 GIVEN = Path(__file__).parent / "recordings" / "llama_stack"
 STORY, CAPITAL = "40fcf34a", "1c45e93e"
@@ -332,6 +333,67 @@ def test_two_files_that_stand_in_each_others_place(cli, kept):
     assert done.status == 0
     assert files(kept) == sorted([other, same])
     assert cli("check", kept).status == 0
+
+
+def swap(directory, client):
+    """Record two requests, each twice, let their files change places, and return what they answer."""
+    with replay(directory, mode="record"):
+        for text in ("one", "two", "one", "two"):
+            ask(client, text)
+    before = contents(directory)
+    ones, twos = ([name for name in before if text in before[name].decode()] for text in ('"one"', '"two"'))
+    for one, two in zip(ones, twos, strict=True):
+        (directory / one).write_bytes(before[two])
+        (directory / two).write_bytes(before[one])
+    return before
+
+
+def test_files_that_stand_in_each_others_place(cli, tmp_path, client):
+    """One of them makes room; a dry run says the same, and changes nothing."""
+    before = swap(tmp_path / "kept", client)
+    dry = cli("rekey", tmp_path / "kept", "--dry-run")
+    assert contents(tmp_path / "kept") != before
+    done = cli("rekey", tmp_path / "kept")
+    assert done.status == dry.status == 0
+    assert sorted(done.out.splitlines()) == sorted(dry.out.splitlines())
+    assert len(done.out.splitlines()) == 4
+    assert contents(tmp_path / "kept") == before
+
+
+def test_what_cannot_leave_stands_in_the_way(cli, kept, tmp_path, monkeypatch):
+    """Be it there before or come meanwhile; who waits for it stays as well, and a dry run knows."""
+    other = next(entry.name for entry in Catalogue(kept).entries() if "other" in entry.conversation.text)
+    (kept / other).rename(kept / "chat" / "completions" / ("e" * 32 + ".json"))
+    (kept / other).write_text("{")
+    before = contents(kept)
+    for options in (("--dry-run",), ()):
+        done = cli("rekey", kept, *options)
+        assert done.status == 1
+        assert f"{other} stands in its place, and cannot be filed anew itself" in done.out
+        assert done.err.endswith(": 0 recordings. 2 stay where they are.\n")
+        assert contents(kept) == before
+    monkeypatch.setattr(rekeying, "_exists", lambda *_: False)
+    done = cli("rekey", kept)
+    assert f"{other} stands in its place, and cannot be filed anew itself" in done.out
+    assert sorted(contents(kept).values()) == sorted(before.values())
+    assert (kept / other).read_text() == "{"
+
+
+def test_a_move_that_was_interrupted_is_finished(cli, kept, client):
+    """A file whose very content stands at its new address goes; not a letter of it is lost."""
+    before = contents(kept)
+    assert cli("rekey", kept, "--ignore", "user").status == 0
+    after = contents(kept)
+    for name, data in before.items():
+        (kept / name).write_bytes(data)
+    dry = cli("rekey", kept, "--ignore", "user", "--dry-run")
+    assert len(files(kept)) == 8
+    done = cli("rekey", kept, "--ignore", "user")
+    assert (done.status, done.out) == (0, dry.out)
+    assert contents(kept) == after
+    (kept / name).write_bytes(data.replace(b"answer", b"reply"))
+    assert "is a recording of what is the same request now" in cli("rekey", kept, "--ignore", "user").out
+    assert any(b"reply" in data for data in contents(kept).values())
 
 
 def test_a_key_that_was_edited_is_written_anew(cli, shelf):

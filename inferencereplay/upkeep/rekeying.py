@@ -1,11 +1,13 @@
 """Recordings that do not stand at the address of their request, filed anew.
 
 A request that was edited by hand, or another `ignore`, `normalize` or `redact`, makes another key. Nothing is
-overwritten, and a file is removed only when its content stands at the new address.
+overwritten, and a file is removed only when its content stands at the new address; what is interrupted in between is
+finished the next time.
 """
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -59,10 +61,11 @@ class _Planned(NamedTuple):
 
 
 class _Step(NamedTuple):
-    """A file on its way to a number of its new address."""
+    """A file on its way to a number of its new address, and where it stands if it had to make room."""
 
     item: _Planned
     number: int
+    aside: str = ""
 
     @property
     def target(self) -> str:
@@ -91,10 +94,15 @@ def rekey(catalogue: Catalogue, session: Session, *, is_dry: bool, has_room: boo
         raise InvalidSetting(message)
     planned, problems = _plan(catalogue, session)
     yield from problems
-    steps, collisions = _assign(planned, has_room=has_room)
-    yield from collisions
-    yield from _preview(catalogue, steps) if is_dry else _carry_out(catalogue, session, steps)
-    if not is_dry:
+    steps, late = _assign(planned, has_room=has_room)
+    for item, targets in late:
+        yield _settle(catalogue, session, item, targets, is_dry=is_dry)
+    free, blocked = _sort(catalogue, steps)
+    yield from blocked
+    if is_dry:
+        yield from (Move(step.item.name, step.target) for step in free)
+    else:
+        yield from _carry_out(catalogue, session, free)
         yield from _close_gaps(catalogue)
 
 
@@ -124,15 +132,16 @@ def _request(entry: Entry, session: Session) -> Request:
         raise corrupt(entry.name, "$.request.body", f"its request cannot be filed ({error})") from error
 
 
-def _assign(planned: list[_Planned], *, has_room: bool) -> tuple[list[_Step], list[Move]]:
+def _assign(planned: list[_Planned], *, has_room: bool) -> tuple[list[_Step], list[tuple[_Planned, list[str]]]]:
     """Give each file a number at its new address.
 
     An address belongs to those that stand there already, else to the variants of the file that was recorded first.
+    Files without a number come apart, each with the names that the owners of its address have, or get.
     """
     claimants: dict[str, list[_Planned]] = {}
     for item in planned:
         claimants.setdefault(item.address, []).append(item)
-    steps, collisions = [], []
+    steps, late = [], []
     for address, items in claimants.items():
         is_home = any(item.source == address for item in items)
         owner = address if is_home else items[0].source
@@ -143,19 +152,41 @@ def _assign(planned: list[_Planned], *, has_room: bool) -> tuple[list[_Step], li
         if has_room:
             steps += [_Step(item, number) for number, item in enumerate(later, own[-1].number + 1)]
         else:
-            collisions += [_collision(item.name, own[0].target) for item in later]
-    return [step for step in steps if step.is_due], collisions
+            late += [(item, [step.target for step in own]) for item in later]
+    return [step for step in steps if step.is_due], late
 
 
-def _collision(name: str, target: str) -> Move:
-    return Move(name, target, f"{target} is a recording of what is the same request now")
+def _settle(catalogue: Catalogue, session: Session, item: _Planned, targets: list[str], *, is_dry: bool) -> Move:
+    """Finish the move of a file whose very content stands at its new address already; any other collides."""
+    _, data = _filed(catalogue, session, item.name)
+    for target in targets:
+        file = catalogue.directory / target
+        if file.is_file() and not file.is_symlink() and file.read_bytes() == data:
+            if not is_dry:
+                (catalogue.directory / item.name).unlink()
+            return Move(item.name, target)
+    return Move(item.name, targets[0], f"{targets[0]} is a recording of what is the same request now")
 
 
-def _preview(catalogue: Catalogue, steps: list[_Step]) -> Iterator[Move]:
-    leaving = {step.item.name for step in steps}
-    for step in steps:
-        is_free = step.target in leaving or not (catalogue.directory / step.target).exists()
-        yield Move(step.item.name, step.target) if is_free else _collision(step.item.name, step.target)
+def _sort(catalogue: Catalogue, steps: list[_Step]) -> tuple[list[_Step], list[Move]]:
+    """Tell the steps that can be made from those to a place where something stands that does not leave."""
+    blocked: list[Move] = []
+    leaving = {step.item.name: step for step in steps}
+    while True:
+        stuck = [step for step in leaving.values() if step.target not in leaving and _exists(catalogue, step.target)]
+        if not stuck:
+            return [*leaving.values()], blocked
+        for step in stuck:
+            del leaving[step.item.name]
+            blocked.append(_in_the_way(step))
+
+
+def _in_the_way(step: _Step) -> Move:
+    return Move(step.item.name, step.target, f"{step.target} stands in its place, and cannot be filed anew itself")
+
+
+def _exists(catalogue: Catalogue, name: str) -> bool:
+    return os.path.lexists(catalogue.directory / name)
 
 
 def _carry_out(catalogue: Catalogue, session: Session, steps: list[_Step]) -> Iterator[Move]:
@@ -169,18 +200,33 @@ def _carry_out(catalogue: Catalogue, session: Session, steps: list[_Step]) -> It
             else:
                 stuck.append(step)
         if len(stuck) == len(waiting):
-            yield from (_collision(step.item.name, step.target) for step in stuck)
-            return
+            if stuck[0].aside:  # somebody else has taken the place meanwhile
+                yield from map(_in_the_way, stuck)
+                return
+            stuck = [*stuck[1:], _put_aside(catalogue, session, stuck[0])]
         waiting = stuck
+
+
+def _put_aside(catalogue: Catalogue, session: Session, step: _Step) -> _Step:
+    """Let a file make room, of several that go each to the place of the next one: it waits past the last variant."""
+    waiting = step._replace(number=step.number + 1)
+    while not _write(catalogue, session, waiting):
+        waiting = waiting._replace(number=waiting.number + 1)
+    return step._replace(aside=waiting.target)
+
+
+def _filed(catalogue: Catalogue, session: Session, name: str) -> tuple[Request, bytes]:
+    """Return a file's request as it is now, and the file as it is written then."""
+    entry = catalogue.read(name)
+    request = _request(entry, session)
+    held = RecordedRequest(request.method, request.path, msgspec.Raw(request.body), request.query)
+    return request, encode(Recording(VERSION, request.key, held, entry.recording.response, entry.recording.recorded))
 
 
 def _write(catalogue: Catalogue, session: Session, step: _Step) -> bool:
     """Write a file at its new address and remove it from the old one; one that stays at its place is replaced whole."""
-    name = step.item.name
-    entry = catalogue.read(name)
-    request = _request(entry, session)
-    held = RecordedRequest(request.method, request.path, msgspec.Raw(request.body), request.query)
-    data = encode(Recording(VERSION, request.key, held, entry.recording.response, entry.recording.recorded))
+    name = step.aside or step.item.name
+    request, data = _filed(catalogue, session, name)
     is_same = step.target == name
     (expected,) = catalogue.store.sources(request.path, request.key, step.number)
     store = DirectoryStore(catalogue.directory / step.target[: -len(expected)])
