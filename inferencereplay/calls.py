@@ -248,7 +248,7 @@ async def record_async(wrapped: Callable[..., Any], client: Any, call: Call, tak
     return await sdk.process(client, call, sdk.http_response(raw), getattr(raw, "retries_taken", 0))
 
 
-async def in_thread(job: Callable[[], None]) -> None:
+async def in_thread(job: Callable[[], object]) -> None:
     """Run a blocking function to its end, once, without blocking the event loop, even if the task is cancelled."""
     import anyio.to_thread  # noqa: PLC0415 - 30 ms to import, and only asynchronous recording needs it
 
@@ -271,7 +271,7 @@ def _asked(call: Call) -> Any:
     return sdk.ask(call.options, "stream" if call.is_unread else "true")
 
 
-def _answer_job(client: Any, call: Call, take: Take, raw: Any, start: float) -> Callable[[], None]:
+def _answer_job(client: Any, call: Call, take: Take, raw: Any, start: float) -> Callable[[], object]:
     """Put a tape on an unread response, or return what writes a read one."""
     response = sdk.http_response(raw)
     sdk.restore(response, call.options)
@@ -289,7 +289,7 @@ def _answer_job(client: Any, call: Call, take: Take, raw: Any, start: float) -> 
 
 def _error_job(
     client: Any, call: Call, take: Take, error: openai.APIStatusError | openai.APIConnectionError
-) -> Callable[[], None]:
+) -> Callable[[], object]:
     """Return what keeps an error, or forgets it if it is one that passes."""
     take = take.knowing(sdk.sent(error))
     status = error.status_code if isinstance(error, openai.APIStatusError) else 0

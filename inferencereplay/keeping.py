@@ -50,9 +50,9 @@ class Take(NamedTuple):
         """Return the same with more to take out, which was not known before the call was made."""
         return self._replace(secrets=tuple(sorted({*self.secrets, *secrets}, key=len, reverse=True)))
 
-    def keep(self, response: Response) -> None:
-        """Store the answer; a failure is logged, never raised."""
-        self.keeper.keep(self, response)
+    def keep(self, response: Response) -> str:
+        """Store the answer; see `Keeper.keep`."""
+        return self.keeper.keep(self, response)
 
     def drop(self) -> None:
         """Forget the call: it came to nothing that can be stored."""
@@ -91,13 +91,17 @@ class Keeper:
         """Whether an answer of that status is stored; 0 stands for a connection that failed."""
         return self._record_errors or _FIRST_ERROR > status > 0 or status in REPEATABLE
 
-    def keep(self, take: Take, response: Response) -> None:
-        """Store the answer to a call; a failure is logged, never raised."""
+    def keep(self, take: Take, response: Response) -> str:
+        """Store the answer to a call; a failure is logged, never raised.
+
+        Returns:
+            Why it was not stored, for people; empty if it was.
+        """
         method, path = take.request.method, take.request.path
         if response.failure and not response.is_stream and not self._record_errors:
             log.warning("%s was not recorded, for its connection broke (record_errors=True keeps it)", path)
             self.drop(take)
-            return
+            return "its connection broke"
         try:
             take = self._renumbered(take)
             path = take.request.path
@@ -105,17 +109,18 @@ class Keeper:
         except Exception as error:  # noqa: BLE001 - a failing recorder never breaks what it records
             log.warning("%s %s was not recorded: %s", method, path, take.hide(repr(error)))
             self.drop(take)
-            return
+            return take.hide(repr(error))
         try:
             is_stored = self._store_answer(take, data, is_whole=response.is_whole)
         except OSError as error:
             log.warning("%s %s was not recorded in %s: %s", method, path, self._store.directory, error)
-            return
+            return str(error)
         if not is_stored:
             log.info("%s %s was not recorded: a recording that goes before stands there", method, path)
-            return
+            return "a recording that goes before stands there"
         with self._lock:
             self.recorded += 1
+        return ""
 
     def drop(self, take: Take) -> None:
         """Forget a call that came to nothing."""

@@ -76,7 +76,7 @@ class Tape:
     """
 
     def __init__(
-        self, response: Any, start: float, library: Any, keep: Callable[[Response], None], drop: Callable[[], None]
+        self, response: Any, start: float, library: Any, keep: Callable[[Response], object], drop: Callable[[], None]
     ) -> None:
         self.kept = Response(response.status_code, kept_headers(response.headers))
         self._encoding = response.headers.get("content-encoding")

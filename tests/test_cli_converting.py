@@ -308,7 +308,10 @@ def test_what_cannot_be_written_is_told(cli, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "chat").write_text("")
     done = cli("import", "vcr", cassette(tmp_path, exchange()), tmp_path / "out")
-    assert "it could not be written" in done.out
+    assert (
+        f"it could not be written: [Errno 20] Not a directory: '{tmp_path / 'out' / 'chat' / 'completions'}'"
+        in done.out
+    )
 
 
 def test_an_empty_source(cli, tmp_path):

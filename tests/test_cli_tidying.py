@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import errno
 import json
 import os
+import resource
 import shutil
 import time
 from pathlib import Path
@@ -12,8 +14,9 @@ from pathlib import Path
 import pytest
 from editing import edit
 
-from inferencereplay import RecordingNotFound, replay
+from inferencereplay import RecordingNotFound, StoreError, replay
 from inferencereplay.catalogue import Catalogue
+from inferencereplay.store.directory import DirectoryStore
 from inferencereplay.upkeep import rekeying
 
 GIVEN = Path(__file__).parent / "recordings" / "llama_stack"
@@ -394,6 +397,45 @@ def test_a_move_that_was_interrupted_is_finished(cli, kept, client):
     (kept / name).write_bytes(data.replace(b"answer", b"reply"))
     assert "is a recording of what is the same request now" in cli("rekey", kept, "--ignore", "user").out
     assert any(b"reply" in data for data in contents(kept).values())
+
+
+@pytest.fixture
+def full(monkeypatch):
+    """Let no file grow, as on a disk that is full."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_disk_that_is_full(cli, kept, tmp_path, request):
+    """Costs no recording, leaves nothing behind, and is told with the way out."""
+    before, source = contents(kept), Path(__file__).parent / "recordings" / "cassettes" / "vcr.yaml"
+    request.getfixturevalue("full")
+    filed = cli("rekey", kept, "--ignore", "user")
+    assert filed.status == 2
+    assert "could not be filed anew: File too large. It is where it was" in filed.err
+    assert "it could not be written: [Errno 27] File too large" in cli("import", "vcr", source, kept).out
+    exported = cli("export", "messages", kept, "-o", tmp_path / "out.json")
+    assert (exported.status, exported.err.splitlines()[-1]) == (2, "Error: File too large.")
+    assert contents(kept) == before
+    assert not list(kept.rglob("*.tmp"))
+
+
+def test_a_folder_that_cannot_be_looked_into(cli, kept, monkeypatch):
+    """Is told, for `check` answers for every file, and one that it did not see may be anything."""
+    real = os.scandir
+
+    def scandir(place):
+        if os.fspath(place).endswith("completions"):
+            raise PermissionError(errno.EACCES, "Permission denied", os.fspath(place))
+        return real(place)
+
+    catalogue = Catalogue(kept)
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(StoreError, match="completions cannot be looked into: Permission denied"):
+        list(catalogue.names())
+    assert list(DirectoryStore(kept / "nowhere").list()) == []
 
 
 def test_a_key_that_was_edited_is_written_anew(cli, shelf):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 
 import click
@@ -56,8 +57,12 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         silence(sys.stdout)  # whoever read the rows has seen enough
         return 0
-    except (InferenceReplayError, OSError) as error:
+    except InferenceReplayError as error:
         note(f"Error: {error}")
+        return _FAILED
+    except OSError as error:
+        place = f"{os.fsdecode(error.filename)}: " if error.filename else ""
+        note(f"Error: {place}{error.strerror}.")
         return _FAILED
     return status if isinstance(status, int) else 0
 

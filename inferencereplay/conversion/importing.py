@@ -135,18 +135,18 @@ def _take_exchange(session: Session, name: str, item: Exchange | Unconvertible, 
 
 
 def _take(session: Session, name: str, request: Request, response: Response, origin: Recorded) -> Taken:
-    call, before = f"{request.method} {request.path}", session.recorded
+    call = f"{request.method} {request.path}"
     content = _content(response)
     try:
         take = session.begin(session.prepare(request), (), origin)
     except NotPlain as error:
         return Taken(name, call, f"its request cannot be filed: {error}")
-    take.keep(response)
-    if session.recorded > before:
+    reason = take.keep(response)
+    if not reason:
         return Taken(name, call, is_new=True)
     there = session.store.get(take.request.path, take.key, take.call)
     if there is None:
-        return Taken(name, call, "it could not be written")
+        return Taken(name, call, f"it could not be written: {reason}")
     stored = session.store.sources(take.request.path, take.key, take.call)[0]
     if content == _content(decode(there, stored).response) or response.end == "closed":
         return Taken(name, call)

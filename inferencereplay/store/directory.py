@@ -141,8 +141,12 @@ class DirectoryStore:
         return (self._file(path, key, variant)[len(self._inside) :],)
 
     def list(self) -> Iterator[str]:
-        """Yield the names of all recordings, relative to the directory."""
-        for folder, folders, files in os.walk(self.directory):
+        """Yield the names of all recordings, relative to the directory.
+
+        Raises:
+            StoreError: if a folder cannot be looked into.
+        """
+        for folder, folders, files in os.walk(self.directory, onerror=_tell):
             folders.sort()
             for file in sorted(files):
                 if _NAME.fullmatch(file):
@@ -183,6 +187,12 @@ class DirectoryStore:
     def _make_folder(self, path: str) -> str:
         parts = [_safe(part) for part in path.split("/") if part]
         return os.path.join(self.directory, *parts)  # noqa: PTH118
+
+
+def _tell(error: OSError) -> None:
+    if not isinstance(error, (FileNotFoundError, NotADirectoryError)):  # there is none, or somebody took it away
+        message = f"{error.filename} cannot be looked into: {error.strerror}. Look at its permissions."
+        raise StoreError(message) from error
 
 
 def _aged(folder: str, name: re.Pattern[str]) -> Iterator[tuple[int, str]]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from inferencereplay.catalogue import Unreadable
-from inferencereplay.errors import InvalidSetting, RecordingCorrupt
+from inferencereplay.errors import InvalidSetting, RecordingCorrupt, StoreError
 from inferencereplay.recording import VERSION, RecordedRequest, Recording, corrupt, encode
 from inferencereplay.request import NotPlain
 from inferencereplay.store.directory import DirectoryStore
@@ -87,7 +87,7 @@ def rekey(catalogue: Catalogue, session: Session, *, is_dry: bool, has_room: boo
 
     Raises:
         InvalidSetting: if the directory is llama-stack's, or `normalize` fails.
-        OSError: if a file cannot be written; what was moved before is in its place.
+        StoreError: if a file cannot be written; what was moved before is in its place.
     """
     if not catalogue.store.is_writable:
         message = f"{catalogue.directory} is llama-stack's, whose files have no keys of ours. Import it first."
@@ -195,7 +195,7 @@ def _carry_out(catalogue: Catalogue, session: Session, steps: list[_Step]) -> It
     while waiting:
         stuck = []
         for step in waiting:
-            if _write(catalogue, session, step):
+            if _moves(catalogue, session, step):
                 yield Move(step.item.name, step.target)
             else:
                 stuck.append(step)
@@ -207,10 +207,19 @@ def _carry_out(catalogue: Catalogue, session: Session, steps: list[_Step]) -> It
         waiting = stuck
 
 
+def _moves(catalogue: Catalogue, session: Session, step: _Step) -> bool:
+    try:
+        return _write(catalogue, session, step)
+    except OSError as error:
+        message = f"{step.item.name} could not be filed anew: {error.strerror or error}. It is where it was, and what "
+        message += "was moved before is in its place: mend that and run it again."
+        raise StoreError(message) from error
+
+
 def _put_aside(catalogue: Catalogue, session: Session, step: _Step) -> _Step:
     """Let a file make room, of several that go each to the place of the next one: it waits past the last variant."""
     waiting = step._replace(number=step.number + 1)
-    while not _write(catalogue, session, waiting):
+    while not _moves(catalogue, session, waiting):
         waiting = waiting._replace(number=waiting.number + 1)
     return step._replace(aside=waiting.target)
 
