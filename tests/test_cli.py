@@ -7,8 +7,10 @@ import io
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ from inferencereplay.cli import main
 from inferencereplay.cli.app import group
 from inferencereplay.cli.terminal import one_line, safe, seconds, size, sparkline
 
-STORY = "40fcf34a"
+STORY, FRANCE = "40fcf34a", "1c45e93e"
 COMMANDS = ["list", "show", "play", "diff", "why", "run", "check", "stats", "prune", "rekey", "import", "export"]
 INTERACTION = {
     "request": {"method": "POST", "uri": "https://api.openai.com/v1/completions", "body": "{}", "headers": {}},
@@ -188,6 +190,28 @@ def test_an_interrupt_ends_with_130(cli, monkeypatch, shelf):
 
     monkeypatch.setattr("inferencereplay.cli.listing.Catalogue", interrupt)
     assert cli("list", shelf).status == 130
+    monkeypatch.setattr("inferencereplay.cli.app.run", interrupt)
+    assert cli("list", shelf).status == 130
+
+
+def test_an_interrupt_while_starting_up_is_no_traceback():
+    """Importing takes most of the time of a short command."""
+    code = """
+        import sys
+
+        class Interrupt:
+            def find_spec(self, name, path=None, target=None):
+                if name == "inferencereplay.catalogue":
+                    raise KeyboardInterrupt
+
+        sys.meta_path.insert(0, Interrupt())
+        from inferencereplay.cli import main
+
+        sys.exit(main(["list"]))
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
 def test_a_reader_that_leaves_early_is_no_error(tmp_path):
@@ -329,6 +353,19 @@ def test_recordings_cannot_steer_a_terminal(cli, monkeypatch, hostile, shelf, ar
             assert "[bold]markup" in text
 
 
+def test_a_narrow_terminal_loses_nothing(shelf):
+    """Keys, numbers and dates are whole, whatever the width; the bars of gaps fit on their line."""
+    table = on_a_terminal("list", shelf, NO_COLOR="1", COLUMNS="40")
+    heads = ("KEY", "DATE", "PATH", "MODEL", "ANSWER", "SIZE", "TEXT")
+    for part in (*heads, "40fcf34a4a58 ", "2026-11-23 01:20:50", "95 chunks", "25.6 kB", "/chat…"):
+        assert part in table
+    assert "SmolLM2-…" in on_a_terminal("stats", shelf, NO_COLOR="1", COLUMNS="20")
+    shown = on_a_terminal("show", STORY, "--dir", shelf, NO_COLOR="1", COLUMNS="40").splitlines()
+    (gaps,) = (line for line in shown if "gaps" in line)
+    assert gaps.endswith("longest 42 ms")
+    assert len(gaps.replace("\x1b[2m", "").replace("\x1b[0m", "")) == 40
+
+
 def test_texts_are_made_safe():
     """What steers a terminal becomes visible; lines, tabs and all other characters stay."""
     assert safe("a\tb\nGrüße 😊") == "a\tb\nGrüße 😊"
@@ -340,7 +377,9 @@ def test_a_terminal_that_knows_few_characters():
     """What it cannot show is spelt out, and is no error."""
     done = spawn("show", STORY, "--dir", "examples/recordings/story", env={**os.environ, "PYTHONIOENCODING": "ascii"})
     assert done.returncode == 0
-    assert "\\u2581" in done.stdout
+    assert re.search(r"gaps    [_.=+*%#-]{60}  longest", done.stdout)
+    done = spawn("diff", STORY, FRANCE, "--dir", "examples/recordings", env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert "120 \\u2192 absent" in done.stdout
 
 
 def test_numbers_for_people():

@@ -138,7 +138,8 @@ def _show_timing(talk: Conversation) -> None:
         terminal.show(("timing  ", "dim"), "not recorded")
     if timing.gaps:
         longest = f"  longest {terminal.seconds(max(timing.gaps))}"
-        terminal.show(("gaps    ", "dim"), terminal.sparkline(timing.gaps), longest)
+        bars = terminal.sparkline(timing.gaps, terminal.room(len("gaps    ") + len(longest)))
+        terminal.show(("gaps    ", "dim"), bars, longest)
 
 
 @click.command(epilog="Example: inferencereplay play 40fcf34a --dir examples/recordings/story --speed 2")

@@ -16,6 +16,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -38,6 +39,13 @@ _IN_JSON = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), *_BIDI, 0x20
 """Half a surrogate pair stands in names of files that are no UTF-8."""
 _KILO = 1024
 _BARS = "▁▂▃▄▅▆▇█"
+_PLAIN_BARS = "_.-=+*%#"
+"""For terminals that know few characters."""
+_LEAST_NAME = 6
+_LEAST_TEXT = 9
+"""Characters to which a table cuts a model or a path, and the text at the end of its rows, at most: 80 are enough."""
+_BETWEEN = 2
+"""Blanks between the columns of a table."""
 
 
 def safe(text: str) -> str:
@@ -157,7 +165,8 @@ def show_rows(
         names: of the columns; the last one takes what room is left.
         rows: a text for each column, on one line.
         right: names of the columns that are aligned to the right.
-        narrow: names of those that are cut where a terminal is too narrow; the others never are.
+        narrow: names of those that are cut where a terminal is too narrow, as the last one is; the others never are.
+            Where even that does not fit, the terminal wraps the lines, and nothing is missing.
     """
     target = console()
     lines = ([one_line(cell) for cell in row] for row in rows)
@@ -166,20 +175,25 @@ def show_rows(
             sys.stdout.write("\t".join(line) + "\n")
         return
     held = list(lines)
+    widths = _widths(names, held, target.width, narrow)
+    target.width = max(target.width, sum(widths) + _BETWEEN * (len(widths) - 1))
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for index, name in enumerate(names):
-        is_last = index == len(names) - 1
-        whole = max((len(row[index]) for row in held), default=0)
-        table.add_column(
-            name,
-            no_wrap=True,
-            justify="right" if name in right else "left",
-            ratio=1 if is_last else None,
-            min_width=None if is_last or name in narrow else max(whole, len(name)),
-        )
+    for name, width in zip(names, widths, strict=True):
+        table.add_column(name, no_wrap=True, justify="right" if name in right else "left", width=width)
     for row in held:
         table.add_row(*map(Text, row))
     target.print(table, soft_wrap=False)
+
+
+def _widths(names: Sequence[str], rows: Sequence[Sequence[str]], room: int, narrow: Sequence[str]) -> list[int]:
+    """Share a line among the columns: first what each needs, then the rest to those that would be cut, in order."""
+    whole = [max(map(cell_len, column)) for column in zip(names, *rows, strict=True)]
+    most = dict.fromkeys(narrow, _LEAST_NAME) | {names[-1]: _LEAST_TEXT}
+    widths = [min(width, most.get(name, width)) for name, width in zip(names, whole, strict=True)]
+    for index, width in enumerate(whole):
+        spare = max(0, room - sum(widths) - _BETWEEN * (len(widths) - 1))
+        widths[index] += min(spare, width - widths[index])
+    return widths
 
 
 def show_json_rows(rows: Iterable[Any]) -> None:
@@ -220,12 +234,27 @@ def seconds(duration: float) -> str:
     return f"{duration * 1000:.0f} ms" if duration < 1 else f"{duration:.2f} s"
 
 
+def room(taken: int, most: int = 60) -> int:
+    """Return how many characters fit on a line where some are taken: in a pipe, and at most, so many."""
+    target = console()
+    return max(1, min(most, target.width - taken)) if target.is_terminal else most
+
+
 def sparkline(values: Sequence[float], width: int = 60) -> str:
     """Return numbers from 0 up as bars; where there are more than fit, each bar is the highest of its share."""
     if not values:
         return ""
+    bars = _BARS if _can_show(_BARS) else _PLAIN_BARS
     count = min(width, len(values))
     edges = [index * len(values) // count for index in range(count + 1)]
     heights = [max(values[start:end]) for start, end in itertools.pairwise(edges)]
     top = max(heights) or 1
-    return "".join(_BARS[min(len(_BARS) - 1, int(height / top * len(_BARS)))] for height in heights)
+    return "".join(bars[min(len(bars) - 1, int(height / top * len(bars)))] for height in heights)
+
+
+def _can_show(text: str) -> bool:
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
