@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import fnmatch
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from inferencereplay.catalogue import Entry
 
+Amount = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
 _FIRST_ERROR = 400
 _MILLION = 1_000_000
 
@@ -23,9 +25,9 @@ _MILLION = 1_000_000
 class Price(msgspec.Struct, forbid_unknown_fields=True):
     """What a million tokens of a model cost; tokens from the provider's cache cost like the others by default."""
 
-    input: float
-    output: float = 0.0
-    cached: float | None = None
+    input: Amount
+    output: Amount = 0.0
+    cached: Amount | None = None
 
 
 class Prices(msgspec.Struct, forbid_unknown_fields=True):
@@ -153,7 +155,7 @@ def load_prices(file: Path) -> Prices:
     """
     decode: Any = msgspec.toml.decode if file.suffix == ".toml" else msgspec.json.decode
     try:
-        prices: Prices = decode(file.read_bytes(), type=Prices)
+        prices: Prices = decode(file.read_bytes().removeprefix(codecs.BOM_UTF8), type=Prices)
     except ImportError as error:
         message = f"{file}: TOML is read by Python 3.11 and later. Give the prices as JSON."
         raise InvalidSetting(message) from error

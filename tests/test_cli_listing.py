@@ -156,7 +156,7 @@ def test_toml_without_what_reads_it(cli, shelf, tmp_path, monkeypatch):
     assert "Give the prices as JSON" in cli("stats", shelf, "--prices", file).err
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"models": {"m": {"inputs": 1}}}'])
+@pytest.mark.parametrize("text", ["{", "[]", '{"models": {"m": {"inputs": 1}}}', '{"models": {"m": {"input": -1}}}'])
 def test_prices_that_are_none(cli, shelf, tmp_path, text):
     """The error shows what a table looks like."""
     file = tmp_path / "prices.json"
@@ -182,6 +182,8 @@ def test_cached_input_costs_like_the_rest_by_default(cli, shelf, tmp_path):
     """Where no price of it is given."""
     file = tmp_path / "prices.json"
     file.write_text('{"models": {"*": {"input": 1000000}}, "currency": "EUR"}')
+    assert "Estimated cost: 43.00 EUR\n" in cli("stats", shelf, "--prices", file).out
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())  # as Windows' editors mark what they write
     assert "Estimated cost: 43.00 EUR\n" in cli("stats", shelf, "--prices", file).out
 
 

@@ -231,6 +231,15 @@ def test_old_recordings_go(cli, kept, shelf):
     assert cli("prune", kept, "--older-than", "150000w").out == ""  # before there were years
 
 
+def test_names_in_use_as_editors_and_tools_write_them(cli, kept, tmp_path):
+    """A mark at the beginning, Windows' lines, blanks and `./` do not make a used recording an unused one."""
+    used = tmp_path / "used.txt"
+    first, *rest = files(kept)
+    lines = [first, *(f"  ./{name}\t" for name in rest), ""]
+    used.write_bytes(b"\xef\xbb\xbf" + "\r\n".join(lines).encode())
+    assert cli("prune", kept, "--unused-since", used).out == ""
+
+
 @pytest.mark.parametrize(
     ("used", "message"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from typing import TYPE_CHECKING
 
 from inferencereplay.errors import InvalidSetting
@@ -19,15 +20,19 @@ if TYPE_CHECKING:
 def read_used(file: Path) -> set[str]:
     """Read a file of names of recordings in use: one a line, relative to their directory; `#` begins a comment.
 
+    Whatever a person's editor or tool makes of it counts as what was meant, for a name that is not understood is a
+    recording that goes: Windows' ends of lines and its mark at the beginning, blanks around names, `./` before them.
+
     Raises:
         InvalidSetting: if it names none, which would make everything unused.
     """
     try:
-        lines = (line.strip() for line in file.read_text(encoding="utf-8").splitlines())
+        text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         message = f"{file} cannot be read: {error}."
         raise InvalidSetting(message) from error
-    names = {line for line in lines if line and not line.startswith("#")}
+    lines = map(str.strip, text.split("\n"))
+    names = {os.path.normpath(line) for line in lines if line and not line.startswith("#")}
     if not names:
         message = f"{file} names no recording, so that all of them would be unused. Let a run of the tests write it."
         raise InvalidSetting(message)
