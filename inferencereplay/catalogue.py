@@ -165,6 +165,7 @@ class Catalogue:
             message = f"{self.directory} does not exist. Give the directory that holds the recordings."
             raise StoreError(message)
         self.store = open_store(self.directory)
+        self._holds_folder = functools.lru_cache(1_000)(lambda folder: is_inside(folder, str(self.directory)))
 
     def names(self) -> Iterator[str]:
         """Yield the names of all files, relative to the directory, without reading them."""
@@ -180,7 +181,8 @@ class Catalogue:
             RecordingCorrupt: if it cannot be used, or is a link that leads out of the directory.
         """
         file = self.directory / name
-        if file.is_symlink() and not is_inside(str(file), str(self.directory)):
+        leads_out = file.is_symlink() and not is_inside(str(file), str(self.directory))
+        if leads_out or not self._holds_folder(str(file.parent)):
             raise corrupt(str(file), "$", "it is a link that leads out of the directory", "Put a copy there")
         return _read(file, name)
 
@@ -212,7 +214,7 @@ class Catalogue:
         """
         for file in (self.directory / reference, Path(reference)):
             if file.is_file():
-                return _read(file, os.path.relpath(file, self.directory) if self._holds(file) else reference)
+                return self.read(os.path.relpath(file, self.directory)) if self._holds(file) else load(reference)
         names = self._candidates(reference.lower())
         if not names:
             message = f"No recording in {self.directory} is named {reference!r}, nor does a key begin so."

@@ -204,3 +204,9 @@ def test_a_link_that_leads_out_is_not_read(directory, tmp_path):
     (directory / first).unlink()
     (directory / first).symlink_to(directory / second)
     assert len(list(catalogue.entries())) == 5
+    (directory / second).rename(directory / first)
+    (directory / second).symlink_to(elsewhere)
+    (directory / "folder").symlink_to(tmp_path)
+    for named in (second, str(directory / second), "folder/elsewhere.json"):
+        with pytest.raises(RecordingCorrupt, match="leads out of the directory"):
+            catalogue.find(named)

@@ -70,7 +70,11 @@ def test_streams_are_compared_by_what_they_add_up_to(cli, shelf, other):
     done = cli("diff", STORY, CAPITAL, "--dir", shelf, "--json")
     paths = [item["path"] for item in json.loads(done.out)]
     assert "response.choices[0].message.parts[0].text" in paths
-    assert {"path": "request.body.stream", "a": True, "b": None} in json.loads(done.out)
+    assert {"path": "request.body.stream", "a": True} in json.loads(done.out)
+    edit(other, CAPITAL, seed=None)
+    (null,) = other.rglob(f"{CAPITAL}*.json")
+    done = cli("diff", CAPITAL, null, "--dir", shelf, "--request", "--json")
+    assert json.loads(done.out) == [{"path": "request.body.seed", "b": None}], "null is not what is absent"
 
 
 def test_an_answer_that_is_text(cli, shelf, other):

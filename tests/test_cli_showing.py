@@ -183,3 +183,11 @@ def test_thoughts_and_words_are_played_apart(cli, shelf):
     file = edit(shelf, STORY, offsets=[], chunks=chunks)
     assert cli("play", file, "--speed", "inf").out == "hm\n\nHi\n"
     assert cli("play", edit(shelf, STORY, offsets=[], chunks=[]), "--speed", "inf").out == "\n"
+
+
+def test_a_directory_with_a_tilde(cli, shelf, monkeypatch):
+    """As INFERENCEREPLAY_DIR may have it, which no shell has expanded."""
+    monkeypatch.setenv("HOME", str(shelf.parent))
+    monkeypatch.setenv("INFERENCEREPLAY_DIR", "~/shelf")
+    (file,) = shelf.rglob(f"{STORY}*.json")
+    assert cli("show", STORY, "--raw").out == file.read_text(encoding="utf-8")

@@ -12,7 +12,7 @@ from inferencereplay.catalogue import Entry, interpret
 from inferencereplay.cli import options, terminal
 from inferencereplay.cli.showing import find
 from inferencereplay.conversation import parsed
-from inferencereplay.difference import differences
+from inferencereplay.difference import ABSENT, Difference, differences
 from inferencereplay.errors import RecordingCorrupt
 from inferencereplay.recording import stored_request
 from inferencereplay.request import NotPlain, Request, canonical_json
@@ -45,9 +45,7 @@ def diff(first: str, second: str, directory: Path, what: str | None, *, is_json:
         sides = [{what: side[what]} for side in sides]
     found = list(differences(sides[0], sides[1]))
     if is_json:
-        terminal.show_json(
-            [{"path": item.path, "a": _plain(item.recorded), "b": _plain(item.requested)} for item in found]
-        )
+        terminal.show_json([_plain(item) for item in found])
         return 1 if found else 0
     for item in found:
         path, _, rest = str(item).partition(": ")
@@ -81,9 +79,10 @@ def _named(value: Any) -> JSON:
     return value
 
 
-def _plain(value: JSON) -> JSON:
-    """Return what stands on one side; nothing, if the other side has it alone."""
-    return value if isinstance(value, (dict, list, str, int, float, bool, type(None))) else None
+def _plain(item: Difference) -> dict[str, JSON]:
+    """Return a difference as JSON, without a member for the side that lacks it: `null` may stand on either."""
+    sides = {"a": item.recorded, "b": item.requested}
+    return {"path": item.path} | {name: value for name, value in sides.items() if value is not ABSENT}
 
 
 @click.command(epilog="Example: inferencereplay why request.json --path /chat/completions")

@@ -71,6 +71,7 @@ def in_directory(command: _Command) -> _Command:
         type=PATH,
         envvar=VARIABLES["directory"],
         default=DEFAULT_DIRECTORY,
+        callback=lambda _context, _option, directory: directory.expanduser(),  # the variable may hold a tilde
         show_default=True,
         show_envvar=True,
         help="The directory of the recordings.",
