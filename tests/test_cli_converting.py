@@ -105,6 +105,14 @@ def test_real_cassettes_replay_as_they_were_recorded(cli, tmp_path, maker, name)
     assert cli("check", tmp_path).status == 0
 
 
+@pytest.mark.parametrize(("maker", "name"), [("cassetter", "vcr.yaml"), ("vcr", "cassetter.yaml")])
+def test_a_cassette_of_the_other_maker(cli, tmp_path, maker, name):
+    """Is told for the file as a whole, with the command that takes it over."""
+    done = cli("import", maker, CASSETTES / name, tmp_path)
+    reason = f"it is a cassette of another maker: inferencereplay import {name.partition('.')[0]}"
+    assert done.out == f"not taken over  {name}: {reason}\n"
+
+
 def test_importing_again_changes_nothing(cli, tmp_path):
     """What is there is left as it is."""
     cli("import", "vcr", CASSETTES / "vcr.yaml", tmp_path)
@@ -138,7 +146,7 @@ def test_two_cassettes_with_two_answers(cli, tmp_path):
     done = cli("import", "vcr", source, tmp_path / "out")
     assert done.status == 1
     assert "not taken over  b.json POST /chat/completions: chat/completions/" in done.out
-    assert "has another answer to the same request" in done.out
+    assert "has another answer to the same request; --separate keeps both" in done.out
     assert done.err == f"{tmp_path / 'out'}: 1 imported, 1 there already, 1 not taken over.\n"
     apart = cli("import", "vcr", source, tmp_path / "apart", "--separate")
     assert apart.status == 0
@@ -227,6 +235,7 @@ def test_broken_cassettes_are_told(cli, tmp_path):
     """File by file, and interaction by interaction; the others are taken over."""
     source = tmp_path / "cassettes"
     cassette(source, exchange(), {"request": None}, "x", name="good.json", grpc_interactions=[{}, {}])
+    cassette(source, "x", name="odd.json")
     (source / "broken.yaml").write_text("a: [")
     (source / "broken.json").write_text("{")
     (source / "broken.toml").write_text("=")
@@ -243,13 +252,15 @@ def test_broken_cassettes_are_told(cli, tmp_path):
             "other.yml: it is no YAML that can be read",
             "plain.yaml: it is no cassette",
             "dangling.json: it cannot be read: No such file or directory",
-            f"good.json: interaction 3 is not as {maker} writes them",
-            "good.json: 2 calls over gRPC",
+            f"odd.json: interaction 1 is not as {maker} writes them",
         ):
             assert reason in done.out
         assert "broken.toml: " in done.out
         assert "notes.txt" not in done.out
-    assert "1 imported" in cli("import", "vcr", source / "good.json", tmp_path / "again").err
+    again = cli("import", "vcr", source / "good.json", tmp_path / "again")
+    assert "1 imported" in again.err
+    assert "good.json: interaction 3 is not as vcr writes them" in again.out
+    assert "good.json: 2 calls over gRPC" in again.out
 
 
 def test_only_files_of_the_source_are_read(cli, tmp_path):

@@ -35,12 +35,14 @@ class Taken(NamedTuple):
         call: what was called.
         problem: why it was not taken over; empty if it was, or if it was there already.
         is_new: whether it was stored just now.
+        is_other: whether the problem is that another answer to the same request is there.
     """
 
     source: str
     call: str
     problem: str = ""
     is_new: bool = False
+    is_other: bool = False
 
 
 def import_cassettes(
@@ -131,7 +133,8 @@ def _take_exchange(session: Session, name: str, item: Exchange | Unconvertible, 
     if not session.keeper.stores_status(response.status):
         problem = f"an error that passes (status {response.status}) is not kept; --record-errors keeps it"
         return Taken(name, str(item), problem)
-    return _take(session, name, request, response, Recorded(item.at, "", base))
+    taken = _take(session, name, request, response, Recorded(item.at, "", base))
+    return taken._replace(problem=f"{taken.problem}; --separate keeps both") if taken.is_other else taken
 
 
 def _take(session: Session, name: str, request: Request, response: Response, origin: Recorded) -> Taken:
@@ -150,7 +153,7 @@ def _take(session: Session, name: str, request: Request, response: Response, ori
     stored = session.store.sources(take.request.path, take.key, take.call)[0]
     if content == _content(decode(there, stored).response) or response.end == "closed":
         return Taken(name, call)
-    return Taken(name, call, f"{stored} is there and has another answer to the same request")
+    return Taken(name, call, f"{stored} is there and has another answer to the same request", is_other=True)
 
 
 def _content(response: Response) -> tuple[bytes, ...]:

@@ -35,20 +35,24 @@ def read_cassette(file: Path, maker: str) -> Iterator[Exchange | Unconvertible]:
         Unconvertible: if the file as a whole cannot be read.
     """
     document = load(file)
-    read: Callable[[Any], Exchange] = {"vcr": _vcr, "cassetter": _cassetter}[maker]
     interactions = document["interactions"]
     if maker == "cassetter":  # which sorts them otherwise
         interactions = sorted(interactions, key=_age)
-    for number, item in enumerate(interactions, 1):
-        yield _understood(read, item) or Unconvertible(f"interaction {number} is not as {maker} writes them")
+    found = [_understood(maker, item) for item in interactions]
+    for other in _READERS:
+        if not any(found) and any(_understood(other, item) for item in interactions):
+            reason = f"it is a cassette of another maker: inferencereplay import {other}"
+            raise Unconvertible(reason)
+    for number, exchange in enumerate(found, 1):
+        yield exchange or Unconvertible(f"interaction {number} is not as {maker} writes them")
     for name, kind in _OTHERS.items():
         if document.get(name):
             yield Unconvertible(f"{len(document[name])} calls over {kind}")
 
 
-def _understood(read: Callable[[Any], Exchange], item: Any) -> Exchange | None:
+def _understood(maker: str, item: Any) -> Exchange | None:
     try:
-        return read(item)
+        return _READERS[maker](item)
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
 
@@ -78,6 +82,9 @@ def _cassetter(item: dict[str, Any]) -> Exchange:
         content=_body(response),
         at=_time(_age(item)),
     )
+
+
+_READERS: dict[str, Callable[[Any], Exchange]] = {"vcr": _vcr, "cassetter": _cassetter}
 
 
 def _age(item: Any) -> str:
