@@ -162,7 +162,10 @@ class Catalogue:
     def __init__(self, directory: str | os.PathLike[str]) -> None:
         self.directory = Path(directory).expanduser().absolute()
         if not self.directory.exists():
-            message = f"{self.directory} does not exist. Give the directory that holds the recordings."
+            message = (
+                f"{self.directory} does not exist. Give the directory that holds the recordings, or make some: "
+                "inferencereplay run --mode record-if-missing -- COMMAND"
+            )
             raise StoreError(message)
         self.store = open_store(self.directory)
         self._holds_folder = functools.lru_cache(1_000)(lambda folder: is_inside(folder, str(self.directory)))

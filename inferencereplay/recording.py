@@ -220,7 +220,7 @@ def check_request(recording: Recording, request: Request, key: str, name: str) -
 def _check_slowly(recording: Recording, key: str, name: str) -> None:
     """Do the same by the key alone: a request may be laid out in any way that means the same."""
     found = stored_request(recording, name).key
-    again = "Undo the change, or delete the file and record it again"
+    again = "Undo the change, file it anew with `inferencereplay rekey`, or delete the file and record it again"
     if found != recording.key:
         reason = f"its request does not belong to its key: it hashes to {found[:12]}…, the key is {recording.key[:12]}…"
         raise corrupt(name, "$.request", reason, again)

@@ -86,6 +86,7 @@ def test_what_is_wrong_is_told(cli, kept, shelf):
     assert "variant 2 is missing, and there is a variant 3" in done.out
     assert "it belongs to chat/completions/" in done.out
     assert "its request does not belong to its key" in done.out
+    assert "file it anew with `inferencereplay rekey`" in done.out
     found = json.loads(cli("check", kept, "--json").out)
     assert sorted(item["kind"] for item in found) == ["gap", "key", "key", "secret", "unreadable"]
 

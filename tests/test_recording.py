@@ -255,7 +255,9 @@ def test_an_edited_request_is_refused(old, new):
     with pytest.raises(RecordingCorrupt, match="its request does not belong to its key: it hashes to") as caught:
         read(changed(old, new))
     assert (caught.value.path, caught.value.position) == (NAME, "$.request")
-    assert "Undo the change, or delete the file and record it again." in str(caught.value)
+    assert "Undo the change, file it anew with `inferencereplay rekey`, or delete the file and record it again." in str(
+        caught.value
+    )
 
 
 def test_a_file_at_the_address_of_another_is_refused():

@@ -66,7 +66,7 @@ def _key_problems(catalogue: Catalogue, entry: Entry) -> Iterator[Problem]:
         request = entry.request
         check_request(entry.recording, request, request.key, entry.name)
     except RecordingCorrupt as error:
-        yield Problem(entry.name, "key", f"{error} Or file it anew: inferencereplay rekey.")
+        yield Problem(entry.name, "key", str(error))
         return
     (expected,) = catalogue.store.sources(request.path, request.key, numbering.split(entry.name)[1])
     there = numbering.place(entry.name, expected)
