@@ -382,6 +382,13 @@ def test_a_terminal_that_knows_few_characters():
     assert "120 \\u2192 absent" in done.stdout
 
 
+@pytest.mark.parametrize(("encoding", "bars"), [("utf-8", "▁▂█"), ("latin-1", "_.#")])
+def test_bars_are_of_characters_that_the_terminal_knows(monkeypatch, encoding, bars):
+    """A row of escapes would say nothing."""
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO(), encoding=encoding))
+    assert sparkline([0, 1, 8]) == bars
+
+
 def test_numbers_for_people():
     """Sizes, durations and bars."""
     assert [size(count) for count in (0, 1023, 1024, 5_000_000, 7 * 1024**3, 1024**5)] == [
