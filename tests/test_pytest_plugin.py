@@ -591,19 +591,21 @@ def test_many_misses_for_one_reason_are_one_line(suite):
 
 
 def test_that_there_is_more_is_no_reason(suite):
-    """Of a request that differs in much, each difference counts, and not the line that says that there are others."""
+    """Two requests that differ from the nearest in much, each in its own way, have no reason in common."""
     code = """
         @pytest.mark.inferencereplay
-        @pytest.mark.parametrize("x", range(2))
+        @pytest.mark.parametrize("x", {})
         def test_it(x):
-            ask(f"{{x}}", **dict.fromkeys(("seed", "top_p", "n", "logprobs", "user", "store", "stop", "metadata"), {}))
+            ask("same", metadata={{f"name {{number}}": f"{{x}}" for number in range(30)}})
         """
-    suite.write(test_a=code.format("None"))
-    suite.record(passed=2)
-    suite.write(test_a=code.format("1"))
-    lines = summary(suite.run(failed=2))
-    assert lines[1].startswith("2 misses: ")
-    assert "…" not in lines[1]
+    suite.write(test_a=code.format("[0]"))
+    suite.record(passed=1)
+    suite.write(test_a=code.format("[1, 2]"))
+    result = suite.run(failed=2)
+    result.stdout.fnmatch_lines(["*… and * more"])
+    lines = summary(result)
+    assert [line.partition(":")[0] for line in lines[1:3]] == ["1 miss", "1 miss"]
+    assert "… and" not in "".join(lines)
 
 
 def test_used_up_recordings_are_a_reason(suite):
