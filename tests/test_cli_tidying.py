@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import errno
 import json
 import os
@@ -409,24 +410,27 @@ def test_a_move_that_was_interrupted_is_finished(cli, kept, client):
     assert any(b"reply" in data for data in contents(kept).values())
 
 
-@pytest.fixture
-def full(monkeypatch):
-    """Let no file grow, as on a disk that is full."""
+@contextlib.contextmanager
+def full():
+    """Let no file grow, as on a disk that is full: not the one that the test runner prints to, if it lasted longer."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
-def test_a_disk_that_is_full(cli, kept, tmp_path, request):
+def test_a_disk_that_is_full(cli, kept, tmp_path):
     """Costs no recording, leaves nothing behind, and is told with the way out."""
     before, source = contents(kept), Path(__file__).parent / "recordings" / "cassettes" / "vcr.yaml"
-    request.getfixturevalue("full")
-    filed = cli("rekey", kept, "--ignore", "user")
+    with full():
+        filed = cli("rekey", kept, "--ignore", "user")
+        imported = cli("import", "vcr", source, kept)
+        exported = cli("export", "messages", kept, "-o", tmp_path / "out.json")
     assert filed.status == 2
     assert "could not be filed anew: File too large. It is where it was" in filed.err
-    assert "it could not be written: [Errno 27] File too large" in cli("import", "vcr", source, kept).out
-    exported = cli("export", "messages", kept, "-o", tmp_path / "out.json")
+    assert "it could not be written: [Errno 27] File too large" in imported.out
     assert (exported.status, exported.err.splitlines()[-1]) == (2, "Error: File too large.")
     assert contents(kept) == before
     assert not list(kept.rglob("*.tmp"))
