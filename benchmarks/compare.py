@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import contenders
 import openai
-from contenders import CONTENDERS
+from contenders import CONTENDERS, NoRecordingsError
 from loopback import serving
 from measuring import measure
 from reporting import Cell, as_table, draw
@@ -226,7 +226,7 @@ def _multiplied(run: Run, scene: str, name: str, count: int) -> str:
             (made / file.relative_to(source)).write_bytes(file.read_bytes())
     try:
         run.contenders[name].multiply(made, count)
-    except NotImplementedError as error:
+    except NoRecordingsError as error:
         return str(error)
     return ""
 

@@ -52,12 +52,20 @@ class Contender(Protocol):
         ...
 
     def multiply(self, directory: Path, count: int) -> None:
-        """Make of a recording of `numbered(…, 0)` those of all numbers below `count`."""
+        """Make of a recording of `numbered(…, 0)` those of all numbers below `count`.
+
+        Raises:
+            NoRecordingsError: if there are none.
+        """
         ...
 
     def repeat(self, directory: Path, count: int) -> None:
         """Have the recording answer so many calls, where one answers once."""
         ...
+
+
+class NoRecordingsError(Exception):
+    """A contender has nothing that could be multiplied; the message says why."""
 
 
 def _version(package: str) -> str:
@@ -107,8 +115,8 @@ class InMemory:
     def replaying(self, directory: Path) -> AbstractContextManager[Any]:  # noqa: ARG002 - as the others
         return contextlib.nullcontext()
 
-    def multiply(self, directory: Path, count: int) -> None:
-        raise NotImplementedError("it has no recordings")
+    def multiply(self, directory: Path, count: int) -> None:  # noqa: ARG002 - as the others
+        raise NoRecordingsError("it has no recordings")
 
     def repeat(self, directory: Path, count: int) -> None:
         """Nothing has to be done."""
@@ -252,8 +260,8 @@ class Respx:
             route.respond(200, headers={"content-type": kept["type"]}, content=kept["text"].encode())
             yield
 
-    def multiply(self, directory: Path, count: int) -> None:
-        raise NotImplementedError("it has no recordings: every route is written by hand")
+    def multiply(self, directory: Path, count: int) -> None:  # noqa: ARG002 - as the others
+        raise NoRecordingsError("it has no recordings: every route is written by hand")
 
     def repeat(self, directory: Path, count: int) -> None:
         """Nothing has to be done."""

@@ -8,6 +8,7 @@ rules of secret scanners. Each has a literal part that is looked for first, sinc
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -207,14 +208,16 @@ class Redactor:
 
 def _apart(members: list[tuple[str, Any]]) -> dict[str, Any]:
     """Number names that have become equal; by what stands under them, for the secrets' own order must not show."""
-    taken = {name for name, _ in members}
+    taken, given = {name for name, _ in members}, set[str]()
     names: dict[int, str] = {}
     for at in sorted(range(len(members)), key=lambda at: msgspec.json.encode(members[at][1], order="deterministic")):
-        name, number = members[at][0], 1
-        while (free := name if number == 1 else f"{name} {number}") in (names.values() if number == 1 else taken):
-            number += 1
-        taken.add(free)
-        names[at] = free
+        name = members[at][0]
+        if name in given:
+            numbered = (f"{members[at][0]} {number}" for number in itertools.count(2))
+            name = next(free for free in numbered if free not in taken)
+        taken.add(name)
+        given.add(name)
+        names[at] = name
     return {names[at]: item for at, (_, item) in enumerate(members)}
 
 

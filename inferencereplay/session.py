@@ -151,13 +151,13 @@ class Session:
             message = f"mode={self.mode.value!r}: {self.store.directory} is llama-stack's, and can be replayed only."
             raise InvalidSetting(message + " Record into another directory.")
         self._reader = Reader(self.store)
-        self._variants = Variants(
+        variants = Variants(
             self.store,
             replaces=self.mode is Mode.RECORD,
             repeats=exhausted == "repeat",
             is_whole=_is_whole,
         )
-        self.keeper = Keeper(self.store, self._variants, self._redactor, record_errors=record_errors)
+        self.keeper = Keeper(self.store, variants, self._redactor, record_errors=record_errors)
 
     @property
     def recorded(self) -> int:
@@ -175,7 +175,7 @@ class Session:
         What the run has recorded answers then also in `record`. In the other modes it changes nothing.
         """
         if self.mode is Mode.RECORD:
-            self._variants = self.keeper.variants = self._joined = RunVariants(self.store, run, _is_whole)
+            self.keeper.variants = self._joined = RunVariants(self.store, run, _is_whole)
             self.answers = True
 
     def unused(self) -> list[str]:
@@ -185,18 +185,18 @@ class Session:
 
     def used(self) -> list[str]:
         """Return the names, relative to the directory, of the recordings that answered a call or were stored."""
-        return sorted({name for item in self._variants.used.copy() for name in self.store.sources(*item)})
+        return sorted({name for item in self.keeper.variants.used.copy() for name in self.store.sources(*item)})
 
     def follow_used(self, tell: Callable[[tuple[str, ...]], None]) -> None:
         """Have the names of each recording told when it is used for the first time; to be said before the first call.
 
         It is called under a lock, and must not fail.
         """
-        self._variants.used = Followed(lambda item: tell(self.store.sources(*item)))
+        self.keeper.variants.used = Followed(lambda item: tell(self.store.sources(*item)))
 
     def finish_dropped(self) -> None:
         """Have streams stored that were left early and nobody holds any more; the SDK's stand in reference cycles."""
-        if self._variants.has_pending():
+        if self.keeper.variants.has_pending():
             gc.collect()
 
     def tell_misses(self) -> None:
@@ -280,7 +280,7 @@ class Session:
     def serve(self, found: Found) -> bool:
         """Count a call as answered; `False` if another thread's equal call came first, and one has to look again."""
         with self._lock:
-            is_next = self._variants.commit(found.request.path, found.key, found.number, found.call)
+            is_next = self.keeper.variants.commit(found.request.path, found.key, found.number, found.call)
             self.hits += is_next
             return is_next
 
@@ -378,7 +378,7 @@ class Session:
 
     def _peek(self, request: Request) -> Found | None:
         key = request.key
-        variant = self._variants.peek(request.path, key, functools.partial(self._reader.read, request, key))
+        variant = self.keeper.variants.peek(request.path, key, functools.partial(self._reader.read, request, key))
         if variant is None:
             return None
         return Found(variant.data, request, key, self._reader, variant.number, variant.call)

@@ -126,7 +126,7 @@ def _is_covered(found: Found, endpoint: Endpoint, *, is_stream: bool) -> bool:
     if not is_stream:
         body = bytes(response.body)
         is_covered = body[:1] == b"{" and (endpoint.covers is None or endpoint.covers(body))
-        return is_covered and not (response.indent > 0 and excessive_spaces(response))
+        return is_covered and not excessive_spaces(response)
     if response.end != "done" or response.verbatim or response.rest or not _are_plain(response.events, endpoint):
         return False
     return not any(map(_raises, _suspects(response.chunks)))

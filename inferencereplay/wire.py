@@ -58,8 +58,10 @@ def build_response(response: Response, library: Any, request: Any, pacer: Pacer 
 
 def excessive_spaces(response: Response) -> int:
     """Count the white space of an edited file's answer before memory is taken for it; 0 if there is not too much."""
+    if response.indent <= 0:
+        return 0
     body = bytes(response.body)
-    if response.indent <= 0 or body.count(b"[") + body.count(b"{") < MOST_LAID_OUT:
+    if body.count(b"[") + body.count(b"{") < MOST_LAID_OUT:
         return 0
     size = depth = 0
     for mark in _STRUCTURE.findall(body):

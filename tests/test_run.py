@@ -137,7 +137,7 @@ def test_gaps_are_closed_at_the_end(record, server, tmp_path, run):
     server.replies += [sse(chunk("cut"), is_cut=True), sse(chunk("whole"))]
     with replay(session), openai.OpenAI(api_key="test", base_url=server.url, max_retries=0, **cheap()) as client:
         streams = [client.chat.completions.create(**ASK, stream=True) for _ in range(2)]
-        session._variants.give_up("/chat/completions", key := next(iter(session._variants._calls)), 1)
+        session.keeper.variants.give_up("/chat/completions", key := next(iter(session.keeper.variants._calls)), 1)
         assert text(streams[1]) == "whole"
         streams[0].close()
     (tmp_path / "kept/chat/completions" / f"{key[:32]}.json").unlink()

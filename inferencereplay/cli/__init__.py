@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         return _start(sys.argv[1:] if arguments is None else list(arguments))
-    except KeyboardInterrupt:  # while all is still being imported
+    except KeyboardInterrupt:  # also while all is still being imported
         return _INTERRUPTED
 
 

@@ -19,7 +19,6 @@ from inferencereplay.cli.terminal import note, open_streams, silence
 from inferencereplay.cli.tidying import check, prune, rekey
 from inferencereplay.errors import InferenceReplayError
 
-_INTERRUPTED = 130
 _FAILED = 2
 
 
@@ -52,8 +51,6 @@ def run(arguments: list[str]) -> int:
         return _FAILED
     except click.UsageError as error:
         return _tell(error)
-    except (click.Abort, KeyboardInterrupt):
-        return _INTERRUPTED
     except BrokenPipeError:
         silence(sys.stdout)  # whoever read the rows has seen enough
         return 0
