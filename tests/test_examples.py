@@ -90,7 +90,9 @@ def test_record_then_replay(tmp_path):
 def test_llm_server(tmp_path):
     """The server that the examples share prints its base URL, answers there, and is gone after the block."""
     code = f"""
-                sys.path.insert(0, {str(EXAMPLES)!r})
+        import sys
+
+        sys.path.insert(0, {str(EXAMPLES)!r})
         from llm_server import MODEL, serve
         from openai import APIConnectionError, OpenAI
 
