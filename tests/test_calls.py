@@ -569,3 +569,27 @@ def test_what_is_to_be_written_is_written_once_whenever_the_task_is_cancelled(st
         assert written == [1]
 
     asyncio.run(main())
+
+
+def test_what_is_being_written_is_not_written_again_when_the_task_is_cancelled():
+    """A task that is cancelled while the thread writes leaves the writing to the thread."""
+
+    async def main():
+        written, begun, go_on, done = [], threading.Event(), threading.Event(), threading.Event()
+
+        def write():
+            begun.set()
+            go_on.wait(5)
+            written.append(1)
+            done.set()
+
+        task = asyncio.create_task(in_thread(write))
+        assert await asyncio.to_thread(begun.wait, 5)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        go_on.set()
+        assert await asyncio.to_thread(done.wait, 5)
+        assert written == [1]
+
+    asyncio.run(main())

@@ -105,7 +105,10 @@ def test_connections_are_let_through_with_one_warning_while_recording(sockets, t
             assert connection.recv().error.message == "hello"
         with wrap(client, tmp_path), pytest.raises(NotRecordable):
             _manager(realtime.RealtimeConnectionManager, client).enter()
-    assert len(asked) == 3
+        with replay(tmp_path, mode="live"), _manager(realtime.RealtimeConnectionManager, client) as connection:
+            assert connection.recv().error.message == "hello"
+    assert len(asked) == 4
+    assert len(caplog.records) == 1
 
 
 @pytest.mark.parametrize("backend", ["asyncio"])  # the SDK's connections are asyncio's
