@@ -6,7 +6,7 @@ What the chunks of one choice add up to is looked through as one text. Where a s
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -23,7 +23,7 @@ _PLACES = ("item_id", "output_index", "content_index", "summary_index")
 """What tells the texts of the Responses API apart."""
 
 
-class _Piece(NamedTuple):
+class _Piece(msgspec.Struct):
     """A piece of text: the number of its chunk, and where in it it stands."""
 
     chunk: int
@@ -36,6 +36,10 @@ class _Piece(NamedTuple):
         return text
 
 
+_Texts = dict[tuple[str, ...], list[_Piece]]
+"""The pieces of each text, by what tells it from the others."""
+
+
 def hide_pieces(chunks: list[bytes], redactor: Redactor, literals: tuple[str, ...]) -> list[bytes]:
     """Return the chunks of a stream without the secrets that reach over several; the same list if there are none.
 
@@ -44,11 +48,11 @@ def hide_pieces(chunks: list[bytes], redactor: Redactor, literals: tuple[str, ..
         redactor: tells what is secret.
         literals: as its methods take them.
     """
-    read = [msgspec.json.decode(chunk) for chunk in chunks]
-    texts: dict[tuple[str, ...], list[_Piece]] = {}
+    read = [*map(msgspec.json.decode, chunks)]
+    texts: _Texts = {}
     for number, chunk in enumerate(read):
-        for place, holder, name in _places(chunk):
-            texts.setdefault(place, []).append(_Piece(number, holder, name))
+        if isinstance(chunk, dict):
+            _gather_event(texts, number, chunk)
     changed: set[int] = set()
     for pieces in texts.values():
         changed.update(_hide(pieces, redactor.spans("".join(piece.text for piece in pieces), literals)))
@@ -57,30 +61,36 @@ def hide_pieces(chunks: list[bytes], redactor: Redactor, literals: tuple[str, ..
     return [msgspec.json.encode(read[number]) if number in changed else raw for number, raw in enumerate(chunks)]
 
 
-def _places(chunk: Any) -> Iterator[tuple[tuple[str, ...], dict[str, Any], str]]:
-    """Yield what tells a text from others, and where in the chunk a piece of it stands."""
-    if not isinstance(chunk, dict):
-        return
-    yield from _strings(tuple(str(chunk.get(name)) for name in _PLACES), chunk, only=_MEMBERS)
-    choices = chunk.get("choices")
+def _gather_event(texts: _Texts, number: int, event: dict[str, Any]) -> None:
+    """Add the pieces that stand in a chunk to their texts."""
+    if any(name in event for name in _MEMBERS):
+        _gather_members(texts, number, tuple(str(event.get(name)) for name in _PLACES), event)
+    choices = event.get("choices")
     for choice in choices if isinstance(choices, list) else ():
         if isinstance(choice, dict):
-            yield from _strings((str(choice.get("index")),), choice, only=_MEMBERS)
+            _gather_members(texts, number, (str(choice.get("index")),), choice)
 
 
-def _strings(
-    place: tuple[str, ...], holder: dict[str, Any], only: tuple[str, ...] | None = None
-) -> Iterator[tuple[tuple[str, ...], dict[str, Any], str]]:
-    for name in holder if only is None else only:
-        value = holder.get(name)
-        if isinstance(value, str):
-            yield (*place, name), holder, name
-        elif isinstance(value, dict):
-            yield from _strings((*place, name), value)
-        elif isinstance(value, list):  # of tool calls, each with its index
-            for item in value:
-                if isinstance(item, dict):
-                    yield from _strings((*place, name, str(item.get("index"))), item)
+def _gather_members(texts: _Texts, number: int, place: tuple[str, ...], holder: dict[str, Any]) -> None:
+    for name in _MEMBERS:
+        if name in holder:
+            _gather(texts, number, place, holder, name)
+
+
+def _gather(texts: _Texts, number: int, place: tuple[str, ...], holder: dict[str, Any], name: str) -> None:
+    value = holder[name]
+    place = (*place, name)
+    if isinstance(value, str):
+        texts.setdefault(place, []).append(_Piece(number, holder, name))
+    elif isinstance(value, dict):
+        for member in value:
+            _gather(texts, number, place, value, member)
+    elif isinstance(value, list):  # of tool calls, each with its index
+        for item in value:
+            if isinstance(item, dict):
+                index = str(item.get("index"))
+                for member in item:
+                    _gather(texts, number, (*place, index), item, member)
 
 
 def _hide(pieces: list[_Piece], spans: list[tuple[int, int]]) -> Iterator[int]:

@@ -176,7 +176,7 @@ class Redactor:
 
     def jsons(self, raws: list[bytes], literals: tuple[str, ...] = ()) -> list[bytes]:
         """Do the same for many texts, such as the chunks of a stream, which cost less together."""
-        if not self._patterns and not _may_hold(b"\n".join(raws), literals):
+        if not self._patterns and not _may_hold(b"\n".join(raws), literals, is_repetitive=True):
             return raws
         return [self.json(raw, literals) for raw in raws]
 
@@ -252,12 +252,13 @@ def _mask_shapes(text: str, cover: Callable[[str], str]) -> str:
     return text
 
 
-def _may_hold(raw: bytes, literals: tuple[str, ...]) -> bool:
+def _may_hold(raw: bytes, literals: tuple[str, ...], *, is_repetitive: bool = False) -> bool:
     r"""Whether JSON text has to be read to know: it holds a part of a secret, or escapes (`\u0073k-…`) that may."""
     if b"\\u" in raw or b"\\/" in raw:
         return True
+    once = b'"'.join(set(raw.split(b'"'))) if is_repetitive else raw  # no hint has a quotation mark
     for hint in _HINTS_IN_JSON:
-        if hint in raw:
+        if hint in once:
             return True
     return may_name(raw) or any(literal in raw for literal in _in_json(literals))
 

@@ -130,6 +130,15 @@ def test_a_token_is_found_wherever_it_stands(redactor, secret, surroundings):
     assert redactor.text(text) == surroundings.format(*[REDACTED] * 9)
 
 
+@pytest.mark.parametrize("secret", SECRETS)
+def test_a_token_is_found_in_one_of_many_chunks(redactor, secret):
+    """Chunks are searched together, and what they repeat only once."""
+    chunk = b'{"id": "chatcmpl-1", "choices": [{"index": 0, "delta": {"content": "%b"}}]}'
+    raws = [chunk % text for text in (b"a", b"b", f"({secret})".encode(), b"a")]
+    assert redactor.jsons(raws) == [*raws[:2], redactor.json(raws[2]), raws[3]]
+    assert secret.encode() not in redactor.jsons(raws)[2]
+
+
 def test_each_shape_has_an_example(redactor):
     """No shape of the list stands there untested, and each example holds what is looked for first."""
     hook = "https://hooks.slack.com/services/T0123ABCD/B0123ABCD/abcdefABCDEF0123456789"
