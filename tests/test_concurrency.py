@@ -8,8 +8,8 @@ import sys
 import textwrap
 
 import pytest
+from held import question_and_text
 
-from inferencereplay.recording import check_request, decode, stored_request
 from inferencereplay.store.directory import DirectoryStore
 
 WRITER = """
@@ -108,22 +108,10 @@ def finish(process):
 
 def check_whole(directory):
     """Read every recording to its end, make sure that it stands at its address, and return texts by question."""
-    store = DirectoryStore(directory)
     found = {}
-    for name in store.list():
-        recording = decode((directory / name).read_bytes(), name)
-        request = stored_request(recording, name)
-        check_request(recording, request, request.key, name)
-        assert request.key.startswith(name.rpartition("/")[2][:32])
-        response = recording.response
-        assert response.is_whole
-        if response.is_stream:
-            pieces = [json.loads(bytes(chunk))["choices"][0]["delta"]["content"] for chunk in response.chunks]
-            text = "".join(piece or "" for piece in pieces)
-        else:
-            text = json.loads(bytes(response.body))["choices"][0]["message"]["content"]
-        question = int(json.loads(request.body)["messages"][0]["content"].split()[1])
-        found.setdefault(question, set()).add(text)
+    for name in DirectoryStore(directory).list():
+        question, text = question_and_text(directory, name)
+        found.setdefault(int(question.split()[1]), set()).add(text)
     return found
 
 

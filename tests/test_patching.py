@@ -12,28 +12,10 @@ import openai
 import pytest
 import wrapt
 from conftest import ASK, cheap
-from openai.resources.chat.completions import AsyncCompletions as AsyncChat
 from openai.resources.chat.completions import Completions as Chat
-from openai.resources.completions import AsyncCompletions, Completions
-from openai.resources.embeddings import AsyncEmbeddings, Embeddings
+from places import ORIGINALS, PLACES, attributes
 
 from inferencereplay import RecordingNotFound, patching, replay, sdk, unwrap, wrap
-
-PLACES = [
-    (sdk.SyncAPIClient, "request"),
-    (sdk.AsyncAPIClient, "request"),
-    (Chat, "create"),
-    (AsyncChat, "create"),
-    (Completions, "create"),
-    (AsyncCompletions, "create"),
-    (Embeddings, "create"),
-    (AsyncEmbeddings, "create"),
-]
-ORIGINALS = [owner.__dict__[name] for owner, name in PLACES]
-
-
-def attributes():
-    return [owner.__dict__[name] for owner, name in PLACES]
 
 
 @pytest.fixture(autouse=True)

@@ -19,11 +19,11 @@ from pathlib import Path
 import openai
 import pytest
 from conftest import cheap
+from held import question_and_text
 from length import report, times
 from ways import DEAD
 
 from inferencereplay import replay
-from inferencereplay.recording import check_request, decode, stored_request
 from inferencereplay.store.directory import STALE, DirectoryStore
 
 NURSERY = """
@@ -156,26 +156,12 @@ class Stored:
             stamp = (status.st_ino, status.st_mtime_ns)
             entry = known.get(name)
             if entry is None or entry[0] != stamp:
-                entry = (stamp, *self._read(name))
+                self.count += 1
+                question, text = question_and_text(self._directory, name)
+                entry = stamp, question.rstrip("x"), text
             self._known[name] = entry
             found[entry[1]].append(entry[2])
         return found
-
-    def _read(self, name: str) -> tuple[str, str]:
-        """Return question and text of a recording, and make sure that it is whole and stands at its address."""
-        self.count += 1
-        recording = decode((self._directory / name).read_bytes(), name)
-        request = stored_request(recording, name)
-        check_request(recording, request, request.key, name)
-        assert request.key.startswith(Path(name).name[:32])
-        response = recording.response
-        assert response.is_whole
-        if response.is_stream:
-            pieces = [json.loads(bytes(chunk))["choices"][0]["delta"]["content"] for chunk in response.chunks]
-            text = "".join(piece or "" for piece in pieces)
-        else:
-            text = json.loads(bytes(response.body))["choices"][0]["message"]["content"]
-        return json.loads(request.body)["messages"][0]["content"].rstrip("x"), text
 
 
 def _variant(name: str) -> int:

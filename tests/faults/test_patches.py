@@ -20,27 +20,16 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from length import times
-from openai.resources.chat.completions import AsyncCompletions as AsyncChat
-from openai.resources.chat.completions import Completions as Chat
-from openai.resources.completions import AsyncCompletions, Completions
+from places import ORIGINALS, PLACES, attributes
 
 from inferencereplay import Session, patching, replay, sdk, unwrap, wrap
 
-PLACES = [
-    (sdk.SyncAPIClient, "request"),
-    (sdk.AsyncAPIClient, "request"),
-    (Chat, "create"),
-    (AsyncChat, "create"),
-    (Completions, "create"),
-    (AsyncCompletions, "create"),
-]
-ORIGINALS = [owner.__dict__[name] for owner, name in PLACES]
 SESSIONS, CLIENTS, THREADS = 3, 3, 2
 LIVE = "live"
 
 
 def _as_found() -> bool:
-    return all(owner.__dict__[name] is then for (owner, name), then in zip(PLACES, ORIGINALS, strict=True))
+    return all(now is then for now, then in zip(attributes(), ORIGINALS, strict=True))
 
 
 def _plainly(function: Any) -> Any:
