@@ -28,6 +28,12 @@ _MASK = "\udfff"
 _MASKED = re.compile(f"{_MASK}+")
 _SAMPLES = ("", "aZ 0.\n")
 """Texts in which a pattern that can match nothing at all, such as `x*` or `\\b`, does so."""
+LONG = 1_000
+"""Characters from which on a text of Base64 alone is data: an image, a sound, a vector."""
+_DATA = re.compile(rf"(?:data:[\w/+.;=-]{{1,100}};base64,)?[A-Za-z0-9+/]{{{LONG},}}={{0,2}}")
+_DATA_IN_JSON = re.compile(
+    rb'"(?:data:[\w/+.;=-]{1,100};base64,)?[A-Za-z0-9+/]{%d,}={0,2}"|\[[-+.\deE,\s]{%d,}\]' % (LONG, LONG)
+)
 
 
 class Shape(NamedTuple):
@@ -108,6 +114,8 @@ _SECRET_QUERY = re.compile(r"key|token|secret|password|^(code|sig|signature)(\[|
 _SHORTEST_IN_QUERY = 16
 """Characters of a query's value that is looked for elsewhere as well."""
 _HINTS = tuple(dict.fromkeys(literal for shape in SHAPES for literal in shape.literals))
+_LARGE = 10 * LONG
+"""Bytes of JSON from which on it pays to look for data first."""
 _HINTS_IN_JSON = tuple(hint.encode() for hint in _HINTS)
 
 
@@ -192,11 +200,8 @@ class Redactor:
         if len(text) >= SHORTEST_LITERAL:  # nor is any shape shorter
             for literal in literals:
                 text = text.replace(literal, cover(literal))
-            for hint in _HINTS:
-                if hint in text:
-                    text = _mask_shapes(text, cover)
-                    break
-            text = cover_named(text, cover, _is_masked)
+            if len(text) < LONG or not _DATA.fullmatch(text):
+                text = cover_named(_mask_shapes(text, cover), cover, _is_masked)
         for pattern in self._patterns:
             text = pattern.sub(lambda found: cover(found[0]), text)
         return text
@@ -246,6 +251,11 @@ def _is_masked(text: str) -> bool:
 
 
 def _mask_shapes(text: str, cover: Callable[[str], str]) -> str:
+    for hint in _HINTS:
+        if hint in text:
+            break
+    else:  # as nearly always
+        return text
     for shape in SHAPES:
         if any(literal in text for literal in shape.literals):
             text = shape.pattern.sub(lambda found: cover(found[0]), text)
@@ -256,11 +266,15 @@ def _may_hold(raw: bytes, literals: tuple[str, ...], *, is_repetitive: bool = Fa
     r"""Whether JSON text has to be read to know: it holds a part of a secret, or escapes (`\u0073k-…`) that may."""
     if b"\\u" in raw or b"\\/" in raw:
         return True
+    if any(literal in raw for literal in _in_json(literals)):
+        return True
+    if len(raw) >= _LARGE:
+        raw = _DATA_IN_JSON.sub(b"0", raw)
     once = b'"'.join(set(raw.split(b'"'))) if is_repetitive else raw  # no hint has a quotation mark
     for hint in _HINTS_IN_JSON:
         if hint in once:
             return True
-    return may_name(raw) or any(literal in raw for literal in _in_json(literals))
+    return may_name(raw)
 
 
 @functools.lru_cache(maxsize=64)

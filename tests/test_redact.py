@@ -6,13 +6,14 @@ import json
 import re
 import time
 
+import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from inferencereplay.errors import InvalidSetting
 from inferencereplay.names import ENDS, HINTS, NAMES, PASSWORD_ENDS
-from inferencereplay.redact import REDACTED, SHAPES, Redactor
+from inferencereplay.redact import LONG, REDACTED, SHAPES, Redactor
 
 SECRETS = (
     "sk-0123456789abcdef0123456789abcdef",
@@ -220,6 +221,37 @@ def test_doing_it_again_changes_nothing(text, literals):
 
 
 # Literals.
+
+
+DATA = "SK0123456789abcdef0123456789abcdef/AKIA0123456789ABCDEF+" * 20
+"""Base64 that has the shapes of tokens in it, as much of it as a small image."""
+
+
+@pytest.mark.parametrize("text", [DATA, DATA + "==", f"data:image/png;base64,{DATA}="])
+def test_data_is_searched_for_literals_only(redactor, text):
+    """Images, sounds and vectors are no text: what looks like a token in them is chance."""
+    assert redactor.text(text) is text
+    raw = json.dumps({"input": ["a" * LONG * 10], "vector": text, "b": 1}).encode()
+    assert redactor.json(raw) is raw
+    secret = text[300:330]
+    assert secret not in redactor.text(text, (secret,))
+    assert secret.encode() not in redactor.json(raw, (secret,))
+    assert redactor.json(json.dumps({"a": text}).encode(), (secret,)) == redactor.json(
+        json.dumps({"a": text}).encode() + b" " * LONG * 10, (secret,)
+    )
+
+
+@pytest.mark.parametrize("around", ["{} ", "{}-", "x_{}", "[{}", "{}."])
+def test_what_is_not_data_alone_is_text(redactor, around):
+    """As much of it as there is, a character that is no Base64 makes it a text that is looked through."""
+    assert "AKIA0123" not in redactor.text(around.format(DATA))
+    assert b"AKIA0123" not in redactor.json(json.dumps([around.format(DATA) * 10]).encode())
+
+
+def test_numbers_beside_a_secret(redactor):
+    """What is left out of the search is only the numbers, not what stands beside them."""
+    raw = json.dumps([[0.25] * LONG * 2, "AKIA0123456789ABCDEF", [1e-7] * LONG * 2]).encode()
+    assert redactor.json(raw) == msgspec.json.encode([[0.25] * LONG * 2, REDACTED, [1e-7] * LONG * 2])
 
 
 def test_literals_are_taken_out():
