@@ -25,16 +25,21 @@ def hide_request(request: Request, redactor: Redactor, secrets: tuple[str, ...])
     Raises:
         NotPlain: if it is nested too deeply to be looked through.
     """
-    body = parse_json(request.body)
+    body = request.body if redactor.is_clean(request.body, secrets) else _safe_body(request.body, redactor, secrets)
+    query = redactor.query(request.query, secrets)
+    path = redactor.text(request.path, secrets)
+    if body is request.body and query is request.query and path == request.path:
+        return request
+    return Request(request.method, path, body, query)
+
+
+def _safe_body(raw: bytes, redactor: Redactor, secrets: tuple[str, ...]) -> bytes:
+    body = parse_json(raw)
     try:
         safe = redactor.value(body, secrets)
     except RecursionError as error:
         raise NotPlain(TOO_DEEP) from error
-    query = redactor.query(request.query, secrets)
-    path = redactor.text(request.path, secrets)
-    if safe is body and query is request.query and path == request.path:
-        return request
-    return Request(request.method, path, canonical_json(safe), query)
+    return raw if safe is body else canonical_json(safe)
 
 
 def hide_response(response: Response, redactor: Redactor, secrets: tuple[str, ...]) -> None:

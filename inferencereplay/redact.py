@@ -174,9 +174,13 @@ class Redactor:
         safe = self.value(safe, literals)
         return query if safe == query else safe
 
+    def is_clean(self, raw: bytes, literals: tuple[str, ...] = ()) -> bool:
+        """Whether a search of JSON text, which costs less than to read it, tells that nothing in it is secret."""
+        return not self._patterns and not _may_hold(raw, literals)
+
     def json(self, raw: bytes, literals: tuple[str, ...] = ()) -> bytes:
         """Return JSON text without what is secret; the very same bytes if there is nothing."""
-        if not self._patterns and not _may_hold(raw, literals):
+        if self.is_clean(raw, literals):
             return raw
         value = msgspec.json.decode(raw)
         redacted = self.value(value, literals)
@@ -184,7 +188,7 @@ class Redactor:
 
     def jsons(self, raws: list[bytes], literals: tuple[str, ...] = ()) -> list[bytes]:
         """Do the same for many texts, such as the chunks of a stream, which cost less together."""
-        if not self._patterns and not _may_hold(b"\n".join(raws), literals, is_repetitive=True):
+        if self.is_clean(b"\n".join(raws), literals):
             return raws
         return [self.json(raw, literals) for raw in raws]
 
@@ -262,7 +266,7 @@ def _mask_shapes(text: str, cover: Callable[[str], str]) -> str:
     return text
 
 
-def _may_hold(raw: bytes, literals: tuple[str, ...], *, is_repetitive: bool = False) -> bool:
+def _may_hold(raw: bytes, literals: tuple[str, ...]) -> bool:
     r"""Whether JSON text has to be read to know: it holds a part of a secret, or escapes (`\u0073k-…`) that may."""
     if b"\\u" in raw or b"\\/" in raw:
         return True
@@ -270,7 +274,7 @@ def _may_hold(raw: bytes, literals: tuple[str, ...], *, is_repetitive: bool = Fa
         return True
     if len(raw) >= _LARGE:
         raw = _DATA_IN_JSON.sub(b"0", raw)
-    once = b'"'.join(set(raw.split(b'"'))) if is_repetitive else raw  # no hint has a quotation mark
+    once = b'"'.join(set(raw.split(b'"')))  # what is repeated counts once; no hint has a quotation mark
     for hint in _HINTS_IN_JSON:
         if hint in once:
             return True
