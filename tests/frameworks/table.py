@@ -21,6 +21,20 @@ inside the `with replay(...)`: `yes` says that all that the framework's user can
 replayed, that the session counted every call, and that nothing was connected to in replay. `bypasses` says that the
 framework does it without the `openai` package; its requests reach the network, in `replay` as well. `nox -s frameworks`
 runs all of it, `nox -s frameworks -- --save` and `python tests/frameworks/table.py` make this page.
+
+openinference, opentelemetry, langfuse and langsmith trace the SDK's calls. What is compared is their spans, generations
+and runs, put on before the block and inside it, and taken off in either order. opentelemetry-instrumentation-openai
+does not trace a response of the Responses API whose id it has seen in the same process, and so traces a recording of
+one only once.
+
+## What bypasses the SDK
+
+- dspy's default engine: say `dspy.LM(…, engine="litellm")`, not with `model_type="responses"`.
+- openai-agents with `use_responses_websocket=True`.
+- litellm's `litellm.responses`, and its providers `amazon_nova/`, `cometapi/`, `compactifai/`, `databricks/`,
+  `deepseek/`, `fireworks_ai/`, `groq/`, `hosted_vllm/`, `huggingface/`, `mistral/`, `openrouter/`, `ovhcloud/`,
+  `together_ai/`, `xai/` and those that speak another protocol. `openai/`, `azure/` and `lm_studio/` are covered; for a
+  vLLM server take `openai/` with `api_base=`.
 """
 
 
