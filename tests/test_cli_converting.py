@@ -11,7 +11,7 @@ from pathlib import Path
 import openai
 import pytest
 import yaml
-from editing import edit
+from editing import TOO_DEEP, edit
 
 from inferencereplay import replay
 from inferencereplay.catalogue import Catalogue
@@ -283,11 +283,11 @@ def test_only_files_of_the_source_are_read(cli, tmp_path):
 
 def test_a_request_that_is_nested_too_deeply(cli, tmp_path):
     """Is told by every command that needs its key, and stops none of them."""
-    deep = cassette(tmp_path, exchange(body="[" * 900 + '"api_key="' + "]" * 900), exchange())
+    deep = cassette(tmp_path, exchange(body="[" * TOO_DEEP + '"api_key="' + "]" * TOO_DEEP), exchange())
     done = cli("import", "vcr", deep, tmp_path / "out")
     assert "its request cannot be filed: it is nested too deeply" in done.out
     assert "1 imported, 1 not taken over" in done.err
-    (tmp_path / "out" / f"{0:032x}.json").write_text(deep_recording(900))
+    (tmp_path / "out" / f"{0:032x}.json").write_text(deep_recording(TOO_DEEP))
     filed = cli("rekey", tmp_path / "out")
     assert filed.status == 1
     assert "its request cannot be filed (it is nested too deeply)" in filed.out

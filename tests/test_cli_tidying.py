@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from editing import edit
+from editing import TOO_DEEP, edit
 
 from inferencereplay import RecordingNotFound, StoreError, replay
 from inferencereplay.catalogue import Catalogue
@@ -155,7 +155,9 @@ def test_a_member_that_is_named_like_a_secret_is_not_printed(cli, tmp_path):
     assert TOKEN not in done.out
 
 
-@pytest.mark.parametrize("value", ['[1e999, "api_key="]', "[" * 900 + f'"{TOKEN}"' + "]" * 900], ids=["huge", "deep"])
+@pytest.mark.parametrize(
+    "value", ['[1e999, "api_key="]', "[" * TOO_DEEP + f'"{TOKEN}"' + "]" * TOO_DEEP], ids=["huge", "deep"]
+)
 def test_what_cannot_be_looked_through_for_secrets_is_told(cli, tmp_path, value):
     """It may hold some; the other files are looked through."""
     head = '{"inferencereplay":1,"key":"","request":{"method":"GET","path":"/x"},"response":'
