@@ -136,7 +136,7 @@ def parse_json(text: bytes | str) -> JSON:
     try:
         return json.loads(text)
     except RecursionError as error:
-        raise ValueError(str(error)) from error
+        raise ValueError(TOO_DEEP) from error
 
 
 def parse_query(query: str) -> dict[str, str | list[str]]:

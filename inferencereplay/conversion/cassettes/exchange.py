@@ -92,7 +92,7 @@ def read_request(exchange: Exchange, base_url: str) -> tuple[Request, str]:
     try:
         body = canonical_json(parse_json(exchange.sent) if exchange.sent else None)
     except (ValueError, NotPlain) as error:
-        reason = "its request is no JSON"
+        reason = f"its request is no JSON: {error}"
         raise Unconvertible(reason) from error
     return Request(exchange.method.upper(), target.path, body, parse_query(target.query)), target.base_url
 
