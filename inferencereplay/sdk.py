@@ -35,7 +35,7 @@ except ImportError:  # pragma: no cover - before openai 2.20: what httpx did wit
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
 VERSION: str = openai.__version__
 PLACEHOLDER = "inferencereplay-placeholder"
@@ -59,6 +59,8 @@ _CREDENTIALS = (
 )
 _SECRET_HEADERS = ("auth", "key", "token", "cookie", "secret", "openai-organization", "openai-project")
 _RAW_HEADERS = frozenset((RAW_RESPONSE_HEADER.lower(), OVERRIDE_CAST_TO_HEADER.lower()))
+_SCHEME = re.compile(r"^\s*[\w-]+\s+(?=\S)")
+_PARAMETER = re.compile(r"^[\w.-]+=(?=[^=])")
 _STREAM_MAPS_ERRORS = hasattr(_streaming, "request_exceptions")
 _make_options = _models.FinalRequestOptions.construct
 _PROCESS_PARAMETERS = inspect.signature(SyncAPIClient._process_response).parameters
@@ -357,7 +359,12 @@ def secrets(client: Any, options: Any = None) -> tuple[str, ...]:
     values = [getattr(client, name, None) for name in _CREDENTIALS]
     values += [urlsplit(str(url)).password for url in (client.base_url, getattr(options, "url", ""))]
     values += _queried(client, options)
-    for headers in (getattr(client, "_custom_headers", None), getattr(options, "headers", None)):
+    values += [cookie.value for cookie in client._client.cookies.jar]
+    for headers in (
+        client._client.headers,
+        getattr(client, "_custom_headers", None),
+        getattr(options, "headers", None),
+    ):
         values += _secret_values(headers.items() if isinstance(headers, Mapping) else ())
     return _literals(values)
 
@@ -381,11 +388,25 @@ def _queried(client: Any, options: Any) -> list[str]:
 
 def _secret_values(headers: Iterable[tuple[str, Any]]) -> list[Any]:
     """Return the values of headers that hold a secret, and their parts, as in `Bearer …` and `sid=…; theme=…`."""
-    values = []
+    values: list[Any] = []
     for name, value in headers:
         if isinstance(value, str) and any(part in name.lower() for part in _SECRET_HEADERS):
-            values += [value, *re.split(r"[\s;,=]+", value)]
+            values += [value, *_parts(name, value)]
     return values
+
+
+def _parts(name: str, value: str) -> Iterator[str]:
+    """Yield the parts of a header's value, without the scheme, and without the names of parameters and cookies.
+
+    Those are words such as `Signature` or `content-type`, which a chat may hold as well: taken out of a request, they
+    would not be known in replay, where nothing is signed.
+    """
+    if "authorization" in name.lower():
+        pieces = re.split(r"[\s,]+", _SCHEME.sub("", value))
+    else:
+        pieces = re.split(r"[\s;,]+", value)
+    for piece in pieces:
+        yield _PARAMETER.sub("", piece).strip('"=')
 
 
 def _literals(values: Iterable[Any]) -> tuple[str, ...]:

@@ -492,3 +492,59 @@ def test_polling_takes_the_pauses_that_the_server_asked_for(client, server, tmp_
         with replay(tmp_path, mode=mode):
             assert stores.files.create_and_poll("f", vector_store_id="v").status == "completed"
     assert pauses == [0.007, 0.007]
+
+
+SIGNED = (
+    "AWS4-HMAC-SHA256 Credential=opaque-id/20260101/us-east-1/bedrock/aws4_request, "
+    "SignedHeaders=content-type;host;x-amz-date, Signature=5d672d79c15b13162d9279b0855cfba6"
+)
+
+
+@pytest.mark.parametrize(
+    ("signature", "secrets"),
+    [
+        (SIGNED, ["5d672d79c15b13162d9279b0855cfba6"]),
+        (
+            'Digest username="j", response="6629fae49393a05397450978507c4ef1", algorithm=MD5',
+            ["6629fae49393a05397450978507c4ef1"],
+        ),
+        ("Negotiate YIIJvwYGKwYBBQUCoIIJszCCCa8=", ["YIIJvwYGKwYBBQUCoIIJszCCCa8"]),
+    ],
+)
+def test_the_words_of_a_signature_are_no_secrets(server, tmp_path, signature, secrets):
+    """Of what signs a request on its way only the values are taken out, or a chat about such words would be missed."""
+    chat = "Negotiate the Credential and the Signature of content-type, host, x-amz-date: response, username, algorithm"
+    server.replies = [plain(completion(" ".join(secrets)))]
+    make = cheap()["http_client"]
+
+    def sign(request):
+        request.headers["authorization"] = signature
+        return request
+
+    client = openai.OpenAI(api_key="x", base_url=server.url, max_retries=0, http_client=make)
+    with client:
+        make.auth = sign
+        with replay(tmp_path, mode="record"):
+            client.chat.completions.create(**ASK, user=chat)
+        make.auth = None
+        with replay(tmp_path) as session:
+            client.chat.completions.create(**ASK, user=chat)
+    assert session.hits == 1
+    assert chat.encode() in written(tmp_path)
+    assert not [secret for secret in secrets if secret.encode() in written(tmp_path)]
+
+
+def test_what_the_http_client_adds_to_each_request_is_known_in_replay(server, tmp_path):
+    """A header or cookie of the HTTP client's own is taken out of requests, and they are found again."""
+    said_so = "jane.doe@company.example, oatmeal-cookie"
+    with openai.OpenAI(api_key="x", base_url=server.url, max_retries=0, **cheap()) as client:
+        client._client.headers["x-auth-user"] = "jane.doe@company.example"
+        client._client.cookies.set("taste", "oatmeal-cookie")
+        with replay(tmp_path, mode="record"):
+            client.chat.completions.create(**ASK, user=said_so)
+        with replay(tmp_path) as session:
+            client.chat.completions.create(**ASK, user=said_so)
+            client.chat.completions.with_raw_response.create(**ASK, user=said_so)
+    assert session.hits == 2
+    assert b"jane.doe" not in written(tmp_path)
+    assert b"oatmeal" not in written(tmp_path)
