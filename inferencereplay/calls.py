@@ -293,8 +293,7 @@ def _error_job(
     """Return what keeps an error, or forgets it if it is one that passes."""
     take = take.knowing(sdk.sent(error))
     status = error.status_code if isinstance(error, openai.APIStatusError) else 0
-    if isinstance(error, openai.APIStatusError):
-        sdk.restore(error.response, call.options)
+    sdk.restore(error, call.options)
     if not take.keeper.stores_status(status):
         told = take.hide(str(error))
         log.warning("%s: %s was not recorded, for it may pass (record_errors=True keeps it)", take.request.path, told)

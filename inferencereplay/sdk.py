@@ -5,12 +5,14 @@ They were read in, and tested with, openai 1.40, 1.109, 2.54 and 3.54.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import json
 import re
 import sys
 import types
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -33,7 +35,7 @@ except ImportError:  # pragma: no cover - before openai 2.20: what httpx did wit
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator
 
 VERSION: str = openai.__version__
 PLACEHOLDER = "inferencereplay-placeholder"
@@ -57,7 +59,10 @@ _CREDENTIALS = (
 )
 _SECRET_HEADERS = ("auth", "key", "token", "cookie", "secret", "openai-organization", "openai-project")
 _RAW_HEADERS = frozenset((RAW_RESPONSE_HEADER.lower(), OVERRIDE_CAST_TO_HEADER.lower()))
+_SCHEME = re.compile(r"^\s*[\w-]+\s+(?=\S)")
+_PARAMETER = re.compile(r"^[\w.-]+=(?=[^=])")
 _STREAM_MAPS_ERRORS = hasattr(_streaming, "request_exceptions")
+_make_options = _models.FinalRequestOptions.construct
 _PROCESS_PARAMETERS = inspect.signature(SyncAPIClient._process_response).parameters
 
 
@@ -215,13 +220,13 @@ def http_response(raw: Any) -> Any:
     return getattr(raw, "http_response", raw)
 
 
-def restore(response: Any, options: Any) -> None:
-    """Make a response's request look as if `ask` had not been there."""
+def restore(outcome: Any, options: Any) -> None:
+    """Make the request of a response, or of an error of the SDK's, look as if `ask` had not been there."""
     mode = raw_mode(options)
     if mode is None:
-        response.request.headers.pop(RAW_RESPONSE_HEADER, None)
+        outcome.request.headers.pop(RAW_RESPONSE_HEADER, None)
     else:
-        response.request.headers[RAW_RESPONSE_HEADER] = mode
+        outcome.request.headers[RAW_RESPONSE_HEADER] = mode
 
 
 def process(client: Any, call: Any, response: Any, retries_taken: int = 0) -> Any:
@@ -245,13 +250,28 @@ def status_error(client: Any, response: Any) -> openai.APIStatusError:
 
 def http_request(client: Any, options: Any) -> Any:
     """Build the HTTP request that the SDK would send, as far as it can be built without credentials."""
-    try:
-        return client._build_request(_with_headers(options, _Own(_headers(options))))
-    except Exception:  # noqa: BLE001 - what needs credentials differs from version to version
-        mode = raw_mode(options)
-        headers = {} if mode is None else {RAW_RESPONSE_HEADER: mode}
-        url = str(client.base_url) + options.url.lstrip("/")
-        return http_library(client).Request(options.method.upper(), url, headers=headers)
+    given = _headers(options)
+    for headers in (given, {"Authorization": _types.Omit(), **given}):  # omitting it says that none are needed
+        with contextlib.suppress(Exception):  # what needs credentials differs from version to version
+            return client._build_request(_with_headers(options, _Own(headers)))
+    mode = raw_mode(options)
+    url = str(client.base_url) + options.url.lstrip("/")
+    return http_library(client).Request(
+        options.method.upper(), url, headers={} if mode is None else {RAW_RESPONSE_HEADER: mode}
+    )
+
+
+def stream_request(client: Any, request: Request) -> Any:
+    """Build the HTTP request of a stream that is replayed without the SDK: its method, URL and body.
+
+    Where the client adds to the path (Azure's deployment, a query), the SDK has to build it, which takes longer than
+    a replay.
+    """
+    if client.default_query:
+        body = parse_json(request.body)
+        return http_request(client, _make_options(method=request.method.lower(), url=request.path, json_data=body))
+    url = f"{str(client.base_url).rstrip('/')}{request.path}"
+    return http_library(client).Request(request.method, url, content=request.body)
 
 
 def close_error(response: Any, library: Any) -> Exception:
@@ -339,8 +359,13 @@ def secrets(client: Any, options: Any = None) -> tuple[str, ...]:
     values = [getattr(client, name, None) for name in _CREDENTIALS]
     values += [urlsplit(str(url)).password for url in (client.base_url, getattr(options, "url", ""))]
     values += _queried(client, options)
-    for headers in (getattr(client, "_custom_headers", None), getattr(options, "headers", None)):
-        values += _secret_values(headers.items() if isinstance(headers, dict) else ())
+    values += [cookie.value for cookie in client._client.cookies.jar]
+    for headers in (
+        client._client.headers,
+        getattr(client, "_custom_headers", None),
+        getattr(options, "headers", None),
+    ):
+        values += _secret_values(headers.items() if isinstance(headers, Mapping) else ())
     return _literals(values)
 
 
@@ -363,11 +388,25 @@ def _queried(client: Any, options: Any) -> list[str]:
 
 def _secret_values(headers: Iterable[tuple[str, Any]]) -> list[Any]:
     """Return the values of headers that hold a secret, and their parts, as in `Bearer …` and `sid=…; theme=…`."""
-    values = []
+    values: list[Any] = []
     for name, value in headers:
         if isinstance(value, str) and any(part in name.lower() for part in _SECRET_HEADERS):
-            values += [value, *re.split(r"[\s;,=]+", value)]
+            values += [value, *_parts(name, value)]
     return values
+
+
+def _parts(name: str, value: str) -> Iterator[str]:
+    """Yield the parts of a header's value, without the scheme, and without the names of parameters and cookies.
+
+    Those are words such as `Signature` or `content-type`, which a chat may hold as well: taken out of a request, they
+    would not be known in replay, where nothing is signed.
+    """
+    if "authorization" in name.lower():
+        pieces = re.split(r"[\s,]+", _SCHEME.sub("", value))
+    else:
+        pieces = re.split(r"[\s;,]+", value)
+    for piece in pieces:
+        yield _PARAMETER.sub("", piece).strip('"=')
 
 
 def _literals(values: Iterable[Any]) -> tuple[str, ...]:

@@ -188,8 +188,7 @@ def stream(endpoint: Endpoint, answer: Answer, client: Any, play: Callable[..., 
     """
     found = answer.found
     library = sdk.http_library(client)
-    url = f"{str(client.base_url).rstrip('/')}{found.request.path}"
-    request = library.Request(found.request.method, url, content=found.request.body)
+    request = sdk.stream_request(client, found.request)
     response = build_response(found.recording.response, library, request, answer.pacer, found.name)
     built = endpoint.stream(cast_to=endpoint.chunk, response=response, client=client)
     built._iterator = play(built._iterator, endpoint.build_chunk, answer, response, library)  # noqa: SLF001

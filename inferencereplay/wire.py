@@ -23,7 +23,15 @@ if TYPE_CHECKING:
     from inferencereplay.recording import Failure, Response
 
 HEADERS = frozenset(
-    ("content-type", "x-request-id", "openai-processing-ms", "openai-version", "retry-after", "retry-after-ms")
+    (
+        "content-type",
+        "x-request-id",
+        "openai-processing-ms",
+        "openai-version",
+        "openai-poll-after-ms",
+        "retry-after",
+        "retry-after-ms",
+    )
 )
 HEADER_PREFIX = "x-ratelimit-"
 MOST_LAID_OUT = 64

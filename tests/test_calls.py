@@ -7,12 +7,13 @@ import contextlib
 import datetime
 import json
 import threading
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import anyio
 import openai
 import pytest
 from conftest import ASK, Reply, completion, plain
+from openai.lib.streaming.chat import ChatCompletionStreamEvent
 from openai.types.chat import ChatCompletionMessage
 from ways import ANSWER, DEAD, WAYS, create, entered, error_facts, facts, items, run, settle
 
@@ -61,6 +62,18 @@ def test_record_if_missing_stores_once(driver, server, tmp_path, name):
         first = run(driver, way)
         assert run(driver, way) == first
     assert server.count == made + 1
+
+
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
+def test_the_ways_have_every_event_of_the_stream_helper(driver, server):
+    """Whatever `stream()` may give out is among what is compared, and so is what later versions add to it."""
+    seen = set()
+    for name in (name for name in WAYS if name.startswith("stream()")):
+        _renumber(server, WAYS[name][1])
+        seen |= {told["type"] for _, told in run(driver, WAYS[name][0])[0]}
+    kinds = [get_origin(kind) or kind for kind in get_args(ChatCompletionStreamEvent)]
+    known = {get_args(kind.__annotations__["type"])[0] for kind in kinds}
+    assert seen == known
 
 
 def _error(status: int) -> Reply:

@@ -7,11 +7,13 @@ import gc
 import json
 import logging
 import os
+import types
 
 import anyio
 import openai
 import pytest
 from conftest import ASK, Reply, cheap, chunk, completion, event, plain, sse
+from ways import DEAD, items, run, settle
 
 from inferencereplay import InvalidSetting, RecordingCorrupt, RecordingNotFound, Session, StoreError, replay, sdk, wrap
 from inferencereplay.pacing import VirtualClock
@@ -390,3 +392,159 @@ def test_answers_of_a_mocked_transport_are_recorded(tmp_path, caplog):
         assert client.chat.completions.create(**ASK) == made
         assert client.chat.completions.with_raw_response.create(**ASK).text == raw.text
     assert (session.hits, session.timing.chunks) == (2, 0)
+
+
+async def _unreachable(client):
+    with pytest.raises(openai.APIConnectionError) as caught:
+        await settle(client.chat.completions.create(**ASK))
+    return caught.value
+
+
+def test_an_error_s_request_does_not_tell_that_it_was_recorded(driver, tmp_path):
+    """The request of a connection error has the headers that it has live."""
+    names = [set(run(driver, _unreachable, base_url=DEAD).request.headers)]
+    for mode in ("record", "replay"):
+        with replay(tmp_path, mode=mode, record_errors=True):
+            names.append(set(run(driver, _unreachable, base_url=DEAD).request.headers))
+    assert names[0] == names[1] == names[2]
+
+
+def test_secrets_in_headers_of_any_mapping_are_known_in_replay(client, tmp_path):
+    """A client's default headers need not be a dict for what was taken out of a request to be found again."""
+    secret = "hunter2-correct-horse"
+    made = client.with_options(default_headers=types.MappingProxyType({"X-Api-Key": secret}))
+    made._custom_headers = types.MappingProxyType(dict(made._custom_headers))  # as the constructor takes it
+    with replay(tmp_path, mode="record"):
+        made.chat.completions.create(**ASK, user=secret)
+    assert secret.encode() not in written(tmp_path)
+    with replay(tmp_path) as session:
+        made.chat.completions.create(**ASK, user=secret)
+        made.chat.completions.with_raw_response.create(**ASK, user=secret)
+    assert session.hits == 2
+
+
+def _azure(driver, server, **options):
+    options = {"azure_endpoint": server.url[:-3], "api_version": "2024-10-01", "max_retries": 0, **options}
+    make = openai.AsyncAzureOpenAI if driver.is_async else openai.AzureOpenAI
+    return make(**options, **cheap(is_async=driver.is_async))
+
+
+async def _addresses(client):
+    made = await settle(client.chat.completions.create(**ASK, stream=True))
+    await items(made)
+    raw = await settle(client.chat.completions.with_raw_response.create(**ASK))
+    await settle(client.close())
+    requests = [made.response.request, raw.http_response.request]
+    return [(str(request.url), json.loads(request.content)) for request in requests], set(requests[1].headers)
+
+
+@pytest.mark.parametrize("credentials", ["api_key", "azure_ad_token_provider"])
+def test_azure_s_requests_have_their_address_in_replay(driver, server, tmp_path, credentials):
+    """The request behind a replayed answer has deployment, query and body, also where a token would be fetched."""
+    is_key = credentials == "api_key"
+    given = {credentials: "opaque-azure-secret" if is_key else lambda: "opaque-azure-secret"}
+    facts = []
+    for mode in ("live", "record", "replay"):
+        with replay(tmp_path, mode=mode):
+            facts.append(run(driver, lambda _: _addresses(_azure(driver, server, **given))))
+    (live, names), *others = facts
+    assert "/openai/deployments/m/chat/completions?api-version=" in live[0][0]
+    for addresses, kept in others:
+        assert addresses == live
+        assert names - kept <= {"authorization", "cookie"}
+
+
+def test_an_answer_is_replayed_where_no_request_can_be_built(server, tmp_path):
+    """A client that fetches its credentials by itself, and fails, is answered all the same."""
+
+    class Fetching(openai.OpenAI):
+        @property
+        def auth_headers(self):
+            return vault()
+
+    def vault():
+        return {"Authorization": "Bearer fetched-secret"}
+
+    with Fetching(api_key="x", base_url=server.url, max_retries=0, **cheap()) as client:
+        client._auth_headers = lambda *_: vault()  # what newer versions ask
+        with replay(tmp_path, mode="record"):
+            made = client.chat.completions.with_raw_response.create(**ASK)
+
+        def vault():
+            raise OSError("no route to the vault")
+
+        with replay(tmp_path):
+            again = client.chat.completions.with_raw_response.create(**ASK)
+    assert again.text == made.text
+    assert str(again.http_response.request.url) == str(made.http_response.request.url)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_polling_takes_the_pauses_that_the_server_asked_for(client, server, tmp_path, monkeypatch):
+    """The header by which a server says when to ask again is kept: the SDK waits as long as it did live."""
+    job = {"id": "f", "object": "vector_store.file", "vector_store_id": "v", "created_at": 1, "usage_bytes": 1}
+    states = ("in_progress", "in_progress", "completed")
+    server.replies = [plain({**job, "status": status}, openai_poll_after_ms="7") for status in states]
+    stores = client.vector_stores if hasattr(client, "vector_stores") else client.beta.vector_stores
+    pauses = []
+    monkeypatch.setattr(type(stores.files), "_sleep", lambda _, seconds: pauses.append(seconds))
+    for mode in ("record", "replay"):
+        with replay(tmp_path, mode=mode):
+            assert stores.files.create_and_poll("f", vector_store_id="v").status == "completed"
+    assert pauses == [0.007, 0.007]
+
+
+SIGNED = (
+    "AWS4-HMAC-SHA256 Credential=opaque-id/20260101/us-east-1/bedrock/aws4_request, "
+    "SignedHeaders=content-type;host;x-amz-date, Signature=5d672d79c15b13162d9279b0855cfba6"
+)
+
+
+@pytest.mark.parametrize(
+    ("signature", "secrets"),
+    [
+        (SIGNED, ["5d672d79c15b13162d9279b0855cfba6"]),
+        (
+            'Digest username="j", response="6629fae49393a05397450978507c4ef1", algorithm=MD5',
+            ["6629fae49393a05397450978507c4ef1"],
+        ),
+        ("Negotiate YIIJvwYGKwYBBQUCoIIJszCCCa8=", ["YIIJvwYGKwYBBQUCoIIJszCCCa8"]),
+    ],
+)
+def test_the_words_of_a_signature_are_no_secrets(server, tmp_path, signature, secrets):
+    """Of what signs a request on its way only the values are taken out, or a chat about such words would be missed."""
+    chat = "Negotiate the Credential and the Signature of content-type, host, x-amz-date: response, username, algorithm"
+    server.replies = [plain(completion(" ".join(secrets)))]
+    make = cheap()["http_client"]
+
+    def sign(request):
+        request.headers["authorization"] = signature
+        return request
+
+    client = openai.OpenAI(api_key="x", base_url=server.url, max_retries=0, http_client=make)
+    with client:
+        make.auth = sign
+        with replay(tmp_path, mode="record"):
+            client.chat.completions.create(**ASK, user=chat)
+        make.auth = None
+        with replay(tmp_path) as session:
+            client.chat.completions.create(**ASK, user=chat)
+    assert session.hits == 1
+    assert chat.encode() in written(tmp_path)
+    assert not [secret for secret in secrets if secret.encode() in written(tmp_path)]
+
+
+def test_what_the_http_client_adds_to_each_request_is_known_in_replay(server, tmp_path):
+    """A header or cookie of the HTTP client's own is taken out of requests, and they are found again."""
+    said_so = "jane.doe@company.example, oatmeal-cookie"
+    with openai.OpenAI(api_key="x", base_url=server.url, max_retries=0, **cheap()) as client:
+        client._client.headers["x-auth-user"] = "jane.doe@company.example"
+        client._client.cookies.set("taste", "oatmeal-cookie")
+        with replay(tmp_path, mode="record"):
+            client.chat.completions.create(**ASK, user=said_so)
+        with replay(tmp_path) as session:
+            client.chat.completions.create(**ASK, user=said_so)
+            client.chat.completions.with_raw_response.create(**ASK, user=said_so)
+    assert session.hits == 2
+    assert b"jane.doe" not in written(tmp_path)
+    assert b"oatmeal" not in written(tmp_path)

@@ -323,6 +323,20 @@ TOOLS = sse(
     chunk(None, choices=[{"index": 0, "delta": {"role": "assistant", "tool_calls": [{"index": 0, **CALL}]}}]),
     chunk(None, "tool_calls"),
 )
+LOGPROBS = [{"token": "N", "logprob": -0.5, "bytes": [78], "top_logprobs": []}]
+
+
+def delta(said: dict[str, Any], *, logprobs: Any = None, finish: str | None = None) -> dict[str, Any]:
+    """Return a chunk of a streamed chat with whatever a server may say in it."""
+    return chunk(None, choices=[{"index": 0, "delta": said, "logprobs": logprobs, "finish_reason": finish}])
+
+
+REFUSAL = sse(
+    delta({"role": "assistant", "content": "No"}, logprobs={"content": LOGPROBS, "refusal": None}),
+    delta({"refusal": "I will"}, logprobs={"content": None, "refusal": LOGPROBS}),
+    delta({"refusal": " not."}, logprobs={"content": None, "refusal": LOGPROBS}),
+    delta({}, finish="stop"),
+)
 PIECES = sse(chunk('{"name": "An'), chunk('n", "age": 3}'), chunk(None, "stop"), chunk(None, choices=[], usage=None))
 RESPONSE = plain(response(reasoning(), message("Äh 😀")))
 EVENTS = named(*events('{"name": "An', 'n", "age": 3}'))
@@ -349,6 +363,7 @@ WAYS: dict[str, tuple[Callable[[Any], Any], Reply]] = {
     "stream()": (stream_helper(), STREAM),
     "stream(), a model": (stream_helper(response_format=Person), PIECES),
     "stream(), tools": (stream_helper(tools=[openai.pydantic_function_tool(Person)]), TOOLS),
+    "stream(), a refusal and logprobs": (stream_helper(logprobs=True), REFUSAL),
     "raw": (raw, ANSWER),
     "raw, of the client": (raw_of_client, ANSWER),
     "raw stream": (raw_stream, STREAM),
