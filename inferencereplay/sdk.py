@@ -88,6 +88,11 @@ def http_library(client: Any) -> Any:
     return _library(type(client._client))  # type: ignore[arg-type, unused-ignore]  # classes can be hashed
 
 
+def default_http_library() -> Any:
+    """Return the HTTP library under a client that is given none, the module `httpx2` or `httpx`."""
+    return _library(openai.DefaultHttpxClient)
+
+
 @functools.cache
 def _library(http_client: type) -> Any:
     for base in http_client.__mro__:

@@ -20,7 +20,21 @@ from inferencereplay.cli.app import group
 from inferencereplay.cli.terminal import one_line, safe, seconds, size, sparkline
 
 STORY, FRANCE = "40fcf34a", "1c45e93e"
-COMMANDS = ["list", "show", "play", "diff", "why", "run", "check", "stats", "prune", "rekey", "import", "export"]
+COMMANDS = [
+    "list",
+    "show",
+    "play",
+    "diff",
+    "why",
+    "run",
+    "check",
+    "stats",
+    "prune",
+    "rekey",
+    "import",
+    "export",
+    "report",
+]
 INTERACTION = {
     "request": {"method": "POST", "uri": "https://api.openai.com/v1/completions", "body": "{}", "headers": {}},
     "response": {"status": {"code": 200}, "headers": {}, "body": {"string": "{}"}},
@@ -68,6 +82,14 @@ def hostile(shelf):
     data["request"]["body"]["tools"] = [{"type": "function", "function": {"name": HOSTILE, "description": HOSTILE}}]
     file.write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")
     return file
+
+
+@pytest.mark.parametrize("command", ["import", "export"])
+def test_the_last_line_says_what_is_wrong(cli, command):
+    """Also where there are choices to list."""
+    last = cli(command).err.splitlines()[-1]
+    assert last.startswith("Error: Missing argument ")
+    assert re.search(r" Choose from: [a-z-]+(, [a-z-]+)+$", last)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import shutil
 import sys
+import zlib
 from pathlib import Path
 
+import brotli
 import openai
 import pytest
 import yaml
@@ -18,6 +21,8 @@ from inferencereplay.catalogue import Catalogue
 from inferencereplay.conversion.cassettes.exchange import Unconvertible
 from inferencereplay.conversion.cassettes.reading import read_cassette
 
+HTTP = next(base.__module__ for base in openai.DefaultHttpxClient.__mro__ if base.__name__ == "Client")
+"""The HTTP library of the SDK."""
 GIVEN = Path(__file__).parent / "recordings" / "llama_stack"
 CASSETTES = Path(__file__).parent / "recordings" / "cassettes"
 STORY, CAPITAL = "40fcf34a", "1c45e93e"
@@ -206,8 +211,12 @@ def test_a_base_url_decides_what_counts(cli, tmp_path):
         ({"body": "user=x"}, "its request is no JSON"),
         ({"body": '{"a": NaN}'}, "its request is no JSON"),
         (
-            {"headers": {"content-encoding": ["br"]}, "string": "\x0b\x02"},
-            "its answer is compressed (br); record the cassette again with decode_compressed_response=True",
+            {"headers": {"content-encoding": ["compress"]}, "string": "\x0b\x02"},
+            f"its answer is compressed (compress), and nothing here undoes that: pip install '{HTTP}[brotli,zstd]'",
+        ),
+        (
+            {"headers": {"content-encoding": ["gzip"]}, "string": "\x0b\x02"},
+            "its answer is said to be compressed (gzip), and is not",
         ),
         ({"code": 429}, "an error that passes (status 429)"),
     ],
@@ -222,13 +231,69 @@ def test_what_cannot_be_taken_over_is_listed_with_the_reason(cli, tmp_path, chan
     assert "1 imported, 1 not taken over" in done.err
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br"])
-def test_what_the_recorder_has_unpacked_already(cli, tmp_path, encoding):
+PLAIN = exchange()["response"]["body"]["string"]
+EVENTS = 'event: x\ndata: {"choices":[{"index":0,"delta":{"content":"Ho"}}]}\n\ndata: [DONE]\n\n'
+
+
+@pytest.mark.parametrize("text", [PLAIN, EVENTS], ids=["plain", "events"])
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "compress"])
+def test_what_the_recorder_has_unpacked_already(cli, tmp_path, encoding, text):
     """Some leave the header in place."""
     headers = {"content-encoding": [encoding], "content-type": "application/json", "date": []}
-    file = cassette(tmp_path, exchange(headers=headers))
+    file = cassette(tmp_path, exchange(headers=headers, string=text))
     assert cli("import", "vcr", file, tmp_path / "out").status == 0
     assert entries(tmp_path / "out")[0].conversation.choices[0].message.text == "Ho"
+
+
+PACKERS = {
+    "gzip": gzip.compress,
+    "deflate": zlib.compress,
+    "br": brotli.compress,
+    "gzip, br": lambda data: brotli.compress(gzip.compress(data)),
+}
+
+
+@pytest.mark.parametrize("text", [PLAIN, EVENTS], ids=["plain", "events"])
+@pytest.mark.parametrize("encoding", PACKERS)
+def test_compressed_answers(cli, tmp_path, encoding, text):
+    """Are unpacked as the client would do it; VCR.py keeps them as they came."""
+    made = exchange(headers={"Content-Encoding": [encoding]}, string=PACKERS[encoding](text.encode()))
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump({"interactions": [made]}))
+    assert cli("import", "vcr", tmp_path / "c.yaml", tmp_path / "out").status == 0
+    assert entries(tmp_path / "out")[0].conversation.choices[0].message.text == "Ho"
+
+
+@pytest.mark.parametrize("headers", [{}, {"Content-Encoding": ["identity"]}])
+def test_an_answer_that_is_no_text(cli, tmp_path, headers):
+    """Is told as such, and not as one that is compressed."""
+    made = exchange(headers=headers, string=b"\xff\0")
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump({"interactions": [made]}))
+    assert cli("import", "vcr", tmp_path / "c.yaml", tmp_path / "out").out.endswith(
+        ": its answer is neither JSON nor text\n"
+    )
+
+
+def test_what_other_libraries_sent(cli, tmp_path):
+    """Files and iterators stand in VCR.py's cassettes under tags of Python's; what else has one is not made."""
+    sent = exchange(uri="http://x.org/upload")
+    (tmp_path / "c.yaml").write_text(
+        "interactions:\n"
+        "- request: {method: POST, uri: 'http://x.org/upload', headers: {}, body: "
+        "!!python/object/new:_io.BytesIO {state: !!python/tuple [!!binary aGVsbG8=, 0, null]}}\n"
+        f"  response: {json.dumps(sent['response'])}\n"
+        "- request: {method: POST, uri: !!python/unicode 'https://x.org/v1/chat/completions', headers: {}, body: "
+        '!!python/object/apply:builtins.iter {args: [[!!binary eyJtIjo=, !!python/str "1}"]]}}\n'
+        f"  response: {json.dumps(sent['response'])}\n"
+    )
+    done = cli("import", "vcr", tmp_path / "c.yaml", tmp_path / "out")
+    assert done.out == (
+        "not taken over  c.yaml POST http://x.org/upload: its URL is none of the OpenAI API's "
+        "(if it is, give --base-url)\n"
+    )
+    assert entries(tmp_path / "out")[0].body == {"m": 1}
+    for tag in ("object/apply:os.system [x]", "object/new:_io.BytesIO {}", "object/apply:builtins.iter {args: 1}"):
+        (tmp_path / "c.yaml").write_text(f"interactions: [!!python/{tag}]")
+        assert "it is no YAML that can be read" in cli("import", "vcr", tmp_path / "c.yaml", tmp_path / "out").out
 
 
 def test_broken_cassettes_are_told(cli, tmp_path):
@@ -371,7 +436,7 @@ def test_what_llama_stack_holds_and_nobody_understands(cli, tmp_path):
         "pipe.json: it is no regular file",
         "ours.json: it is none of llama-stack's recorder",
     ):
-        assert line in done.out
+        assert f"not taken over  {line}" in done.out or f"not taken over  more/{line}" in done.out
     assert cli("import", "llama-stack", tmp_path / "out", tmp_path / "more").status == 2
 
 
@@ -386,7 +451,8 @@ def test_chats_for_fine_tuning(cli, shelf, tmp_path):
     out = tmp_path / "train.jsonl"
     assert cli("export", "openai-jsonl", shelf, "-o", out).out == ""
     assert out.read_text() == done.out
-    assert cli("export", "openai-jsonl", shelf, "--text", "nothing").err == "no recording fits.\n"
+    nothing = cli("export", "openai-jsonl", shelf, "--text", "nothing")
+    assert (nothing.out, nothing.err) == ("", "no recording fits.\n")
     tools = [json.loads(line) for line in cli("export", "openai-jsonl", GIVEN).out.splitlines()]
     call = next(line for line in tools if "tools" in line)
     assert call["messages"][-1]["content"] is None
@@ -401,13 +467,12 @@ def test_all_conversations(cli, shelf, client):
     assert any("tools" in item for item in made)
     for count in ("exported", "errors", "no conversations"):
         assert count in done.err
-    assert json.loads(cli("export", "messages", shelf, "--text", "nothing").out) == []
+    assert cli("export", "messages", shelf, "--text", "nothing").out == "[]\n"
     edit(shelf, STORY, end="closed")
     (shelf / ("a" * 32 + ".json")).write_text("{")
     done = cli("export", "messages", shelf)
     assert done.status == 1
-    assert "1 incomplete" in done.err
-    assert "1 unreadable" in done.err
+    assert done.err == "1 exported; left out: incomplete (1), unreadable (1).\n"
 
 
 def test_everything_that_a_message_holds_is_exported(cli, shelf):

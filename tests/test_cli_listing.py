@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
 
 import pytest
+from editing import edit
 
 from inferencereplay.totals import Price, Prices
 
@@ -113,7 +115,7 @@ def test_stats_count(cli, shelf):
     assert done.status == 0
     assert "2 recordings, 27.2 kB" in done.out
     assert "1 streamed, 1 without a count of tokens" in done.out
-    assert "recorded from 2026-11-23T01:20:50+00:00 to 2026-11-23T01:22:09+00:00" in done.out
+    assert "recorded from 2026-11-23 01:20:50 to 2026-11-23 01:22:09\n" in done.out
     assert done.out.splitlines()[-1].split("\t") == ["2", "27.2 kB", "43", "31", "8", "", "SmolLM2-135M-Instruct.Q4_1"]
     totals = json.loads(cli("stats", shelf, "--json").out)
     assert totals["all"]["input"] == 43
@@ -190,8 +192,17 @@ def test_cached_input_costs_like_the_rest_by_default(cli, shelf, tmp_path):
 def test_stats_of_everything(cli):
     """Errors and requests that name no model are counted."""
     done = cli("stats", GIVEN)
-    assert "errors" in done.out
+    errors = re.search(r"(\d+) errors,", done.out)
+    assert errors
+    assert int(errors[1]) > 1
     assert "(none)" in done.out
+
+
+def test_stats_of_one_error(cli, shelf):
+    """Is counted in the singular."""
+    edit(shelf, STORY, end="closed")
+    edit(shelf, CAPITAL, status=404)
+    assert "  1 streamed, 1 error, 1 incomplete" in cli("stats", shelf).out
 
 
 def test_names_that_are_no_utf8_or_hold_blanks(cli, shelf):

@@ -264,6 +264,8 @@ def test_a_command_that_cannot_be_started(cli):
     """Is named."""
     done = cli("run", "--", "no-such-command")
     assert (done.status, done.err.splitlines()[-1]) == (2, "Error: no-such-command: No such file or directory")
+    script = cli("run", "app.py", "a b").err.splitlines()[-1]
+    assert script.endswith("No such file or directory. Run it with Python: inferencereplay run -- python app.py 'a b'")
     assert signal.getsignal(signal.SIGPIPE) is signal.SIG_IGN, "a pipe that breaks would end this process"
 
 

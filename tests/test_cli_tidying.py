@@ -176,7 +176,7 @@ def test_a_body_that_cannot_be_read_is_a_wrong_key(cli, shelf):
     text = file.read_text(encoding="utf-8")
     file.write_text(text.replace('"temperature": 0', '"temperature": 1e999'), encoding="utf-8")
     assert "its request cannot be read" in cli("check", shelf).out
-    assert "its request cannot be read" in cli("rekey", shelf).out
+    assert f"stays  {file.relative_to(shelf)}: its request cannot be read" in cli("rekey", shelf).out
 
 
 def test_long_checks_show_how_far_they_are(cli, shelf, monkeypatch):
@@ -332,6 +332,7 @@ def test_a_place_that_is_taken_by_something_else(cli, kept):
         done = cli("rekey", kept, *arguments)
         assert done.status == 1
         assert done.out.count("stays  ") == 2
+        assert f"stays  {name}: it cannot be read as a recording" in done.out
         assert moved.exists()
         assert (kept / name).read_text() == "{"
 

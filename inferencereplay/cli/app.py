@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 
 import click
@@ -20,6 +21,8 @@ from inferencereplay.cli.tidying import check, prune, rekey
 from inferencereplay.errors import InferenceReplayError
 
 _FAILED = 2
+_BREAKS = re.compile(r"\s*\n\s*")
+"""What click puts between the choices that it lists."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -67,5 +70,5 @@ def run(arguments: list[str]) -> int:
 def _tell(error: click.UsageError) -> int:
     for line in (error.ctx.get_usage(), f"Try '{error.ctx.command_path} --help'.") if error.ctx else ():
         note(line)
-    note(f"Error: {error.format_message()}")
+    note(f"Error: {_BREAKS.sub(' ', error.format_message())}")
     return _FAILED

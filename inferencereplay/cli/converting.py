@@ -86,6 +86,7 @@ def export(kind: str, directory: Path, wanted: Filter, output: Path | None) -> i
     else:
         with output.open("w", encoding="utf-8") as file:
             file.writelines(lines)
-    said = ", ".join(f"{count} {what}" for what, count in counts.items()) or "no recording fits"
-    terminal.note(f"{said}.")
+    left_out = ", ".join(f"{what} ({count})" for what, count in sorted(counts.items()) if what != "exported")
+    said = f"{counts['exported']} exported" if counts else "no recording fits"
+    terminal.note(f"{said}; left out: {left_out}." if left_out else f"{said}.")
     return 1 if counts["unreadable"] else 0

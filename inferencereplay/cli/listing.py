@@ -165,7 +165,7 @@ def stats(directory: Path, wanted: Filter, prices: Path | None, *, is_json: bool
 def _show_parts(total: Total, first: str, last: str) -> None:
     parts = (
         (total.streams, "streamed"),
-        (total.errors, "errors"),
+        (total.errors, "error" if total.errors == 1 else "errors"),
         (total.incomplete, "incomplete"),
         (total.uncounted, "without a count of tokens"),
     )
@@ -173,7 +173,8 @@ def _show_parts(total: Total, first: str, last: str) -> None:
     if said:
         terminal.show("  " + ", ".join(said))
     if first:
-        terminal.show(f"  recorded from {first} to {last}")
+        begin, end = (at[: len("2026-11-01T10:30:00")].replace("T", " ") for at in (first, last))
+        terminal.show(f"  recorded from {begin} to {end}")
 
 
 def _model_cells(name: str, total: Total, currency: str) -> tuple[str, ...]:

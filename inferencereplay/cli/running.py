@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,7 +48,9 @@ def run(mode: str, directory: Path, speed: str, used: Path | None, command: tupl
     try:
         os.execvpe(command[0], command, environment)  # noqa: S606 - what the user asks for
     except OSError as error:
-        message = f"{command[0]}: {error.strerror}"
+        is_script = command[0].endswith(".py")
+        way_out = f". Run it with Python: inferencereplay run -- python {shlex.join(command)}" if is_script else ""
+        message = f"{command[0]}: {error.strerror}{way_out}"
         raise click.UsageError(message) from error
     finally:  # this process goes on only if the command could not be started
         for number, handler in ours.items():

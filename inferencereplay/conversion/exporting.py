@@ -24,13 +24,17 @@ class Format(NamedTuple):
 
     Attributes:
         convert: makes JSON of a recording, or says why it cannot: then the second one is a reason.
-        opening: what comes first, what between, and what last.
+        opening: what comes first.
+        between: what stands between two.
+        closing: what comes last.
+        nothing: what is written if there is none.
     """
 
     convert: Callable[[Entry], tuple[JSON, str]]
     opening: str
     between: str
     closing: str
+    nothing: str
 
 
 def write(format_: Format, items: Iterable[Entry | Unreadable], counts: Counter[str]) -> Iterator[str]:
@@ -48,7 +52,7 @@ def write(format_: Format, items: Iterable[Entry | Unreadable], counts: Counter[
         if not reason:
             yield lead + json.dumps(made, ensure_ascii=True)
             lead = format_.between
-    yield format_.closing if counts["exported"] else format_.opening + format_.closing
+    yield format_.closing if counts["exported"] else format_.nothing
 
 
 def _converted(format_: Format, entry: Entry) -> tuple[JSON, str]:
@@ -102,6 +106,6 @@ def _message(message: Message) -> JSON:
 
 
 FORMATS = {
-    "openai-jsonl": Format(_training, "", "\n", "\n"),
-    "messages": Format(_all, "[\n", ",\n", "\n]\n"),
+    "openai-jsonl": Format(_training, "", "\n", "\n", ""),
+    "messages": Format(_all, "[\n", ",\n", "\n]\n", "[]\n"),
 }

@@ -118,7 +118,7 @@ def _reason(file: Path, source: Path) -> str:
         _check_inside(file, source)
         load(file)
     except (RecordingCorrupt, Unconvertible) as error:
-        return str(error)
+        return str(error).removeprefix(f"{file}: ")
     return "it is none of llama-stack's recorder, or was changed meanwhile"
 
 

@@ -268,6 +268,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     state = config.stash[STATE]
     if state.tally:
         terminalreporter.section(NAME)
-        is_asked = on_unused(config) == "fail" or config.option.inferencereplay_unused == "report"
-        for line in summarise(state.tally, state.finding, is_asked=is_asked):
+        is_fatal = on_unused(config) == "fail"
+        is_asked = is_fatal or config.option.inferencereplay_unused == "report"
+        for line in summarise(state.tally, state.finding, is_asked=is_asked, is_fatal=is_fatal):
             terminalreporter.line(line)

@@ -19,13 +19,14 @@ MOST_FILES = 20
 COUNTED = (("hits", "hit"), ("misses", "miss"), ("recorded", "recorded"))
 
 
-def summarise(tally: Tally, finding: Finding | None, *, is_asked: bool) -> Iterator[str]:
+def summarise(tally: Tally, finding: Finding | None, *, is_asked: bool, is_fatal: bool) -> Iterator[str]:
     """Yield the lines of the summary.
 
     Args:
         tally: of the whole run.
         finding: about unused recordings, unless they are ignored.
         is_asked: whether somebody asked about unused recordings, and wants to be told why there is no answer.
+        is_fatal: whether unused recordings fail the run.
     """
     counts = [f"{tally.counts[many]} {one if tally.counts[many] == 1 else many}" for many, one in COUNTED]
     has_answer = finding is not None and not finding.doubt
@@ -37,6 +38,8 @@ def summarise(tally: Tally, finding: Finding | None, *, is_asked: bool) -> Itera
         yield f"unused recordings were not looked for: {finding.doubt}"
     if finding:
         yield from _shortened([f"unused: {os.path.relpath(file)}" for file in finding.files], MOST_FILES, "files")
+    if finding and finding.files and is_fatal:
+        yield "unused recordings fail this run: delete these files, or give --inferencereplay-unused=report"
 
 
 def _misses(tally: Tally) -> Iterator[str]:

@@ -111,12 +111,12 @@ def _plan(catalogue: Catalogue, session: Session) -> tuple[list[_Planned], list[
     planned, problems = [], []
     for item in catalogue.scan():
         if isinstance(item, Unreadable):
-            problems.append(Move(item.name, "", item.reason))
+            problems.append(Move(item.name, "", item.reason.removeprefix(f"{catalogue.directory / item.name}: ")))
             continue
         try:
             request = _request(item, session)
         except RecordingCorrupt as error:
-            problems.append(Move(item.name, "", str(error)))
+            problems.append(Move(item.name, "", str(error).removeprefix(f"{item.name}: ")))
             continue
         (first,) = catalogue.store.sources(request.path, request.key, 1)
         address = numbering.split(numbering.place(item.name, first))[0]

@@ -18,6 +18,7 @@ from inferencereplay.conversion.cassettes.exchange import Unconvertible
 from inferencereplay.request import parse_json
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 KINDS = (".yaml", ".yml", ".json", ".toml")
@@ -93,7 +94,7 @@ def _yaml(data: bytes) -> Any:
         raise Unconvertible(reason) from error
     try:
         return yaml.load(data, Loader=_loader())  # noqa: S506 - a safe loader's subclass
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, TypeError, LookupError, RecursionError) as error:
         reason = f"it is no YAML that can be read: {' '.join(str(error).split())}"
         raise Unconvertible(reason) from error
 
@@ -109,6 +110,8 @@ def _loader() -> Any:
         loader.add_implicit_resolver(f"tag:yaml.org,2002:{kind}", re.compile(rf"(?:{pattern})\Z"), starts)  # type: ignore[attr-defined]
     loader.add_constructor("tag:yaml.org,2002:int", _integer)  # type: ignore[attr-defined]
     loader.add_constructor("tag:yaml.org,2002:float", _float)  # type: ignore[attr-defined]
+    for tag, construct in _OF_PYTHON.items():
+        loader.add_constructor(f"tag:yaml.org,2002:python/{tag}", construct)  # type: ignore[attr-defined]
     return loader
 
 
@@ -120,6 +123,38 @@ def _integer(loader: Any, node: Any) -> int:
 def _float(loader: Any, node: Any) -> float:
     text = loader.construct_scalar(node).lower()
     return float(text.replace(".inf", "inf").replace(".nan", "nan"))
+
+
+def _text(loader: Any, node: Any) -> Any:
+    return loader.construct_scalar(node)
+
+
+def _list(loader: Any, node: Any) -> Any:
+    return loader.construct_sequence(node, deep=True)
+
+
+def _file(loader: Any, node: Any) -> bytes:
+    """Return what a file holds that was sent: the first of its state."""
+    return _joined(loader.construct_mapping(node, deep=True)["state"][:1])
+
+
+def _iterator(loader: Any, node: Any) -> bytes:
+    """Return what an iterator yields that was sent: its one argument."""
+    return _joined(loader.construct_mapping(node, deep=True)["args"][0])
+
+
+def _joined(pieces: list[Any]) -> bytes:
+    return b"".join(piece if isinstance(piece, bytes) else str(piece).encode() for piece in pieces)
+
+
+_OF_PYTHON: dict[str, Callable[[Any, Any], Any]] = {
+    "str": _text,
+    "unicode": _text,
+    "tuple": _list,
+    "object/new:_io.BytesIO": _file,
+    "object/apply:builtins.iter": _iterator,
+}
+"""The tags that VCR.py's own loader knows; it writes the last two for what other libraries send. No class is made."""
 
 
 def _size(value: Any, known: dict[int, int]) -> int:

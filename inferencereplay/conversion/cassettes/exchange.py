@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import zlib
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
@@ -37,8 +36,7 @@ _BASES = (
     re.compile(r"(?P<base>.*?/v[0-9]+(?:alpha|beta)?[0-9]*(?:/openai)?)(?P<path>/.+)"),
     re.compile(r"(?P<base>.*?)(?P<path>/(?:chat/completions|completions|embeddings|models|responses))"),
 )
-_WINDOW = 47
-"""zlib's number for: gzip or zlib, whichever it is."""
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
 
 
 class Exchange(NamedTuple):
@@ -101,7 +99,7 @@ def read_response(exchange: Exchange) -> Response:
     """Return the answer; it has no timing.
 
     Raises:
-        Unconvertible: if it is neither JSON nor text, or compressed in a way that Python does not know.
+        Unconvertible: if it is neither JSON nor text, or compressed in a way that nothing installed undoes.
     """
     kept: list[Response] = []
     head = SimpleNamespace(status_code=exchange.status, headers=exchange.headers)
@@ -133,17 +131,29 @@ def _split(uri: str, base_url: str) -> Target:
 
 
 def _unpacked(exchange: Exchange) -> bytes:
+    """Undo the content's encoding as the SDK's HTTP library does, unless the recorder has, and left the header."""
     encoding = exchange.headers.get("content-encoding", "")
-    if encoding in ("gzip", "deflate") and exchange.content:
-        try:
-            return zlib.decompress(exchange.content, _WINDOW)
-        except zlib.error:
-            return exchange.content  # the recorder has undone it and left the header
-    if encoding not in ("", "identity", "gzip", "deflate") and not exchange.content.lstrip().startswith(
-        (b"{", b"data:")
-    ):
-        reason = (
-            f"its answer is compressed ({encoding}); record the cassette again with decode_compressed_response=True"
-        )
+    if encoding in ("", "identity") or _is_text(exchange.content):
+        return exchange.content
+    from inferencereplay.sdk import default_http_library  # noqa: PLC0415 - it imports openai, which takes a second
+
+    library = default_http_library()
+    packed = library.Response(200, headers={"content-encoding": encoding}, content=iter([exchange.content]))
+    try:
+        content = b"".join(packed.iter_bytes())
+    except library.DecodingError as error:
+        reason = f"its answer is said to be compressed ({encoding}), and is not"
+        raise Unconvertible(reason) from error
+    if content == exchange.content:  # as the library leaves what it does not know
+        way_out = f"pip install '{library.__name__}[brotli,zstd]'"
+        reason = f"its answer is compressed ({encoding}), and nothing here undoes that: {way_out}"
         raise Unconvertible(reason)
-    return exchange.content
+    return content
+
+
+def _is_text(content: bytes) -> bool:
+    """Whether it is text, which no compressed data is: control characters are not to be found in JSON and events."""
+    try:
+        return not _CONTROL.search(content.decode())
+    except UnicodeDecodeError:
+        return False
