@@ -6,9 +6,10 @@ executors are covered; else the client's own; else the process's, if `inferencer
 
 from __future__ import annotations
 
-import threading
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
+
+from inferencereplay.locks import make_lock
 
 if TYPE_CHECKING:
     from inferencereplay.session import Session
@@ -29,7 +30,7 @@ class Activation:
 
 _Stack = tuple[Activation, Any]
 _context: ContextVar[_Stack | None] = ContextVar("inferencereplay", default=None)
-_lock = threading.Lock()
+_lock = make_lock()
 _open: list[Activation] = []
 _ambient: list[Session] = []
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
@@ -12,6 +11,7 @@ import msgspec
 
 from inferencereplay import recording as files
 from inferencereplay.hiding import hide_request, hide_response
+from inferencereplay.locks import make_lock
 from inferencereplay.recording import Recorded, RecordedRequest, Recording, Response
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Keeper:
         self.recorded = 0
         self._store = store
         self._record_errors = record_errors
-        self._lock = threading.Lock()
+        self._lock = make_lock()
 
     def begin(self, request: Request, secrets: tuple[str, ...], origin: Recorded) -> Take:
         """Number a prepared request that goes to the network."""

@@ -6,7 +6,7 @@ that the n-th equal call of every session gets one and the same answer, which is
 
 The memory is a temporary folder that all the processes of the run know. For the n-th variant of a key it holds
 
-- a **claim**, while a process asks the server: a file that only one can create (`O_EXCL`), with the owner's name in it;
+- a **claim**, while a process asks the server: a file that only one can link into its place, with its owner's name;
 - a **mark**, once the answer is stored: it says where, and is renamed into its place, so that it is whole or not there.
 
 A call looks for the mark and, if it stands, is answered from the recording. If not, it tries for the claim: who gets it
@@ -14,7 +14,8 @@ looks for the mark once more, for it may have been set in between, and then goes
 waits and begins again; by then the mark stands, or the call came to nothing, and the claim is to be had. So two workers
 that make the equal request at the same moment record it once, and both get that answer.
 
-Nobody waits for the dead: whoever started the processes takes the claims of one that died away (`release_all`). And
+Nobody waits for the dead: the owner's name is that of its sign of life (`store/life.py`), and whoever finds a claim of
+the dead takes it away. Where there are no locks to tell by, whoever started the processes does (`release_all`). And
 nobody waits for ever: two tests that each hold a stream open and ask for the other's would; after `PATIENCE` a call
 goes to the network all the same. The waiting itself is left to the caller, for `def` and `async def` wait differently.
 """
@@ -24,11 +25,15 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from inferencereplay.store.directory import DirectoryStore
+from inferencereplay.locks import make_lock
+from inferencereplay.store.directory import DirectoryStore, link
+from inferencereplay.store.life import Life, is_alive
+from inferencereplay.store.lock import locked
 from inferencereplay.variants import LONGEST_GAP
 
 if TYPE_CHECKING:
@@ -41,7 +46,7 @@ PAUSE = 0.01
 
 
 class Slot(NamedTuple):
-    """The place of one recording: the store's directory, the request's path, its key, and the variant's number."""
+    """The place of one recording: the directory, links followed, the request's path and key, the variant's number."""
 
     directory: str
     path: str
@@ -54,16 +59,23 @@ class Run:
 
     Args:
         folder: the same for all of its processes, and no other run's; it need not exist yet.
-        owner: this process's name, which no other of the run has.
+        owner: this process's name, which no other of the run has but those that it forks.
     """
 
     def __init__(self, folder: Path, owner: str = "main") -> None:
         self._folder = folder
         self._owner = owner
+        self._lock = make_lock()
+        self._life: Life | None = None
 
     def has(self, slot: Slot) -> bool:
         """Whether the run has recorded it, whole."""
-        return self._file(slot, "whole").exists()
+        return os.path.exists(self._file(slot, "whole"))  # noqa: PTH110 - also where one may not look
+
+    def forget(self, slot: Slot) -> None:
+        """Take away the mark of what was recorded, and is not there any more."""
+        with contextlib.suppress(OSError):
+            self._file(slot, "whole").unlink()
 
     def claim(self, slot: Slot, *, takes_over: bool = False) -> bool:
         """Take the right to record it; `False` if another call has it, or has recorded it meanwhile.
@@ -71,13 +83,13 @@ class Run:
         Args:
             slot: what is to be recorded.
             takes_over: whether another call's claim is not to be heeded.
+
+        Raises:
+            OSError: if nothing can be written.
         """
         claim = self._file(slot, "claim")
-        self._folder.mkdir(parents=True, exist_ok=True)
-        try:
-            with claim.open("w" if takes_over else "x", encoding="utf-8") as file:
-                file.write(self._owner)
-        except FileExistsError:
+        if not self._write(claim, self._name(), replaces=takes_over):
+            self._bury(claim)
             return False
         if self.has(slot):
             self.release(slot)
@@ -85,22 +97,24 @@ class Run:
         return True
 
     def settle(self, slot: Slot, *, is_whole: bool) -> None:
-        """Say that it is stored, and give the claim up; one that is not whole is for the next equal call to record."""
-        temporary = self._folder / f"{secrets.token_hex(8)}.tmp"
-        temporary.write_text(json.dumps(slot), encoding="utf-8")
-        temporary.replace(self._file(slot, "whole" if is_whole else "part"))
-        self.release(slot)
+        """Say that it is stored, and give the claim up; one that is not whole is for the next equal call to record.
+
+        Raises:
+            OSError: if it cannot be written; the claim is given up then as well.
+        """
+        try:
+            self._write(self._file(slot, "whole" if is_whole else "part"), json.dumps(slot), replaces=True)
+        finally:
+            self.release(slot)
 
     def release(self, slot: Slot) -> None:
-        """Give a claim up: the call came to nothing."""
-        self._file(slot, "claim").unlink(missing_ok=True)
+        """Give a claim up, unless another process has taken it over: the call came to nothing."""
+        self._remove(self._file(slot, "claim"), lambda name: name == self._name())
 
     def release_all(self, owner: str | None = None) -> None:
         """Take away all claims of a process that has died, or of this one, which has nothing under way any more."""
         for claim in self._folder.glob("*.claim"):
-            with contextlib.suppress(FileNotFoundError):  # its owner was faster
-                if claim.read_text(encoding="utf-8") == (owner or self._owner):
-                    claim.unlink()
+            self._remove(claim, lambda name: name.rpartition("~")[0] == owner if owner else name == self._name())
 
     def tidy(self, is_complete: Callable[[str], bool]) -> None:
         """Close the gaps that calls which came to nothing left, and remove old variants after the last new one.
@@ -122,8 +136,48 @@ class Run:
             _tidy(DirectoryStore(Path(directory)), path, key, numbers, keeps_old=not is_complete(directory))
 
     def _file(self, slot: Slot, kind: str) -> Path:
-        digest = hashlib.sha256(f"{slot.directory}\0{slot.key}".encode()).hexdigest()[:32]
+        digest = hashlib.sha256(os.fsencode(f"{slot.directory}\0{slot.key}")).hexdigest()[:32]
         return self._folder / f"{digest}~{slot.number}.{kind}"
+
+    def _name(self) -> str:
+        """Return the name of this process's sign of life, which stands in its claims."""
+        with self._lock:
+            if self._life is None or self._life.process != os.getpid():
+                self._folder.mkdir(parents=True, exist_ok=True)
+                self._life = Life(str(self._folder / f"{self._owner}~{secrets.token_hex(8)}.life"))
+            return Path(self._life.file).name
+
+    def _write(self, file: Path, text: str, *, replaces: bool) -> bool:
+        """Write a file whole or not at all; `False` if it is there and not to be replaced."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        temporary = self._folder / f"{secrets.token_hex(8)}.tmp"
+        try:
+            temporary.write_text(text, encoding="utf-8")
+            if not replaces:
+                return link(str(temporary), str(file))
+            temporary.replace(file)
+            return True
+        finally:
+            with contextlib.suppress(OSError):  # mostly it was renamed; otherwise the first error is the one to tell
+                temporary.unlink()
+
+    def _bury(self, claim: Path) -> None:
+        """Take a claim away if its owner is dead; who else wants to looks again, for it may be a living one's then."""
+
+        def is_dead(name: str) -> bool:
+            return not is_alive(str(self._folder / name))
+
+        with contextlib.suppress(OSError):
+            if is_dead(claim.read_text(encoding="utf-8")):
+                with locked(str(self._folder)):
+                    self._remove(claim, is_dead)
+
+    @staticmethod
+    def _remove(claim: Path, is_meant: Callable[[str], bool]) -> None:
+        """Take a claim away if its owner is meant, and still there; what cannot be removed is waited for."""
+        with contextlib.suppress(OSError):
+            if is_meant(claim.read_text(encoding="utf-8")):
+                claim.unlink()
 
 
 def _tidy(store: DirectoryStore, path: str, key: str, numbers: set[int], *, keeps_old: bool) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import logging
+import os
 from typing import TYPE_CHECKING, Any
 
+from inferencereplay.errors import RecordingCorrupt
 from inferencereplay.run import Slot
 from inferencereplay.variants import Variant, Variants
 
@@ -13,6 +17,8 @@ if TYPE_CHECKING:
 
     from inferencereplay.run import Run
     from inferencereplay.store import Store
+
+log = logging.getLogger("inferencereplay")
 
 
 class RunVariants(Variants):
@@ -30,31 +36,60 @@ class RunVariants(Variants):
     def __init__(self, store: Store, run: Run, is_whole: Callable[[bytes], bool]) -> None:
         super().__init__(store, replaces=True, repeats=False, is_whole=is_whole)
         self._run = run
+        self._directory = os.path.realpath(store.directory)  # one directory, whichever way it is reached
+        self._reserved: dict[str, list[int]] = {}
         self._pending: set[tuple[str, int]] = set()
         self._given_up: dict[str, set[int]] = {}
+        self._is_told = False
 
     def peek(self, path: str, key: str, read: Callable[[int], Any] | None = None) -> Variant | None:
-        """Return what the run has recorded for the next call, or `None` if that is still to be done."""
+        """Return what the run has recorded for the next call, or `None` if that is still to be done.
+
+        What the run has recorded and somebody has removed or damaged since is to be done again.
+        """
         read = read or functools.partial(self._store.get, path, key)
         call = self._calls.get(key, 0) + 1
-        data = read(call) if self._run.has(self._slot(path, key, call)) else None
-        return None if data is None else Variant(data, call, call)
+        slot = self._slot(path, key, call)
+        if not self._run.has(slot):
+            return None
+        data = None
+        with contextlib.suppress(RecordingCorrupt):
+            data = read(call)
+        if data is None:
+            self._run.forget(slot)
+            return None
+        return Variant(data, call, call)
 
     def reserve(self, path: str, key: str, *, takes_over: bool) -> bool:
-        """Take the right to make the next call; `False` if another one is just about to record it.
+        """Take the right to make the next call, which `begin` then does; `False` if another is about to record it.
 
         Args:
             path: the request's.
             key: the request's.
             takes_over: whether the other is not to be heeded.
         """
-        call = self._calls.get(key, 0) + 1
-        return self._run.claim(self._slot(path, key, call), takes_over=takes_over)
-
-    def begin(self, path: str, key: str) -> int:  # noqa: ARG002 - as its parent's
-        """Number a call that goes to the network."""
         with self._lock:
-            call = self._calls[key] = self._calls.get(key, 0) + 1
+            call = self._calls.get(key, 0) + 1
+            if not self._claim(path, key, call, takes_over=takes_over):
+                return False
+            self._calls[key] = call
+            self._pending.add((key, call))
+            self._reserved.setdefault(key, []).append(call)
+            return True
+
+    def begin(self, path: str, key: str) -> int:
+        """Number a call that goes to the network.
+
+        One that was not reserved, for a secret in it that nobody knew of made it another's, is put after what there is.
+        """
+        with self._lock:
+            reserved = self._reserved.get(key)
+            if reserved:
+                return reserved.pop(0)
+            call = self._calls.get(key, 0) + 1
+            while not self._claim(path, key, call, takes_over=True):
+                call += 1
+            self._calls[key] = call
             self._pending.add((key, call))
             return call
 
@@ -63,20 +98,24 @@ class RunVariants(Variants):
         return bool(self._pending)
 
     def store(self, path: str, key: str, call: int, data: bytes, *, is_whole: bool) -> bool:
-        """Store the answer to a call; `False` if an old one stands there that is more complete.
+        """Store the answer to a call; `False` if one stands there that is more complete, or that the run had before.
 
         Raises:
             OSError: if it cannot be written; the call has come to nothing then.
         """
+        slot = self._slot(path, key, call)
         try:
-            is_stored = self._put(path, key, call, data, is_whole=is_whole)
-            self._run.settle(self._slot(path, key, call), is_whole=is_whole)
+            is_stored = not self._run.has(slot) and self._put(path, key, call, data, is_whole=is_whole)
         except BaseException:
             self.give_up(path, key, call)
             raise
         with self._lock:
             self._pending.discard((key, call))
             self.used.add((path, key, call))
+        try:
+            self._run.settle(slot, is_whole=is_whole)
+        except OSError as error:
+            self._tell(error)
         return is_stored
 
     def give_up(self, path: str, key: str, call: int) -> None:
@@ -90,5 +129,18 @@ class RunVariants(Variants):
                 self._calls[key] = last - 1
         self._run.release(self._slot(path, key, call))
 
+    def _claim(self, path: str, key: str, call: int, *, takes_over: bool) -> bool:
+        """Claim a call in the run; where that cannot be written down, this session goes on by itself."""
+        try:
+            return self._run.claim(self._slot(path, key, call), takes_over=takes_over)
+        except OSError as error:
+            self._tell(error)
+            return True
+
+    def _tell(self, error: OSError) -> None:
+        if not self._is_told:
+            log.warning("%s is recorded without regard to the rest of the run: %s", self._store.directory, error)
+        self._is_told = True
+
     def _slot(self, path: str, key: str, number: int) -> Slot:
-        return Slot(self._store.directory, path, key, number)
+        return Slot(self._directory, path, key, number)

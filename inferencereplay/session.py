@@ -6,7 +6,6 @@ import functools
 import gc
 import logging
 import math
-import threading
 from array import array
 from typing import TYPE_CHECKING, TypeVar
 
@@ -16,6 +15,7 @@ from inferencereplay import recording as files
 from inferencereplay.errors import InvalidSetting, NotRecordable, RecordingCorrupt, RecordingNotFound
 from inferencereplay.hiding import hide_request
 from inferencereplay.keeping import Keeper
+from inferencereplay.locks import make_lock
 from inferencereplay.misses import explain
 from inferencereplay.pacing import check_clock, check_pace, make_pacer
 from inferencereplay.reader import Reader
@@ -143,7 +143,7 @@ class Session:
         self._normalize = normalize
         self._redactor = Redactor(redact)
         self._exhausted = exhausted
-        self._lock = threading.Lock()
+        self._lock = make_lock()
         self._warned: set[str] = set()
         self._joined: RunVariants | None = None
         self.store = open_store(settings.directory, test_id, self.prepare, is_recorded=self.mode in _RECORDING)
@@ -364,11 +364,7 @@ class Session:
         if self._joined is None:
             return True
         redacted = self.redact(request, secrets)
-        try:
-            return self._joined.reserve(redacted.path, redacted.key, takes_over=takes_over)
-        except OSError as error:
-            log.warning("%s is recorded without regard to the rest of the run: %s", redacted.path, error)
-            return True
+        return self._joined.reserve(redacted.path, redacted.key, takes_over=takes_over)
 
     def begin(self, request: Request, secrets: tuple[str, ...], origin: Recorded) -> Take:
         """Number a prepared request that goes to the network."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from inferencereplay.locks import make_lock
 from inferencereplay.recording import Failure, Response
 from inferencereplay.sse import Event, EventDecoder
 from inferencereplay.wire import byte_stream, kept_headers
@@ -85,7 +86,7 @@ class Tape:
         self._keep = keep
         self._drop = drop
         self._pieces: list[tuple[float, bytes]] = []
-        self._lock = threading.Lock()
+        self._lock = make_lock()
         self._is_finished = False
         self.is_exhausted = False
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import threading
 from typing import TYPE_CHECKING
 
 from inferencereplay import active
+from inferencereplay.locks import make_lock
 from inferencereplay.settings import Mode
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class _Placeholder:
     """An API key for clients that are made in `replay` mode on a machine that has none."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = make_lock()
         self._users = 0
         self._before: str | None = None
 

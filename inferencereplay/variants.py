@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import functools
 import logging
-import threading
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+
+from inferencereplay.locks import make_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +63,7 @@ class _Slots:
     """
 
     def __init__(self, old: int) -> None:
-        self.lock = threading.Lock()
+        self.lock = make_lock()
         self.pending: set[int] = set()
         self.written: set[int] = set()
         self.old = old
@@ -87,7 +88,7 @@ class Variants:
         self._repeats = repeats
         self._is_whole = is_whole
         self.used: set[tuple[str, str, int]] = set()
-        self._lock = threading.Lock()
+        self._lock = make_lock()
         self._calls: dict[str, int] = {}
         self._last: dict[str, int] = {}
         self._slots: dict[str, _Slots] = {}

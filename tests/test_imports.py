@@ -13,8 +13,9 @@ import inferencereplay
 
 PACKAGE = Path(inferencereplay.__file__).parent
 ORDER = (
-    *("errors", "request", "recording", "forms", "names", "redact", "pieces"),
-    *("store.inside", "store.lock", "store.directory", "store.llama_stack_file", "store.llama_stack", "store"),
+    *("locks", "errors", "request", "recording", "forms", "names", "redact", "pieces"),
+    *("store.inside", "store.lock", "store.life", "store.directory"),
+    *("store.llama_stack_file", "store.llama_stack", "store"),
     *("settings", "pacing", "timing", "difference", "misses", "reader", "variants", "run", "run_variants"),
     *("hiding", "keeping", "session"),
     *("active", "sdk", "building", "sse", "wire", "tape", "typed", "calls", "wrapping", "watching", "patching"),

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import signal
 import subprocess
 import sys
 import textwrap
@@ -11,10 +14,12 @@ import threading
 import anyio
 import openai
 import pytest
-from conftest import ASK, cheap, chunk, plain, sse
+from conftest import ASK, cheap, chunk, completion, plain, sse
 
 from inferencereplay import Session, calls, replay
 from inferencereplay.run import Run, Slot
+from inferencereplay.run_variants import RunVariants
+from inferencereplay.store.directory import DirectoryStore
 
 TESTS = """
     import asyncio, json, sys
@@ -165,7 +170,7 @@ def test_what_cannot_be_stored_is_free_again(record, server, tmp_path):
     (tmp_path / "kept/chat").write_text("a file where a folder has to be")
     saw, session = record(2)
     assert (saw, session.recorded) == (["answer 1", "answer 2"], 0)
-    assert list((tmp_path / "run").iterdir()) == []
+    assert [file.suffix for file in (tmp_path / "run").iterdir()] == [".life"]
 
 
 def test_a_run_that_cannot_be_kept_breaks_nothing(record, server, tmp_path, caplog):
@@ -173,6 +178,149 @@ def test_a_run_that_cannot_be_kept_breaks_nothing(record, server, tmp_path, capl
     (tmp_path / "full").write_text("")
     assert record(1, Run(tmp_path / "full"))[0] == ["answer 1"]
     assert "is recorded without regard to the rest of the run" in caplog.text
+
+
+def test_a_run_that_cannot_be_kept_loses_nothing(record, server, tmp_path, caplog):
+    """Each session records all of its answers by itself then, an error stays what it was, and one warning says so."""
+    (tmp_path / "full").write_text("")
+    server.replies += [plain(completion("first")), plain({"error": {}}, 400), plain(completion("third"))]
+    session = Session(tmp_path / "kept", mode="record")
+    session.join(Run(tmp_path / "full"))
+    with replay(session), openai.OpenAI(api_key="test", base_url=server.url, max_retries=0, **cheap()) as client:
+        assert text(client.chat.completions.create(**ASK)) == "first"
+        with pytest.raises(openai.BadRequestError):
+            client.chat.completions.create(**ASK)
+        assert text(client.chat.completions.create(**ASK)) == "third"
+        server.replies.append(plain({"error": {}}, 500))
+        with pytest.raises(openai.InternalServerError):
+            client.chat.completions.create(**ASK)
+    told = [message for message in caplog.messages if "without regard to the rest of the run" in message]
+    assert (len(told), session.recorded) == (1, 3)
+    with replay(tmp_path / "kept"), openai.OpenAI() as client:
+        assert text(client.chat.completions.create(**ASK)) == "first"
+
+
+def test_a_memory_that_goes_away_while_a_call_is_made(tmp_path, run, client, caplog):
+    """If temporary files are cleaned up in the middle of a run, what was recorded is recorded all the same."""
+    session = Session(tmp_path / "kept", mode="record")
+    session.join(run)
+    with replay(session):
+        for number in (1, 2):
+            made = client.chat.completions.create(**ASK, stream=True)
+            shutil.rmtree(tmp_path / "run")
+            assert text(made) == f"answer {number} and more"
+    assert session.recorded == 2
+    assert replayed(tmp_path, 2, stream=True) == ["answer 1 and more", "answer 2 and more"]
+    assert caplog.records == []
+
+
+def _remove(file):
+    file.unlink()
+
+
+def _damage(file):
+    file.write_text(file.read_text()[:-20])
+
+
+@pytest.mark.parametrize("harm", [_remove, _damage])
+@pytest.mark.parametrize("backend", ["sync", "asyncio"])
+def test_what_somebody_took_away_is_recorded_again(server, tmp_path, run, record, harm, backend):
+    """That a recording of the run is gone, or is none any more, is no reason to wait for it."""
+    assert record(2)[0] == ["answer 1", "answer 2"]
+    for file in (tmp_path / "kept").rglob("*.json"):
+        harm(file)
+    if backend == "sync":
+        assert record(2)[0] == ["answer 3", "answer 4"]
+    else:
+        session = Session(tmp_path / "kept", mode="record")
+        session.join(run)
+
+        async def ask():
+            async with openai.AsyncOpenAI(api_key="test", base_url=server.url, **cheap(is_async=True)) as client:
+                return [text(await client.chat.completions.create(**ASK)) for _ in range(2)]
+
+        with replay(session):
+            assert anyio.run(ask) == ["answer 3", "answer 4"]
+    assert record(2)[0] == ["answer 3", "answer 4"]
+    assert replayed(tmp_path, 2) == ["answer 3", "answer 4"]
+
+
+@pytest.mark.parametrize("name", ["link", os.fsdecode(b"caf\xe9")])
+def test_a_directory_is_one_whatever_its_name(server, tmp_path, run, client, name):
+    """It is one when links lead to it, and its name may be no text."""
+    (tmp_path / "kept").mkdir()
+    (tmp_path / name).symlink_to(tmp_path / "kept")
+    for directory in (tmp_path / name, tmp_path / "kept", tmp_path / name / ".." / name):
+        session = Session(directory, mode="record")
+        session.join(run)
+        with replay(session):
+            assert text(client.chat.completions.create(**ASK)) == "answer 1"
+    assert replayed(tmp_path, 1) == ["answer 1"]
+
+
+def test_a_call_that_was_overtaken_replaces_nothing(server, tmp_path, run, client):
+    """Whoever lost the patience of the others answers late, and finds theirs stored."""
+    sessions = [Session(tmp_path / "kept", mode="record") for _ in range(2)]
+    other = Run(tmp_path / "run", "other")
+    for session, memory in zip(sessions, (run, other), strict=True):
+        session.join(memory)
+    with replay(sessions[0]):
+        late = client.chat.completions.create(**ASK, stream=True)
+    with replay(sessions[1]):
+        assert sessions[1].keeper.variants.reserve("/chat/completions", key := _key(sessions[0]), takes_over=True)
+        server.replies.append(sse(chunk("theirs")))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sessions[1].keeper.variants, "reserve", lambda *_, **__: True)
+            assert text(client.chat.completions.create(**ASK, stream=True)) == "theirs"
+    assert text(late) == "answer 1 and more"
+    assert [session.recorded for session in sessions] == [0, 1]
+    assert replayed(tmp_path, 1, stream=True) == ["theirs"]
+    assert not run.claim(Slot(str(tmp_path / "kept"), "/chat/completions", key, 1))
+
+
+def _key(session):
+    return next(iter(session.keeper.variants._calls))
+
+
+def test_what_was_reserved_is_what_is_begun(run, tmp_path):
+    """A call that gives its number up in between does not change the number of the one that was reserved."""
+    variants = RunVariants(DirectoryStore(tmp_path / "kept"), run, lambda _: True)
+    assert variants.reserve("/p", "k", takes_over=False)
+    assert variants.begin("/p", "k") == 1
+    assert variants.reserve("/p", "k", takes_over=False)
+    variants.give_up("/p", "k", 1)
+    assert variants.begin("/p", "k") == 2
+    variants.give_up("/p", "k", 2)
+    assert not variants.has_pending()
+    assert not list(run._folder.glob("*.claim"))
+
+
+def test_what_was_not_reserved_comes_after_what_there_is(run, tmp_path):
+    """What turns out to be another request than it seemed is no reason to replace what the run has."""
+    for expected in (1, 2):
+        variants = RunVariants(DirectoryStore(tmp_path / "kept"), run, lambda _: True)
+        assert variants.begin("/p", "k") == expected
+        assert variants.store("/p", "k", expected, b"x", is_whole=True)
+
+
+def test_a_claim_of_the_dead_is_taken_away(run, tmp_path):
+    """A process that was killed while it asked holds nobody up, nor does one of which there is no sign."""
+    slot = Slot("/kept", "/chat/completions", "k", 1)
+    code = """
+        import os, signal, sys
+        from pathlib import Path
+        from inferencereplay.run import Run, Slot
+        assert Run(Path(sys.argv[1]), "other").claim(Slot("/kept", "/chat/completions", "k", 1))
+        os.kill(os.getpid(), signal.SIGKILL)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path / "run")]
+    assert subprocess.run(command, check=False, timeout=60).returncode == -signal.SIGKILL
+    assert run.claim(slot) or run.claim(slot)
+    assert not Run(tmp_path / "run", "third").claim(slot)
+    for sign in run._folder.glob("*.life"):
+        sign.unlink()
+    assert not Run(tmp_path / "run", "third").claim(slot)
+    assert Run(tmp_path / "run", "third").claim(slot)
 
 
 @pytest.mark.parametrize("way", ["sync", "async"])

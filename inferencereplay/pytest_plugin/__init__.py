@@ -117,7 +117,7 @@ def inferencereplay(request: pytest.FixtureRequest, inferencereplay_config: dict
     try:
         unit.end()
     finally:
-        state.run().release_all()  # nothing of this process is under way between two tests
+        state.run.release_all()  # nothing of this process is under way between two tests
 
 
 # While tests run.
@@ -238,7 +238,7 @@ def pytest_testnodedown(node: Any, error: object) -> None:
         state.tally.add(counted)
     elif error:
         state.tally.partial.add("a worker died")
-        state.run().release_all(node.gateway.id)
+        state.run.release_all(node.gateway.id)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
@@ -258,7 +258,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 def _tidy(config: pytest.Config, state: State) -> None:
     is_clear = not doubt(config, state.tally, pytest.ExitCode.OK)
     try:
-        state.run().tidy(lambda directory: is_clear and holds_all(config, Path(directory)))
+        state.run.tidy(lambda directory: is_clear and holds_all(config, Path(directory)))
     except OSError as error:
         _log.warning("old recordings could not be put in order: %s", error)
 

@@ -44,6 +44,7 @@ class State:
         """Note that the run was stopped, with whatever exit status: `pytest.exit` can give 0."""
         self.tally.partial.add("the run was stopped")
 
+    @functools.cached_property
     def run(self) -> Run:
         """Return the memory of the run."""
         from inferencereplay.run import Run  # noqa: PLC0415 - brings what a session needs
@@ -61,7 +62,7 @@ class State:
 
         session = Session(**settings)
         session.command = functools.partial(recording_command, item)
-        session.join(self.run())
+        session.join(self.run)
         return Unit(session, self.tally, is_test=is_test)
 
 

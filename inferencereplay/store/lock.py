@@ -38,6 +38,8 @@ def locked(folder: str) -> Iterator[None]:
             time.sleep(_INTERVAL)
         yield
     finally:
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_UN)  # closing is not enough if a child was forked off meanwhile
         os.close(descriptor)
 
 

@@ -1,0 +1,127 @@
+"""Signs of life, and locks, where processes fork and die."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+
+import pytest
+
+from inferencereplay.locks import make_lock
+from inferencereplay.store.life import Life, is_alive
+from inferencereplay.store.lock import locked
+
+OWNER = """
+    import os, sys, time
+    from inferencereplay.store.life import Life
+
+    life = Life(sys.argv[1])
+    child = os.fork()
+    if not child:
+        os.close(0)
+        time.sleep(60)
+        os._exit(0)
+    print(child, flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_a_sign_ends_with_its_process_though_a_child_of_it_lives(tmp_path):
+    """Neither a child that inherited it, nor a parent that has not yet asked how it ended, keeps a dead one alive."""
+    file = str(tmp_path / "life")
+    command = [sys.executable, "-c", textwrap.dedent(OWNER), file]
+    owner = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    child = int(owner.stdout.readline())
+    try:
+        assert is_alive(file)
+        owner.kill()
+        os.waitid(os.P_PID, owner.pid, os.WEXITED | os.WNOWAIT)
+        assert not is_alive(file)
+        os.kill(child, 0)
+    finally:
+        os.kill(child, signal.SIGKILL)
+        owner.communicate()
+
+
+def test_a_sign_is_seen_in_its_own_process_and_ends_with_the_object(tmp_path):
+    """Looking at it does not take it away."""
+    life = Life(str(tmp_path / "life"))
+    assert is_alive(life.file)
+    assert is_alive(life.file)
+    file = life.file
+    del life
+    assert not is_alive(file)
+
+
+def test_what_is_not_there_is_dead(tmp_path):
+    """A sign that is gone cannot be told by."""
+    assert not is_alive(str(tmp_path / "life"))
+
+
+def test_where_there_are_no_locks_everybody_lives(tmp_path, monkeypatch):
+    """Nobody is taken for dead because a file system cannot tell."""
+
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    assert is_alive(Life(str(tmp_path / "life")).file)
+
+
+def forked(work):
+    """Run a function in a forked child, and return its exit status; it is killed after 20 seconds."""
+    child = os.fork()
+    if not child:
+        signal.alarm(20)
+        try:
+            os._exit(work())
+        finally:
+            os._exit(99)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+def test_a_lock_of_ours_is_free_in_a_forked_child():
+    """Whoever held it is not in the child; in the parent it stays held."""
+    lock, held, done = make_lock(), threading.Event(), threading.Event()
+
+    def hold():
+        with lock:
+            held.set()
+            done.wait(30)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait(30)
+    try:
+        assert forked(lambda: 0 if lock.acquire(timeout=10) else 1) == 0
+        assert lock.locked()
+    finally:
+        done.set()
+        thread.join()
+    assert not lock.locked()
+
+
+def test_a_folders_lock_is_free_again_though_a_child_was_forked_off_meanwhile(tmp_path):
+    """The child inherits the open folder, and lives on."""
+    read, write = os.pipe()
+    with locked(str(tmp_path)):
+        child = os.fork()
+        if not child:
+            os.close(write)
+            os.read(read, 1)
+            os._exit(0)
+    try:
+        descriptor = os.open(tmp_path, os.O_RDONLY)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(descriptor)
+    finally:
+        for end in (read, write):
+            os.close(end)
+        os.waitpid(child, 0)
