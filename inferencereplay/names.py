@@ -30,26 +30,30 @@ ENDS = (
 """How longer names end that stand for secrets, such as `AZURE_OPENAI_API_KEY`."""
 PASSWORD_ENDS = ("password", "passwd", "passphrase")
 """How names end that stand for one, as `db_password`, or for a label, as `forgot_password`: their values tell."""
+RANDOM_ENDS = ("token", "secret", "signingkey", "encryptionkey", "deploykey", "licensekey", "authkey", "openaikey")
+"""How names end under which both secrets and harmless texts stand; there a value has to look like chance."""
+_HARMLESS_ENDS = ("pagetoken", "nexttoken", "continuationtoken", "synctoken")
+"""Names of places in a list, which the next request repeats."""
 HINTS = ("key", "token", "secret", "authorization", "password", "passwd", "passphrase", "cookie")
 """How the name of a secret ends, in lower case."""
 _NO_WORD = re.compile(r"(?=\S*\d)\S{6,}")
+_CHANCE = re.compile(
+    r"(?=[\w.~+/=-]{0,40}?(?=[A-Za-z]{0,7}\d)(?=\d{0,7}[A-Za-z])[A-Za-z0-9]{8})[\w.~+/=-]{20,}", re.ASCII
+)
+"""Twenty characters without a space, eight in a row with a digit and a letter: no words with hyphens, no date."""
 
 _QUOTE = r"(?:\\*[\"'`]|&quot;|&#(?:34|39|x22|x27);|%2[27])"
-_SIGNS = tuple(
-    (
-        end,
-        re.compile(
-            rf"{end}(?:{_QUOTE}|\*\*|\])*(?:\s|%20)*(?:[:=|>]|&gt;|%3[ad]|(?<= )\\*[\"']?(?=\S{{0,40}}\d)\S{{16}})"
-        ),
-    )
-    for end in HINTS
+_SIGN = (
+    rf"(?:{_QUOTE}|\*\*|\])*(?:\s|%20)*"
+    r"(?:[:=|>}]|,\s{0,8}\\*[\"']|&gt;|%3[ad]|is |(?<= )\\*[\"']?(?=\S{0,40}\d)\S{16})"
 )
+_SIGNS = tuple((end, re.compile(end + _SIGN)) for end in HINTS)
 """The same with what follows where a value does; the ends alone are looked for first."""
 _SIGNS_IN_JSON = tuple((end.encode(), re.compile(sign.pattern.encode())) for end, sign in _SIGNS)
 
 _END = r"(?![\w-])(?i:" + "|".join(f"(?<={end})" for end in HINTS) + ")"
-_NAME = rf"(?P<name>[A-Za-z][\w-]{{3,63}}){_END}"
-_QUOTED_NAME = rf"(?P<name>[\w-]{{4,64}}){_END}"
+_NAME = rf"(?P<name>(?:(?i:api|access|secret|private)[ ])?[A-Za-z][\w-]{{2,63}}){_END}"
+_QUOTED_NAME = rf"(?P<name>[\w .-]{{4,64}}){_END}"
 _VALUE = r"(?=(?P<value>(?=[\w.~+/-]{0,40}?\d)[\w.~+/-]{16,}=*)(?![\w.~+/=(\[-]))"  # which is no call in a program
 _NAMED = (
     # "api_key": "…", as it stands in JSON.
@@ -64,12 +68,17 @@ _NAMED = (
     re.compile(
         r"(?:(?<![\w\\-])-{0,2}|(?<=\\[nrt])|(?<=%[0-9A-Fa-f]{2})|(?<=\\u[0-9A-Fa-f]{4}))"
         rf"{_NAME}(?:[\"']\])?\*{{0,2}}[ \t]{{0,8}}"
-        r"(?::[ ]?[A-Za-z][\w.]{0,30}[ ]=|:=|=>|=|:|\||%3[ADad])\*{0,2}(?:[ \t]|%20|\+){0,8}"
+        r"(?::[ ]?[A-Za-z][\w.]{0,30}[ ]=|:=|=>|=|:|\||is(?=[ ])|%3[ADad])\*{0,2}(?:[ \t]|%20|\+){0,8}"
         r"(?:(?:[Tt]oken|[Aa]pi[_-]?[Kk]ey|[Kk]ey)(?:[ ]|%20))?(?:[\"'`]|%2[27])?"
         rf"{_VALUE}"
     ),
-    # --api-key …
-    re.compile(rf"(?<![\w-])--{_NAME}[ ]{{1,4}}[\"']?{_VALUE}"),
+    # --api-key …, ENV API_KEY …, setenv API_KEY …
+    re.compile(rf"(?<![\w-])(?:--|ENV[ ]|setenv[ ]){_NAME}[ ]{{1,4}}[\"']?{_VALUE}"),
+    # setenv("API_KEY", "…"), and {"name": "api-key", "value": "…"}, whose quotes may be escaped.
+    re.compile(
+        rf"(?P<quote>\\{{0,63}}[\"']){_QUOTED_NAME}(?P=quote),\s{{0,8}}"
+        rf"(?:(?P=quote)value(?P=quote)\s{{0,8}}:\s{{0,8}})?(?P=quote){_VALUE}"
+    ),
     # <apiKey>…</apiKey>
     re.compile(rf"(?:<|&lt;){_NAME}(?:>|&gt;)(?=(?P<value>(?=[^<&\s]{{0,40}}?\d)[^<&\s]{{8,4000}})(?:<|&lt;)/)"),
 )
@@ -78,14 +87,21 @@ _NAMED = (
 
 def tells(name: str) -> Callable[[str], object] | None:
     """Return what says of a text that stands under `name` whether it is a secret; `None` if that none is."""
-    return _judge(name.lower().replace("-", "").replace("_", ""))
+    return _judge(name.lower().replace("-", "").replace("_", "").replace(" ", "").replace(".", ""))
 
 
 @functools.lru_cache(maxsize=1_000)
 def _judge(plain: str) -> Callable[[str], object] | None:
     if plain in NAMES or plain.endswith(ENDS):
         return bool
-    return _NO_WORD.fullmatch if plain.endswith(PASSWORD_ENDS) else None
+    if plain.endswith(PASSWORD_ENDS):
+        return _NO_WORD.fullmatch
+    return is_chance if plain.endswith(RANDOM_ENDS) and not plain.endswith(_HARMLESS_ENDS) else None
+
+
+def is_chance(text: str) -> bool:
+    """Whether a text looks like no word, name, number or date, but like what a generator of secrets makes."""
+    return bool(_CHANCE.fullmatch(text))
 
 
 def may_name(raw: bytes) -> bool:

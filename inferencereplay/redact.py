@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from inferencereplay.errors import InvalidSetting
-from inferencereplay.names import cover_named, may_name, tells
+from inferencereplay.names import cover_named, is_chance, may_name, tells
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -95,11 +95,35 @@ SHAPES = (
     _shape(r"sk_[0-9a-f]{40,}", "sk_"),
     _shape(r"\d{8,10}:AA[\w-]{32,}", ":AA"),
     _shape(r"ATATT3[\w=-]{60,}", "ATATT3"),
-    Shape(("://",), re.compile(r"(?<=://)[^\s/@:\"']*:[^\s/@\"']+(?=@)")),
+    _shape(r"c2st[A-Za-z0-9+/]{30,}={0,2}", "c2st"),  # sk-… in Base64
+    _shape(r"AGE-SECRET-KEY-1[0-9A-Z]{50,}", "AGE-SECRET-KEY-1"),
+    _shape(r"key-[0-9a-f]{32}(?![A-Za-z0-9])", "key-"),
+    _shape(rf"(?:sq0[a-z]{{3}}|NRAK|HRKU|pa)-{_RANDOM}[\w-]{{22,}}", "sq0", "NRAK-", "HRKU-", "pa-"),
+    _shape(
+        rf"(?:secret|esecret|jina|sntrys|sntryu|pscale_(?:tkn|pw|oauth))_{_RANDOM}[\w=+/-]{{28,}}",
+        *("secret_", "jina_", "sntrys_", "sntryu_", "pscale_"),
+    ),
+    _shape(r"dp\.(?:pt|st|sa|ct|scim|audit)\.[A-Za-z0-9]{40,}", "dp."),
+    _shape(r"[\w.~-]{3}8Q~[\w.~-]{30,}[\w~-]", "8Q~"),
+    _shape(r"APA91b[\w-]{100,}", "APA91b"),
+    Shape(("://",), re.compile(r"(?<=://)(?:[^\s/@:\"']*:[^\s/@\"']+|(?=[A-Za-z_-]{0,40}\d)[\w-]{20,200})(?=@)")),
     Shape((":\\/\\/",), re.compile(r"(?<=:\\/\\/)[^\s/@:\"'\\]*:[^\s/@\"'\\]+(?=@)")),
     Shape(("%3A%2F%2F", "%3a%2f%2f"), re.compile(r"(?<=%3[Aa]%2[Ff]%2[Ff])[\w.~-]*%3[Aa][\w.~%+-]{1,200}?(?=%40)")),
     Shape(("sig=", "nature="), re.compile(r"(?:(?<=[?&;]sig=)|(?<=nature=))(?=[\w%+/-]*\d)[\w%+/-]{40,}=*")),
-    Shape(("ookie: ",), re.compile(r"(?<=ookie: )[\w.-]+=(?=[^\s;]*\d)[^\s\"'\\;]{8,}(?:; ?[\w.-]+=[^\s\"'\\;]+)*")),
+    Shape(
+        ("ookie: ",),
+        re.compile(
+            r"(?<=ookie: )(?=[^\r\n\"'\\]{0,1000}?=(?=[^\s;]{0,100}?\d)[^\s\"'\\;]{8})"
+            r"[\w.-]+=[^\s\"'\\;]*(?:; ?[\w.-]+=[^\s\"'\\;]*)*"
+        ),
+    ),
+    Shape(
+        ("curl ",),
+        re.compile(
+            r"(?:(?<=[ ]-[ub][ ])|(?<=--user[ ])|(?<=--cookie[ ]))"
+            r"[\"']?[\w.@-]{1,100}[:=](?=[^\s\"'\\]{0,100}?\d)[^\s\"'\\]{8,}"
+        ),
+    ),
     Shape(
         ("PRIVATE KEY",),
         re.compile(
@@ -157,6 +181,7 @@ class Redactor:
         if isinstance(value, str):
             return self.text(value, literals)
         if isinstance(value, dict):
+            value = _hide_pair(value)
             members = [(self.text(name, literals), self._member(name, item, literals)) for name, item in value.items()]
             items = dict(members)
             if len(items) < len(value):
@@ -230,13 +255,27 @@ def _apart(members: list[tuple[str, Any]]) -> dict[str, Any]:
     return {names[at]: item for at, (_, item) in enumerate(members)}
 
 
+def _hide_pair(value: dict[str, Any]) -> dict[str, Any]:
+    """Take out the value of `{"name": "api-key", "value": "…"}`, as lists of headers and settings have it."""
+    name = value.get("name", value.get("key"))
+    is_secret = tells(name) if isinstance(name, str) and "value" in value else None
+    hidden = _hide(value["value"], is_chance) if is_secret else None
+    return {**value, "value": hidden} if is_secret and hidden is not value["value"] else value
+
+
 def _hide(value: Any, is_secret: Callable[[str], object] = bool) -> Any:
-    """Take out what stands under the name of a secret: text, or a list of it, as headers may have."""
+    """Take out what stands under the name of a secret: text, or a list of it, as headers may have.
+
+    In an object, such as the schema of a parameter with that name, a text has to look like chance.
+    """
     if isinstance(value, str):
         return REDACTED if value != REDACTED and is_secret(value) else value
     if isinstance(value, list):
         hidden = [_hide(item, is_secret) for item in value]
         return value if hidden == value else hidden
+    if isinstance(value, dict):
+        members = {name: _hide(item, is_chance) for name, item in value.items()}
+        return value if members == value else members
     return value
 
 

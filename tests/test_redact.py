@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from inferencereplay.errors import InvalidSetting
-from inferencereplay.names import ENDS, HINTS, NAMES, PASSWORD_ENDS
+from inferencereplay.names import ENDS, HINTS, NAMES, PASSWORD_ENDS, RANDOM_ENDS
 from inferencereplay.redact import LONG, REDACTED, SHAPES, Redactor
 
 SECRETS = (
@@ -78,6 +78,21 @@ SECRETS = (
     "sk_0123456789abcdef0123456789abcdef0123456789abcdef",
     "123456789:AAabcdefghijABCDEFGHIJ0123456789abc",
     "ATATT3xFfGF0" + "abcdefghijABCDEFGHIJ0123456789" * 2,
+    "c2stcHJvai1hQjNkRTVnSDdqSzltTjFwUTJyUzR0VTZ2Vzh4WTB6QQ==",
+    "AGE-SECRET-KEY-1QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7LQPZRY9X8GF2TVDW0S3",
+    "key-0f1e2d3c4b5a69788796a5b4c3d2e1f0",
+    "sq0atp-aB3dE5gH7jK9mN1pQ2rS4t",
+    "NRAK-ABCDEFGHIJKLMNOPQRSTUVW1234",
+    "HRKU-01234567-89ab-cdef-0123-456789abcdef",
+    "pa-aB3dE5gH7jK9mN1pQ2rS4tU6vW8xY0zAbCdEfGhIjKl",
+    "secret_aB3dE5gH7jK9mN1pQ2rS4tU6vW8xY0zAbCdEfGhIjKl",
+    "esecret_aB3dE5gH7jK9mN1pQ2rS4tU6vW8xY0",
+    "jina_aB3dE5gH7jK9mN1pQ2rS4tU6vW8xY0zAbCdEfGhIjKl",
+    "sntrys_eyJpYXQiOjE3MDAwMDAwMDAuMCwidXJsIjoi_aB3dE5gH7jK9mN1pQ2rS4t",
+    "pscale_tkn_aB3dE5gH7jK9mN1pQ2rS4tU6vW8xY0",
+    "dp.pt.aB3dE5gH7jK9mN1pQ2rS4tU6vW8xY0zAbCdEfGhIjKl",
+    "abc8Q~aB3dE5gH7jK9mN1pQ2rS4tU6vW8xY0zAbC",
+    "APA91b" + "aB3dE5gH7jK9mN1pQ2rS4tU6vW8xY0zAbCdEfGhIjKl" * 3,
 )
 SURROUNDINGS = (
     "{}",
@@ -104,10 +119,11 @@ SURROUNDINGS = (
 PEM = "-----BEGIN {0}PRIVATE KEY-----\n" + "MIIEvQ0123456789abcdefghijABCD+/\n" * 3 + "-----END {0}PRIVATE KEY-----"
 secrets = st.sampled_from(SECRETS)
 texts = st.text(st.characters(exclude_categories=["Cs"]))
-mixtures = st.lists(
-    secrets | texts | st.sampled_from([" ", "-", "_", ":", "/", "@", "://", REDACTED, "sk-", "Bearer "])
+parts = [" ", "-", "_", ":", "/", "@", "://", REDACTED, "sk-", "Bearer ", "api-key", "0f1e2d3c4b5a69788796a5b4c3d2e1f0"]
+mixtures = st.lists(secrets | texts | st.sampled_from(parts))
+members = st.sampled_from(
+    ["api_key", "Authorization", "content", "sk-abcd1234efgh", "x", "logprobs", "name", "key", "value", "bot_token"]
 )
-members = st.sampled_from(["api_key", "Authorization", "content", "sk-abcd1234efgh", "x", "logprobs"])
 documents = st.recursive(
     mixtures.map("".join) | st.none() | st.booleans() | st.integers(-(2**60), 2**60),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(members, inner, max_size=3),
@@ -145,7 +161,8 @@ def test_each_shape_has_an_example(redactor):
     hook = "https://hooks.slack.com/services/T0123ABCD/B0123ABCD/abcdefABCDEF0123456789"
     urls = ("http://user:pw@host", "http:\\/\\/user:pw@host", "http%3A%2F%2Fuser%3Apw%40host", hook)
     signed = f"https://host/a?sv=1&sig={'0aB' * 15}"
-    examples = (*SECRETS, PEM.format(""), *urls, signed, "Cookie: sid=0123456789abcdef; theme=dark")
+    told = ("Cookie: sid=0123456789abcdef; theme=dark", "curl -u user:0123456789abcdef")
+    examples = (*SECRETS, PEM.format(""), *urls, signed, *told)
     for shape in SHAPES:
         assert [
             text for text in examples if shape.pattern.search(text) and any(part in text for part in shape.literals)
@@ -315,6 +332,11 @@ _HEX = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
         *(':api_key => "{}"', 'apiKey := "{}"', "const apiKey: string = '{}'", 'api_key: str = "{}"', "api_key:   {}"),
         *('os.environ["OPENAI_API_KEY"] = "{}"', "| API_KEY | {} |", "Ocp-Apim-Subscription-Key: {}", "DB_PASSWORD={}"),
         *("AccountName=x;AccountKey={};E=y", '{{"db_password": "{}"}}', "AWS_SESSION_TOKEN={}"),
+        *("GITHUB_TOKEN={}", "export HF_TOKEN='{}'", "JWT_SECRET: {}", "OPENAI_KEY={}", "signing-key: {}"),
+        *("ENV API_KEY {}", "setenv API_KEY {}", 'monkeypatch.setenv("API_KEY", "{}")', "tool --token {}"),
+        *("My API key: {}", "my api key is {} now", "**API Key**: {}", '{{"api key": "{}"}}', '{{"bot_token": "{}"}}'),
+        *('{{"name": "Authorization", "value": "{}"}}', '{{\\"key\\": \\"x-api-key\\", \\"value\\": \\"{}\\"}}'),
+        *("https://{}@github.com/a/b", "https://a.b/?token={}&a=b", '["api_key", "{}"]'),
     ],
 )
 def test_a_name_tells_in_any_notation(redactor, text):
@@ -352,9 +374,70 @@ def test_a_name_before_a_word_or_a_call_is_no_secret(redactor, text):
     assert redactor.value(value) is value
 
 
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("curl -u user:0123456789abcdef https://a.b", "curl -u [REDACTED] https://a.b"),
+        ("curl https://a.b --user 'user:0123456789abcdef'", "curl https://a.b --user [REDACTED]'"),
+        ("curl -b sid=0123456789abcdef https://a.b", "curl -b [REDACTED] https://a.b"),
+        ("curl -u user https://a.b", "curl -u user https://a.b"),
+        ("docker run -u 0123456789:0123456789 x", "docker run -u 0123456789:0123456789 x"),
+        ("Cookie: theme=dark; sid=0123456789abcdef", "Cookie: [REDACTED]"),
+        ("cookie: sid=0123456789abcdef; theme=dark\nx: y", "cookie: [REDACTED]\nx: y"),
+    ],
+)
+def test_what_a_command_or_a_header_brings_along(redactor, text, left):
+    """User names with passwords and cookies go, wherever among others they stand."""
+    assert redactor.text(text) == left
+
+
+@pytest.mark.parametrize(
+    "name", ["token", "github_token", "HF_TOKEN", "JWT_SECRET", "signing-key", "openaiKey", "api.key"]
+)
+def test_under_a_name_that_may_be_harmless_the_value_tells(redactor, name):
+    """What looks like chance goes, words, dates, names and numbers stay."""
+    harmless = ["the-quick-brown-fox-2024", "2026-11-26T10:00:00", "claude-3-5-sonnet-20241022", "12345678901234567890"]
+    if name != "api.key":
+        assert redactor.value({name: harmless}) == {name: harmless}
+    assert redactor.value({name: _HEX}) == {name: REDACTED}
+    assert (
+        redactor.json(json.dumps({name: _HEX}).encode()) == json.dumps({name: REDACTED}, separators=(",", ":")).encode()
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["next_page_token", "pageToken", "continuation_token", "prompt_cache_key", "token_type"]
+)
+def test_places_in_a_list_are_no_secrets(redactor, name):
+    """The next request repeats them, or they tell requests apart."""
+    assert redactor.value({name: _HEX}) == {name: _HEX}
+    assert redactor.text(f"{name}={_HEX}") == f"{name}={_HEX}"
+
+
+@pytest.mark.parametrize("name", ["name", "key"])
+@pytest.mark.parametrize("value", [_HEX, [_HEX], {"a": _HEX}])
+def test_pairs_of_name_and_value(redactor, name, value):
+    """Lists of headers and settings name what a value is in the member beside it."""
+    hidden = json.loads(json.dumps(value).replace(_HEX, REDACTED))
+    for pair in ({name: "x-api-key", "value": value}, {"value": value, name: "Authorization"}):
+        assert redactor.value(pair) == {**pair, "value": hidden}
+        assert json.loads(redactor.json(json.dumps(pair).encode())) == {**pair, "value": hidden}
+    for pair in ({name: "color", "value": value}, {name: "api-key", "value": "a word"}, {name: 5, "value": value}):
+        assert redactor.value(pair) is pair
+
+
+def test_an_object_under_the_name_of_a_secret(redactor):
+    """What looks like chance in it goes; a schema stays."""
+    assert redactor.value({"api_key": {"value": _HEX, "owner": "anna"}}) == {
+        "api_key": {"value": REDACTED, "owner": "anna"}
+    }
+    schema = {"api_key": {"type": "string", "description": "Your key, from the page of 2024.", "minLength": 20}}
+    assert redactor.value(schema) is schema
+
+
 def test_the_names_are_the_ones_that_json_is_searched_for():
     """Every name ends in a way that is looked for before JSON is read."""
-    assert [name for name in (*NAMES, *ENDS, *PASSWORD_ENDS) if not name.endswith(HINTS)] == []
+    assert [name for name in (*NAMES, *ENDS, *PASSWORD_ENDS, *RANDOM_ENDS) if not name.endswith(HINTS)] == []
 
 
 # JSON.
