@@ -158,11 +158,41 @@ def test_two_cassettes_with_two_answers(cli, tmp_path):
     assert sorted(file.name for file in (tmp_path / "apart").iterdir()) == ["a", "b", "c"]
 
 
+def test_the_first_cassette_by_name_wins(cli, tmp_path):
+    """Whatever order the disk has them in; answers that differ in their status alone are two, too."""
+    source = tmp_path / "cassettes"
+    for number in range(9, 0, -1):
+        cassette(source, exchange(code=200 if number == 1 else 404), name=f"{number}.json")
+    done = cli("import", "vcr", source, tmp_path / "out")
+    assert [line.split()[3] for line in done.out.splitlines()] == [f"{number}.json" for number in range(2, 10)]
+    assert entries(tmp_path / "out")[0].recording.response.status == 200
+
+
+def test_folders_of_cassettes(cli, tmp_path):
+    """Are kept apart as they stand, as pytest-recording's are: a folder a module, a cassette a test."""
+    source = tmp_path / "cassettes"
+    source.mkdir()
+    cassette(source / "test_a", exchange(), name="test_one.json")
+    cassette(source / "test_b", exchange(string="{}"), name="test_one.json")
+    assert cli("import", "vcr", source, tmp_path / "out", "--separate").err.endswith("2 imported.\n")
+    for name in ("test_a", "test_b"):
+        assert len(entries(tmp_path / "out" / name / "test_one")) == 1
+
+
+def test_a_method_in_small_letters(cli, tmp_path):
+    """Is the one that a client sends."""
+    cli("import", "vcr", cassette(tmp_path, exchange(method="post")), tmp_path / "out")
+    with replay(tmp_path / "out"):
+        made = openai.OpenAI().chat.completions.create(model="m", messages=[{"role": "user", "content": "Hi"}])
+    assert made.choices[0].message.content == "Ho"
+
+
 @pytest.mark.parametrize(
     ("uri", "path", "base"),
     [
         ("https://api.openai.com/v1/chat/completions", "/chat/completions", "https://api.openai.com/v1"),
         ("https://x.com/v1beta/openai/chat/completions", "/chat/completions", "https://x.com/v1beta/openai"),
+        ("https://x.com/v1beta/openai/batches", "/batches", "https://x.com/v1beta/openai"),
         ("https://x.com/openai/v1/responses", "/responses", "https://x.com/openai/v1"),
         (
             "https://x.azure.com/openai/deployments/gpt-4o/chat/completions?api-version=2024-02-01",
@@ -197,11 +227,13 @@ def test_azure_cassettes_replay(cli, tmp_path):
 def test_a_base_url_decides_what_counts(cli, tmp_path):
     """Also where the form of the URL does not tell."""
     file = cassette(
-        tmp_path, exchange(uri="http://llm.local/api/chat/completions"), exchange(uri="http://llm.local/other/x")
+        tmp_path,
+        exchange(uri="http://llm.local/api/chat/completions"),
+        *(exchange(uri=f"http://llm.local/{path}/chat/completions") for path in ("other", "apis")),
     )
     done = cli("import", "vcr", file, tmp_path / "out", "--base-url", "http://llm.local/api/")
-    assert "1 imported, 1 not taken over" in done.err
-    assert "it does not begin with http://llm.local/api" in done.out
+    assert "1 imported, 2 not taken over" in done.err
+    assert done.out.count("it does not begin with http://llm.local/api\n") == 2
 
 
 @pytest.mark.parametrize(
