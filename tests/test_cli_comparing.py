@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,8 @@ def test_streams_are_compared_by_what_they_add_up_to(cli, shelf, other):
     copy.write_text(json.dumps(data), encoding="utf-8")
     assert cli("diff", STORY, copy, "--dir", shelf).out == ""
     done = cli("diff", STORY, CAPITAL, "--dir", shelf, "--json")
+    assert done.status == 1
+    assert cli("diff", STORY, STORY, "--dir", shelf, "--json").status == 0
     paths = [item["path"] for item in json.loads(done.out)]
     assert "response.choices[0].message.parts[0].text" in paths
     assert {"path": "request.body.stream", "a": True} in json.loads(done.out)
@@ -138,7 +141,9 @@ def test_why_with_the_settings_of_the_session(cli, shelf, tmp_path, client, monk
     (tmp_path / "ours.py").write_text("def plain(body):\n    body.pop('user')\n    return body\n")
     monkeypatch.chdir(tmp_path)
     normalize = ("--normalize", "ours:plain", "--redact", r"secret-\d+")
+    before = list(sys.path)
     assert cli("why", file, "--dir", tmp_path / "kept", *normalize).status == 0
+    assert sys.path == before
 
 
 def test_a_request_that_does_not_tell_its_path(cli, shelf, tmp_path):

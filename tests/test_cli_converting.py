@@ -313,6 +313,9 @@ def test_what_other_libraries_sent(cli, tmp_path):
         "- request: {method: POST, uri: 'http://x.org/upload', headers: {}, body: "
         "!!python/object/new:_io.BytesIO {state: !!python/tuple [!!binary aGVsbG8=, 0, null]}}\n"
         f"  response: {json.dumps(sent['response'])}\n"
+        "- request: {method: POST, uri: 'http://x.org/v1/embeddings', headers: {}, body: "
+        "!!python/object/new:_io.BytesIO {state: !!python/tuple [!!binary eyJtIjoyfQ==, 0, null]}}\n"
+        f"  response: {json.dumps(sent['response'])}\n"
         "- request: {method: POST, uri: !!python/unicode 'https://x.org/v1/chat/completions', headers: {}, body: "
         '!!python/object/apply:builtins.iter {args: [[!!binary eyJtIjo=, !!python/str "1}"]]}}\n'
         f"  response: {json.dumps(sent['response'])}\n"
@@ -322,7 +325,7 @@ def test_what_other_libraries_sent(cli, tmp_path):
         "not taken over  c.yaml POST http://x.org/upload: its URL is none of the OpenAI API's "
         "(if it is, give --base-url)\n"
     )
-    assert entries(tmp_path / "out")[0].body == {"m": 1}
+    assert [entry.body for entry in entries(tmp_path / "out")] == [{"m": 1}, {"m": 2}]
     for tag in ("object/apply:os.system [x]", "object/new:_io.BytesIO {}", "object/apply:builtins.iter {args: 1}"):
         (tmp_path / "c.yaml").write_text(f"interactions: [!!python/{tag}]")
         assert "it is no YAML that can be read" in cli("import", "vcr", tmp_path / "c.yaml", tmp_path / "out").out
@@ -470,6 +473,49 @@ def test_what_llama_stack_holds_and_nobody_understands(cli, tmp_path):
     ):
         assert f"not taken over  {line}" in done.out or f"not taken over  more/{line}" in done.out
     assert cli("import", "llama-stack", tmp_path / "out", tmp_path / "more").status == 2
+
+
+def test_cassetter_sorts_its_calls_otherwise(cli, tmp_path):
+    """They are taken in the order in which they were made, at their own time; of repeated headers the first counts."""
+    request = {"method": "POST", "uri": "https://x.org/v1/completions", "body": {"type": "json", "content": {"m": 1}}}
+    calls = [
+        {
+            "request": request,
+            "response": {
+                "status": 200,
+                "headers": {"content-type": ["application/json", "text/plain"]},
+                "body": {"type": "json", "content": {"n": hour}},
+            },
+            "recorded_at": f"2026-11-26T{hour:02}:00:00+02:00",
+        }
+        for hour in (9, 8)
+    ]
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump({"interactions": calls}))
+    assert cli("import", "cassetter", tmp_path / "c.yaml", tmp_path / "out").status == 0
+    found = [entry.recording for entry in entries(tmp_path / "out")]
+    assert [json.loads(bytes(item.response.body)) for item in found] == [{"n": 8}, {"n": 9}]
+    assert [item.recorded.at for item in found] == ["2026-11-26T06:00:00Z", "2026-11-26T07:00:00Z"]
+    assert {item.response.headers["content-type"] for item in found} == {"application/json"}
+
+
+def test_an_error_within_a_stream_is_no_example(cli, shelf):
+    """Whatever came before it."""
+    (file,) = shelf.rglob(f"{STORY}*.json")
+    data = json.loads(file.read_text(encoding="utf-8"))
+    edit(shelf, STORY, chunks=[*data["response"]["chunks"][:-1], {"error": {"message": "overloaded"}}])
+    assert cli("export", "openai-jsonl", shelf).err == "1 exported; left out: errors (1).\n"
+
+
+def test_what_belongs_to_the_tools_and_a_refusal(cli, shelf):
+    """Whether calls may be parallel is part of an example; a refusal is what was said."""
+    (file,) = shelf.rglob(f"{CAPITAL}*.json")
+    data = json.loads(file.read_text(encoding="utf-8"))
+    data["request"]["body"]["parallel_tool_calls"] = False
+    data["response"]["body"]["choices"][0]["message"] = {"role": "assistant", "content": None, "refusal": "No."}
+    file.write_text(json.dumps(data), encoding="utf-8")
+    made = json.loads(cli("export", "openai-jsonl", shelf, "--text", "No.").out)
+    assert made["parallel_tool_calls"] is False
+    assert made["messages"][-1] == {"role": "assistant", "content": "No."}
 
 
 def test_chats_for_fine_tuning(cli, shelf, tmp_path):
