@@ -222,9 +222,9 @@ def test_the_model_with_the_most_recordings_comes_first(cli, shelf):
     """Whatever it is called."""
     (story,) = shelf.rglob(f"{STORY}*.json")
     shutil.copy(story, story.with_name(story.stem + "~2.json"))
-    edit(shelf, CAPITAL, model="a")
+    edit(shelf, CAPITAL, model="A")
     models = [line.split("\t")[-1] for line in cli("stats", shelf).out.splitlines()[-2:]]
-    assert models == ["SmolLM2-135M-Instruct.Q4_1", "a"]
+    assert models == ["SmolLM2-135M-Instruct.Q4_1", "A"]
 
 
 def test_stats_of_one_error(cli, shelf):
