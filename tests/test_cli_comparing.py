@@ -115,6 +115,15 @@ def test_why_names_the_recording_that_would_answer(cli, shelf, tmp_path, monkeyp
     assert CAPITAL in cli("why", "-", "--dir", shelf).out
 
 
+def test_why_knows_a_text_completion_by_its_prompt(cli, tmp_path, client):
+    """And looks for it where those are."""
+    with replay(tmp_path / "kept", mode="record"):
+        client.completions.create(model="m", prompt="Once")
+    file = tmp_path / "request.json"
+    file.write_text('{"model": "m", "prompt": "Once"}')
+    assert "answers POST /completions (" in cli("why", file, "--dir", tmp_path / "kept").out
+
+
 def test_why_tells_what_differs_from_the_nearest(cli, shelf, tmp_path):
     """And ends with 1, so that a script sees it."""
     file = tmp_path / "request.json"

@@ -420,7 +420,7 @@ def test_what_cannot_be_written_is_told(cli, tmp_path):
     (tmp_path / "out" / "chat").write_text("")
     done = cli("import", "vcr", cassette(tmp_path, exchange()), tmp_path / "out")
     assert (
-        f"it could not be written: [Errno 20] Not a directory: '{tmp_path / 'out' / 'chat' / 'completions'}'"
+        f"it could not be written: [Errno 20] Not a directory: '{tmp_path / 'out' / 'chat' / 'completions'}'\n"
         in done.out
     )
 
@@ -529,6 +529,8 @@ def test_chats_for_fine_tuning(cli, shelf, tmp_path):
     out = tmp_path / "train.jsonl"
     assert cli("export", "openai-jsonl", shelf, "-o", out).out == ""
     assert out.read_text() == done.out
+    lost = cli("export", "openai-jsonl", shelf, "-o", tmp_path / "no" / "train.jsonl")
+    assert (lost.status, lost.err) == (2, f"Error: {tmp_path}/no/train.jsonl: No such file or directory.\n")
     nothing = cli("export", "openai-jsonl", shelf, "--text", "nothing")
     assert (nothing.out, nothing.err) == ("", "no recording fits.\n")
     tools = [json.loads(line) for line in cli("export", "openai-jsonl", GIVEN).out.splitlines()]

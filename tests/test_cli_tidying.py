@@ -493,6 +493,20 @@ def test_a_key_that_was_edited_is_written_anew(cli, shelf):
     assert file.read_text(encoding="utf-8") == text
 
 
+def test_the_one_that_was_recorded_first_moves(cli, tmp_path, client):
+    """By its date, whatever its name."""
+    directory = tmp_path / "kept"
+    with replay(directory, mode="record"):
+        answers = {ask(client, "hi", user=user): user for user in ("ann", "bob", "cid")}
+    last = max(directory.rglob("*.json"))
+    data = json.loads(last.read_text(encoding="utf-8"))
+    data["recorded"]["at"] = "2020-01-01T00:00:00Z"
+    last.write_text(json.dumps(data), encoding="utf-8")
+    assert cli("rekey", directory, "--ignore", "user").out.count("stays  ") == 2
+    (answer,) = said(directory, client, "hi", ignore="user")
+    assert answers[answer] == data["request"]["body"]["user"]
+
+
 def test_newcomers_come_after_the_last_of_the_variants(cli, tmp_path, client):
     """Also where a number is missing among these."""
     directory = tmp_path / "kept"
