@@ -26,9 +26,7 @@ HTTP = next(base.__module__ for base in openai.DefaultHttpxClient.__mro__ if bas
 GIVEN = Path(__file__).parent / "recordings" / "llama_stack"
 CASSETTES = Path(__file__).parent / "recordings" / "cassettes"
 STORY, CAPITAL = "40fcf34a", "1c45e93e"
-SOURCES = [("vcr", "vcr.yaml"), ("cassetter", "cassetter.yaml")]
-if sys.version_info >= (3, 11):  # which reads TOML
-    SOURCES.append(("cassetter", "cassetter.toml"))
+SOURCES = [("vcr", "vcr.yaml"), ("cassetter", "cassetter.yaml"), ("cassetter", "cassetter.toml")]
 TRICKY = [
     *("yes", "on", "2026-01-01", "1_000", "0o17", "1e3", "12:30:45", "null", "~", "0x1F", ".5", "1.", " pad "),
     *("multi\nline\n", "\u0085x", "é\u2028", 1e-7, 1e22, 12345678901234567890123, True, None, "true", "#c", "- a"),
