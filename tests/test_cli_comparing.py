@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,8 @@ def test_streams_are_compared_by_what_they_add_up_to(cli, shelf, other):
     copy.write_text(json.dumps(data), encoding="utf-8")
     assert cli("diff", STORY, copy, "--dir", shelf).out == ""
     done = cli("diff", STORY, CAPITAL, "--dir", shelf, "--json")
+    assert done.status == 1
+    assert cli("diff", STORY, STORY, "--dir", shelf, "--json").status == 0
     paths = [item["path"] for item in json.loads(done.out)]
     assert "response.choices[0].message.parts[0].text" in paths
     assert {"path": "request.body.stream", "a": True} in json.loads(done.out)
@@ -112,6 +115,15 @@ def test_why_names_the_recording_that_would_answer(cli, shelf, tmp_path, monkeyp
     assert CAPITAL in cli("why", "-", "--dir", shelf).out
 
 
+def test_why_knows_a_text_completion_by_its_prompt(cli, tmp_path, client):
+    """And looks for it where those are."""
+    with replay(tmp_path / "kept", mode="record"):
+        client.completions.create(model="m", prompt="Once")
+    file = tmp_path / "request.json"
+    file.write_text('{"model": "m", "prompt": "Once"}')
+    assert "answers POST /completions (" in cli("why", file, "--dir", tmp_path / "kept").out
+
+
 def test_why_tells_what_differs_from_the_nearest(cli, shelf, tmp_path):
     """And ends with 1, so that a script sees it."""
     file = tmp_path / "request.json"
@@ -138,7 +150,9 @@ def test_why_with_the_settings_of_the_session(cli, shelf, tmp_path, client, monk
     (tmp_path / "ours.py").write_text("def plain(body):\n    body.pop('user')\n    return body\n")
     monkeypatch.chdir(tmp_path)
     normalize = ("--normalize", "ours:plain", "--redact", r"secret-\d+")
+    before = list(sys.path)
     assert cli("why", file, "--dir", tmp_path / "kept", *normalize).status == 0
+    assert sys.path == before
 
 
 def test_a_request_that_does_not_tell_its_path(cli, shelf, tmp_path):

@@ -26,9 +26,7 @@ HTTP = next(base.__module__ for base in openai.DefaultHttpxClient.__mro__ if bas
 GIVEN = Path(__file__).parent / "recordings" / "llama_stack"
 CASSETTES = Path(__file__).parent / "recordings" / "cassettes"
 STORY, CAPITAL = "40fcf34a", "1c45e93e"
-SOURCES = [("vcr", "vcr.yaml"), ("cassetter", "cassetter.yaml")]
-if sys.version_info >= (3, 11):  # which reads TOML
-    SOURCES.append(("cassetter", "cassetter.toml"))
+SOURCES = [("vcr", "vcr.yaml"), ("cassetter", "cassetter.yaml"), ("cassetter", "cassetter.toml")]
 TRICKY = [
     *("yes", "on", "2026-01-01", "1_000", "0o17", "1e3", "12:30:45", "null", "~", "0x1F", ".5", "1.", " pad "),
     *("multi\nline\n", "\u0085x", "é\u2028", 1e-7, 1e22, 12345678901234567890123, True, None, "true", "#c", "- a"),
@@ -158,11 +156,41 @@ def test_two_cassettes_with_two_answers(cli, tmp_path):
     assert sorted(file.name for file in (tmp_path / "apart").iterdir()) == ["a", "b", "c"]
 
 
+def test_the_first_cassette_by_name_wins(cli, tmp_path):
+    """Whatever order the disk has them in; answers that differ in their status alone are two, too."""
+    source = tmp_path / "cassettes"
+    for number in range(9, 0, -1):
+        cassette(source, exchange(code=200 if number == 1 else 404), name=f"{number}.json")
+    done = cli("import", "vcr", source, tmp_path / "out")
+    assert [line.split()[3] for line in done.out.splitlines()] == [f"{number}.json" for number in range(2, 10)]
+    assert entries(tmp_path / "out")[0].recording.response.status == 200
+
+
+def test_folders_of_cassettes(cli, tmp_path):
+    """Are kept apart as they stand, as pytest-recording's are: a folder a module, a cassette a test."""
+    source = tmp_path / "cassettes"
+    source.mkdir()
+    cassette(source / "test_a", exchange(), name="test_one.json")
+    cassette(source / "test_b", exchange(string="{}"), name="test_one.json")
+    assert cli("import", "vcr", source, tmp_path / "out", "--separate").err.endswith("2 imported.\n")
+    for name in ("test_a", "test_b"):
+        assert len(entries(tmp_path / "out" / name / "test_one")) == 1
+
+
+def test_a_method_in_small_letters(cli, tmp_path):
+    """Is the one that a client sends."""
+    cli("import", "vcr", cassette(tmp_path, exchange(method="post")), tmp_path / "out")
+    with replay(tmp_path / "out"):
+        made = openai.OpenAI().chat.completions.create(model="m", messages=[{"role": "user", "content": "Hi"}])
+    assert made.choices[0].message.content == "Ho"
+
+
 @pytest.mark.parametrize(
     ("uri", "path", "base"),
     [
         ("https://api.openai.com/v1/chat/completions", "/chat/completions", "https://api.openai.com/v1"),
         ("https://x.com/v1beta/openai/chat/completions", "/chat/completions", "https://x.com/v1beta/openai"),
+        ("https://x.com/v1beta/openai/batches", "/batches", "https://x.com/v1beta/openai"),
         ("https://x.com/openai/v1/responses", "/responses", "https://x.com/openai/v1"),
         (
             "https://x.azure.com/openai/deployments/gpt-4o/chat/completions?api-version=2024-02-01",
@@ -197,11 +225,13 @@ def test_azure_cassettes_replay(cli, tmp_path):
 def test_a_base_url_decides_what_counts(cli, tmp_path):
     """Also where the form of the URL does not tell."""
     file = cassette(
-        tmp_path, exchange(uri="http://llm.local/api/chat/completions"), exchange(uri="http://llm.local/other/x")
+        tmp_path,
+        exchange(uri="http://llm.local/api/chat/completions"),
+        *(exchange(uri=f"http://llm.local/{path}/chat/completions") for path in ("other", "apis")),
     )
     done = cli("import", "vcr", file, tmp_path / "out", "--base-url", "http://llm.local/api/")
-    assert "1 imported, 1 not taken over" in done.err
-    assert "it does not begin with http://llm.local/api" in done.out
+    assert "1 imported, 2 not taken over" in done.err
+    assert done.out.count("it does not begin with http://llm.local/api\n") == 2
 
 
 @pytest.mark.parametrize(
@@ -281,6 +311,9 @@ def test_what_other_libraries_sent(cli, tmp_path):
         "- request: {method: POST, uri: 'http://x.org/upload', headers: {}, body: "
         "!!python/object/new:_io.BytesIO {state: !!python/tuple [!!binary aGVsbG8=, 0, null]}}\n"
         f"  response: {json.dumps(sent['response'])}\n"
+        "- request: {method: POST, uri: 'http://x.org/v1/embeddings', headers: {}, body: "
+        "!!python/object/new:_io.BytesIO {state: !!python/tuple [!!binary eyJtIjoyfQ==, 0, null]}}\n"
+        f"  response: {json.dumps(sent['response'])}\n"
         "- request: {method: POST, uri: !!python/unicode 'https://x.org/v1/chat/completions', headers: {}, body: "
         '!!python/object/apply:builtins.iter {args: [[!!binary eyJtIjo=, !!python/str "1}"]]}}\n'
         f"  response: {json.dumps(sent['response'])}\n"
@@ -290,7 +323,7 @@ def test_what_other_libraries_sent(cli, tmp_path):
         "not taken over  c.yaml POST http://x.org/upload: its URL is none of the OpenAI API's "
         "(if it is, give --base-url)\n"
     )
-    assert entries(tmp_path / "out")[0].body == {"m": 1}
+    assert [entry.body for entry in entries(tmp_path / "out")] == [{"m": 1}, {"m": 2}]
     for tag in ("object/apply:os.system [x]", "object/new:_io.BytesIO {}", "object/apply:builtins.iter {args: 1}"):
         (tmp_path / "c.yaml").write_text(f"interactions: [!!python/{tag}]")
         assert "it is no YAML that can be read" in cli("import", "vcr", tmp_path / "c.yaml", tmp_path / "out").out
@@ -385,7 +418,7 @@ def test_what_cannot_be_written_is_told(cli, tmp_path):
     (tmp_path / "out" / "chat").write_text("")
     done = cli("import", "vcr", cassette(tmp_path, exchange()), tmp_path / "out")
     assert (
-        f"it could not be written: [Errno 20] Not a directory: '{tmp_path / 'out' / 'chat' / 'completions'}'"
+        f"it could not be written: [Errno 20] Not a directory: '{tmp_path / 'out' / 'chat' / 'completions'}'\n"
         in done.out
     )
 
@@ -440,6 +473,49 @@ def test_what_llama_stack_holds_and_nobody_understands(cli, tmp_path):
     assert cli("import", "llama-stack", tmp_path / "out", tmp_path / "more").status == 2
 
 
+def test_cassetter_sorts_its_calls_otherwise(cli, tmp_path):
+    """They are taken in the order in which they were made, at their own time; of repeated headers the first counts."""
+    request = {"method": "POST", "uri": "https://x.org/v1/completions", "body": {"type": "json", "content": {"m": 1}}}
+    calls = [
+        {
+            "request": request,
+            "response": {
+                "status": 200,
+                "headers": {"content-type": ["application/json", "text/plain"]},
+                "body": {"type": "json", "content": {"n": hour}},
+            },
+            "recorded_at": f"2026-11-26T{hour:02}:00:00+02:00",
+        }
+        for hour in (9, 8)
+    ]
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump({"interactions": calls}))
+    assert cli("import", "cassetter", tmp_path / "c.yaml", tmp_path / "out").status == 0
+    found = [entry.recording for entry in entries(tmp_path / "out")]
+    assert [json.loads(bytes(item.response.body)) for item in found] == [{"n": 8}, {"n": 9}]
+    assert [item.recorded.at for item in found] == ["2026-11-26T06:00:00Z", "2026-11-26T07:00:00Z"]
+    assert {item.response.headers["content-type"] for item in found} == {"application/json"}
+
+
+def test_an_error_within_a_stream_is_no_example(cli, shelf):
+    """Whatever came before it."""
+    (file,) = shelf.rglob(f"{STORY}*.json")
+    data = json.loads(file.read_text(encoding="utf-8"))
+    edit(shelf, STORY, chunks=[*data["response"]["chunks"][:-1], {"error": {"message": "overloaded"}}])
+    assert cli("export", "openai-jsonl", shelf).err == "1 exported; left out: errors (1).\n"
+
+
+def test_what_belongs_to_the_tools_and_a_refusal(cli, shelf):
+    """Whether calls may be parallel is part of an example; a refusal is what was said."""
+    (file,) = shelf.rglob(f"{CAPITAL}*.json")
+    data = json.loads(file.read_text(encoding="utf-8"))
+    data["request"]["body"]["parallel_tool_calls"] = False
+    data["response"]["body"]["choices"][0]["message"] = {"role": "assistant", "content": None, "refusal": "No."}
+    file.write_text(json.dumps(data), encoding="utf-8")
+    made = json.loads(cli("export", "openai-jsonl", shelf, "--text", "No.").out)
+    assert made["parallel_tool_calls"] is False
+    assert made["messages"][-1] == {"role": "assistant", "content": "No."}
+
+
 def test_chats_for_fine_tuning(cli, shelf, tmp_path):
     """A line of JSON each: the request's messages and the answer, with the tools."""
     done = cli("export", "openai-jsonl", shelf)
@@ -451,6 +527,8 @@ def test_chats_for_fine_tuning(cli, shelf, tmp_path):
     out = tmp_path / "train.jsonl"
     assert cli("export", "openai-jsonl", shelf, "-o", out).out == ""
     assert out.read_text() == done.out
+    lost = cli("export", "openai-jsonl", shelf, "-o", tmp_path / "no" / "train.jsonl")
+    assert (lost.status, lost.err) == (2, f"Error: {tmp_path}/no/train.jsonl: No such file or directory.\n")
     nothing = cli("export", "openai-jsonl", shelf, "--text", "nothing")
     assert (nothing.out, nothing.err) == ("", "no recording fits.\n")
     tools = [json.loads(line) for line in cli("export", "openai-jsonl", GIVEN).out.splitlines()]

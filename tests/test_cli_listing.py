@@ -6,7 +6,7 @@ import json
 import os
 import re
 import shutil
-import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -72,6 +72,25 @@ def test_filters_and_order(cli, shelf, arguments, found):
     assert keys(cli("list", shelf, *arguments)) == found
 
 
+def test_a_moment_without_a_zone_is_local(cli, shelf, monkeypatch):
+    """As the clock on the user's wall shows it."""
+    monkeypatch.setenv("TZ", "EAST-5")
+    time.tzset()
+    try:
+        assert keys(cli("list", shelf, "--since", "2026-11-23T06:21")) == [CAPITAL]
+        assert keys(cli("list", shelf, "--until", "2026-11-23T06:21")) == [STORY]
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_the_text_is_what_the_user_said_last(cli, shelf):
+    """A conversation is told by where it has got to."""
+    said = [{"role": role, "content": text} for role, text in (("user", "first"), ("tool", "t"), ("user", "last"))]
+    edit(shelf, CAPITAL, messages=said)
+    assert cli("list", shelf, "--text", "first").out.splitlines()[1].endswith("\tlast")
+
+
 def test_json_has_the_same(cli, shelf):
     """An array, also where it is empty."""
     rows = json.loads(cli("list", shelf, "--json").out)
@@ -132,9 +151,6 @@ def test_prices_give_an_estimate(cli, shelf, tmp_path, kind):
     }
     file = tmp_path / f"prices.{kind}"
     file.write_text(tables[kind])
-    if kind == "toml" and sys.version_info < (3, 11):
-        assert "Give the prices as JSON" in cli("stats", shelf, "--prices", file).err
-        return
     cost = (12 * 2 + 31 * 1 + 8 * 10) / 1_000_000
     done = cli("stats", shelf, "--prices", file)
     assert f"Estimated cost: {cost:.6f} USD, prices of 2026-11-01" in done.out
@@ -196,6 +212,15 @@ def test_stats_of_everything(cli):
     assert errors
     assert int(errors[1]) > 1
     assert "(none)" in done.out
+
+
+def test_the_model_with_the_most_recordings_comes_first(cli, shelf):
+    """Whatever it is called."""
+    (story,) = shelf.rglob(f"{STORY}*.json")
+    shutil.copy(story, story.with_name(story.stem + "~2.json"))
+    edit(shelf, CAPITAL, model="A")
+    models = [line.split("\t")[-1] for line in cli("stats", shelf).out.splitlines()[-2:]]
+    assert models == ["SmolLM2-135M-Instruct.Q4_1", "A"]
 
 
 def test_stats_of_one_error(cli, shelf):

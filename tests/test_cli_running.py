@@ -112,6 +112,7 @@ def test_every_way_to_start_a_program(run, project, server, command):
     assert "answer 1" in run("record", *made).stdout
     assert "answer 1" in run("replay", *made).stdout
     assert server.count == 1
+    assert len(list((project / "recordings").rglob("*.json"))) == 1
 
 
 def test_the_exit_status_is_the_commands(run):
@@ -284,6 +285,17 @@ def test_run_replaces_the_process_with_the_prepared_one(cli, monkeypatch, tmp_pa
     assert cli("run", "pytest", "-q").status == 0
     assert handed[1][1] == ("pytest", "-q")
     assert cli("run").status == 2
+
+
+def test_relative_places_are_those_of_run(cli, monkeypatch, tmp_path):
+    """Whatever working directory the program, or a child of it, changes to."""
+    handed = []
+    monkeypatch.setattr(os, "execvpe", lambda *given: handed.append(given))
+    monkeypatch.chdir(tmp_path)
+    cli("run", "--dir", "kept", "--used", "used.txt", "--", "true")
+    environment = handed[0][2]
+    assert environment["INFERENCEREPLAY_DIR"] == str(tmp_path / "kept")
+    assert environment["INFERENCEREPLAY_USED"] == str(tmp_path / "used.txt")
 
 
 def test_our_folder_leads_the_path_once(tmp_path):

@@ -44,6 +44,15 @@ def test_a_plain_answer(cli, shelf):
     assert "timing  total 242 ms, 33.1 tokens/s" in done.out
 
 
+def test_a_count_of_nothing_is_a_count(cli, shelf):
+    """What the server counted as none is shown, what it did not count is not."""
+    (file,) = shelf.rglob(f"{CAPITAL}*.json")
+    data = json.loads(file.read_text(encoding="utf-8"))
+    data["response"]["body"]["usage"] = {"prompt_tokens": 3, "completion_tokens": 0}
+    file.write_text(json.dumps(data), encoding="utf-8")
+    assert "\ntokens  3 in, 0 out\n" in cli("show", CAPITAL, "--dir", shelf).out
+
+
 def test_a_tool_call_is_put_together(cli):
     """Tools, the call with its arguments, and that no timing was recorded."""
     done = cli("show", TOOL_CALL)

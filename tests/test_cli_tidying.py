@@ -92,6 +92,26 @@ def test_what_is_wrong_is_told(cli, kept, shelf):
     assert sorted(item["kind"] for item in found) == ["gap", "key", "key", "secret", "unreadable"]
 
 
+def test_a_first_variant_that_is_missing(cli, kept):
+    """Is a gap like any other."""
+    first = next(name for name in files(kept) if f"{name[:-5]}~2.json" in files(kept))
+    (kept / first).unlink()
+    assert f"{first}: variant 1 is missing, and there is a variant 3." in cli("check", kept).out
+
+
+def test_a_folder_whose_name_ends_like_the_paths(cli, kept):
+    """Is no directory of recordings by that."""
+    (kept / "chat").rename(kept / "mychat")
+    done = cli("check", kept)
+    assert done.out.count(": it belongs to chat/completions/") == 4
+
+
+def test_five_places_of_secrets_are_all(cli, kept):
+    """What is listed in full does not end in dots."""
+    edit(kept, next(iter(files(kept))).rpartition("/")[2][:-5], choices=[f"sk-proj-{'0' * 19}{n}" for n in range(5)])
+    assert "choices[4]. Revoke it" in cli("check", kept).out
+
+
 def test_secrets_are_found_wherever_they_stand(cli, kept):
     """In paths, queries, texts, failures and chunks, and by the user's own patterns."""
     recording = {
@@ -220,6 +240,17 @@ def test_gaps_close_when_a_middle_one_goes(cli, kept, client, tmp_path):
     assert "renamed, to close a gap" in done.err
     assert said(kept, client, "same", "same", user="ann")[1] == third
     assert cli("check", kept).status == 0
+
+
+def test_gaps_of_others_stay(cli, kept, tmp_path):
+    """Only what a removal leaves behind is put in order; `rekey` does the rest."""
+    second = next(name for name in files(kept) if name.endswith("~2.json"))
+    (kept / second).unlink()
+    other = next(name for name in files(kept) if name[:40] != second[:40])
+    used = tmp_path / "used.txt"
+    used.write_text("\n".join({*files(kept)} - {other}))
+    assert cli("prune", kept, "--unused-since", used, "--yes").err.count("renamed") == 0
+    assert any(name.endswith("~3.json") for name in files(kept))
 
 
 def test_old_recordings_go(cli, kept, shelf):
@@ -462,6 +493,44 @@ def test_a_key_that_was_edited_is_written_anew(cli, shelf):
     file.write_text(text.replace('"key": "1c45', '"key": "0000'), encoding="utf-8")
     assert cli("rekey", shelf).out == f"{file.relative_to(shelf)} (its key)\n"
     assert file.read_text(encoding="utf-8") == text
+
+
+def test_the_one_that_was_recorded_first_moves(cli, tmp_path, client):
+    """By its date, whatever its name."""
+    directory = tmp_path / "kept"
+    with replay(directory, mode="record"):
+        answers = {ask(client, "hi", user=user): user for user in ("ann", "bob", "cid")}
+    last = max(directory.rglob("*.json"))
+    data = json.loads(last.read_text(encoding="utf-8"))
+    data["recorded"]["at"] = "2020-01-01T00:00:00Z"
+    last.write_text(json.dumps(data), encoding="utf-8")
+    assert cli("rekey", directory, "--ignore", "user").out.count("stays  ") == 2
+    (answer,) = said(directory, client, "hi", ignore="user")
+    assert answers[answer] == data["request"]["body"]["user"]
+
+
+def test_newcomers_come_after_the_last_of_the_variants(cli, tmp_path, client):
+    """Also where a number is missing among these."""
+    directory = tmp_path / "kept"
+    with replay(directory, mode="record", ignore=["user"]):
+        answers = [ask(client, "hi", user="ann") for _ in range(3)]
+    (second,) = directory.rglob("*~2.json")
+    second.unlink()
+    with replay(directory, mode="record"):
+        answers.append(ask(client, "hi", user="bob"))
+    assert cli("rekey", directory, "--ignore", "user", "--variants").status == 0
+    del answers[1]
+    assert said(directory, client, "hi", "hi", "hi", ignore="user") == answers
+
+
+def test_a_link_at_its_place_is_no_copy(cli, kept):
+    """A recording stays that another name leads to: removing it would leave a link to nothing."""
+    name = next(name for name in files(kept) if f"{name[:-5]}~2.json" not in files(kept) and "~" not in name)
+    moved = kept / "chat" / "completions" / ("e" * 32 + ".json")
+    (kept / name).rename(moved)
+    (kept / name).symlink_to(moved.name)
+    assert cli("rekey", kept).status == 1
+    assert moved.is_file()
 
 
 def test_directories_within_a_directory_stay_apart(cli, kept):

@@ -101,13 +101,11 @@ def import_llama_stack(source: Path, target: Path, **settings: Any) -> Iterator[
         raise InvalidSetting(message)
     settings["record_errors"] = True  # what they kept, they replay
     session = Session(target, mode="record-if-missing", speed=1, **settings)
-    used: set[str] = set()
     for path, key, variant in store.addresses():
-        names = store.sources(path, key, variant)
-        used.update(names)
-        recording = decode(store.get(path, key, variant) or b"", names[0])
-        request = stored_request(recording, names[0])
-        yield _take(session, names[0], request, recording.response, Recorded())
+        name = store.sources(path, key, variant)[0]
+        recording = decode(store.get(path, key, variant) or b"", name)
+        request = stored_request(recording, name)
+        yield _take(session, name, request, recording.response, Recorded())
     for name in store.passed_over():
         yield Taken(name, "", _reason(source / name, source))
 
@@ -151,7 +149,7 @@ def _take(session: Session, name: str, request: Request, response: Response, ori
     if there is None:
         return Taken(name, call, f"it could not be written: {reason}")
     stored = session.store.sources(take.request.path, take.key, take.call)[0]
-    if content == _content(decode(there, stored).response) or response.end == "closed":
+    if content == _content(decode(there, stored).response):
         return Taken(name, call)
     return Taken(name, call, f"{stored} is there and has another answer to the same request", is_other=True)
 
