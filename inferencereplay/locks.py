@@ -22,8 +22,7 @@ def make_lock() -> threading.Lock:
 
 def _free_all() -> None:
     for lock in list(_made):
-        if lock.locked():
-            lock.release()
+        lock._at_fork_reinit()  # type: ignore[attr-defined]  # noqa: SLF001 - as the standard library's modules do
 
 
 if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no forks
