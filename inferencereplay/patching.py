@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import itertools
 import sys
-import threading
 import weakref
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,6 +17,7 @@ import openai
 from inferencereplay import calls, sdk, typed, wrapping
 from inferencereplay.active import session_for
 from inferencereplay.building import EmbeddingsBuilder, EventBuilder, ModelBuilder, VectorsBuilder, has_vectors
+from inferencereplay.locks import make_reentrant_lock
 from inferencereplay.settings import Mode
 from inferencereplay.watching import ImportWatcher
 
@@ -250,7 +250,7 @@ class _State:
     def __init__(self) -> None:
         self.users = 0
         # Reentrant, and counted before anything is done: a garbage-collected client's release may come in between.
-        self._lock = threading.RLock()
+        self._lock = make_reentrant_lock()
         self._patches: dict[str, list[_Patch]] = {}
         self._mended: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
         self._watcher = ImportWatcher(_SITES, self.install)

@@ -13,7 +13,7 @@ import threading
 
 import pytest
 
-from inferencereplay.locks import make_lock
+from inferencereplay.locks import make_lock, make_reentrant_lock
 from inferencereplay.store.life import Life, is_alive
 from inferencereplay.store.lock import locked
 
@@ -86,10 +86,11 @@ def forked(work):
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
+@pytest.mark.parametrize("make", [make_lock, make_reentrant_lock])
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
-def test_a_lock_of_ours_is_free_in_a_forked_child():
+def test_a_lock_of_ours_is_free_in_a_forked_child(make):
     """Whoever held it is not in the child; in the parent it stays held."""
-    lock, held, done = make_lock(), threading.Event(), threading.Event()
+    lock, held, done = make(), threading.Event(), threading.Event()
 
     def hold():
         with lock:
@@ -101,11 +102,11 @@ def test_a_lock_of_ours_is_free_in_a_forked_child():
     held.wait(30)
     try:
         assert forked(lambda: 0 if lock.acquire(timeout=10) else 1) == 0
-        assert lock.locked()
+        assert not lock.acquire(blocking=False)
     finally:
         done.set()
         thread.join()
-    assert not lock.locked()
+    assert lock.acquire(blocking=False)
 
 
 def test_a_folders_lock_is_free_again_though_a_child_was_forked_off_meanwhile(tmp_path):

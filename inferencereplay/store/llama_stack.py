@@ -5,12 +5,12 @@ from __future__ import annotations
 import heapq
 import logging
 import os
-import threading
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from inferencereplay.errors import StoreError
+from inferencereplay.locks import make_reentrant_lock
 from inferencereplay.recording import VERSION, RecordedRequest, Recording, corrupt, encode
 from inferencereplay.request import NotPlain, parse_json
 from inferencereplay.store.inside import is_inside
@@ -62,7 +62,7 @@ class LlamaStackStore:
         self.directory = str(directory)
         self._prepare = prepare
         self._test_id = test_id
-        self._lock = threading.RLock()  # a handler of the warning may ask for a recording
+        self._lock = make_reentrant_lock()  # a handler of the warning may ask for a recording
         self._index: dict[str, _Entry] | None = None
         self._passed_over: Sequence[str] = ()
 
