@@ -7,12 +7,16 @@ import random
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 
+import anyio
+import anyio.to_thread
 import openai
 import pytest
-from conftest import Server
+from conftest import Server, cheap, chunk, sse
 from length import report, times
 
 from inferencereplay import Session, replay
@@ -244,3 +248,39 @@ def test_a_program_forks_with_an_open_session(slow, tmp_path, mode, way):
             if is_run:
                 assert replayed == answers
                 assert len(answers) <= 2
+
+
+def test_tasks_that_wait_are_cancelled_and_the_others_get_the_answer(server, tmp_path):
+    """Sessions on event loops of their own wait for a stream that a third one records; the network is asked once."""
+    ask = {"model": "m", "messages": [{"role": "user", "content": "Hello"}], "stream": True}
+    server.replies = [sse(*map(chunk, "abc"))]
+    run, cut, waiting = Run(tmp_path / "run"), [], threading.Barrier(3)
+
+    def joined():
+        session = Session(tmp_path / "kept", mode="record")
+        session.join(run)
+        return replay(session)
+
+    async def read(client):
+        return "".join([item.choices[0].delta.content async for item in await client.chat.completions.create(**ask)])
+
+    async def wait():
+        with joined():
+            async with openai.AsyncOpenAI(api_key="test", base_url=server.url, **cheap(is_async=True)) as client:
+                for _ in range(5):
+                    with anyio.move_on_after(0.02) as scope:
+                        await read(client)
+                    cut.append(scope.cancelled_caught)
+                await anyio.to_thread.run_sync(waiting.wait)
+                return await read(client)
+
+    with ThreadPoolExecutor(2) as pool, joined():
+        with openai.OpenAI(api_key="test", base_url=server.url, **cheap()) as client:
+            stream = client.chat.completions.create(**ask)
+            first = next(iter(stream)).choices[0].delta.content
+            waits = [pool.submit(anyio.run, wait, backend=kind) for kind in ("asyncio", "trio")]
+            waiting.wait(30)
+            answer = first + text(stream)
+    assert [done.result() for done in waits] == [answer] * 2 == ["abc"] * 2
+    assert cut == [True] * 10
+    assert server.count == 1
