@@ -30,7 +30,7 @@ def _remember(lock: _Lock) -> _Lock:
     return lock
 
 
-def _free_all() -> None:
+def _free_all() -> None:  # pragma: no cover - runs in forked children, whose coverage is not measured
     for lock in list(_made):
         lock._at_fork_reinit()  # type: ignore[union-attr]  # noqa: SLF001 - as the standard library's modules do
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 
-TOO_DEEP = 900 if sys.version_info < (3, 12) else 1_100
+TOO_DEEP = 700 if sys.version_info < (3, 12) else 1_100
 """Lists in one another that `json` reads, and that a function which calls itself for each cannot go through.
 
 From 3.12 on `json` reads more of them, and a list comprehension takes no frame of its own.

@@ -40,7 +40,7 @@ class Life:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         _all.add(self)
 
-    def forget(self) -> None:
+    def forget(self) -> None:  # pragma: no cover - runs in forked children, whose coverage is not measured
         """Let go of the file in a forked child, which would keep the lock otherwise, after its parent's death too."""
         self._close()
 
@@ -48,7 +48,7 @@ class Life:
 _all: weakref.WeakSet[Life] = weakref.WeakSet()
 
 
-def _forget_all() -> None:
+def _forget_all() -> None:  # pragma: no cover - as above
     for life in list(_all):
         life.forget()
 
