@@ -165,6 +165,16 @@ def test_a_request_that_does_not_tell_its_path(cli, shelf, tmp_path):
     assert "neither a recording nor" in cli("why", file, "--dir", shelf).err
 
 
+def test_a_damaged_recording_is_not_taken_for_a_request(cli, shelf):
+    """What is wrong with it is told."""
+    (recording,) = shelf.rglob(f"{CAPITAL}*.json")
+    recording.write_text(recording.read_text(encoding="utf-8").replace('"inferencereplay": 1', '"inferencereplay": 9'))
+    done = cli("why", recording, "--dir", shelf)
+    assert done.status == 2
+    assert f"{recording}: " in done.err
+    assert "at $.inferencereplay" in done.err
+
+
 def test_only_the_method_differs(cli, shelf, tmp_path):
     """The same body by another method is another request."""
     (recording,) = shelf.rglob(f"{CAPITAL}*.json")

@@ -123,6 +123,8 @@ def _read_request(data: bytes, name: str, path: str | None) -> Request:
         return stored_request(interpret(data, name), name)
     except RecordingCorrupt:
         body = parsed(data)
+        if isinstance(body, dict) and "response" in body:  # a recording it is, and a damaged one
+            raise
     if not isinstance(body, dict):
         message = f"{name} is neither a recording nor a request's body as a JSON object."
         raise click.UsageError(message)
