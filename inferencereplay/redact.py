@@ -138,8 +138,6 @@ _SECRET_QUERY = re.compile(r"key|token|secret|password|^(code|sig|signature)(\[|
 _SHORTEST_IN_QUERY = 16
 """Characters of a query's value that is looked for elsewhere as well."""
 _HINTS = tuple(dict.fromkeys(literal for shape in SHAPES for literal in shape.literals))
-_LARGE = 10 * LONG
-"""Bytes of JSON from which on it pays to look for data first."""
 _HINTS_IN_JSON = tuple(hint.encode() for hint in _HINTS)
 
 
@@ -311,9 +309,11 @@ def _may_hold(raw: bytes, literals: tuple[str, ...]) -> bool:
         return True
     if any(literal in raw for literal in _in_json(literals)):
         return True
-    if len(raw) >= _LARGE:
+    distinct = set(raw.split(b'"'))  # what is repeated counts once; no hint has a quotation mark, nor has data
+    if max(map(len, distinct)) >= LONG:
         raw = _DATA_IN_JSON.sub(b"0", raw)
-    once = b'"'.join(set(raw.split(b'"')))  # what is repeated counts once; no hint has a quotation mark
+        distinct = set(raw.split(b'"'))
+    once = b'"'.join(distinct)
     for hint in _HINTS_IN_JSON:
         if hint in once:
             return True

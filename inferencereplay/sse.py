@@ -45,7 +45,7 @@ class EventDecoder:
             return []
         text = data[1:] if self._is_after_return and data.startswith(b"\n") else data
         self._is_after_return = data.endswith(b"\r")
-        first, *others = _LINE_END.split(text)
+        first, *others = _LINE_END.split(text) if b"\r" in text else text.split(b"\n")  # which is four times faster
         self._line += first
         if not others:
             return []
