@@ -164,7 +164,7 @@ def _added_up(chunks):
     yield "".join(delta.get("content") or "" for delta in deltas).encode()
     calls = [call for delta in deltas for call in delta.get("tool_calls") or ()]
     yield "".join(call["function"]["arguments"] for call in calls).encode()
-    tokens = [token for choice in choices if choice["logprobs"] for token in choice["logprobs"]["content"]]
+    tokens = [token for choice in choices if choice.get("logprobs") for token in choice["logprobs"]["content"]]
     for said in (tokens, [likely for token in tokens for likely in token["top_logprobs"]]):
         yield "".join(token["token"] for token in said).encode()
         yield bytes(itertools.chain.from_iterable(token["bytes"] for token in said))
