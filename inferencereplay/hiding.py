@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from inferencereplay.pieces import hide_pieces
+from inferencereplay.pieces import hide_pieces, hide_tokens
 from inferencereplay.request import TOO_DEEP, NotPlain, Request, canonical_json, parse_json
 
 if TYPE_CHECKING:
@@ -47,12 +47,14 @@ def hide_response(response: Response, redactor: Redactor, secrets: tuple[str, ..
     headers = response.headers.items()
     response.headers = {redactor.text(name, secrets): redactor.text(value, secrets) for name, value in headers}
     response.events = [None if name is None else redactor.text(name, secrets) for name in response.events]
-    chunks = hide_pieces(redactor.jsons([*map(bytes, response.chunks)], secrets), redactor, secrets)
+    # First what is in pieces: a piece may look like a whole secret, and without it the others look like none.
+    chunks = redactor.jsons(hide_pieces([*map(bytes, response.chunks)], redactor, secrets), secrets)
     response.chunks = [*map(msgspec.Raw, chunks)]
     rest = redactor.text(response.rest.decode("utf-8", "surrogateescape"), secrets)
     response.rest = rest.encode("utf-8", "surrogateescape")
     if bytes(response.body):
-        response.body = msgspec.Raw(redactor.json(bytes(response.body), secrets))
+        body = hide_tokens(bytes(response.body), redactor, secrets)
+        response.body = msgspec.Raw(redactor.json(body, secrets))
     if response.text is not None:
         response.text = redactor.text(response.text, secrets)
     if response.failure:

@@ -184,8 +184,9 @@ class Redactor:
             items = dict(members)
             if len(items) < len(value):
                 items = _apart(members)
-            same = all(items.get(name, items) is item for name, item in value.items())
-            return value if same else items
+            if all(items.get(name, items) is item for name, item in value.items()):
+                return value
+            return items if items.get("token") == value.get("token") else respelt(items)
         if isinstance(value, list):
             elements = [self.value(item, literals) for item in value]
             return value if all(new is old for new, old in zip(elements, value, strict=True)) else elements
@@ -259,6 +260,13 @@ def _hide_pair(value: dict[str, Any]) -> dict[str, Any]:
     is_secret = tells(name) if isinstance(name, str) and "value" in value else None
     hidden = _hide(value["value"], is_chance) if is_secret else None
     return {**value, "value": hidden} if is_secret and hidden is not value["value"] else value
+
+
+def respelt(value: dict[str, Any]) -> dict[str, Any]:
+    """Let the `bytes` of a token in `logprobs` say what it says."""
+    token = value.get("token")
+    is_spelt = isinstance(token, str) and isinstance(value.get("bytes"), list)
+    return {**value, "bytes": [*token.encode()]} if is_spelt else value
 
 
 def _hide(value: Any, is_secret: Callable[[str], object] = bool) -> Any:

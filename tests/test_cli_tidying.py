@@ -138,6 +138,7 @@ TOKEN = "sk-proj-0123456789abcdefghij"
 PIECES = [
     {"choices": [{"index": 0, "delta": {"content": text}}]} for text in ("It is sk-pr", "oj-0123456", "789abcdefghij.")
 ]
+TOKENS = {"logprobs": {"content": [{"token": part, "bytes": [*part.encode()]} for part in (TOKEN[:9], TOKEN[9:])]}}
 PLACES = {
     "recorded.base_url": {"recorded": {"base_url": "https://ann:hunter22@example.org/v1"}},
     "recorded.base_url ": {"recorded": {"base_url": "https://example.org/sk%2Dproj%2D0123456789abcdefghij/v1"}},
@@ -148,6 +149,7 @@ PLACES = {
     "response.chunks[0].choices[0].delta.content": {"response": {"end": "done", "chunks": PIECES}},
     "response.chunks[0]": {"response": {"end": "done", "chunks": [f"no JSON {TOKEN}"], "verbatim": [0]}},
     "response.body.choices[1].text": {"response": {"body": {"choices": [{"text": "a"}, {"text": TOKEN}]}}},
+    "response.body.choices[0].logprobs.content[0].token": {"response": {"body": {"choices": [TOKENS]}}},
     "response.text": {"response": {"text": f"<p>{TOKEN}</p>"}},
     "request.body.metadata.api_key": {"request": {"body": {"metadata": {"api_key": "hush"}}}},
 }

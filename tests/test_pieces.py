@@ -1,16 +1,23 @@
-"""Secrets that a stream sends in pieces."""
+"""Secrets that a stream sends in pieces, and ones in the tokens of an answer."""
 
 from __future__ import annotations
 
 import itertools
 import json
 
+import msgspec
 import pytest
-from conftest import chunk
+from conftest import chunk, completion
 from hypothesis import given
 from hypothesis import strategies as st
+from openai.types import Completion
+from openai.types.chat import ChatCompletion
+from openai.types.responses import Response
+from replies import events, message, response
 
+from inferencereplay.hiding import hide_response
 from inferencereplay.pieces import hide_pieces
+from inferencereplay.recording import Response as Answer
 from inferencereplay.redact import REDACTED, Redactor
 
 SECRET = "sk-proj-aB3dE5gH7jK9mN1pQ2rS4tU6"
@@ -37,6 +44,7 @@ def test_wherever_it_is_cut(cuts):
     text = f"{SECRET} is one, {SECRET}; ü {SECRET}"
     chunks = [chunk(piece) for piece in pieces_of(text, [min(cut, len(text)) for cut in cuts])]
     assert said(hidden(chunks)) == Redactor().text(text) == f"{REDACTED} is one, {REDACTED}; ü {REDACTED}"
+    assert said(kept(chunks=chunks)) == said(hidden(chunks))  # though a piece may look like a whole secret
 
 
 def test_what_holds_nothing_stays_as_it_is():
@@ -63,14 +71,17 @@ def test_texts_are_kept_apart():
         chunks.append({"type": "response.output_text.delta", "item_id": "a", "output_index": 0, "delta": part})
         chunks.append({"type": "response.output_text.delta", "item_id": "b", "output_index": 1, "delta": f"{part}-"})
         chunks.append({"choices": [{"index": 0, "text": part}, "odd"]})
+        chunks.append({"type": "response.audio.delta", "delta": "AAAA"})
+        chunks.append({"type": "response.audio.transcript.delta", "delta": part})
     made = hidden(chunks)
-    assert said(made[::6]) == REDACTED
-    assert [item["choices"][0]["delta"]["content"] for item in made[1::6]] == [f"{part} " for part in parts]
-    assert [item["choices"][0]["delta"]["tool_calls"][0]["function"]["arguments"] for item in made[2::6]] == [
+    assert said(made[::8]) == REDACTED
+    assert [item["choices"][0]["delta"]["content"] for item in made[1::8]] == [f"{part} " for part in parts]
+    assert [item["choices"][0]["delta"]["tool_calls"][0]["function"]["arguments"] for item in made[2::8]] == [
         *(REDACTED, "", "")
     ]
-    assert [item["delta"] for item in made[3::6]] == [REDACTED, "", ""]
-    assert [item["choices"][0]["text"] for item in made[5::6]] == [REDACTED, "", ""]
+    assert [item["delta"] for item in made[3::8]] == [REDACTED, "", ""]
+    assert [item["choices"][0]["text"] for item in made[5::8]] == [REDACTED, "", ""]
+    assert [item["delta"] for item in made[7::8]] == [REDACTED, "", ""]
 
 
 @pytest.mark.parametrize(
@@ -86,3 +97,131 @@ def test_texts_are_kept_apart():
 def test_every_kind_is_found(parts, literals, patterns, whole):
     """Literals, the caller's patterns and names within text as well as shapes; what was taken out is left alone."""
     assert said(hidden([chunk(part) for part in parts], literals, patterns)) == whole
+
+
+def tokens_of(text, cuts=()):
+    """Return the tokens of a text as chats and responses have them, each with its bytes and what else was likely."""
+    said = [{"token": piece, "bytes": [*piece.encode()], "logprob": -0.5} for piece in pieces_of(text, cuts)]
+    return [{**item, "top_logprobs": [{**item}, {**item, "token": " or"}]} for item in said]
+
+
+def told(tokens):
+    """Return what tokens add up to: as they stand, by their bytes, and by what was likely."""
+    spelt = bytes(itertools.chain.from_iterable(item["bytes"] for item in tokens)).decode()
+    likely = [item["top_logprobs"][0]["token"] for item in tokens if item["top_logprobs"]]
+    return "".join(item["token"] for item in tokens), spelt, "".join(likely)
+
+
+def kept(body=None, chunks=()):
+    """Return what is stored of an answer: its body, or its chunks."""
+    raws = [msgspec.Raw(json.dumps(item).encode()) for item in chunks]
+    answer = Answer(body=msgspec.Raw(json.dumps(body).encode())) if body else Answer(end="done", chunks=raws)
+    hide_response(answer, Redactor(), ())
+    return json.loads(bytes(answer.body)) if body else [json.loads(bytes(raw)) for raw in answer.chunks]
+
+
+@given(st.lists(st.integers(0, 60)), st.integers(1, 9))
+def test_tokens_wherever_they_are_cut(cuts, size):
+    """A stream's tokens say what its text does, by their bytes as well; what was likely tells nothing of a secret."""
+    text = f"a {SECRET} is one; ü {SECRET}."
+    tokens, chunks = tokens_of(text, cuts), []
+    for at in range(0, len(tokens), size):
+        part = tokens[at : at + size]
+        chunks.append(chunk("".join(item["token"] for item in part)))
+        chunks[-1]["choices"][0]["logprobs"] = {"content": part, "refusal": None}
+    made = kept(chunks=chunks)
+    said, spelt, likely = told([item for one in made for item in one["choices"][0]["logprobs"]["content"]])
+    assert said == spelt == Redactor().text(text)
+    assert "".join(one["choices"][0]["delta"]["content"] for one in made) == said
+    assert not any(SECRET[at : at + 2] in likely for at in range(len(SECRET) - 1))
+
+
+CUTS = (2, 9, 20, 34)
+"""Where `a sk-…, b` is cut into tokens."""
+
+
+def chat(text, *, name="content"):
+    body = completion(text)
+    body["choices"][0]["logprobs"] = {"content": None, "refusal": None, name: tokens_of(text, CUTS)}
+    return body, lambda made: made["choices"][0]["logprobs"][name]
+
+
+def responded(text):
+    said = message(text)
+    said["content"][0]["logprobs"] = tokens_of(text, CUTS)
+    return response(said, said), lambda made: made["output"][1]["content"][0]["logprobs"]
+
+
+@pytest.mark.parametrize(
+    ("model", "make"),
+    [
+        (ChatCompletion, chat),
+        (ChatCompletion, lambda text: chat(text, name="refusal")),
+        (Response, responded),
+    ],
+    ids=["content", "refusal", "responses"],
+)
+def test_tokens_of_a_plain_answer(model, make):
+    """Those that are part of a secret lose it, and their alternatives; the others stay, and the SDK's types hold."""
+    body, find = make(f"a {SECRET}, b")
+    made = kept(body)
+    tokens = find(made)
+    assert [item["token"] for item in tokens] == ["a ", REDACTED, "", "", ", b"]
+    assert tokens[0] == find(body)[0]
+    assert tokens[-1] == find(body)[-1]
+    assert [item["top_logprobs"] for item in tokens[1:-1]] == [[], [], []]
+    assert told(tokens)[:2] == (f"a {REDACTED}, b",) * 2
+    model.__pydantic_validator__.validate_json(json.dumps(made), strict=True)
+    assert {**made, "choices": 0, "output": 0} == {**body, "choices": 0, "output": 0}
+
+
+@pytest.mark.parametrize("likely", [True, False], ids=["alternatives", "none"])
+def test_tokens_of_a_text_completion(likely):
+    """Its tokens are texts, and what else was likely stands in a list beside them."""
+    pieces = pieces_of(f"a {SECRET}, b", CUTS)
+    columns = {
+        "tokens": pieces,
+        "text_offset": [0, *CUTS],
+        "token_logprobs": [None, *[-0.5] * len(CUTS)],
+        "top_logprobs": [None, *({piece: -0.5, "or": -1.5} for piece in pieces[1:])] if likely else None,
+    }
+    choices = [{"index": at, "text": "".join(pieces), "finish_reason": "stop", "logprobs": columns} for at in (0, 1)]
+    body = {"id": "t", "object": "text_completion", "created": 1, "model": "m", "choices": choices}
+    made = kept(body)
+    top = [None, {}, {}, {}, columns["top_logprobs"][-1]] if likely else None
+    for choice in made["choices"]:
+        assert choice["text"] == f"a {REDACTED}, b"
+        assert choice["logprobs"] == {**columns, "tokens": ["a ", REDACTED, "", "", ", b"], "top_logprobs": top}
+    made["choices"][0]["logprobs"]["top_logprobs"] = None  # the SDK's type has no null in the list
+    made["choices"][0]["logprobs"]["token_logprobs"] = None
+    Completion.model_validate(made)
+
+
+def test_tokens_of_streamed_responses():
+    """Each event that holds the text once more is a text of its own."""
+    chunks = events(*pieces_of(SECRET, (9, 20)))
+    tokens = iter(tokens_of(SECRET, (9, 20)))
+    for item in chunks:
+        if item["type"] == "response.output_text.delta":
+            item["logprobs"] = [next(tokens)]
+        elif item["type"].endswith(".done"):
+            holder = item.get("part") or (item["item"]["content"][0] if "item" in item else item)
+            holder["logprobs"] = tokens_of(SECRET, (9, 20))
+    made = kept(chunks=chunks)
+    held = [one["logprobs"] for one in made if "delta" in one["type"]]
+    held = [[item for one in held for item in one]]
+    held += [one["logprobs"] for one in made if one["type"] == "response.output_text.done"]
+    held += [one["part"]["logprobs"] for one in made if one["type"] == "response.content_part.done"]
+    held += [one["response"]["output"][0]["content"][0]["logprobs"] for one in made[-1:]]
+    assert [told(tokens) for tokens in held] == [(REDACTED, REDACTED, "")] * 4
+
+
+def test_tokens_that_hold_nothing_stay_as_they_are():
+    """Nor does what is no token stop anything: the very same list comes back."""
+    raws = [
+        b'{"choices": [{"index":0, "logprobs" : {"content":[ {"token":"sk-", "bytes":[1]}, "odd", 5, {"token":7}]}}]}',
+        b'{"logprobs": [7], "a": {"logprobs": "text"}}',
+        b'{"logprobs": [ ]}',
+        b'{"logprobs": null}',
+    ]
+    assert hide_pieces(raws, Redactor(), ()) is raws

@@ -426,6 +426,15 @@ def test_pairs_of_name_and_value(redactor, name, value):
         assert redactor.value(pair) is pair
 
 
+def test_the_bytes_of_a_token_follow_it(redactor):
+    """The entries of `logprobs` spell out what they say; where there are no bytes, none come."""
+    spelt = {"token": f"({SECRETS[0]})", "bytes": [*f"({SECRETS[0]})".encode()], "logprob": -0.5}
+    safe = {"token": f"({REDACTED})", "bytes": [*f"({REDACTED})".encode()], "logprob": -0.5}
+    assert redactor.value([spelt, {**spelt, "bytes": None}]) == [safe, {**safe, "bytes": None}]
+    assert redactor.value({**spelt, "token": "a", "x": SECRETS[0]}) == {**spelt, "token": "a", "x": REDACTED}
+    assert redactor.value({"token": [SECRETS[0]], "bytes": [1]}) == {"token": [REDACTED], "bytes": [1]}
+
+
 def test_an_object_under_the_name_of_a_secret(redactor):
     """What looks like chance in it goes; a schema stays."""
     assert redactor.value({"api_key": {"value": _HEX, "owner": "anna"}}) == {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import logging
 import os
@@ -145,22 +146,28 @@ def leaked(text, secret):
 
 
 def written(directory):
-    """Return every byte below a directory, with all names, and what the chunks of each stream add up to."""
+    """Return every byte below a directory, with all names, and what the pieces of each answer add up to."""
     found = []
     for folder, folders, files in os.walk(directory):
         found += [name.encode() for name in (*folders, *files)]
         found += [Path(folder, name).read_bytes() for name in files]
         for name in files:
-            chunks = json.loads(Path(folder, name).read_bytes())["response"].get("chunks", ())
+            held = json.loads(Path(folder, name).read_bytes())["response"]
+            chunks = held.get("chunks", [held.get("body")])
             found += _added_up([item for item in chunks if isinstance(item, dict)])
     return b"\n".join(found)
 
 
 def _added_up(chunks):
-    deltas = [choice["delta"] for item in chunks for choice in item.get("choices", ())]
+    choices = [choice for item in chunks for choice in item.get("choices", ())]
+    deltas = [choice["delta"] for choice in choices if "delta" in choice]
     yield "".join(delta.get("content") or "" for delta in deltas).encode()
     calls = [call for delta in deltas for call in delta.get("tool_calls") or ()]
     yield "".join(call["function"]["arguments"] for call in calls).encode()
+    tokens = [token for choice in choices if choice.get("logprobs") for token in choice["logprobs"]["content"]]
+    for said in (tokens, [likely for token in tokens for likely in token["top_logprobs"]]):
+        yield "".join(token["token"] for token in said).encode()
+        yield bytes(itertools.chain.from_iterable(token["bytes"] for token in said))
 
 
 def asking(text, argument):
@@ -182,11 +189,18 @@ def asking(text, argument):
     }
 
 
+def _tokens(*pieces):
+    """Return pieces of a text as tokens, with their bytes, and themselves as what was likely."""
+    said = [{"token": piece, "bytes": [*piece.encode()], "logprob": -0.5} for piece in pieces]
+    return {"content": [{**item, "top_logprobs": [item]} for item in said], "refusal": None}
+
+
 def answering(text, argument):
     """Return a plain answer that holds `text` wherever text can stand."""
     body = completion(f"say {text}!", echo={"deep": [{"x": text}], text: 0})
     function = {"name": "f", "arguments": argument}
     body["choices"][0]["message"]["tool_calls"] = [{"id": "c", "type": "function", "function": function}]
+    body["choices"][0]["logprobs"] = _tokens("say ", *(text[at : at + 7] for at in range(0, len(text), 7)), "!")
     return body
 
 
@@ -195,6 +209,8 @@ def streaming(text, argument, size):
     pieces = [f"say {text}!"[at : at + size] for at in range(0, len(text) + 5, size)]
     calls = [argument[at : at + size] for at in range(0, len(argument), size)]
     made = [chunk(piece) for piece in pieces]
+    for item, piece in zip(made, pieces, strict=True):
+        item["choices"][0]["logprobs"] = _tokens(piece)
     for piece in calls:
         made.append(chunk(None))
         made[-1]["choices"][0]["delta"]["tool_calls"] = [{"index": 0, "function": {"arguments": piece}}]
