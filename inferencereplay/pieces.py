@@ -27,7 +27,7 @@ _LOGPROBS = re.compile(rb'"logprobs"\s*:(?!\s*(?:null|\[\s*\]))')
 """Where JSON holds tokens; most chunks say that they have none."""
 
 
-class _Piece(msgspec.Struct):
+class _Piece(msgspec.Struct, gc=False):
     """A piece of text: the number of its chunk, and where in it it stands; of a token, what else was likely as well."""
 
     chunk: int
@@ -63,11 +63,12 @@ def hide_pieces(chunks: list[bytes], redactor: Redactor, literals: tuple[str, ..
         literals: as its methods take them.
     """
     read = [*map(msgspec.json.decode, chunks)]
+    has_tokens = _LOGPROBS.search(b"\n".join(chunks))
     texts: _Texts = {}
     for number, chunk in enumerate(read):
         if isinstance(chunk, dict):
             _gather_event(texts, number, chunk)
-            if _LOGPROBS.search(chunks[number]):
+            if has_tokens:
                 _gather_logprobs(texts, number, _place(chunk), chunk)
     changed: set[int] = set()
     for pieces in texts.values():

@@ -265,8 +265,9 @@ def _hide_pair(value: dict[str, Any]) -> dict[str, Any]:
 def respelt(value: dict[str, Any]) -> dict[str, Any]:
     """Let the `bytes` of a token in `logprobs` say what it says."""
     token = value.get("token")
-    is_spelt = isinstance(token, str) and isinstance(value.get("bytes"), list)
-    return {**value, "bytes": [*token.encode()]} if is_spelt else value
+    if isinstance(token, str) and isinstance(value.get("bytes"), list):
+        return {**value, "bytes": [*token.encode()]}
+    return value
 
 
 def _hide(value: Any, is_secret: Callable[[str], object] = bool) -> Any:
@@ -313,15 +314,15 @@ def _mask_shapes(text: str, cover: Callable[[str], str]) -> str:
 
 def _may_hold(raw: bytes, literals: tuple[str, ...]) -> bool:
     r"""Whether JSON text has to be read to know: it holds a part of a secret, or escapes (`\u0073k-…`) that may."""
-    if b"\\u" in raw or b"\\/" in raw:
-        return True
-    if any(literal in raw for literal in _in_json(literals)):
+    if b"\\" in raw and (b"\\u" in raw or b"\\/" in raw):
         return True
     distinct = set(raw.split(b'"'))  # what is repeated counts once; no hint has a quotation mark, nor has data
+    once = b'"'.join(distinct)
+    if any(literal in (raw if b'"' in literal else once) for literal in _in_json(literals)):
+        return True
     if max(map(len, distinct)) >= LONG:
         raw = _DATA_IN_JSON.sub(b"0", raw)
-        distinct = set(raw.split(b'"'))
-    once = b'"'.join(distinct)
+        once = b'"'.join(set(raw.split(b'"')))
     for hint in _HINTS_IN_JSON:
         if hint in once:
             return True

@@ -37,7 +37,15 @@ class EventDecoder:
         Raises:
             UnicodeDecodeError: if a line is no UTF-8.
         """
+        if data[:6] == b"data: " and data[-2:] == b"\n\n" and self._is_between_events():
+            text = data[6:-2]
+            if b"\n" not in text and b"\r" not in text:  # one event, as it nearly always comes
+                self._is_after_return = False
+                return [Event(None, text.decode())]
         return [event for line in self._lines(data) if (event := self._read(line.decode()))]
+
+    def _is_between_events(self) -> bool:
+        return not (self._line or self._name or self._data or self._has_retry)
 
     def _lines(self, data: bytes) -> list[bytes]:
         """Return the lines that `data` completes. A carriage return ends one at once, a line feed after it is its."""

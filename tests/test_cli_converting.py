@@ -393,6 +393,11 @@ def test_a_request_that_is_nested_too_deeply(cli, tmp_path):
     assert asked.status == 2
     assert f"{0:032x}.json" in asked.err
     assert "it is nested too deeply" in asked.err
+    body = tmp_path / "body.json"
+    body.write_text('{"messages": ' + "[" * TOO_DEEP + '"api_key="' + "]" * TOO_DEEP + "}")
+    asked = cli("why", body, "--dir", tmp_path / "out")
+    assert asked.status == 2
+    assert "body.json holds a request that cannot be looked for: it is nested too deeply." in asked.err
     assert cli("show", f"{0:032x}", "--dir", tmp_path / "out", "--request").out.count("[") == TOO_DEEP
 
 

@@ -33,6 +33,12 @@ def decoded(pieces: list[bytes]) -> list[Event]:
 @example("data: é\r\n\r\n", [7, 8, 9, 10, 11])
 @example("data: 1\r\r\n", [8, 9])
 @example("data: 1\r\ndata: 2\n\n", [8, 8])
+@example("event: e\ndata: 1\n\n", [9])
+@example("retry: 1\ndata: 1\n\n", [9])
+@example("data: 1\ndata: 2\n\n", [8])
+@example("xdata: 1\n\n", [1])
+@example("data: 1\rdata: 2\n\n", [0])
+@example("data: 1\r\rdata: 2\n\n\ndata: 3\n\n", [9, 18, 19])
 def test_it_does_not_matter_where_the_bytes_are_cut(stream, cuts):
     """Any pieces, empty ones and halves of a character or of a line end among them, give the same events."""
     data = stream.encode()
