@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import command_line
 import contenders
 import openai
 from contenders import CONTENDERS, NoRecordingsError
@@ -359,11 +360,17 @@ def titles(cells: list[Cell]) -> dict[str, str]:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line.parser(__doc__, "write the cells there as well")
     parser.add_argument("--quick", action="store_true", help="fewer rounds, 10,000 recordings at most")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the cells there as well")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the calls there, as SVG or PNG")
-    parser.add_argument("--from-json", type=Path, metavar="FILE", help="measure nothing, show what was measured before")
+    parser.add_argument(
+        "--plot", type=command_line.plot_file, metavar="FILE", help="draw the calls there, as SVG or PNG"
+    )
+    parser.add_argument(
+        "--from-json",
+        type=command_line.input_file,
+        metavar="FILE",
+        help="measure nothing, show what was measured before",
+    )
     parser.add_argument("--child", nargs=5, help=argparse.SUPPRESS)
     parser.add_argument("--warm", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -371,8 +378,13 @@ def main() -> None:
         what, name, directory, argument, url = options.child
         print(json.dumps(child(what, name, Path(directory), argument, url=url, warm=options.warm)))
         return
+    if lacking := command_line.missing():
+        parser.error(lacking)
     if options.from_json:
-        cells = [Cell(**cell) for cell in json.loads(options.from_json.read_text("utf-8"))]
+        try:
+            cells = [Cell(**cell) for cell in json.loads(options.from_json.read_text("utf-8"))]
+        except (ValueError, TypeError) as error:
+            parser.error(f"{options.from_json} was not written by --json: {error}")
     else:
         with tempfile.TemporaryDirectory() as root:
             cells = compare(Path(root), is_quick=options.quick)

@@ -8,7 +8,6 @@ given in requests, the SDK's work among it, counts, as it does for whoever uses 
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import importlib.util
 import json
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import anyio
+import command_line
 import openai
 from loopback import serving
 from scenes import STREAM
@@ -232,9 +232,8 @@ def _figures(timing: Timing) -> str:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line.parser(__doc__, "write the rows there as well")
     parser.add_argument("--quick", action="store_true", help="speeds 1 and 10 only")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there as well")
     options = parser.parse_args()
     rows = []
     with tempfile.TemporaryDirectory() as root:

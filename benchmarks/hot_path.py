@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import command_line
 import scenes
 from openai.types.chat import ChatCompletion
 from scenes import PATH, SMALL
@@ -85,6 +86,7 @@ def fastest(call: Callable[[], Any]) -> float:
 
 def main() -> None:
     """Measure and print."""
+    command_line.parser(__doc__, json=None).parse_args()
     with tempfile.TemporaryDirectory() as directory:
         made = parts(Path(directory))
         gc.collect()

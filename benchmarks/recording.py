@@ -7,7 +7,6 @@ are installed (`requirements-compare.txt`).
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import functools
 import itertools
@@ -19,6 +18,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import command_line
 import contenders
 from contenders import CONTENDERS
 from loopback import serving
@@ -164,9 +164,8 @@ def _title(name: str) -> str:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line.parser(__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer rounds")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
     options = parser.parse_args()
     with serving() as url, tempfile.TemporaryDirectory() as root:
         rounds = {"chunks-200": 40, "chunks-2000": 12, "pause-10-5": 40}

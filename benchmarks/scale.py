@@ -8,7 +8,6 @@ table. A million recordings take 5 GB and 2 million names, in the folder that `-
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import gc
 import itertools
@@ -23,7 +22,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import command_line
 import scenes
+from command_line import folder
 from reporting import duration
 from scenes import SMALL, numbered
 
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 DROP = Path("/proc/sys/vm/drop_caches")
 WARM, COLD = 500, 100
 """Recordings that are asked for."""
+COUNTS = [10**power for power in range(1, 7)]
+"""Sizes of a directory."""
 
 
 class Way(NamedTuple):
@@ -188,15 +191,15 @@ def _cold(micros: float | None) -> str:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--most", type=int, default=100_000, metavar="N", help="recordings, 1,000,000 at most")
-    parser.add_argument("--in", type=Path, dest="parent", metavar="FOLDER", help="where to generate them")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there as well")
+    parser = command_line.parser(__doc__, "write the rows there as well")
+    sizes = f"recordings: {', '.join(map(str, COUNTS))}"
+    parser.add_argument("--most", type=int, default=100_000, choices=COUNTS, metavar="N", help=sizes)
+    parser.add_argument("--in", type=folder, dest="parent", metavar="FOLDER", help="where to generate them")
     options = parser.parse_args()
     rows: list[Row] = []
     opening = {}
     picker = random.Random(1)
-    for count in (10**power for power in range(1, 7)):
+    for count in COUNTS:
         if count <= options.most:
             with tempfile.TemporaryDirectory(dir=options.parent) as root:
                 build(Path(root), count)

@@ -9,7 +9,6 @@ passes, a real regression does not.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import functools
 import gc
@@ -26,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import anyio
+import command_line
 import msgspec
 import openai
 import scenes
@@ -360,10 +360,10 @@ ROWS = (
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    groups = [row.__name__ for row in ROWS]
+    parser = command_line.parser(__doc__, "write the rows there as well")
     parser.add_argument("--quick", action="store_true", help="fewer rounds, smaller stores: half a minute at most")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there as well")
-    parser.add_argument("--only", metavar="NAME", help="one group of rows: " + ", ".join(row.__name__ for row in ROWS))
+    parser.add_argument("--only", choices=groups, metavar="NAME", help="one group of rows: " + ", ".join(groups))
     parser.add_argument(
         "--check", action="store_true", help="fail if a ratio is far beyond its limit, three times over"
     )

@@ -41,6 +41,21 @@ runpy.run_path("benchmarks/targets.py", run_name="__main__")
 """
 """The benchmark of a small chat, with a regression planted in the typed road."""
 
+LACKING = """
+import importlib.metadata, runpy, sys
+version = importlib.metadata.version
+def without(name):
+    if name in ("vcrpy", "respx"):
+        raise importlib.metadata.PackageNotFoundError(name)
+    return "1"
+importlib.metadata.version = without
+sys.argv = ["compare.py"]
+sys.path.insert(0, "benchmarks")
+runpy.run_path("benchmarks/compare.py", run_name="__main__")
+"""
+"""The comparison where two of those that it compares are not installed."""
+WRITING = ("compare", "fidelity", "recording", "scale", "targets")
+
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:
     """Run a program that finds the package here."""
@@ -77,3 +92,41 @@ def test_a_regression_is_told():
     done = run("-c", SLOWED)
     assert done.returncode == 1
     assert "far beyond their limits: small_chat, small_chat_floor" in done.stderr
+
+
+@pytest.mark.parametrize("program", ["hot_path", *WRITING])
+def test_an_option_that_there_is_not_is_an_error(program):
+    """Nothing is measured for who has mistyped an option."""
+    done = run(f"benchmarks/{program}.py", "--nonsense")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.endswith(f"{program}.py: error: unrecognized arguments: --nonsense\n")
+
+
+@pytest.mark.parametrize(
+    ("program", "given", "told"),
+    [
+        *[(name, ["--json", "nowhere/a.json"], "there is no directory nowhere") for name in WRITING],
+        ("targets", ["--json", "tests"], "tests is a directory, not a file"),
+        ("targets", ["--only", "nothing"], "invalid choice: 'nothing'"),
+        ("compare", ["--plot", "nowhere/a.svg"], "there is no directory nowhere"),
+        ("compare", ["--plot", "a.bmp"], "a.bmp ends neither in .svg nor in .png"),
+        ("compare", ["--from-json", "nowhere.json"], "there is no file nowhere.json"),
+        ("scale", ["--most", "-5"], "invalid choice: -5"),
+        ("scale", ["--most", "many"], "invalid int value: 'many'"),
+        ("scale", ["--in", "nowhere"], "there is no directory nowhere"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_told_before_anything_is_measured(program, given, told):
+    """A run of a quarter of an hour does not end with a traceback because its figures cannot be written."""
+    done = run(f"benchmarks/{program}.py", *given)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"error: argument {given[0]}: {told}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_what_is_compared_has_to_be_installed():
+    """The comparison says what is lacking and what installs it."""
+    done = run("-c", LACKING)
+    assert (done.returncode, done.stdout) == (2, "")
+    asked = "`pip install -r benchmarks/requirements-compare.txt` installs them"
+    assert done.stderr.endswith(f"error: not installed: respx, vcrpy; {asked}\n")
