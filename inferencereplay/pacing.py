@@ -53,6 +53,9 @@ class SystemClock:
 class VirtualClock:
     """A clock that stands still but for the waiting: an hour of recorded time passes at once.
 
+    Tasks of an event loop that wait at the same time come in the order of their times, and time passes once for all of
+    them, as real time does. Threads cannot know of each other what they are about to do, so their waits add up.
+
     Attributes:
         time: seconds that were waited for so far.
 
@@ -76,11 +79,10 @@ class VirtualClock:
         self.time += seconds
 
     async def sleep_async(self, seconds: float) -> None:
-        """Let `seconds` pass, and the other tasks run."""
-        import anyio.lowlevel  # noqa: PLC0415 - as above
+        """Let `seconds` pass, and the other tasks do what they have to do before."""
+        from inferencereplay.turns import wait_until  # noqa: PLC0415 - as above
 
-        self.time += seconds
-        await anyio.lowlevel.checkpoint()
+        await wait_until(self, self.time + seconds)
 
 
 class Pace(NamedTuple):

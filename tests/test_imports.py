@@ -16,7 +16,7 @@ ORDER = (
     *("locks", "errors", "request", "recording", "forms", "names", "redact", "pieces"),
     *("store.inside", "store.lock", "store.life", "store.directory"),
     *("store.llama_stack_file", "store.llama_stack", "store"),
-    *("settings", "pacing", "timing", "difference", "misses", "reader", "variants", "run", "run_variants"),
+    *("settings", "turns", "pacing", "timing", "difference", "misses", "reader", "variants", "run", "run_variants"),
     *("hiding", "keeping", "session"),
     *("active", "sdk", "building", "sse", "wire", "tape", "typed", "calls", "wrapping", "watching", "patching"),
     *("using", "decorating", "api"),

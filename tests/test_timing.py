@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+import anyio
 import pytest
 from conftest import chunk, sse
 from hypothesis import given
 from hypothesis import strategies as st
+from openai import AsyncOpenAI, OpenAI
 from ways import run, settle
 
 from inferencereplay import Pace, replay
@@ -47,6 +49,31 @@ def test_an_hour_of_recorded_time_passes_at_once(driver, recorded):
         assert len(driver.chat(stream=True)) == 4
     assert clock.time == pytest.approx(3600)
     assert session.timing == (4, pytest.approx(0), pytest.approx(0, abs=1e-9), pytest.approx(0, abs=1e-9))
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_an_hour_of_many_streams_passes_at_once(server, tmp_path, backend):
+    """Streams that are read at the same time are each in time, and the hour passes once for all of them."""
+    ask = {"model": "m", "messages": HELLO, "stream": True}
+    server.replies.append(sse(*CHUNKS))
+    with replay(tmp_path, mode="record"):
+        list(OpenAI(api_key="k", base_url=server.url).chat.completions.create(**ask))
+    retime(tmp_path, "[0.5, 1800.0, 1800.0, 3600.0]")
+    clock = VirtualClock()
+
+    async def read(client):
+        return [chunk async for chunk in await client.chat.completions.create(**ask)]
+
+    async def many():
+        async with AsyncOpenAI(api_key="k", base_url=server.url) as client, anyio.create_task_group() as tasks:
+            for number in range(10):
+                tasks.start_soon(read, client)
+                await clock.sleep_async(number)
+
+    with replay(tmp_path, speed=1, clock=clock) as session:
+        anyio.run(many, backend=backend)
+    assert session.timing == (40, pytest.approx(0), pytest.approx(0, abs=1e-9), pytest.approx(0, abs=1e-9))
+    assert clock.time == pytest.approx(3600 + sum(range(9)))
 
 
 def test_a_slow_program_is_late(driver, recorded):
