@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Any
 
 from inferencereplay.recording import check_request, decode
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 MOST_KEPT = 64
 LARGEST_KEPT = 256 * 1024
 """Bytes of a file; together with `MOST_KEPT` the bound of what stays in memory."""
+SETTLED = 100_000_000
+"""Nanoseconds after which no change can have the time of the last one: ten ticks of a slow kernel's clock."""
 
 
 class Reader:
@@ -25,7 +28,7 @@ class Reader:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._kept: dict[tuple[str, int], tuple[object, Recording]] = {}
+        self._kept: dict[tuple[str, int], tuple[tuple[Any, ...], Recording]] = {}
 
     def read(self, request: Request, key: str, number: int) -> Recording | None:
         """Return a recording of `request`, or `None` if there is none; it is shared, and not to be changed.
@@ -40,13 +43,14 @@ class Reader:
         kept = self._kept.get((key, number))
         if kept is not None and kept[0] == stamp:
             return kept[1]
+        now = time.time_ns()
         data = self._store.get(request.path, key, number)
         if data is None:
             return None
         name = self.name(request.path, key, number)
         recording = decode(data, name)
         check_request(recording, request, key, name)
-        if len(data) <= LARGEST_KEPT:
+        if len(data) <= LARGEST_KEPT and stamp and now - stamp[0] > SETTLED:
             if len(self._kept) >= MOST_KEPT:
                 self._kept.clear()
             self._kept[key, number] = stamp, recording

@@ -240,6 +240,32 @@ def test_a_file_that_changes_behind_its_times_is_read_anew(client, tmp_path):
         assert said(client.chat.completions.create(**ASK)) == "answer 2"
 
 
+def test_a_file_that_changes_twice_within_a_tick_is_read_anew(client, tmp_path, monkeypatch):
+    """Where the kernel's clock is slow, what has just been read may change and keep its time and size."""
+    with replay(tmp_path, mode="record"):
+        client.chat.completions.create(**ASK)
+    (file,) = tmp_path.rglob("*.json")
+    same = (file.stat().st_ctime_ns, file.stat().st_size)
+    monkeypatch.setattr("inferencereplay.store.directory.DirectoryStore.stamp", lambda *_: same)
+    with replay(tmp_path) as session:
+        assert said(client.chat.completions.create(**ASK)) == "answer 1"
+        file.write_bytes(file.read_bytes().replace(b"answer 1", b"answer 2"))
+        assert said(client.chat.completions.create(**ASK)) == "answer 2"
+        monkeypatch.setattr("inferencereplay.reader.SETTLED", 0)  # the tick is over
+        assert said(client.chat.completions.create(**ASK)) == "answer 2"
+        assert len(session._reader._kept) == 1
+
+
+def test_a_recording_that_cannot_be_looked_at_but_read_is_not_kept(client, tmp_path, monkeypatch):
+    """It may become readable between the two."""
+    with replay(tmp_path, mode="record"):
+        client.chat.completions.create(**ASK)
+    monkeypatch.setattr("inferencereplay.store.directory.DirectoryStore.stamp", lambda *_: ())
+    with replay(tmp_path) as session:
+        assert said(client.chat.completions.create(**ASK)) == "answer 1"
+        assert session._reader._kept == {}
+
+
 def test_a_pipe_in_the_place_of_a_recording_does_not_block(client, tmp_path):
     """It is corrupt, not waited for."""
     with replay(tmp_path, mode="record"):
@@ -254,6 +280,7 @@ def test_a_pipe_in_the_place_of_a_recording_does_not_block(client, tmp_path):
 def test_only_some_recordings_are_kept_in_memory(client, tmp_path, monkeypatch):
     """Decoded recordings are forgotten when there are many, and large ones are not kept at all."""
     monkeypatch.setattr("inferencereplay.reader.MOST_KEPT", 2)
+    monkeypatch.setattr("inferencereplay.reader.SETTLED", 0)
     with replay(tmp_path, mode="record"):
         live = [client.chat.completions.create(**ASK, seed=seed) for seed in range(4)]
     with replay(tmp_path) as session:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import itertools
 import os
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from inferencereplay.errors import InvalidSetting, StoreError
 from inferencereplay.store.directory import DirectoryStore
@@ -40,8 +40,12 @@ class Store(Protocol):
         """Return a recording, or `None` if there is none."""
         ...
 
-    def stamp(self, path: str, key: str, variant: int) -> object:
-        """Return something that is another whenever a recording is, at little cost, or `None` if there is none."""
+    def stamp(self, path: str, key: str, variant: int) -> tuple[Any, ...] | None:
+        """Return, at little cost, what is another after every change of a recording, or `None` if there is none.
+
+        Its first item is the time of the last change, in nanoseconds since 1970: two changes within a tick of the
+        kernel's clock may have the same. It is empty if the recording cannot be looked at.
+        """
         ...
 
     def put(self, path: str, key: str, variant: int, data: bytes, *, replace: bool | Callable[[bytes], bool]) -> bool:

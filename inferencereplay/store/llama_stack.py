@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import logging
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -80,17 +80,17 @@ class LlamaStackStore:
         held = RecordedRequest(request.method, path, msgspec.Raw(request.body), request.query)
         return encode(Recording(VERSION, key, held, response))
 
-    def stamp(self, path: str, key: str, variant: int) -> tuple[object, ...] | None:
-        """Return what the files have another of after every change, or `None` if there are none."""
+    def stamp(self, path: str, key: str, variant: int) -> tuple[Any, ...] | None:
+        """Return what tells the files from changed ones, the last change first, or `None` if there are none."""
         stamps = tuple(self._stamp(name) for name in self.sources(path, key, variant))
-        return stamps or None
+        return (max(stamps)[0], *stamps) if stamps else None
 
-    def _stamp(self, name: str) -> tuple[int, ...] | None:
+    def _stamp(self, name: str) -> tuple[int, ...]:
         try:
             found = os.stat(os.path.join(self.directory, name))  # noqa: PTH116, PTH118
         except OSError:
-            return None
-        return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+            return (0,)
+        return found.st_ctime_ns, found.st_mtime_ns, found.st_ino, found.st_size
 
     def put(self, path: str, key: str, variant: int, data: bytes, *, replace: object) -> bool:  # noqa: ARG002
         """Refuse, by a `StoreError`."""
