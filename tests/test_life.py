@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -57,6 +58,18 @@ def test_a_sign_is_seen_in_its_own_process_and_ends_with_the_object(tmp_path):
     file = life.file
     del life
     assert not is_alive(file)
+
+
+def test_looking_for_a_sign_leaves_nothing_open(tmp_path):
+    """A directory may hold the runs of many processes, the dead among them."""
+    life = Life(str(tmp_path / "life"))
+    dead = tmp_path / "dead"
+    dead.touch()
+    opened = {*Path("/dev/fd").iterdir()}
+    for _ in range(3):
+        assert is_alive(life.file)
+        assert not is_alive(str(dead))
+    assert {*Path("/dev/fd").iterdir()} <= opened
 
 
 def test_what_is_not_there_is_dead(tmp_path):
