@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from inferencereplay.errors import InvalidSetting
 from inferencereplay.names import ENDS, HINTS, NAMES, PASSWORD_ENDS, RANDOM_ENDS
-from inferencereplay.redact import LONG, REDACTED, SHAPES, Redactor
+from inferencereplay.redact import LONG, REDACTED, SHAPES, SHORTEST_LITERAL, Redactor, secret_values
 
 SECRETS = (
     "sk-0123456789abcdef0123456789abcdef",
@@ -622,3 +622,10 @@ def test_beginnings_of_keys_without_an_end_take_time_in_proportion(unit):
 def test_tokens_and_secrets_of_an_interface(name):
     """They are told by their names, unlike a page's token."""
     assert Redactor().value({name: "planted", "page_token": "3"}) == {name: REDACTED, "page_token": "3"}
+
+
+def test_the_shortest_secrets_count():
+    """What is as long as a limit is within it."""
+    literal = "k" * SHORTEST_LITERAL
+    assert Redactor().text(literal, (literal,)) == REDACTED
+    assert secret_values({"sig": "1" * 16, "code": "2" * 15, "q": "3" * 16}) == ["1" * 16]

@@ -59,6 +59,25 @@ def test_tasks_come_in_the_order_of_their_times(backend, waits):
 
 
 @BACKENDS
+def test_a_wait_for_nothing_gives_way_all_the_same(backend):
+    """A stream whose chunks came at once lets the other tasks run between them."""
+    clock, order = VirtualClock(), []
+
+    async def other():
+        order.append("other")
+
+    async def run():
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(other)
+            await clock.sleep_async(0)
+            await clock.sleep_async(0)
+            order.append("waiter")
+
+    anyio.run(run, backend=backend)
+    assert order == ["other", "waiter"]
+
+
+@BACKENDS
 def test_a_task_that_begins_later_comes_before_one_that_waits_longer(backend):
     """Whose turn it is can change while the first one looks whether anybody comes before."""
     clock, arrived = VirtualClock(), []

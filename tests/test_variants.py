@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from inferencereplay import IncompleteRecording, RecordingNotFound, Session, replay, sdk
 from inferencereplay.store.directory import DirectoryStore
-from inferencereplay.variants import Variant, Variants
+from inferencereplay.variants import Followed, Variant, Variants
 
 KEY = "ab" * 32
 MISSING = "record-if-missing"
@@ -559,3 +559,13 @@ def test_a_broken_stream_is_a_recording(client, server, tmp_path):
         errors.append(type(caught.value))
     assert errors[0] is errors[1]
     assert (session.hits, server.count) == (1, 1)
+
+
+def test_what_is_used_is_told_once():
+    """However often a recording answers, whoever follows hears of it the first time."""
+    told = []
+    used = Followed(told.append)
+    for item in [("a", "b", 1), ("a", "b", 2), ("a", "b", 1)]:
+        used.add(item)
+    assert told == [("a", "b", 1), ("a", "b", 2)]
+    assert used == {*told}
