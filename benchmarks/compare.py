@@ -26,7 +26,7 @@ import openai
 from contenders import CONTENDERS, NoRecordingsError
 from loopback import serving
 from measuring import measure
-from reporting import Cell, as_table, draw
+from reporting import REFERENCE, Cell, as_table, draw
 from scenes import EMBEDDINGS, LARGE, SMALL, STREAM, numbered
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 COPIES = 120
 """Calls that one turn makes at most; recordings that answer once are there so often."""
+ONCE = 100
+"""Requests that are each made once."""
 MISSING = 99_999_999
 """The number of a request that is in no directory."""
 STREAMS = {"few": "bytes-1000-10000", "many": "bytes-40000-250"}
@@ -194,29 +196,44 @@ def _check(run: Run, scene: Scene, name: str, live: Any) -> str:
     return "" if answer == live else "its answer is not what the server gave"
 
 
-# Opening, misses, memory: each in a process of its own.
+# Requests made once, opening, misses, memory: each in a process of its own.
+
+
+def compare_once(run: Run, reasons: dict[str, str]) -> list[Cell]:
+    """Measure calls that are each made once, after the first of them, as most tests make them."""
+    failed = {**reasons}
+    for name in CONTENDERS:
+        if name not in failed and name != REFERENCE and (reason := _multiplied(run, "once", name, ONCE)):
+            failed[name] = reason
+    return _sampled(run, "once", "once", str(ONCE), failed)
 
 
 def compare_opening(run: Run, counts: list[int], reasons: dict[str, str]) -> list[Cell]:
     """Measure opening what holds many recordings and the first hit in it, in the middle."""
     cells = []
     for count in counts:
-        scene, samples, failed = f"open_{count}", {name: [] for name in CONTENDERS}, dict(reasons)
+        scene, failed = f"open_{count}", {**reasons}
         for name in CONTENDERS:
             if name not in failed and (reason := _multiplied(run, scene, name, count)):
                 failed[name] = reason
-        for _ in range(3 if run.is_quick else 5):
-            for name in CONTENDERS:
-                if name not in failed:
-                    told = _child(run, "open", name, scene, str(count // 2))
-                    if "reason" in told:
-                        failed[name] = told["reason"]
-                    else:
-                        samples[name].append(told["micros"])
-        cells += [Cell(scene, name, None, reason) for name, reason in failed.items()]
-        cells += [Cell(scene, n, statistics.median(s), "") for n, s in samples.items() if n not in failed]
-        print(f"{scene}: {samples}", file=sys.stderr)
+        cells += _sampled(run, "open", scene, str(count // 2), failed)
     return cells
+
+
+def _sampled(run: Run, what: str, scene: str, argument: str, failed: dict[str, str]) -> list[Cell]:
+    """Let those that have not failed take turns, a process each time."""
+    samples: dict[str, list[float]] = {name: [] for name in CONTENDERS}
+    for _ in range(3 if run.is_quick else 5):
+        for name in CONTENDERS:
+            if name not in failed:
+                told = _child(run, what, name, scene, argument)
+                if "reason" in told:
+                    failed[name] = told["reason"]
+                else:
+                    samples[name].append(told["micros"])
+    print(f"{scene}: {samples}", file=sys.stderr)
+    cells = [Cell(scene, name, None, reason) for name, reason in failed.items()]
+    return cells + [Cell(scene, n, statistics.median(s), "") for n, s in samples.items() if n not in failed]
 
 
 def _multiplied(run: Run, scene: str, name: str, count: int) -> str:
@@ -277,9 +294,22 @@ def child(what: str, name: str, directory: Path, argument: str, *, url: str, war
     try:
         if what == "memory":
             return {"bytes": _peak(contender, client, directory, argument)}
+        if what == "once":
+            return {"micros": _once(contender, client, directory, int(argument))}
         return (_open if what == "open" else _miss)(contender, client, directory, numbered(SMALL, int(argument)))
     except Exception as error:  # noqa: BLE001 - whatever others raise
         return {"reason": _told(error)}
+
+
+def _once(contender: Any, client: Any, directory: Path, count: int) -> float:
+    given = [numbered(SMALL, number) for number in range(count)]
+    create = client.chat.completions.create
+    with contender.replaying(directory):
+        create(**given[0])
+        start = time.perf_counter()
+        for arguments in given[1:]:
+            create(**arguments)
+        return (time.perf_counter() - start) / (count - 1) * 1e6
 
 
 def _open(contender: Any, client: Any, directory: Path, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -343,6 +373,7 @@ def compare(root: Path, *, is_quick: bool) -> list[Cell]:
     without = {name: reason for name in CONTENDERS if (reason := reasons["one", name])}
     counts = [10, 1_000, 10_000] if is_quick else [10, 1_000, 100_000]
     cells = compare_calls(run, live, reasons)
+    cells += compare_once(run, without)
     cells += compare_opening(run, counts, without)
     cells += compare_misses(run, 1_000, without)
     return cells + compare_memory(run, reasons)
@@ -350,7 +381,7 @@ def compare(root: Path, *, is_quick: bool) -> list[Cell]:
 
 def titles(cells: list[Cell]) -> dict[str, str]:
     """Return the scenes with what to call them, in order."""
-    made = {scene.name: scene.what for scene in SCENES}
+    made = {scene.name: scene.what for scene in SCENES} | {"once": f"{ONCE} small chats, each once"}
     for cell in cells:
         if cell.scene.startswith("open_"):
             made[cell.scene] = f"open {int(cell.scene[5:]):,} recordings, first hit"

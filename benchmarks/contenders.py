@@ -150,7 +150,8 @@ class VCR(Yaml):
     """VCR.py, which matches by body too, as it has to for an API with one URL."""
 
     def __init__(self) -> None:
-        super().__init__("vcrpy", "matches method, URI and body", "- request:", "version: 1")
+        note = "matches method, URI and body; its files are YAML, as it makes them unless told otherwise"
+        super().__init__("vcrpy", note, "- request:", "version: 1")
 
     def recording(self, directory: Path) -> AbstractContextManager[Any]:
         return self._use(directory, "all")

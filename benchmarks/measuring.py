@@ -37,7 +37,7 @@ class Row(NamedTuple):
     is_ok: bool
     ratio: float
     limit: float
-    slack: float = 3.0
+    slack: float = 2.0
 
     @property
     def is_regression(self) -> bool:
@@ -107,10 +107,10 @@ def speedup_row(name: str, what: str, medians: Mapping[str, float], limit: int) 
     return Row(name, what, measured, f"≤ 1/{limit}", ours * limit <= theirs, ours / theirs, 1 / limit)
 
 
-def ratio_row(name: str, what: str, ours: float, theirs: float, limit: float) -> Row:
+def ratio_row(name: str, what: str, ours: float, theirs: float, limit: float, *, slack: float = 2.0) -> Row:
     """Make the row of a figure, in microseconds, that has to be at most `limit` of another."""
     measured = f"{ours / theirs:.2f} x ({ours:,.1f} µs : {theirs:,.1f} µs)"
-    return Row(name, what, measured, f"≤ {limit:g} x", ours <= limit * theirs, ours / theirs, limit)
+    return Row(name, what, measured, f"≤ {limit:g} x", ours <= limit * theirs, ours / theirs, limit, slack)
 
 
 def table(rows: list[Row]) -> str:

@@ -148,9 +148,8 @@ def first_chunk(run: Run) -> list[Row]:
         }
         measure(turns, run.rounds(60, 10))
     ours, theirs = (statistics.median(both[name]) for name in ("recording", "plain"))
-    row = ratio_row(
-        "first_chunk", "first chunk while recording : while not (a server that waits 10 ms)", ours, theirs, 1.05
-    )
+    what = "first chunk while recording : while not (a server that waits 10 ms)"
+    row = ratio_row("first_chunk", what, ours, theirs, 1.05, slack=1.5)
     share = statistics.median(shares)
     what = "the first of 10 chunks, 5 ms apart, reaches the caller after this share of the stream"
     return [row, Row("unbuffered", what, f"{share:.0%}", "≤ 50 %", share <= 0.5, share, 0.5, slack=1.5)]
@@ -165,7 +164,7 @@ def recording_stream(run: Run) -> list[Row]:
         }
         medians = measure(turns, run.rounds(60, 15))
     what = f"recording a {scenes.CHUNKS}-chunk stream without pauses : not recording it"
-    return [ratio_row("recording_stream", what, medians["recording"], medians["plain"], 1.2)]
+    return [ratio_row("recording_stream", what, medians["recording"], medians["plain"], 1.2, slack=1.5)]
 
 
 @contextlib.contextmanager
@@ -184,7 +183,7 @@ def pace_of_one(run: Run) -> list[Row]:
         start = time.perf_counter()
         chunks = client.chat.completions.create(**STREAM)
         late += (time.perf_counter() - start - due for due, _ in zip(offsets, chunks, strict=True))
-    return [pace_row("pace_of_one", "speed 1, one stream: chunks within 2 ms of due", late, 0.002)]
+    return [pace_row("pace_of_one", "speed 1, one stream: chunks within 2 ms of due", late, 0.002, limit=0.5)]
 
 
 def pace_of_many(run: Run) -> list[Row]:
@@ -196,7 +195,7 @@ def pace_of_many(run: Run) -> list[Row]:
     starts = [random.Random(number).random() for number in range(count)]
     late = anyio.run(_play_many, run.directory, plans, starts)
     what = f"speed 1, {count:,} concurrent async streams: chunks within 20 ms of due"
-    return [pace_row("pace_of_many", what, late, 0.020)]
+    return [pace_row("pace_of_many", what, late, 0.020, limit=0.25)]
 
 
 async def _play_many(directory: Path, plans: list[list[float]], starts: list[float]) -> list[float]:
@@ -217,12 +216,15 @@ async def _play_many(directory: Path, plans: list[list[float]], starts: list[flo
     return late
 
 
-def pace_row(name: str, what: str, late: list[float], tolerance: float) -> Row:
-    """Make the row of how late chunks were, in seconds; its ratio is the median's, for a busy machine delays some."""
+def pace_row(name: str, what: str, late: list[float], tolerance: float, *, limit: float) -> Row:
+    """Make the row of how late chunks were, in seconds; its ratio is the median's, for a busy machine delays some.
+
+    The median is far below the tolerance, which nearly all have to keep to: `limit` says how far.
+    """
     share = sum(abs(seconds) <= tolerance for seconds in late) / len(late)
     cuts = statistics.quantiles(late, n=100)
     figures = f"p50 {cuts[49] * 1e3:.2f}, p99 {cuts[98] * 1e3:.2f}, most {max(late) * 1e3:.2f} ms late"
-    return Row(name, what, f"{share:.2%} ({figures})", "≥ 99 %", share >= 0.99, abs(cuts[49]) / tolerance, 1.0)
+    return Row(name, what, f"{share:.2%} ({figures})", "≥ 99 %", share >= 0.99, abs(cuts[49]) / tolerance, limit)
 
 
 def look_up(run: Run) -> list[Row]:
@@ -237,7 +239,7 @@ def look_up(run: Run) -> list[Row]:
     turns = {str(directory): _look_up_all(clients[directory], chats[directory]) for directory in clients}
     medians = measure(turns, run.rounds(60, 15))
     ours, theirs = medians[str(large)] / 100, medians[str(small)] / 100
-    row = ratio_row("look_up", f"look-up in {count:,} recordings : in 100", ours, theirs, 1.2)
+    row = ratio_row("look_up", f"look-up in {count:,} recordings : in 100", ours, theirs, 1.2, slack=1.5)
     ratio = memory[large] / memory[small]
     figures = f"{ratio:.2f} x ({memory[large] / 1024:.0f} KiB : {memory[small] / 1024:.0f} KiB)"
     what = "the memory of a session after 100 look-ups, same two"

@@ -42,18 +42,24 @@ class ModelBuilder:
         self._cls = cls
         self._declared = cls if declared is None else declared
         self._validate: Callable[..., Any] | None = None
+        self._floats: list[str] = []
 
     def __call__(self, raw: bytes) -> Any:
         """Build one of its JSON."""
         validate = self._validate or self._prepare()
         try:
-            return validate(raw, strict=True)
+            made = validate(raw, strict=True)
         except pydantic.ValidationError:
             return sdk.construct(self._declared, parse_json(raw))
+        for name in self._floats:
+            if abs(getattr(made, name)) >= _EXACT:  # it may have been rounded; the SDK leaves such an integer as it is
+                return sdk.construct(self._declared, parse_json(raw))
+        return made
 
     def _prepare(self) -> Callable[..., Any]:
         self._cls.model_rebuild()
         validate: Callable[..., Any] = self._cls.__pydantic_validator__.validate_json
+        self._floats = [name for name, field in self._cls.model_fields.items() if field.annotation is float]
         self._validate = validate
         return validate
 

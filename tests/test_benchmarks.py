@@ -32,15 +32,26 @@ ROWS = {
 }
 SLOWED = """
 import runpy, sys, time
-from inferencereplay import typed
-choose = typed.choose
-typed.choose = lambda *given: time.sleep(0.001) or choose(*given)
-sys.argv = ["targets.py", "--quick", "--check", "--only", "small_chat"]
+{planted}
+sys.argv = ["targets.py", "--quick", "--check", "--only", "{group}"]
 sys.path.insert(0, "benchmarks")
 runpy.run_path("benchmarks/targets.py", run_name="__main__")
 """
-"""The benchmark of a small chat, with a regression planted in the typed road."""
-
+"""The guard, with a regression planted."""
+CHOOSE = """
+from inferencereplay import typed
+choose = typed.choose
+typed.choose = lambda *given: time.sleep(0.001) or choose(*given)
+"""
+SLEEP = """
+from inferencereplay.pacing import SystemClock
+SystemClock.sleep = lambda self, seconds: time.sleep(seconds + 0.005)
+"""
+TAPE = """
+from inferencereplay.tape import Tape
+add = Tape.add
+Tape.add = lambda *given: time.sleep(0.0002) or add(*given)
+"""
 LACKING = """
 import importlib.metadata, runpy, sys
 version = importlib.metadata.version
@@ -87,11 +98,19 @@ def test_no_row_is_far_from_its_target(rows, name):
     assert row["ratio"] <= row["limit"] * row["slack"], row
 
 
-def test_a_regression_is_told():
-    """A millisecond more a call, which is several times the target, fails the check however often it is measured."""
-    done = run("-c", SLOWED)
+@pytest.mark.parametrize(
+    ("group", "planted", "told"),
+    [
+        ("small_chat", CHOOSE, "small_chat, small_chat_floor"),
+        ("pace_of_one", SLEEP, "pace_of_one"),
+        ("recording_stream", TAPE, "recording_stream"),
+    ],
+)
+def test_a_regression_is_told(group, planted, told):
+    """What makes a call, a chunk or a recording several times slower fails the check however often it is measured."""
+    done = run("-c", SLOWED.format(group=group, planted=planted))
     assert done.returncode == 1
-    assert "far beyond their limits: small_chat, small_chat_floor" in done.stderr
+    assert f"far beyond their limits: {told}" in done.stderr
 
 
 @pytest.mark.parametrize("program", ["hot_path", *WRITING])

@@ -13,10 +13,12 @@ from conftest import plain
 from hypothesis import given
 from hypothesis import strategies as st
 from openai.types import CreateEmbeddingResponse
+from openai.types.responses import Response
 from ways import facts
 
 from inferencereplay import sdk
-from inferencereplay.building import EmbeddingsBuilder, has_vectors
+from inferencereplay.building import EmbeddingsBuilder, ModelBuilder, has_vectors
+from inferencereplay.request import parse_json
 
 FLOATS = [0.25, -1.0, 3.0e-5]
 
@@ -91,3 +93,17 @@ def test_the_sdk_says_what_it_asks_for(client, server):
     client.embeddings.create(model="m", input="a")
     asked = sdk.default_encoding_format(type(client.embeddings).create)
     assert server.requests[0][3].get("encoding_format") == asked
+
+
+@pytest.mark.parametrize("name", ["created_at", "temperature"])
+@pytest.mark.parametrize(
+    "number", ["17", "-0.0", "1e400", *(str(sign * (2**53 + more)) for sign in (1, -1) for more in (-1, 0, 1))]
+)
+def test_numbers_are_what_the_sdk_makes_of_them(name, number):
+    """Also an integer that no float is, where a float is declared."""
+    members = {"id": "r", "object": "response", "created_at": 1.5, "model": "m", "output": [], "tools": []}
+    members |= {"parallel_tool_calls": True, "tool_choice": "auto", name: 0}
+    raw = json.dumps(members).replace(f'"{name}": 0', f'"{name}": {number}').encode()
+    made, slow = ModelBuilder(Response)(raw), sdk.construct(Response, parse_json(raw))
+    assert facts(made) == facts(slow)
+    assert repr(getattr(made, name)) == repr(getattr(slow, name))
