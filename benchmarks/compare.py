@@ -303,8 +303,8 @@ def child(what: str, name: str, directory: Path, argument: str, *, url: str, war
 
 def _once(contender: Any, client: Any, directory: Path, count: int) -> float:
     given = [numbered(SMALL, number) for number in range(count)]
-    create = client.chat.completions.create
     with contender.replaying(directory):
+        create = client.chat.completions.create
         create(**given[0])
         start = time.perf_counter()
         for arguments in given[1:]:

@@ -54,7 +54,8 @@ class VirtualClock:
     """A clock that stands still but for the waiting: an hour of recorded time passes at once.
 
     Tasks of an event loop that wait at the same time come in the order of their times, and time passes once for all of
-    them, as real time does. Threads cannot know of each other what they are about to do, so their waits add up.
+    them, as real time does; a task that takes more than ten rounds of the loop to come to its wait may be overtaken.
+    Threads, and event loops in them, know nothing of each other's waits: give each a clock of its own.
 
     Attributes:
         time: seconds that were waited for so far.
