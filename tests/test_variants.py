@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import logging
 import threading
@@ -569,3 +570,35 @@ def test_what_is_used_is_told_once():
         used.add(item)
     assert told == [("a", "b", 1), ("a", "b", 2)]
     assert used == {*told}
+
+
+def test_old_variants_stay_while_a_call_is_under_way(tmp_path):
+    """Whatever becomes of that call, nothing is lost to it before."""
+    store = DirectoryStore(tmp_path)
+    for number in (1, 2, 3):
+        store.put("/x", KEY, number, b"old %d" % number, replace=False)
+    variants = Variants(store, replaces=True, repeats=True, is_whole=lambda _: True)
+    first, second = variants.begin("/x", KEY), variants.begin("/x", KEY)
+    assert variants.store("/x", KEY, first, b"new 1", is_whole=True)
+    assert [store.get("/x", KEY, number) for number in (1, 2, 3)] == [b"new 1", b"old 2", b"old 3"]
+    assert variants.store("/x", KEY, second, b"new 2", is_whole=True)
+    assert [store.get("/x", KEY, number) for number in (1, 2, 3)] == [b"new 1", b"new 2", None]
+
+
+def test_an_answer_that_cannot_be_written_leaves_no_gap(tmp_path):
+    """Its call has come to nothing: it is not under way any more, and one that was begun after it takes its number."""
+
+    class Full(DirectoryStore):
+        def put(self, path, key, variant, data, *, replace):
+            if data == b"too much":
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return super().put(path, key, variant, data, replace=replace)
+
+    store = Full(tmp_path)
+    variants = Variants(store, replaces=True, repeats=True, is_whole=lambda _: True)
+    first, second = variants.begin("/x", KEY), variants.begin("/x", KEY)
+    assert variants.store("/x", KEY, second, b"2", is_whole=True)
+    with pytest.raises(OSError, match="No space left"):
+        variants.store("/x", KEY, first, b"too much", is_whole=True)
+    assert not variants.has_pending()
+    assert [store.get("/x", KEY, number) for number in (1, 2)] == [b"2", None]
