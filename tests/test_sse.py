@@ -39,10 +39,17 @@ def decoded(pieces: list[bytes]) -> list[Event]:
 @example("xdata: 1\n\n", [1])
 @example("data: 1\rdata: 2\n\n", [0])
 @example("data: 1\r\rdata: 2\n\n\ndata: 3\n\n", [9, 18, 19])
+@example("data: 1\r\rdata: 2\n\n\n\n", [9, 18])
+@example("retry: 1\ndata: 1\n\n\n\n", [9, 18])
 def test_it_does_not_matter_where_the_bytes_are_cut(stream, cuts):
-    """Any pieces, empty ones and halves of a character or of a line end among them, give the same events."""
+    """Any pieces, empty ones and halves of a character or of a line end among them, give the same events.
+
+    Byte by byte, every line is read as such; an event in one piece is not.
+    """
     data = stream.encode()
-    assert decoded(pieces_of(data, cuts)) == decoded([data])
+    slowly = decoded([data[at : at + 1] for at in range(len(data))])
+    assert decoded(pieces_of(data, cuts)) == slowly
+    assert decoded([data]) == slowly
 
 
 @given(streams)

@@ -114,3 +114,28 @@ def test_a_relative_directory_stays_where_it_was_opened(tmp_path, monkeypatch):
     assert (tmp_path / "recordings" / "x" / f"{KEY[:32]}.json").exists()
     shutil.rmtree(tmp_path / "recordings")
     assert store.get("/x", KEY, 1) is None
+
+
+def test_reading_and_writing_leave_nothing_open(tmp_path):
+    """A session may have many thousands of recordings."""
+    store = DirectoryStore(tmp_path)
+    opened = {*Path("/dev/fd").iterdir()}
+    for number in range(1, 4):
+        assert store.put("/x", KEY, number, b"{}", replace=False)
+        assert store.get("/x", KEY, number) == b"{}"
+    assert {*Path("/dev/fd").iterdir()} <= opened
+
+
+def test_a_recording_has_reached_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    """Or a machine that stops would leave a name with nothing behind it."""
+    store, synced = DirectoryStore(tmp_path), []
+    sync = os.fsync
+
+    def note(descriptor):
+        synced.append((os.fstat(descriptor).st_size, [*store.list()]))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    store.put("/x", KEY, 1, b"{}", replace=False)
+    assert synced[0] == (2, [])
+    assert len([*store.list()]) == 1
