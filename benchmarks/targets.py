@@ -62,6 +62,7 @@ class Run(NamedTuple):
 
 def replayed(directory: Path, **settings: Any) -> openai.OpenAI:
     """Make a client that replays."""
+    time.sleep(0.15)  # what has just been written is read anew each time, see `reader.SETTLED`
     return wrap(scenes.client(), directory, mode="replay", **settings)
 
 
