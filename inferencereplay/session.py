@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import gc
 import logging
 import math
 from array import array
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from inferencereplay import recording as files
+from inferencereplay.dropped import collect
 from inferencereplay.errors import InvalidSetting, NotRecordable, RecordingCorrupt, RecordingNotFound
 from inferencereplay.hiding import hide_request
 from inferencereplay.keeping import Keeper
@@ -197,7 +197,7 @@ class Session:
     def finish_dropped(self) -> None:
         """Have streams stored that were left early and nobody holds any more; the SDK's stand in reference cycles."""
         if self.keeper.variants.has_pending():
-            gc.collect()
+            collect()
 
     def tell_misses(self) -> None:
         """Raise the first miss: if nobody has heard of it until now, the program swallowed it.

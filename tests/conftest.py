@@ -220,6 +220,17 @@ def cheap(*, is_async: bool = False) -> dict[str, Any]:
     return {"http_client": make(verify=False)}
 
 
+def run_to_the_end(main: Callable[[], Any], backend: str) -> Any:
+    """Run an asynchronous function, and wait for the threads of its loop, which keep what it raised until they end."""
+    before = threading.enumerate()
+    try:
+        return anyio.run(main, backend=backend)
+    finally:
+        for thread in threading.enumerate():
+            if thread.name.startswith("AnyIO") and thread not in before:
+                thread.join(5)
+
+
 @dataclass
 class Driver:
     """Makes a call with a sync client, or with an async one on asyncio or trio; the test is the same.
@@ -249,7 +260,7 @@ class Driver:
                 made = await made if inspect.isawaitable(made) else made
                 return [item async for item in made] if isinstance(made, openai.AsyncStream) else made
 
-        return anyio.run(run, backend=self.kind)
+        return run_to_the_end(run, self.kind)
 
     def chat(self, **changes: Any) -> Any:
         """Make a small chat, changed as said."""

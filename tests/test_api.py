@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import gc
 import inspect
 import logging
 import os
@@ -31,6 +30,7 @@ from inferencereplay import (
     unwrap,
     wrap,
 )
+from inferencereplay.dropped import collect
 
 KEY = "OPENAI_API_KEY"
 
@@ -38,7 +38,7 @@ KEY = "OPENAI_API_KEY"
 @pytest.fixture(autouse=True)
 def _nothing_is_left():
     yield
-    gc.collect()
+    collect()
     assert active._open == []
     assert patching._state.users == 0
     assert KEY not in os.environ
@@ -144,12 +144,12 @@ def test_temporaries_stay_wrapped(recorded, server):
     """`wrap(OpenAI()).with_options()` replays although the first client is gone, and lets go of the patches after."""
     directory, answer = recorded
     made = wrap(openai.OpenAI(api_key="x", base_url=DEAD, **cheap()), directory).with_options(max_retries=0)
-    gc.collect()
+    collect()
     assert chat(made) == answer
     gone = weakref.ref(made)
     made.close()
     del made
-    gc.collect()
+    collect()
     assert gone() is None
     assert server.count == 1
 

@@ -17,7 +17,7 @@ ORDER = (
     *("store.inside", "store.lock", "store.life", "store.directory"),
     *("store.llama_stack_file", "store.llama_stack", "store"),
     *("settings", "turns", "pacing", "timing", "difference", "misses", "reader", "variants", "run", "run_variants"),
-    *("hiding", "keeping", "session"),
+    *("hiding", "keeping", "dropped", "session"),
     *("active", "sdk", "building", "sse", "wire", "tape", "typed", "calls", "wrapping", "watching", "patching"),
     *("using", "decorating", "api"),
     *("conversation.parts", "conversation.asked", "conversation.answered", "conversation.streamed", "conversation"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import gc
 import inspect
 import subprocess
 import sys
@@ -16,14 +15,15 @@ from openai.resources.chat.completions import Completions as Chat
 from places import ORIGINALS, PLACES, attributes
 
 from inferencereplay import RecordingNotFound, patching, replay, sdk, unwrap, wrap
+from inferencereplay.dropped import collect
 
 
 @pytest.fixture(autouse=True)
 def _as_it_was():
-    gc.collect()
+    collect()
     assert all(now is then for now, then in zip(attributes(), ORIGINALS, strict=True))
     yield
-    gc.collect()
+    collect()
     assert all(now is then for now, then in zip(attributes(), ORIGINALS, strict=True))
 
 
@@ -41,7 +41,7 @@ def test_wrapped_clients_hold_the_patches(client, tmp_path):
     wrap(client, tmp_path)
     assert attributes()[0] is not ORIGINALS[0]
     wrap(openai.OpenAI(api_key="x", **cheap()), tmp_path)
-    gc.collect()
+    collect()
     assert attributes()[0] is not ORIGINALS[0]
     unwrap(client)
     unwrap(client)

@@ -16,6 +16,7 @@ from conftest import ASK, Reply, cheap, chunk, completion, event, plain, sse
 from ways import DEAD, items, run, settle
 
 from inferencereplay import InvalidSetting, RecordingCorrupt, RecordingNotFound, Session, StoreError, replay, sdk, wrap
+from inferencereplay.dropped import collect
 from inferencereplay.pacing import VirtualClock
 from inferencereplay.reader import Reader
 from inferencereplay.request import Request
@@ -57,7 +58,7 @@ def test_an_error_event_ends_a_stream_that_is_whole(driver, server, tmp_path):
     server.replies = [sse(chunk("a"), {"error": {"message": "overloaded"}}, chunk("never"))]
     with replay(tmp_path, mode="record"), pytest.raises(openai.APIError, match="overloaded"):
         driver.chat(stream=True)
-    gc.collect()
+    collect()
     made = server.count
     with replay(tmp_path, mode="record-if-missing"), pytest.raises(openai.APIError, match="overloaded"):
         driver.chat(stream=True)
@@ -222,7 +223,7 @@ def test_answers_do_not_go_into_the_log(driver, server, tmp_path, caplog):
         pytest.raises(UnicodeDecodeError),
     ):
         driver.chat(stream=True)
-    gc.collect()
+    collect()
     ours = [item.getMessage() for item in caplog.records if item.name == "inferencereplay"]
     assert not [item for item in ours if "hunter2" in item]
 

@@ -18,6 +18,7 @@ from ways import DEAD, entered, facts, following, headers, items, run, settle
 
 from inferencereplay import Pace, RecordingNotFound, calls, replay, sdk
 from inferencereplay.building import ModelBuilder
+from inferencereplay.dropped import collect
 from inferencereplay.pacing import VirtualClock
 from inferencereplay.typed import read_body
 
@@ -147,7 +148,7 @@ def test_a_half_read_stream_is_dropped_in_silence(driver, tmp_path):
         made = await settle(client.chat.completions.create(**ASK, stream=True))
         await following(made)
         del made
-        gc.collect()
+        collect()
 
     with replay(tmp_path, mode="record"):
         driver.chat(stream=True)
@@ -155,7 +156,7 @@ def test_a_half_read_stream_is_dropped_in_silence(driver, tmp_path):
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", "Async generator 'openai", ResourceWarning)
         run(driver, way)
-        gc.collect()
+        collect()
 
 
 def test_somebody_may_replace_the_streams_iterator(driver, tmp_path):
@@ -292,7 +293,7 @@ def test_an_error_event_is_seen_wherever_it_stands(driver, server, tmp_path, at)
     for mode in ("record", "replay"):
         with replay(tmp_path, mode=mode), pytest.raises(openai.APIError, match="overloaded"):
             driver.chat(stream=True)
-        gc.collect()
+        collect()
 
 
 def test_many_chunks_take_no_more_memory_than_few(client, server, tmp_path):

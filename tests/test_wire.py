@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import gc
 import gzip
 import json
 import subprocess
@@ -17,10 +16,11 @@ from typing import Any
 import anyio
 import openai
 import pytest
-from conftest import ASK, Reply, chunk, completion, event, plain, sse
+from conftest import ASK, Reply, chunk, completion, event, plain, run_to_the_end, sse
 from ways import DEAD, entered, error_facts, facts, following, headers, items, run, settle
 
 from inferencereplay import IncompleteRecording, replay, sdk
+from inferencereplay.dropped import collect
 from inferencereplay.pacing import VirtualClock
 from inferencereplay.recording import Failure, Response
 from inferencereplay.tape import Tape, plain_response, start_of
@@ -123,7 +123,7 @@ def test_every_stream_comes_back_as_it_was_live(driver, server, tmp_path, name, 
     server._count = 0
     with replay(tmp_path, mode="record") as session:
         assert run(driver, way) == live
-        gc.collect()
+        collect()
     assert session.recorded == 1
     with replay(tmp_path):
         assert run(driver, way, base_url=DEAD) == live
@@ -234,7 +234,7 @@ def test_a_dropped_stream_is_kept_by_the_garbage_collector(client, server, tmp_p
         with session._lock:
             started = time.perf_counter()
             del made
-            gc.collect()
+            collect()
             assert time.perf_counter() - started < 5
         for _ in range(200):
             if session.recorded:
@@ -520,8 +520,8 @@ def test_a_cancelled_stream_is_kept_as_closed(server, tmp_path):
                         await stream.__anext__()
 
         with replay(tmp_path / backend, mode="record"):
-            anyio.run(main, backend=backend)
-        gc.collect()
+            run_to_the_end(main, backend)
+        collect()
         assert stored(tmp_path / backend)["end"] == "closed"
 
 

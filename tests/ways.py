@@ -6,10 +6,9 @@ import inspect
 import json
 from typing import TYPE_CHECKING, Any
 
-import anyio
 import openai
 import pydantic
-from conftest import ASK, HAS_RESPONSES, Driver, Reply, cheap, chunk, completion, plain, sse
+from conftest import ASK, HAS_RESPONSES, Driver, Reply, cheap, chunk, completion, plain, run_to_the_end, sse
 from openai.types.chat import ChatCompletion, ChatCompletionMessage
 from replies import events, function_call, message, named, reasoning, response
 
@@ -76,7 +75,7 @@ def run(driver: Driver, way: Callable[[Any], Any], **options: Any) -> Any:
             await settle(client.close())
 
     if driver.is_async:
-        return anyio.run(main, backend=driver.kind)
+        return run_to_the_end(main, driver.kind)
     try:
         main().send(None)
     except StopIteration as stop:

@@ -5,7 +5,6 @@ Every answer is given three times: to the bare SDK, to the SDK while it is recor
 
 from __future__ import annotations
 
-import gc
 import gzip
 import json
 import logging
@@ -19,6 +18,7 @@ from misbehaving import END, HANG, RESET, Misbehaving, chunked, events, head, wh
 from ways import DEAD, entered, facts, following, run, settle
 
 from inferencereplay import replay
+from inferencereplay.dropped import collect
 from inferencereplay.pacing import VirtualClock
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def outcome(caller: Driver, way: Callable[..., Any], **options: Any) -> Any:
         return got, None
 
     made = run(caller, recorded, **options)
-    gc.collect()
+    collect()
     return made
 
 

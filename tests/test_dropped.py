@@ -1,0 +1,88 @@
+"""Garbage that is collected while another thread is at it."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from conftest import ASK
+
+from inferencereplay import dropped, replay
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Cycle:
+    """Garbage for the collector alone, which calls `end` for it."""
+
+    def __init__(self, end):
+        self.itself = self
+        self.end = end
+
+    def __del__(self):
+        self.end()
+
+
+@contextmanager
+def collecting(seconds: float) -> Iterator[None]:
+    """Keep the garbage collector busy in another thread for a while, from the start of the block."""
+    begun = threading.Event()
+
+    def end() -> None:
+        begun.set()
+        time.sleep(seconds)
+
+    def run() -> None:
+        Cycle(end)
+        gc.collect()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    begun.wait()
+    assert gc.collect() == 0
+    try:
+        yield
+    finally:
+        thread.join()
+
+
+@pytest.fixture(autouse=True)
+def _collected_only_by_hand():
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def test_a_dropped_stream_is_stored_although_another_thread_collects(client, tmp_path):
+    """What a block's end stores does not depend on what other threads do at that moment."""
+    with replay(tmp_path, mode="record") as session, collecting(0.3):
+        next(client.chat.completions.create(**ASK, stream=True))
+        session.finish_dropped()
+        assert session.recorded == 1
+
+
+def test_garbage_is_waited_for_only_so_long(monkeypatch):
+    """A collection that does not end, or that called this very code, holds nobody up for good."""
+    gone = []
+    monkeypatch.setattr(dropped, "LONGEST_WAIT", 0.05)
+    with collecting(1.0):
+        Cycle(lambda: gone.append(True))
+        dropped.collect()
+        assert not gone
+    dropped.collect()
+    assert gone
+
+
+def test_nothing_is_left_behind(monkeypatch):
+    """The collector tells nobody any more, whatever a finalizer did."""
+    before = list(gc.callbacks)
+    Cycle(dropped.collect)
+    monkeypatch.setattr(dropped, "LONGEST_WAIT", 0.05)
+    dropped.collect()
+    assert gc.callbacks == before
