@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import json
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -201,21 +202,16 @@ def _check(run: Run, scene: Scene, name: str, live: Any) -> str:
 
 def compare_once(run: Run, reasons: dict[str, str]) -> list[Cell]:
     """Measure calls that are each made once, after the first of them, as most tests make them."""
-    failed = {**reasons}
-    for name in CONTENDERS:
-        if name not in failed and name != REFERENCE and (reason := _multiplied(run, "once", name, ONCE)):
-            failed[name] = reason
-    return _sampled(run, "once", "once", str(ONCE), failed)
+    names = [name for name in CONTENDERS if name not in reasons and name != REFERENCE]
+    return _sampled(run, "once", "once", str(ONCE), reasons | _multiply(run, "once", names, ONCE))
 
 
 def compare_opening(run: Run, counts: list[int], reasons: dict[str, str]) -> list[Cell]:
     """Measure opening what holds many recordings and the first hit in it, in the middle."""
     cells = []
     for count in counts:
-        scene, failed = f"open_{count}", {**reasons}
-        for name in CONTENDERS:
-            if name not in failed and (reason := _multiplied(run, scene, name, count)):
-                failed[name] = reason
+        scene, names = f"open_{count}", [name for name in CONTENDERS if name not in reasons]
+        failed = reasons | _multiply(run, scene, names, count)
         cells += _sampled(run, "open", scene, str(count // 2), failed)
     return cells
 
@@ -236,17 +232,17 @@ def _sampled(run: Run, what: str, scene: str, argument: str, failed: dict[str, s
     return cells + [Cell(scene, n, statistics.median(s), "") for n, s in samples.items() if n not in failed]
 
 
-def _multiplied(run: Run, scene: str, name: str, count: int) -> str:
-    source, made = run.directory("one", name), run.directory(scene, name)
-    for file in source.rglob("*"):
-        if file.is_file():
-            (made / file.relative_to(source)).parent.mkdir(parents=True, exist_ok=True)
-            (made / file.relative_to(source)).write_bytes(file.read_bytes())
-    try:
-        run.contenders[name].multiply(made, count)
-    except NoRecordingsError as error:
-        return str(error)
-    return ""
+def _multiply(run: Run, scene: str, names: list[str], count: int) -> dict[str, str]:
+    """Make many recordings of the one of each contender; return who cannot have them, and why."""
+    failed = {}
+    for name in names:
+        source, made = run.directory("one", name), run.directory(scene, name)
+        shutil.copytree(source, made, dirs_exist_ok=True, copy_function=shutil.copyfile)
+        try:
+            run.contenders[name].multiply(made, count)
+        except NoRecordingsError as error:
+            failed[name] = str(error)
+    return failed
 
 
 def compare_misses(run: Run, count: int, reasons: dict[str, str]) -> list[Cell]:

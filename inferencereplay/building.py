@@ -42,7 +42,7 @@ class ModelBuilder:
         self._cls = cls
         self._declared = cls if declared is None else declared
         self._validate: Callable[..., Any] | None = None
-        self._floats: list[str] = []
+        self._may_be_rounded: Callable[[Any], bool] | None = None
 
     def __call__(self, raw: bytes) -> Any:
         """Build one of its JSON."""
@@ -51,17 +51,24 @@ class ModelBuilder:
             made = validate(raw, strict=True)
         except pydantic.ValidationError:
             return sdk.construct(self._declared, parse_json(raw))
-        for name in self._floats:
-            if abs(getattr(made, name)) >= _EXACT:  # it may have been rounded; the SDK leaves such an integer as it is
-                return sdk.construct(self._declared, parse_json(raw))
+        if self._may_be_rounded is not None and self._may_be_rounded(made):
+            return sdk.construct(self._declared, parse_json(raw))
         return made
 
     def _prepare(self) -> Callable[..., Any]:
         self._cls.model_rebuild()
         validate: Callable[..., Any] = self._cls.__pydantic_validator__.validate_json
-        self._floats = [name for name, field in self._cls.model_fields.items() if field.annotation is float]
+        self._may_be_rounded = self._rounding()
         self._validate = validate
         return validate
+
+    def _rounding(self) -> Callable[[Any], bool] | None:
+        """Return what tells whether an object may hold an integer that is no float; the SDK leaves those as they are.
+
+        `None` if no object can.
+        """
+        names = [name for name, field in self._cls.model_fields.items() if field.annotation is float]
+        return (lambda made: any(abs(getattr(made, name)) >= _EXACT for name in names)) if names else None
 
 
 class EventBuilder:
@@ -98,14 +105,8 @@ def _kinds(cls: Any) -> tuple[str, ...]:
 class VectorsBuilder(ModelBuilder):
     """Builds embeddings whose numbers are left as they are, also where an integer among them is no float."""
 
-    def __call__(self, raw: bytes) -> Any:
-        """Build them of their JSON."""
-        validate = self._validate or self._prepare()
-        try:
-            made = validate(raw, strict=True)
-        except pydantic.ValidationError:
-            return sdk.construct(self._declared, parse_json(raw))
-        return sdk.construct(self._declared, parse_json(raw)) if any(map(_may_be_rounded, made.data)) else made
+    def _rounding(self) -> Callable[[Any], bool]:
+        return lambda made: any(map(_is_large, made.data))
 
 
 class EmbeddingsBuilder(VectorsBuilder):
@@ -138,7 +139,7 @@ class EmbeddingsBuilder(VectorsBuilder):
         return made
 
 
-def _may_be_rounded(vector: Any) -> bool:
+def _is_large(vector: Any) -> bool:
     """Whether a vector may hold an integer that is no float; the SDK keeps it as it is, or raises for it."""
     return math.hypot(*vector.embedding) >= _EXACT  # no number is larger, and this takes a fifth of `max` and `min`
 

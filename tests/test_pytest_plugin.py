@@ -392,7 +392,16 @@ def test_a_slip_in_the_configuration_is_told(suite, returned, message):
 
 def test_a_configuration_may_return_nothing(suite):
     """`None` says that nothing is to be changed."""
-    suite.write(test_a="@pytest.fixture\ndef inferencereplay_config(): pass\ndef test_it(inferencereplay): assert True")
+    suite.write(
+        test_a="""
+        @pytest.fixture
+        def inferencereplay_config():
+            return None
+
+        def test_it(inferencereplay):
+            assert inferencereplay.mode == "replay"
+        """
+    )
     suite.run(passed=1)
 
 
