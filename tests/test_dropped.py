@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import threading
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -29,13 +28,13 @@ class Cycle:
 
 
 @contextmanager
-def collecting(seconds: float) -> Iterator[None]:
-    """Keep the garbage collector busy in another thread for a while, from the start of the block."""
-    begun = threading.Event()
+def collecting() -> Iterator[threading.Event]:
+    """Keep the garbage collector busy in another thread until the event is set, or the block ends."""
+    begun, may_end = threading.Event(), threading.Event()
 
     def end() -> None:
         begun.set()
-        time.sleep(seconds)
+        may_end.wait()
 
     def run() -> None:
         Cycle(end)
@@ -44,10 +43,10 @@ def collecting(seconds: float) -> Iterator[None]:
     thread = threading.Thread(target=run)
     thread.start()
     begun.wait()
-    assert gc.collect() == 0
     try:
-        yield
+        yield may_end
     finally:
+        may_end.set()
         thread.join()
 
 
@@ -61,8 +60,10 @@ def _collected_only_by_hand():
 
 def test_a_dropped_stream_is_stored_although_another_thread_collects(client, tmp_path):
     """What a block's end stores does not depend on what other threads do at that moment."""
-    with replay(tmp_path, mode="record") as session, collecting(0.3):
+    with replay(tmp_path, mode="record") as session, collecting() as may_end:
         next(client.chat.completions.create(**ASK, stream=True))
+        assert gc.collect() == 0
+        threading.Timer(0.1, may_end.set).start()
         session.finish_dropped()
         assert session.recorded == 1
 
@@ -71,7 +72,7 @@ def test_garbage_is_waited_for_only_so_long(monkeypatch):
     """A collection that does not end, or that called this very code, holds nobody up for good."""
     gone = []
     monkeypatch.setattr(dropped, "LONGEST_WAIT", 0.05)
-    with collecting(1.0):
+    with collecting():
         Cycle(lambda: gone.append(True))
         dropped.collect()
         assert not gone
