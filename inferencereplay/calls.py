@@ -63,6 +63,7 @@ class Replayed(NamedTuple):
     response: Any
     pacer: Pacer | None
     failure: Exception | None
+    retries: int = 0
 
 
 class Busy(NamedTuple):
@@ -159,16 +160,16 @@ def replayed(session: Session, client: Any, call: Call, found: Found) -> Replaye
     """Make the HTTP response of a recording, or the error of a connection that failed."""
     recorded = found.recording.response
     library = sdk.http_library(client)
-    request = sdk.http_request(client, call.options)
+    request = sdk.http_request(client, call.options, recorded.retries)
     pacer = session.pacer(recorded)
     is_read_late = call.is_unread and _is_success(recorded.status)  # the SDK reads errors itself
     if recorded.failure and not (is_read_late or recorded.is_stream):
         return Replayed(None, pacer, connection_error(recorded.failure, library, request))
     response = build_response(recorded, library, request, pacer if is_read_late else None, found.name)
     if is_read_late:
-        return Replayed(response, None, None)
+        return Replayed(response, None, None, recorded.retries)
     # A stream that the caller wants read, or an error: all of it is there when its last byte is due.
-    return Replayed(response, pacer, None)
+    return Replayed(response, pacer, None, recorded.retries)
 
 
 def connection_error(failure: Failure, library: Any, request: Any) -> openai.APIConnectionError:
@@ -190,7 +191,7 @@ def finish(client: Any, call: Call, answer: Replayed) -> Any:
     """
     if not _is_success(answer.response.status_code):
         raise sdk.status_error(client, answer.response) from None
-    return sdk.process(client, call, answer.response)
+    return sdk.process(client, call, answer.response, answer.retries)
 
 
 def replay_sync(client: Any, call: Call, answer: Replayed) -> Any:
@@ -230,7 +231,7 @@ def record_sync(wrapped: Callable[..., Any], client: Any, call: Call, take: Take
         take.drop()
         raise
     _answer_job(client, call, take, raw, start)()
-    return sdk.process(client, call, sdk.http_response(raw), getattr(raw, "retries_taken", 0))
+    return sdk.process(client, call, sdk.http_response(raw), sdk.retries_taken(raw))
 
 
 async def record_async(wrapped: Callable[..., Any], client: Any, call: Call, take: Take) -> Any:
@@ -245,7 +246,7 @@ async def record_async(wrapped: Callable[..., Any], client: Any, call: Call, tak
         take.drop()
         raise
     await in_thread(_answer_job(client, call, take, raw, start))
-    return await sdk.process(client, call, sdk.http_response(raw), getattr(raw, "retries_taken", 0))
+    return await sdk.process(client, call, sdk.http_response(raw), sdk.retries_taken(raw))
 
 
 async def in_thread(job: Callable[[], object]) -> None:
@@ -276,10 +277,11 @@ def _answer_job(client: Any, call: Call, take: Take, raw: Any, start: float) -> 
     response = sdk.http_response(raw)
     sdk.restore(response, call.options)
     if not call.is_unread:
-        return lambda: _keep_plain(take, response)
+        return lambda: _keep_plain(take, response, sdk.retries_taken(raw))
     library = sdk.http_library(client)
     take = take.knowing(sdk.sent(response))
     tape = Tape(response, start_of(response, start), library, take.keep, take.drop)
+    tape.kept.retries = sdk.retries_taken(raw)
     if response.is_closed:
         tape.add_all(response.content)
         return tape.finish
@@ -307,7 +309,7 @@ def _error_job(
     return lambda: take.keep(Response(status=0, failure=failure))
 
 
-def _keep_plain(take: Take, response: Any) -> None:
+def _keep_plain(take: Take, response: Any, retries: int = 0) -> None:
     try:
         kept = plain_response(response)
     except Exception as error:  # noqa: BLE001 - a failing recorder never breaks what it records
@@ -315,6 +317,7 @@ def _keep_plain(take: Take, response: Any) -> None:
         log.warning("%s was not recorded: its answer is neither JSON nor text (%s)", take.request.path, kind)
         take.drop()
     else:
+        kept.retries = retries
         take.knowing(sdk.sent(response)).keep(kept)
 
 

@@ -96,7 +96,7 @@ class RecordingCorrupt(InferenceReplayError, ValueError):  # noqa: N818 - it say
 
 
 class IncompleteRecording(InferenceReplayError, EOFError):  # noqa: N818 - it says what happened
-    """A stream whose caller left before its end while it was recorded, and of which a replay wants more.
+    """An answer whose caller left before its end while it was recorded, and of which a replay wants more.
 
     Attributes:
         path: the file.

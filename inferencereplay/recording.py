@@ -17,6 +17,7 @@ from inferencereplay.request import NotPlain, Request, canonical_json, parse_jso
 VERSION = 1
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=1_000_000)]
 """A time that a person may have edited; the limit keeps a slip from making a replay wait for years."""
+Count = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
 MOST_INDENT = 16
 _POSITION = re.compile(r"\(byte (\d+)\)|at `(\$[^`]*)`")
 
@@ -52,7 +53,8 @@ class Response(msgspec.Struct, omit_defaults=True):
         status: the HTTP status; 0 if the connection failed before there was one.
         headers: names in lower case; the ones on the allow-list.
         elapsed: seconds from the start of the call to the end of a plain answer.
-        end: of a stream: `done`, `closed` (the caller left) or `error` (the connection broke).
+        end: of a stream: `done`, `closed` (the caller left) or `error` (the connection broke); `closed` also of a plain
+            answer that its caller did not read to the end.
         sentinel: whether a stream closed with `data: [DONE]`.
         failure: what broke the connection.
         offsets: seconds from the start of the call to each chunk; empty where they are not known.
@@ -62,7 +64,9 @@ class Response(msgspec.Struct, omit_defaults=True):
         body: a plain answer that is JSON.
         indent: how the server laid it out, as `msgspec.json.format` counts: -1 without spaces, 0 on one line.
         chunks: the events' data.
-        rest: what came after the chunks, as it came, from the first event that is no UTF-8 on.
+        rest: what came after the chunks, as it came, from the first event that is no UTF-8 on; of a plain answer that
+            was not read to its end, what was.
+        retries: how often the SDK tried again before this answer came.
     """
 
     status: int = 200
@@ -79,10 +83,11 @@ class Response(msgspec.Struct, omit_defaults=True):
     indent: int = -1
     chunks: list[msgspec.Raw] = []
     rest: bytes = b""
+    retries: Count = 0
 
     @property
     def is_stream(self) -> bool:
-        """Whether the server sent events."""
+        """Whether the server sent events, or the answer was left before its end."""
         return bool(self.end)
 
     @property
@@ -261,6 +266,8 @@ def _request_members(request: RecordedRequest) -> list[bytes]:
 
 def _response_members(response: Response) -> list[bytes]:
     members = [b'"status": %d' % response.status, b'"headers": ' + _json(response.headers)]
+    if response.retries:
+        members.append(b'"retries": %d' % response.retries)
     if response.end:
         members.append(b'"end": ' + _json(response.end))
         if not response.sentinel:

@@ -64,6 +64,7 @@ _PARAMETER = re.compile(r"^[\w.-]+=(?=[^=])")
 _STREAM_MAPS_ERRORS = hasattr(_streaming, "request_exceptions")
 _make_options = _models.FinalRequestOptions.construct
 _PROCESS_PARAMETERS = inspect.signature(SyncAPIClient._process_response).parameters
+_BUILD_PARAMETERS = inspect.signature(SyncAPIClient._build_request).parameters
 
 
 def is_client(client: object) -> bool:
@@ -247,18 +248,25 @@ def process(client: Any, call: Any, response: Any, retries_taken: int = 0) -> An
     )
 
 
+def retries_taken(raw: Any) -> int:
+    """Return how often the SDK tried again before a raw response came, in versions that tell."""
+    count: int = getattr(raw, "retries_taken", 0)
+    return count
+
+
 def status_error(client: Any, response: Any) -> openai.APIStatusError:
     """Make the error that the SDK raises for a response."""
     error: openai.APIStatusError = client._make_status_error_from_response(response)
     return error
 
 
-def http_request(client: Any, options: Any) -> Any:
+def http_request(client: Any, options: Any, retries_taken: int = 0) -> Any:
     """Build the HTTP request that the SDK would send, as far as it can be built without credentials."""
     given = _headers(options)
+    extra = {"retries_taken": retries_taken} if retries_taken and "retries_taken" in _BUILD_PARAMETERS else {}
     for headers in (given, {"Authorization": _types.Omit(), **given}):  # omitting it says that none are needed
         with contextlib.suppress(Exception):  # what needs credentials differs from version to version
-            return client._build_request(_with_headers(options, _Own(headers)))
+            return client._build_request(_with_headers(options, _Own(headers)), **extra)
     mode = raw_mode(options)
     url = str(client.base_url) + options.url.lstrip("/")
     return http_library(client).Request(

@@ -71,7 +71,7 @@ def resolve(directory: str | os.PathLike[str] | None, mode: Mode | str | None, s
         mode = Mode.LIVE if directory is None else Mode.REPLAY
     chosen = parse_mode(mode, mode_source)
     return Settings(
-        _path(DEFAULT_DIRECTORY if directory is None else directory, directory_source),
+        parse_directory(DEFAULT_DIRECTORY if directory is None else directory, directory_source),
         chosen,
         parse_speed(math.inf if speed is None else speed, speed_source),
         is_ambient and chosen is not Mode.LIVE,
@@ -156,7 +156,12 @@ def parse_ignore(ignore: Any) -> tuple[str, ...]:
     return paths
 
 
-def _path(directory: str | os.PathLike[str], source: str) -> Path:
+def parse_directory(directory: str | os.PathLike[str], source: str) -> Path:
+    """Read a path; it need not exist.
+
+    Raises:
+        InvalidSetting: for what is none.
+    """
     try:
         text = os.fspath(directory)
         if not isinstance(text, str) or not text or "\0" in text:

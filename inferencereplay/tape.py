@@ -113,8 +113,7 @@ class Tape:
         try:
             self._assemble()
         except Exception as error:  # noqa: BLE001 - a failing recorder never breaks what it records
-            reason = error if isinstance(error, EOFError) else type(error).__name__  # whose message may hold the answer
-            log.warning("an answer was not recorded: %s", reason)
+            log.warning("an answer was not recorded: %s", type(error).__name__)  # its message may hold the answer
             self._drop()
         else:
             self._keep(self.kept)
@@ -167,10 +166,12 @@ class Tape:
         return len(data)
 
     def _assemble_plain(self, decoded: list[tuple[float, bytes]]) -> None:
-        if not self.is_exhausted and self.kept.failure is None:
-            raise EOFError("its reader left before the end")
+        content = b"".join(data for _, data in decoded)
+        if not (self.is_exhausted or self.kept.failure or _is_complete(content)):
+            self.kept.end, self.kept.sentinel, self.kept.rest = "closed", False, content
+            return
         self.kept.elapsed = decoded[-1][0] if decoded else 0.0
-        _fill(self.kept, b"".join(data for _, data in decoded))
+        _fill(self.kept, content)
 
     def _decoded(self) -> list[tuple[float, bytes]]:
         """Undo the content's encoding (gzip, …), as far as the HTTP library could do it for the caller."""
@@ -211,6 +212,14 @@ class Tape:
             kept.events.append(event.name)
         kept.chunks.append(msgspec.Raw(chunk))
         kept.offsets.append(seconds)
+
+
+def _is_complete(content: bytes) -> bool:
+    """Whether nothing more can follow, though nobody has looked for it."""
+    try:
+        return isinstance(msgspec.json.decode(content), (dict, list))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
 
 
 def _is_error_event(kept: Response) -> bool:

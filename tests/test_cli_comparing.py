@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
 import sys
@@ -133,8 +134,53 @@ def test_why_tells_what_differs_from_the_nearest(cli, shelf, tmp_path):
     assert "No recording of POST /chat/completions" in done.out
     assert f"The nearest is chat/completions/{CAPITAL}" in done.out
     assert done.out.endswith("  temperature: 0 → 0.5\n")
-    empty = cli("why", file, "--dir", tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    empty = cli("why", file, "--dir", tmp_path / "empty")
     assert (empty.status, len(empty.out.splitlines())) == (1, 1)
+    nowhere = cli("why", file, "--dir", tmp_path / "nowhere")
+    assert (nowhere.status, nowhere.out) == (2, "")
+    assert "nowhere does not exist" in nowhere.err
+
+
+def test_why_takes_a_key(cli, shelf, tmp_path):
+    """A recording is named as for the other commands."""
+    assert CAPITAL in cli("why", CAPITAL[:8], "--dir", shelf).out
+    (file,) = shelf.rglob(f"{CAPITAL}*.json")
+    assert CAPITAL in cli("why", file.relative_to(shelf), "--dir", shelf).out
+    done = cli("why", "request.json", "--dir", shelf)
+    assert done.status == 2
+    assert f"There is no file 'request.json'. No recording in {shelf} is named 'request.json'" in done.err
+    (tmp_path / "request.json").write_text('{"model": "m", }')
+    done = cli("why", tmp_path / "request.json", "--dir", shelf)
+    assert done.status == 2
+    assert "neither a recording nor a request's body: " in done.err
+    assert "line 1 column 16" in done.err
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("raise RuntimeError('at import')", "cannot be imported: RuntimeError('at import')"),
+        ("import nothing_of_the_kind", "cannot be imported: No module named 'nothing_of_the_kind'"),
+        ("def f(: pass", "cannot be imported: SyntaxError("),
+        ("import sys; sys.exit(4)", "cannot be imported: SystemExit(4)"),
+        ("def f(body): raise SystemExit(9)", "normalize= failed"),
+        ("def f(body): raise KeyError(9)", "normalize= failed"),
+        ("f = 4", "is no function"),
+    ],
+)
+def test_a_normaliser_that_fails_is_told(cli, shelf, tmp_path, monkeypatch, text, told):
+    """Whatever a module or a function of the user's does, it is one line, and the exit status 2."""
+    file = tmp_path / "request.json"
+    file.write_text(json.dumps(BODY))
+    (tmp_path / "theirs.py").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "theirs", raising=False)
+    importlib.invalidate_caches()
+    done = cli("why", file, "--dir", shelf, "--normalize", "theirs:f")
+    assert (done.status, done.out) == (2, "")
+    assert told in done.err
+    assert "'..:f' cannot be imported" in cli("why", file, "--dir", shelf, "--normalize", "..:f").err
 
 
 def test_why_with_the_settings_of_the_session(cli, shelf, tmp_path, client, monkeypatch):
@@ -168,11 +214,16 @@ def test_a_request_that_does_not_tell_its_path(cli, shelf, tmp_path):
 def test_a_damaged_recording_is_not_taken_for_a_request(cli, shelf):
     """What is wrong with it is told."""
     (recording,) = shelf.rglob(f"{CAPITAL}*.json")
-    recording.write_text(recording.read_text(encoding="utf-8").replace('"inferencereplay": 1', '"inferencereplay": 9'))
-    done = cli("why", recording, "--dir", shelf)
-    assert done.status == 2
-    assert f"{recording}: " in done.err
-    assert "at $.inferencereplay" in done.err
+    text = recording.read_text(encoding="utf-8")
+    for old, new, place in (
+        ('"inferencereplay": 1', '"inferencereplay": 9', "at $.inferencereplay"),
+        ('"response": ', '"respond": ', "missing required field `response`"),
+    ):
+        recording.write_text(text.replace(old, new))
+        done = cli("why", recording, "--dir", shelf)
+        assert done.status == 2
+        assert f"{recording}: " in done.err
+        assert place in done.err
 
 
 def test_only_the_method_differs(cli, shelf, tmp_path):

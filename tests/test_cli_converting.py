@@ -210,6 +210,14 @@ def test_urls_are_understood(cli, tmp_path, uri, path, base):
     assert entry.recording.request.query == query
 
 
+@pytest.mark.parametrize("change", [{"method": "G\ud800"}, {"uri": "https://x.com/v1/models/\ud800"}])
+def test_what_nobody_can_have_sent(cli, tmp_path, change):
+    """JSON may hold half a surrogate pair, which no request and no file does."""
+    done = cli("import", "vcr", cassette(tmp_path, exchange(**change), exchange()), tmp_path / "out")
+    assert "interaction 1 is not as vcr writes them" in done.out
+    assert "1 imported, 1 not taken over" in done.err
+
+
 def test_azure_cassettes_replay(cli, tmp_path):
     """What an Azure client asks for is found."""
     uri = "https://x.openai.azure.com/openai/deployments/m/chat/completions?api-version=2024-02-01"
@@ -249,6 +257,18 @@ def test_a_base_url_decides_what_counts(cli, tmp_path):
             "its answer is said to be compressed (gzip), and is not",
         ),
         ({"code": 429}, "an error that passes (status 429)"),
+        ({"code": 42}, "42 is no HTTP status"),
+        ({"code": True}, "1 is no HTTP status"),
+        ({"code": 10**20}, f"{10**20} is no HTTP status"),
+        (
+            {"uri": "https://[bad/v1/embeddings?a#b"},
+            "POST https://[bad/v1/embeddings: its URL is none: Invalid IPv6 URL",
+        ),
+        ({"uri": "https://[zz]/v1/embeddings"}, "its URL is none: 'zz' does not appear to be an IPv4"),
+        (
+            {"uri": "http://ex\u2100mple.com:80/v1/embeddings?\u2100"},
+            "POST http://ex\u2100mple.com:80/v1/embeddings: its",
+        ),
     ],
 )
 def test_what_cannot_be_taken_over_is_listed_with_the_reason(cli, tmp_path, changes, reason):

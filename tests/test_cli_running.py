@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.machinery
+import math
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ import inferencereplay
 from inferencereplay import InvalidSetting, RecordingNotFound, Session, active, ambient
 from inferencereplay.cli.running import STARTUP, prepare
 from inferencereplay.request import Request
+from inferencereplay.settings import Mode
 from inferencereplay.startup import sitecustomize
 
 PACKAGE = str(Path(inferencereplay.__file__).parents[1])
@@ -300,12 +302,12 @@ def test_relative_places_are_those_of_run(cli, monkeypatch, tmp_path):
 
 def test_our_folder_leads_the_path_once(tmp_path):
     """Also for a run within a run."""
-    once = prepare({"PYTHONPATH": "/a:/b"}, mode="all", directory=tmp_path, speed="inf", used=None)
+    once = prepare({"PYTHONPATH": "/a:/b"}, mode=Mode.RECORD, directory=tmp_path, speed=math.inf, used=None)
     assert once["PYTHONPATH"] == f"{STARTUP}:/a:/b"
     assert once["INFERENCEREPLAY_MODE"] == "record"
-    assert prepare(once, mode="live", directory=tmp_path, speed="1", used=None)["PYTHONPATH"] == once["PYTHONPATH"]
+    assert prepare(once, mode=Mode.LIVE, directory=tmp_path, speed=1.0, used=None)["PYTHONPATH"] == once["PYTHONPATH"]
     for given in ({}, {"PYTHONPATH": ""}):
-        assert prepare(given, mode="live", directory=tmp_path, speed="1", used=None)["PYTHONPATH"] == str(STARTUP)
+        assert prepare(given, mode=Mode.LIVE, directory=tmp_path, speed=1.0, used=None)["PYTHONPATH"] == str(STARTUP)
 
 
 def test_the_working_directory_stays_on_the_path(run, project):

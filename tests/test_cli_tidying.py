@@ -544,6 +544,22 @@ def test_directories_within_a_directory_stay_apart(cli, kept):
     assert cli("check", kept).status == 0
 
 
+@pytest.mark.parametrize("folder", ["chat", "chat/completions"])
+def test_a_folder_of_a_directory_is_no_directory_of_its_own(cli, kept, folder):
+    """It can be checked; to move its files would take them away from where they are looked for."""
+    before = contents(kept)
+    assert cli("check", kept / folder).status == 0
+    done = cli("rekey", kept / folder, "--ignore", "user")
+    assert done.status == 2
+    assert f"{kept / folder} is a folder of the recordings in {kept}: give that directory." in done.err
+    assert contents(kept) == before
+    name = next(iter(before))
+    (kept / name).rename(kept / name.replace(name[-8:], "000.json"))
+    done = cli("check", kept / folder)
+    assert done.status == 1
+    assert f"it belongs to {name}, where nobody finds it. File it anew: inferencereplay rekey {kept}." in done.out
+
+
 def test_rekey_leaves_other_directories_alone(cli):
     """Llama-stack's files have no keys of ours."""
     done = cli("rekey", GIVEN)

@@ -335,6 +335,7 @@ VALID = "Valid are directory, mode, speed, pace, clock, ignore, normalize, redac
         ("'a', directory='b'", "the directory is given twice."),
         ("mode='rekord'", "mode='rekord' is no mode. Valid are 'live', 'replay', 'record', 'record-if-missing'"),
         ("speed=0", "speed=0 is no speed."),
+        ("5", "test_a.py::test_it: directory=5 is no path of a directory."),
         (
             "redact=(text for text in ['hunter2'])",
             "test_it: redact= is an iterator, of which only the first test would",
@@ -356,6 +357,14 @@ def test_a_misspelt_marker_stops_the_run(suite, name):
     result = suite.run("-W", "ignore::pytest.PytestUnknownMarkWarning")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert f"@pytest.mark.{name} is no marker. Did you mean @pytest.mark.inferencereplay?" in result.stderr.str()
+
+
+def test_a_plan_needs_no_recordings(suite):
+    """`--setup-plan` makes no fixtures, ours neither."""
+    suite.write(test_a="@pytest.mark.inferencereplay\ndef test_it(tmp_path_factory): ask()")
+    result = suite.run("--setup-plan")
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(["*SETUP*F inferencereplay*"])
 
 
 def test_other_peoples_markers_are_theirs(suite):
@@ -429,6 +438,19 @@ def test_a_slip_on_the_command_line_or_in_the_ini_file_stops_the_run(suite, argu
     assert message in result.stderr.str()
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [("MODE", "bogus", "mode"), ("SPEED", "fast", "speed"), ("DIR", "~no-such-user/x", "path")],
+)
+def test_a_slip_in_the_environment_stops_the_run(suite, monkeypatch, name, value, told):
+    """It is told by the name of the variable."""
+    monkeypatch.setenv(f"INFERENCEREPLAY_{name}", value)
+    suite.write(test_a="def test_it(): pass")
+    result = suite.run()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert f"INFERENCEREPLAY_{name}={value!r} is no {told}" in result.stderr.str()
+
+
 def test_help_and_markers_say_what_there_is(suite):
     """`--help` and `--markers` hold the options and the marker with a sentence each."""
     suite.run("--help").stdout.fnmatch_lines(
@@ -489,19 +511,24 @@ def test_a_swallowed_miss_fails_the_test(suite):
         def test_skip():
             if swallow() is None:
                 pytest.skip("no answer")
+
+        def test_xfail():
+            if swallow() is None:
+                pytest.xfail("no answer")
         """
     )
-    result = suite.run(passed=1, failed=2, errors=2)
+    result = suite.run(passed=1, failed=3, errors=2)
     result.stdout.fnmatch_lines(
         [
             "*ERROR at setup of test_setup*",
             "*ERROR at teardown of test_teardown*",
             "*2 calls were not recorded; this is the first.",
             "skipped because of a request that was not recorded:",
+            "called an expected failure because of a request that was not recorded:",
         ]
     )
     assert "not reached" not in result.stdout.str()
-    assert summary(result)[:2] == ["0 hits, 5 misses, 0 recorded", f"5 misses: {suite.path}/recordings does not exist"]
+    assert summary(result)[:2] == ["0 hits, 6 misses, 0 recorded", f"6 misses: {suite.path}/recordings does not exist"]
 
 
 def test_a_swallowed_miss_is_shown_beside_the_failure_it_causes(suite):

@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import types
+from typing import Any
 
 import anyio
 import openai
@@ -196,6 +197,28 @@ def test_what_a_miss_advises_can_be_done(client, tmp_path):
     """A mode is quoted as the program gave it."""
     with pytest.raises(RecordingNotFound, match="where mode='none' stands"), replay(tmp_path, mode="none"):
         client.chat.completions.create(**ASK)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_how_often_the_sdk_tried_again_is_kept(driver, server, tmp_path, stream):
+    """A raw response and its request tell it in replay as they did live, in versions of the SDK that tell."""
+
+    def call(client: Any) -> Any:
+        return client.with_options(max_retries=2).chat.completions.with_raw_response.create(**ASK, stream=stream)
+
+    def told(made: Any) -> tuple[Any, Any]:
+        count = made.http_response.request.headers.get("x-stainless-retry-count")
+        return getattr(made, "retries_taken", None), count
+
+    good = sse(chunk("a")) if stream else plain(completion("a"))
+    failing = Reply(status=500, headers={"retry-after-ms": "1"}, body=b"{}")
+    server.replies = [failing, failing, good] * 2
+    live = told(driver(call))
+    assert live[0] in (2, None)
+    with replay(tmp_path, mode="record"):
+        assert told(driver(call)) == live
+    with replay(tmp_path):
+        assert told(driver(call)) == live
 
 
 def test_a_stream_that_was_left_is_stored_when_the_block_ends(client, tmp_path):

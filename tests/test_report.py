@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -352,6 +354,30 @@ def test_writing_where_it_cannot_be(tmp_path):
         write_report(tmp_path, tmp_path / "none" / "report.html")
     with pytest.raises(StoreError, match="does not exist"):
         write_report(tmp_path / "nowhere", tmp_path / "report.html")
+
+
+def test_what_is_no_file_stays_what_it_is(tmp_path):
+    """A link leads to the file, a pipe is written to, a device tells its error."""
+    write(tmp_path / "kept", ask("a"), said("x"))
+    (tmp_path / "real.html").write_text("old")
+    (tmp_path / "link.html").symlink_to("real.html")
+    assert write_report(tmp_path / "kept", tmp_path / "link.html").size == (tmp_path / "real.html").stat().st_size
+    assert (tmp_path / "link.html").is_symlink()
+    (tmp_path / "new.html").symlink_to("none.html")
+    write_report(tmp_path / "kept", tmp_path / "new.html")
+    assert (tmp_path / "none.html").is_file()
+    os.mkfifo(tmp_path / "pipe")
+    with ThreadPoolExecutor() as pool:
+        read = pool.submit((tmp_path / "pipe").read_bytes)
+        write_report(tmp_path / "kept", tmp_path / "pipe")
+        assert read.result(10).startswith(b"<!doctype html>")
+    assert (tmp_path / "pipe").is_fifo()
+    (tmp_path / "full").symlink_to("/dev/full")
+    with pytest.raises(StoreError, match=r"full cannot be written: No space left on device"):
+        write_report(tmp_path / "kept", tmp_path / "full")
+    assert Path("/dev/full").is_char_device()
+    with pytest.raises(StoreError, match="Is a directory"):
+        write_report(tmp_path / "kept", tmp_path / "kept")
 
 
 def test_the_command(tmp_path, capsys):

@@ -258,18 +258,53 @@ def test_a_stream_that_is_open_when_the_interpreter_ends_is_kept(server, tmp_pat
     assert stored(tmp_path)["end"] == "closed"
 
 
-def test_a_plain_answer_that_its_reader_leaves_is_not_kept(driver, server, tmp_path, caplog):
-    """A streaming response of which nobody read the body is not stored, and the log says so."""
+def test_a_plain_answer_that_its_reader_leaves_gives_what_it_has_and_then_says_so(driver, server, tmp_path, caplog):
+    """Of a streaming response whose body nobody read there are status and headers; it never passes for whole."""
 
-    async def way(client: Any) -> Any:
+    async def leave(client: Any) -> Any:
         async with entered(client.chat.completions.with_streaming_response.create(**ASK)) as made:
-            return headers(made)
+            return made.status_code, headers(made)
+
+    async def read_all(client: Any) -> Any:
+        async with entered(client.chat.completions.with_streaming_response.create(**ASK)) as made:
+            return await settle(made.read())
 
     with replay(tmp_path, mode="record") as session:
-        run(driver, way)
-    assert session.recorded == 0
-    assert not list(tmp_path.rglob("*.json"))
-    assert "left before the end" in caplog.text
+        live = run(driver, leave)
+    assert session.recorded == 1
+    assert not caplog.records
+    assert stored(tmp_path)["end"] == "closed"
+    with replay(tmp_path):
+        assert run(driver, leave, base_url=DEAD) == live
+        with pytest.raises(IncompleteRecording, match="ends after 0 bytes"):
+            run(driver, read_all, base_url=DEAD)
+        with pytest.raises(IncompleteRecording):
+            driver.chat()
+    with replay(tmp_path, mode="record-if-missing") as session:
+        answer = driver.chat()
+    assert (session.hits, session.recorded, server.count) == (0, 1, 2)
+    with replay(tmp_path):
+        assert driver.chat() == answer
+
+
+def test_a_plain_answer_that_is_left_half_read(driver, server, tmp_path):
+    """What was read of it is there, without secrets; if that is all of its JSON, it is whole."""
+
+    async def begin(client: Any) -> Any:
+        async with entered(client.chat.completions.with_streaming_response.create(**ASK)) as made:
+            return await following(made.iter_bytes())
+
+    half = b'{"id": "sk-proj-0123456789abcdefghijklmnopqrstuvwxyzABCDEF", "ch'
+    server.replies = [Reply(pieces=[(0.0, half), (0.1, b'oices": []}')])]
+    with replay(tmp_path / "half", mode="record"):
+        assert run(driver, begin) == half
+    assert base64.b64decode(stored(tmp_path / "half")["rest"]) == b'{"id": "[REDACTED]", "ch'
+    with replay(tmp_path / "half"):
+        assert run(driver, begin, base_url=DEAD) == b'{"id": "[REDACTED]", "ch'
+    server.replies = [Reply(pieces=[(0.0, b'{"id": "a"}'), (0.1, b"\n")])]
+    with replay(tmp_path / "whole", mode="record"):
+        assert run(driver, begin) == b'{"id": "a"}'
+    assert stored(tmp_path / "whole")["body"] == {"id": "a"}
 
 
 def test_a_plain_answer_that_breaks_while_it_is_read(driver, server, tmp_path):

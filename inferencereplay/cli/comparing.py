@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from inferencereplay.catalogue import Entry, interpret
+from inferencereplay.catalogue import Catalogue, Entry, interpret
 from inferencereplay.cli import options, terminal
 from inferencereplay.cli.showing import find
 from inferencereplay.conversation import parsed
 from inferencereplay.difference import ABSENT, Difference, differences
-from inferencereplay.errors import RecordingCorrupt
+from inferencereplay.errors import RecordingCorrupt, UnknownRecording
 from inferencereplay.recording import stored_request
-from inferencereplay.request import NotPlain, Request, canonical_json
+from inferencereplay.request import NotPlain, Request, canonical_json, parse_json
 from inferencereplay.session import Session
 
 if TYPE_CHECKING:
@@ -86,19 +86,19 @@ def _plain(item: Difference) -> dict[str, JSON]:
 
 
 @click.command(epilog="Example: inferencereplay why request.json --path /chat/completions")
-@click.argument("file", metavar="REQUEST.json|FILE", type=click.Path(exists=True, allow_dash=True, path_type=Path))
+@click.argument("file", metavar="REQUEST.json|KEY|FILE")
 @options.in_directory
 @options.of_a_request
 @click.option("--path", help="The request's path, where the body does not tell.")
-def why(file: Path, directory: Path, path: str | None, settings: dict[str, Any]) -> int:
+def why(file: str, directory: Path, path: str | None, settings: dict[str, Any]) -> int:
     """Say which recording would answer a request and, if none would, what differs from the nearest.
 
     The file holds a request's body as JSON, or a recording; - is standard input. Exit status 1 if none would.
     """
-    data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+    catalogue = Catalogue(directory)
     session = Session(directory, mode="replay", speed=1, **settings)
     try:
-        request = session.prepare(_read_request(data, str(file), path))
+        request = session.prepare(_read_request(catalogue, file, path))
         found = session.find(request, tuple)
     except NotPlain as error:
         message = f"{file} holds a request that cannot be looked for: {error}."
@@ -117,19 +117,39 @@ def why(file: Path, directory: Path, path: str | None, settings: dict[str, Any])
     return 1
 
 
-def _read_request(data: bytes, name: str, path: str | None) -> Request:
+def _read_request(catalogue: Catalogue, name: str, path: str | None) -> Request:
     """Read a request: a recording's, or a body whose members tell where it goes."""
+    if name != "-" and not Path(name).exists():
+        return _request_of(catalogue, name)
+    data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
     try:
         return stored_request(interpret(data, name), name)
     except RecordingCorrupt:
-        body = parsed(data)
-        if isinstance(body, dict) and "response" in body:  # a recording it is, and a damaged one
+        body = _body(data, name)
+        if body.keys() & {"response", "inferencereplay"}:  # a recording it is, and a damaged one
             raise
-    if not isinstance(body, dict):
-        message = f"{name} is neither a recording nor a request's body as a JSON object."
-        raise click.UsageError(message)
     known = path or next((place for member, place in _PATHS.items() if member in body), None)
     if known is None:
         message = f"{name} does not tell where it goes. Give --path, such as --path /embeddings."
         raise click.UsageError(message)
     return Request("POST", "/" + known.strip("/"), canonical_json(body))
+
+
+def _request_of(catalogue: Catalogue, reference: str) -> Request:
+    try:
+        return catalogue.find(reference).request
+    except UnknownRecording as error:
+        error.args = (f"There is no file {reference!r}. {error}",)
+        raise
+
+
+def _body(data: bytes, name: str) -> dict[str, JSON]:
+    try:
+        body = parse_json(data)
+    except ValueError as error:
+        message = f"{name} is neither a recording nor a request's body: {error}."
+        raise click.UsageError(message) from error
+    if not isinstance(body, dict):
+        message = f"{name} is neither a recording nor a request's body as a JSON object."
+        raise click.UsageError(message)
+    return body

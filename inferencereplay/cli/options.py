@@ -136,15 +136,24 @@ def _function(name: str) -> Callable[..., Any]:
     sys.path.insert(0, "")
     try:
         found = functools.reduce(getattr, attribute.split("."), importlib.import_module(module))
-    except (ImportError, AttributeError, ValueError) as error:
-        message = f"{name!r} cannot be imported: {error}. Give module:function."
+    except (Exception, SystemExit) as error:  # whatever the user's module does
+        told = error if isinstance(error, (ImportError, AttributeError)) else repr(error)
+        message = f"{name!r} cannot be imported: {told}. Give module:function."
         raise click.BadParameter(message, param_hint="--normalize") from error
     finally:
         sys.path.remove("")
     if not callable(found):
         message = f"{name!r} is no function."
         raise click.BadParameter(message, param_hint="--normalize")
-    return found
+
+    def normalize(body: Any) -> Any:
+        try:
+            return found(body)
+        except SystemExit as error:
+            message = "it ends the program"
+            raise RuntimeError(message) from error
+
+    return normalize
 
 
 as_json = click.option("--json", "is_json", is_flag=True, help="Print JSON.")

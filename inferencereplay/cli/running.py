@@ -6,7 +6,7 @@ import os
 import shlex
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,12 +16,25 @@ from inferencereplay.misses import RUN
 from inferencereplay.settings import VARIABLES, parse_mode, parse_speed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+    from inferencereplay.settings import Mode
 
 STARTUP = Path(__file__).parents[1] / "startup"
 _EXAMPLES = "Examples: inferencereplay run -- python app.py; inferencereplay run --mode record-if-missing -- pytest -q"
 _IGNORED = [getattr(signal, name) for name in ("SIGPIPE", "SIGXFSZ") if hasattr(signal, name)]
 """Signals that Python ignores, which the command would inherit: a shell's `yes | head -1` would be told of an error."""
+
+
+def _read_by(parse: Callable[[str, str], Any]) -> Callable[[click.Context, click.Parameter, str], Any]:
+    """Return what reads an option that the environment may give as well, and says where it is wrong."""
+
+    def read(context: click.Context, option: click.Parameter, value: str) -> Any:
+        name = option.name or ""
+        is_ambient = context.get_parameter_source(name) is click.core.ParameterSource.ENVIRONMENT
+        return parse(value, VARIABLES[name] if is_ambient else f"--{name}")
+
+    return read
 
 
 @click.command(context_settings={"allow_interspersed_args": False}, epilog=_EXAMPLES)
@@ -31,13 +44,21 @@ _IGNORED = [getattr(signal, name) for name in ("SIGPIPE", "SIGXFSZ") if hasattr(
     default="replay",
     show_default=True,
     show_envvar=True,
+    callback=_read_by(parse_mode),
     help="replay, record-if-missing, record or live.",
 )
 @options.in_directory
-@click.option("--speed", envvar=VARIABLES["speed"], default="inf", show_default=True, show_envvar=True)
+@click.option(
+    "--speed",
+    envvar=VARIABLES["speed"],
+    default="inf",
+    show_default=True,
+    show_envvar=True,
+    callback=_read_by(parse_speed),
+)
 @click.option("--used", type=options.PATH, metavar="FILE", help="Add the names of the used recordings to this file.")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-def run(mode: str, directory: Path, speed: str, used: Path | None, command: tuple[str, ...]) -> None:
+def run(mode: Mode, directory: Path, speed: float, used: Path | None, command: tuple[str, ...]) -> None:
     """Run COMMAND with every OpenAI client in it, and in its child processes, recorded or replayed.
 
     The command takes the place of this process: its exit status is the command's, and signals reach it. A call that
@@ -58,17 +79,13 @@ def run(mode: str, directory: Path, speed: str, used: Path | None, command: tupl
 
 
 def prepare(
-    environment: Mapping[str, str], *, mode: str, directory: Path, speed: str, used: Path | None
+    environment: Mapping[str, str], *, mode: Mode, directory: Path, speed: float, used: Path | None
 ) -> dict[str, str]:
-    """Return the environment that lets a Python program, and its children, be recorded or replayed.
-
-    Raises:
-        InvalidSetting: for a mode or a speed that is none.
-    """
+    """Return the environment that lets a Python program, and its children, be recorded or replayed."""
     made = {**environment, RUN: "1"}
-    made[VARIABLES["mode"]] = parse_mode(mode, "--mode").value
+    made[VARIABLES["mode"]] = mode.value
     made[VARIABLES["directory"]] = str(directory.expanduser().absolute())  # children may have other working directories
-    made[VARIABLES["speed"]] = str(parse_speed(speed, "--speed"))
+    made[VARIABLES["speed"]] = str(speed)
     if used is not None:
         made[USED] = str(used.absolute())
     given = environment.get("PYTHONPATH")  # an empty part of it is the working directory

@@ -167,7 +167,8 @@ def _lasting_unit(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureReq
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
     """Fail a test whose fixtures swallowed a miss."""
     value = yield
-    if UNIT not in item.stash and isinstance(item, pytest.Function) and item.get_closest_marker(NAME):
+    is_missing = UNIT not in item.stash and not item.config.getoption("setupplan", default=False)
+    if is_missing and isinstance(item, pytest.Function) and item.get_closest_marker(NAME):
         message = f"{item.nodeid} got its marker too late, while its fixtures were made. "
         raise pytest.UsageError(message + "Mark it where it is written, or while tests are collected.")
     _tell_misses(item)
@@ -199,15 +200,19 @@ def _tell_misses(item: pytest.Item) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Fail a test that skipped itself because of a miss; note that skipped ones used nothing."""
+    """Fail a test that skipped itself, or said that it fails, over a miss; note that skipped ones used nothing."""
     excinfo = call.excinfo
     if excinfo and excinfo.errisinstance(RecordingNotFound) and not item.config.getoption("fulltrace", default=False):
         shorten(excinfo.tb)
     report = yield
     unit = item.stash.get(UNIT, None)
-    if report.skipped and not hasattr(report, "wasxfail") and unit and unit.misses:
+    is_xfail = hasattr(report, "wasxfail")
+    is_chosen = not is_xfail or (excinfo and excinfo.errisinstance(pytest.xfail.Exception))
+    if report.skipped and is_chosen and unit and unit.misses:
+        what = "called an expected failure" if is_xfail else "skipped"
         report.outcome = "failed"
-        report.longrepr = f"skipped because of a request that was not recorded:\n{unit.misses[0]}"
+        report.longrepr = f"{what} because of a request that was not recorded:\n{unit.misses[0]}"
+        vars(report).pop("wasxfail", None)
     elif report.skipped and is_covered(item):
         item.config.stash[STATE].tally.partial.add("tests with recordings were skipped")
     return report

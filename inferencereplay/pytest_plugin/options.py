@@ -7,13 +7,13 @@ noticed when it is too late.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from inferencereplay.errors import InvalidSetting
-from inferencereplay.settings import DEFAULT_DIRECTORY, VARIABLES, Mode, parse_mode, parse_speed
+from inferencereplay.settings import DEFAULT_DIRECTORY, VARIABLES, Mode, parse_directory, parse_mode, parse_speed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,6 +26,11 @@ SETTINGS = (
     *("exhausted", "test_id"),
 )
 UNUSED = ("ignore", "report", "fail")
+_PARSERS: dict[str, Callable[[Any, str], object]] = {
+    "directory": parse_directory,
+    "mode": parse_mode,
+    "speed": parse_speed,
+}
 MARKER = (
     f"{NAME}(directory, *, {', '.join(SETTINGS[1:])}): record or replay the OpenAI calls of this test; the options are "
     "those of inferencereplay.Session, the directory is relative to the test file, by default recordings/ beside it."
@@ -54,13 +59,15 @@ def add_options(parser: pytest.Parser) -> None:
 
 
 def check(config: pytest.Config) -> None:
-    """Refuse what the command line or the ini file asks for in vain.
+    """Refuse what the command line, the ini file or the environment asks for in vain.
 
     Raises:
         pytest.UsageError: for a mode, a speed or a treatment of unused recordings that is none.
     """
-    _check_values(_command_line(config), f"--{NAME}-")
-    _check_values(_ini(config), f"{NAME}_")
+    _check_values(_command_line(config), lambda name: f"--{NAME}-{name}")
+    _check_values(_ini(config), lambda name: f"{NAME}_{name}")
+    ambient = {name: os.environ.get(variable) or None for name, variable in VARIABLES.items()}
+    _check_values(ambient, VARIABLES.__getitem__)
     if config.option.inferencereplay_rewrite and config.option.inferencereplay_mode is not None:
         message = f"--{NAME}-rewrite records anew whatever a test replays: it cannot be given beside --{NAME}-mode."
         raise pytest.UsageError(message)
@@ -157,7 +164,7 @@ def _configured(given: object) -> dict[str, Any]:
 
 def _check(options: Mapping[str, Any], where: str) -> None:
     _check_names(options, where)
-    _check_values(options, f"{where}: ")
+    _check_values(options, lambda name: f"{where}: {name}")
     for name, value in options.items():
         if isinstance(value, Iterator):
             message = f"{where}: {name}= is an iterator, of which only the first test would get something. Give a list."
@@ -173,12 +180,17 @@ def _check_names(options: Iterable[Any], where: str) -> None:
         raise pytest.UsageError(message)
 
 
-def _check_values(options: Mapping[str, Any], prefix: str) -> None:
-    """Refuse a mode or a speed that is none; the rest is checked where a session is made."""
-    for name, parse in (("mode", parse_mode), ("speed", parse_speed)):
+def _check_values(options: Mapping[str, Any], call: Callable[[str], str]) -> None:
+    """Refuse a directory, a mode or a speed that is none; the rest is checked where a session is made.
+
+    Args:
+        options: by name.
+        call: returns what to call an option in a message.
+    """
+    for name, parse in _PARSERS.items():
         if options.get(name) is not None:
             try:
-                parse(options[name], prefix + name)
+                parse(options[name], call(name))
             except InvalidSetting as error:
                 raise pytest.UsageError(str(error)) from None
 

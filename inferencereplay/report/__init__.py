@@ -77,7 +77,7 @@ def write_report(
     target = Path(file).expanduser().absolute()
     page, data, unreadable = _build(Catalogue(directory), follow)
     try:
-        _replace(target, page)
+        _write(target, page)
     except OSError as error:
         message = f"{target} cannot be written: {error.strerror}. Give another file."
         raise StoreError(message) from error
@@ -114,8 +114,12 @@ def _build(catalogue: Catalogue, follow: Follow) -> tuple[bytes, dict[str, Any],
     return assemble(data), data, budget.unreadable
 
 
-def _replace(target: Path, page: bytes) -> None:
-    """Write a file whole or not at all."""
+def _write(target: Path, page: bytes) -> None:
+    """Write a file whole or not at all; what is no file, such as a pipe, stays what it is."""
+    if target.exists() and not target.is_file():
+        target.write_bytes(page)
+        return
+    target = Path(os.path.realpath(target))
     temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}.tmp")
     try:
         temporary.write_bytes(page)

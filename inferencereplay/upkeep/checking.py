@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
 
@@ -69,9 +70,12 @@ def _key_problems(catalogue: Catalogue, entry: Entry) -> Iterator[Problem]:
         yield Problem(entry.name, "key", str(error))
         return
     (expected,) = catalogue.store.sources(request.path, request.key, numbering.split(entry.name)[1])
-    there = numbering.place(entry.name, expected)
-    if there != entry.name:
-        message = f"{entry.name}: it belongs to {there}, where nobody finds it. File it anew: inferencereplay rekey."
+    root = numbering.outer(catalogue.directory, entry.name, expected)
+    name = entry.name if root is None else (catalogue.directory / entry.name).relative_to(root).as_posix()
+    there = numbering.place(name, expected)
+    if there != name:
+        message = f"{entry.name}: it belongs to {there}, where nobody finds it. File it anew: inferencereplay rekey"
+        message += f" {shlex.quote(str(root))}." if root else "."
         yield Problem(entry.name, "key", message)
 
 

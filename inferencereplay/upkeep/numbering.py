@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import posixpath
 import re
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from inferencereplay.store.directory import link
@@ -46,6 +47,21 @@ def place(name: str, expected: str) -> str:
     folder, end = posixpath.dirname(name), posixpath.dirname(expected)
     inner = folder[: -len(end)] if folder.endswith("/" + end) else ""
     return inner + expected
+
+
+def outer(directory: Path, name: str, expected: str) -> Path | None:
+    """Return the directory of recordings that this one is only a folder of, if the place of a file tells so.
+
+    Args:
+        directory: absolute.
+        name: the file's, in it.
+        expected: as for `place`.
+    """
+    folder, end = PurePosixPath(name).parent.parts, PurePosixPath(expected).parent.parts
+    above = len(end) - len(folder)
+    if above > 0 and (*directory.parts[-above:], *folder) == end:
+        return directory.parents[above - 1]
+    return None
 
 
 def close_gaps(directory: Path, address: str, numbers: Iterable[int]) -> list[tuple[str, str]]:

@@ -86,7 +86,8 @@ def rekey(catalogue: Catalogue, session: Session, *, is_dry: bool, has_room: boo
         has_room: whether recordings of what is one request now become its variants; else the later ones stay.
 
     Raises:
-        InvalidSetting: if the directory is llama-stack's, or `normalize` fails.
+        InvalidSetting: if the directory is llama-stack's or only a folder of a directory of recordings, or `normalize`
+            fails.
         StoreError: if a file cannot be written; what was moved before is in its place.
     """
     if not catalogue.store.is_writable:
@@ -119,6 +120,9 @@ def _plan(catalogue: Catalogue, session: Session) -> tuple[list[_Planned], list[
             problems.append(Move(item.name, "", str(error).removeprefix(f"{item.name}: ")))
             continue
         (first,) = catalogue.store.sources(request.path, request.key, 1)
+        if root := numbering.outer(catalogue.directory, item.name, first):
+            message = f"{catalogue.directory} is a folder of the recordings in {root}: give that directory."
+            raise InvalidSetting(message)
         address = numbering.split(numbering.place(item.name, first))[0]
         planned.append(_Planned(item.name, item.date, item.key, request.key, address))
     # Variants that were recorded within a second keep their order.

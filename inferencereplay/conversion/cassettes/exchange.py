@@ -36,6 +36,7 @@ _BASES = (
     re.compile(r"(?P<base>.*?/v[0-9]+(?:alpha|beta)?[0-9]*(?:/openai)?)(?P<path>/.+)"),
     re.compile(r"(?P<base>.*?)(?P<path>/(?:chat/completions|completions|embeddings|models|responses))"),
 )
+_STATUSES = range(100, 1_000)
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
 
 
@@ -61,7 +62,7 @@ class Exchange(NamedTuple):
     at: str
 
     def __str__(self) -> str:
-        return f"{self.method} {urlsplit(self.uri)._replace(query='', fragment='').geturl()}"
+        return f"{self.method} {self.uri.partition('#')[0].partition('?')[0]}"
 
 
 class Unconvertible(Exception):  # noqa: N818 - a signal between modules: its text says why
@@ -99,8 +100,12 @@ def read_response(exchange: Exchange) -> Response:
     """Return the answer; it has no timing.
 
     Raises:
-        Unconvertible: if it is neither JSON nor text, or compressed in a way that nothing installed undoes.
+        Unconvertible: if it is neither JSON nor text, or compressed in a way that nothing installed undoes, or if its
+            status is none.
     """
+    if exchange.status not in _STATUSES:
+        reason = f"{exchange.status} is no HTTP status"
+        raise Unconvertible(reason)
     kept: list[Response] = []
     head = SimpleNamespace(status_code=exchange.status, headers=exchange.headers)
     tape = Tape(head, 0.0, None, kept.append, lambda: None)
@@ -121,7 +126,11 @@ def _split(uri: str, base_url: str) -> Target:
             reason = f"it does not begin with {base}"
             raise Unconvertible(reason)
         return Target(base, address[len(base) :], query)
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError as error:
+        reason = f"its URL is none: {error}"
+        raise Unconvertible(reason) from error
     for pattern in _BASES:
         found = pattern.fullmatch(parts.path)
         if found and found["path"].split("/")[1] in _ENDPOINTS:

@@ -61,8 +61,8 @@ def _vcr(item: dict[str, Any]) -> Exchange:
     request, response = item["request"], item["response"]
     headers = _headers(response["headers"])
     return Exchange(
-        method=str(request["method"]),
-        uri=str(request["uri"]),
+        method=_text(request["method"]),
+        uri=_text(request["uri"]),
         sent=_bytes(request["body"]),
         status=int(response["status"]["code"]),
         headers=headers,
@@ -74,8 +74,8 @@ def _vcr(item: dict[str, Any]) -> Exchange:
 def _cassetter(item: dict[str, Any]) -> Exchange:
     request, response = item["request"], item["response"]
     return Exchange(
-        method=str(request["method"]),
-        uri=str(request["uri"]),
+        method=_text(request["method"]),
+        uri=_text(request["uri"]),
         sent=_body(request),
         status=int(response["status"]),
         headers=_headers(response["headers"]),
@@ -115,6 +115,13 @@ def _content(kind: str, content: Any, *, is_text: bool) -> bytes:
     return bytes.fromhex(content) if kind == "binary" else str(content).encode()
 
 
+def _text(value: Any) -> str:
+    """Return what can be written: JSON may hold half a surrogate pair."""
+    text = str(value)
+    text.encode()
+    return text
+
+
 def _bytes(content: Any) -> bytes:
     return content if isinstance(content, bytes) else (content or "").encode()
 
@@ -122,7 +129,7 @@ def _bytes(content: Any) -> bytes:
 def _headers(headers: dict[str, Any]) -> dict[str, str]:
     """Return headers with names in lower case; of repeated ones the first."""
     return {
-        str(name).lower(): str(value[0] if isinstance(value, list) else value)
+        _text(name).lower(): _text(value[0] if isinstance(value, list) else value)
         for name, value in headers.items()
         if value
     }
