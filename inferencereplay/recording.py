@@ -139,6 +139,14 @@ def decode(data: bytes, name: str) -> Recording:
     return recording
 
 
+def is_whole(data: bytes) -> bool:
+    """Whether a file's content is a recording that holds everything that the server had to say."""
+    try:
+        return decode(data, "").response.is_whole
+    except RecordingCorrupt:
+        return False
+
+
 def _position(error: Exception, data: bytes) -> str:
     found = _POSITION.search(str(error))
     if found:

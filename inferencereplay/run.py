@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from inferencereplay.locks import make_lock
+from inferencereplay.recording import is_whole
 from inferencereplay.store.directory import DirectoryStore, link
 from inferencereplay.store.life import Life, is_alive
 from inferencereplay.store.lock import locked
@@ -128,12 +129,14 @@ class Run:
         Raises:
             OSError: if a recording cannot be moved or removed.
         """
-        recorded: dict[tuple[str, str, str], set[int]] = {}
-        for mark in (*self._folder.glob("*.whole"), *self._folder.glob("*.part")):
-            slot = Slot(*json.loads(mark.read_text(encoding="utf-8")))
-            recorded.setdefault(slot[:3], set()).add(slot.number)
+        recorded: dict[tuple[str, str, str], dict[int, bool]] = {}
+        for kind in ("part", "whole"):
+            for mark in self._folder.glob(f"*.{kind}"):
+                slot = Slot(*json.loads(mark.read_text(encoding="utf-8")))
+                recorded.setdefault(slot[:3], {})[slot.number] = kind == "whole"
         for (directory, path, key), numbers in recorded.items():
-            _tidy(DirectoryStore(Path(directory)), path, key, numbers, keeps_old=not is_complete(directory))
+            keeps_old = not any(numbers.values()) or not is_complete(directory)
+            _tidy(DirectoryStore(Path(directory)), path, key, numbers, keeps_old=keeps_old)
 
     def _file(self, slot: Slot, kind: str) -> Path:
         digest = hashlib.sha256(os.fsencode(f"{slot.directory}\0{slot.key}")).hexdigest()[:32]
@@ -180,16 +183,24 @@ class Run:
                 claim.unlink()
 
 
-def _tidy(store: DirectoryStore, path: str, key: str, numbers: set[int], *, keeps_old: bool) -> None:
+def _tidy(store: DirectoryStore, path: str, key: str, numbers: dict[int, bool], *, keeps_old: bool) -> None:
+    own = set()
     for free, number in enumerate(sorted(numbers), 1):
-        data = store.get(path, key, number) if free != number else None
-        if data is not None:
-            store.put(path, key, free, data, replace=True)
+        data = store.get(path, key, number)
+        if data is None or (is_whole(data) and not numbers[number]):  # what was there before, and what is whole, stayed
+            continue
+        own.add(number)
+        if free != number:
+            store.put(path, key, free, data, replace=is_whole(data) or _gives_way)
     # From the last one down: if the process dies meanwhile, the numbers still have no gap.
     for number in reversed([*_after(store, path, key, len(numbers))]):
-        if keeps_old and number not in numbers:
+        if keeps_old and number not in own:
             return
         store.delete(path, key, number)
+
+
+def _gives_way(there: bytes) -> bool:
+    return not is_whole(there)
 
 
 def _after(store: DirectoryStore, path: str, key: str, last: int) -> Iterator[int]:

@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from inferencereplay import recording as files
 from inferencereplay.dropped import collect
-from inferencereplay.errors import InvalidSetting, NotRecordable, RecordingCorrupt, RecordingNotFound
+from inferencereplay.errors import InvalidSetting, NotRecordable, RecordingNotFound
 from inferencereplay.hiding import hide_request
 from inferencereplay.keeping import Keeper
 from inferencereplay.locks import make_lock
 from inferencereplay.misses import explain
 from inferencereplay.pacing import check_clock, check_pace, make_pacer
 from inferencereplay.reader import Reader
-from inferencereplay.recording import Recording
+from inferencereplay.recording import Recording, is_whole
 from inferencereplay.redact import Redactor
 from inferencereplay.request import JSON, TOO_DEEP, NotPlain, Request, canonical_json, parse_json, without
 from inferencereplay.run_variants import RunVariants
@@ -155,7 +154,7 @@ class Session:
             self.store,
             replaces=self.mode is Mode.RECORD,
             repeats=exhausted == "repeat",
-            is_whole=_is_whole,
+            is_whole=is_whole,
         )
         self.keeper = Keeper(self.store, variants, self._redactor, record_errors=record_errors)
 
@@ -175,7 +174,7 @@ class Session:
         What the run has recorded answers then also in `record`. In the other modes it changes nothing.
         """
         if self.mode is Mode.RECORD:
-            self.keeper.variants = self._joined = RunVariants(self.store, run, _is_whole)
+            self.keeper.variants = self._joined = RunVariants(self.store, run, is_whole)
             self.answers = True
 
     def unused(self) -> list[str]:
@@ -391,10 +390,3 @@ class Session:
             self.misses += 1
             self.missed.append(error)
         return error
-
-
-def _is_whole(data: bytes) -> bool:
-    try:
-        return files.decode(data, "").response.is_whole
-    except RecordingCorrupt:
-        return False

@@ -59,6 +59,8 @@ class _Slots:
     Attributes:
         pending: calls under way.
         written: numbers that are settled: stored, or left in `record` to something more complete that stood there.
+        own: those that are stored.
+        is_renewed: whether one of them is whole; until then, what was there before stays.
         old: the number of the last variant there was before, until those that are too many are removed.
     """
 
@@ -66,6 +68,8 @@ class _Slots:
         self.lock = make_lock()
         self.pending: set[int] = set()
         self.written: set[int] = set()
+        self.own: set[int] = set()
+        self.is_renewed = False
         self.old = old
 
 
@@ -162,6 +166,9 @@ class Variants:
                 self.used.add((path, key, number))
                 if is_stored or self._replaces:
                     slots.written.add(number)
+                if is_stored:
+                    slots.own.add(number)
+                    slots.is_renewed |= is_whole
             except BaseException:
                 self._end(slots, path, key, call, has_gap=True)
                 raise
@@ -228,7 +235,7 @@ class Variants:
         try:
             if has_gap:
                 self._close_gaps(slots, path, key)
-            if self._replaces and slots.written and not slots.pending:
+            if self._replaces and slots.is_renewed and not slots.pending:
                 # From the last one down: if the process dies meanwhile, the numbers still have no gap.
                 for number in range(slots.old, max(slots.written), -1):
                     self._store.delete(path, key, number)
@@ -239,10 +246,24 @@ class Variants:
     def _close_gaps(self, slots: _Slots, path: str, key: str) -> None:
         for number in sorted(slots.written):
             free = self._free(slots, path, key, number)
-            data = self._store.get(path, key, number) if free != number else None
-            if data is not None and self._store.put(path, key, free, data, replace=self._replaces):
-                self._store.delete(path, key, number)
+            if free != number and self._moves(slots, path, key, number, free):
                 slots.written.remove(number)
                 slots.written.add(free)
-                self.used.remove((path, key, number))
+                self.used.discard((path, key, number))
                 self.used.add((path, key, free))
+
+    def _moves(self, slots: _Slots, path: str, key: str, number: int, free: int) -> bool:
+        """Have a call settled under a free number; what is stored goes there, but not in the place of a whole one."""
+        if number not in slots.own:
+            return True
+        data = self._store.get(path, key, number)
+        if data is None:
+            return False
+        is_stored = self._put(path, key, free, data, is_whole=self._is_whole(data))
+        if not is_stored and not self._replaces:
+            return False
+        self._store.delete(path, key, number)
+        slots.own.remove(number)
+        if is_stored:
+            slots.own.add(free)
+        return True

@@ -12,15 +12,18 @@ import textwrap
 import threading
 
 import anyio
+import msgspec
 import openai
 import pytest
 from conftest import ASK, cheap, chunk, completion, plain, sse
 
 from inferencereplay import Session, calls, replay
+from inferencereplay.recording import VERSION, RecordedRequest, Recording, Response, decode, encode, is_whole
 from inferencereplay.run import Run, Slot
 from inferencereplay.run_variants import RunVariants
 from inferencereplay.store.directory import DirectoryStore
 
+KEY = "ab" * 32
 TESTS = """
     import asyncio, json, sys
     import openai
@@ -150,6 +153,47 @@ def test_gaps_are_closed_at_the_end(record, server, tmp_path, run):
     run.tidy(lambda _: False)
     assert [path.name for path in (tmp_path / "kept/chat/completions").iterdir()] == [f"{key[:32]}.json"]
     assert replayed(tmp_path, 1, stream=True) == ["whole"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "left"),
+    [
+        (["done"], {2: "closed"}, ["old 1"]),
+        (["done", "done"], {2: "closed"}, ["old 1", "old 2"]),
+        (["done", "done"], {1: "closed"}, ["old 1", "old 2"]),
+        (["closed", "done"], {1: "closed"}, ["new 1", "old 2"]),
+        (["closed"], {2: "closed"}, ["new 2"]),
+        (["done", "done", "done"], {2: "done"}, ["new 2"]),
+        (["done", "done", "done"], {1: "closed", 2: "done"}, ["old 1", "new 2"]),
+        (["done", "done", "done"], {1: "done", 3: "closed"}, ["new 1", "old 2"]),
+    ],
+)
+def test_at_the_end_too_only_what_is_whole_takes_the_place_of_what_is_whole(tmp_path, run, old, new, left):
+    """What calls that failed left free is closed up, and what was too much goes, by the same rule as anywhere."""
+    store = DirectoryStore(tmp_path / "kept")
+    for number, end in enumerate(old, 1):
+        store.put("/x", KEY, number, streamed(f"old {number}", end), replace=False)
+    variants = RunVariants(store, run, is_whole)
+    for _ in range(max(new)):
+        assert variants.reserve("/x", KEY, takes_over=False)
+        variants.begin("/x", KEY)
+    for number in range(1, max(new) + 1):
+        if number in new:
+            data = streamed(f"new {number}", new[number])
+            variants.store("/x", KEY, number, data, is_whole=new[number] == "done")
+        else:
+            variants.give_up("/x", KEY, number)
+    run.tidy(lambda _: True)
+    kept = [store.get("/x", KEY, number) for number in range(1, 6)]
+    assert [json.loads(bytes(decode(data, "").response.chunks[0])).strip() for data in kept if data] == left
+    assert None not in kept[: len(left)]
+
+
+def streamed(text, end):
+    """Return the file of a stream."""
+    longer = " " * text.startswith("new")  # of two incomplete ones the longer one stays
+    response = Response(end=end, chunks=[msgspec.Raw(json.dumps(text + longer).encode())])
+    return encode(Recording(VERSION, KEY, RecordedRequest("POST", "/x"), response))
 
 
 def test_a_stream_that_was_left_is_recorded_by_the_next_one(record, server, tmp_path, run):

@@ -379,6 +379,47 @@ def test_whatever_the_order_the_variants_are_the_answers_by_start(tmp_path_facto
     )
 
 
+ends = st.tuples(st.sampled_from(["whole", "part", "none"]), st.integers(0, 99))
+
+
+@settings(max_examples=150, deadline=None)
+@example(old=["whole"], calls=[("none", 1), ("part", 0)])
+@example(old=["whole", "whole"], calls=[("none", 1), ("part", 0)])
+@example(old=["whole", "whole"], calls=[("part", 0)])
+@example(old=["part", "whole"], calls=[("part", 0)])
+@example(old=["part", "whole", "whole"], calls=[("none", 1), ("part", 0), ("whole", 0)])
+@given(old=st.lists(st.sampled_from(["whole", "part"]), max_size=4), calls=st.lists(ends, min_size=1, max_size=5))
+def test_what_is_whole_gives_way_to_what_is_whole_only(tmp_path_factory, old, calls):
+    """However calls overlap and end, an incomplete answer takes no whole one's place, and alone removes none."""
+    store = DirectoryStore(tmp_path_factory.mktemp("any"))
+    for number, end in enumerate(old, 1):
+        store.put("/x", KEY, number, f"{end}, old {number}".encode(), replace=False)
+    variants = Variants(store, replaces=True, repeats=False, is_whole=lambda data: data.startswith(b"whole"))
+    started = [variants.begin("/x", KEY) for _ in calls]
+    for index in sorted(range(len(calls)), key=lambda index: calls[index][1]):
+        before = held(store)
+        end = calls[index][0]
+        if end == "none":
+            variants.give_up("/x", KEY, started[index])
+        else:
+            data = f"{end}, new {index} {'.' * index}".encode()
+            variants.store("/x", KEY, started[index], data, is_whole=end == "whole")
+        for was, now in zip(before, held(store), strict=True):
+            assert not was.startswith("whole, old") or not now.startswith("part")
+    after = held(store)
+    new = [f"whole, new {index} {'.' * index}" for index, (end, _) in enumerate(calls) if end == "whole"]
+    assert [text for text in after if text.startswith("whole, new")] == new
+    if not new:
+        kept = [f"{end}, old {number}" for number, end in enumerate(old, 1) if end == "whole"]
+        assert [text for text in after if text.startswith("whole")] == kept
+    assert "" not in after[: 12 - after.count("")]
+
+
+def held(store):
+    """Return what the store has of the key, by number; nothing for a number that is free."""
+    return [(store.get("/x", KEY, number) or b"").decode() for number in range(1, 13)]
+
+
 def test_only_one_of_two_threads_gets_a_number(tmp_path):
     """If another thread's equal call is counted first, one has to look again, and gets the next variant."""
     store = DirectoryStore(tmp_path)
