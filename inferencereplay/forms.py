@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import json
+import re
 from urllib.parse import quote, quote_plus
 
 SHORTEST_FORM = 10
@@ -12,6 +13,10 @@ SHORTEST_FORM = 10
 
 MOST_ESCAPED = 4
 """How often JSON may stand within the text of JSON."""
+_PERCENT = re.compile("%[0-9A-F]{2}")
+_DOTNET = re.compile("[&'+<>`]")
+_GSON = re.compile("[&'<=>]")
+"""What .NET's System.Text.Json and Java's Gson write as `\\u…` without need."""
 
 
 @functools.lru_cache(maxsize=256)
@@ -23,10 +28,23 @@ def forms_of(literals: tuple[str, ...]) -> tuple[str, ...]:
 
 def _forms(literal: str) -> set[str]:
     quoted = {quote(literal), quote(literal, safe=""), quote_plus(literal)}
-    escaped = [literal]
-    while len(escaped) <= MOST_ESCAPED:
-        escaped.append(json.dumps(escaped[-1])[1:-1])
-    return {*escaped, *quoted, *_base64_forms(literal.encode("utf-8", "replace"))}
+    quoted |= {_PERCENT.sub(lambda found: found[0].lower(), form) for form in quoted}
+    return {literal, *_json_forms(literal), *quoted, *_base64_forms(literal.encode("utf-8", "replace"))}
+
+
+def _json_forms(literal: str) -> set[str]:
+    """Return what JSON writes, and JSON within the text of JSON: each language has its own habits of escaping."""
+    plain = json.dumps(literal)[1:-1]
+    found = level = {
+        plain,
+        plain.replace("/", "\\/"),  # PHP
+        _DOTNET.sub(lambda sign: f"\\u{ord(sign[0]):04X}", plain),
+        _GSON.sub(lambda sign: f"\\u{ord(sign[0]):04x}", plain),
+    }
+    for _ in range(MOST_ESCAPED - 1):
+        level = {json.dumps(form)[1:-1] for form in level}
+        found = found | level
+    return found
 
 
 def _base64_forms(data: bytes) -> set[str]:

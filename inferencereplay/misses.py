@@ -64,9 +64,9 @@ def explain(  # noqa: PLR0913 - facts for a message
         lines += [f"  {line}" for line in near[1]]
     else:
         lines.append(f"The nearest recording is {near[0]}; it differs in the method or the query only.")
-    lines.append(
-        _mend(store, "record" if used_up and exhausted != "record" else "record-if-missing", own_mode, command)
-    )
+    program = hide.text(shlex.join(sys.orig_argv), secrets)  # before it is cut: half a secret is not found any more
+    mode = "record" if used_up and exhausted != "record" else "record-if-missing"
+    lines.append(_mend(store, mode, own_mode, program, command))
     text = hide.text("\n".join(lines), secrets)
     error = RecordingNotFound(text, method=request.method, path=request.path, key=key, directory=directory)
     if near:
@@ -83,13 +83,12 @@ def _shown(
             yield name, hide.value(body, secrets)
 
 
-def _mend(store: Store, mode: str, own_mode: str | None, known: Callable[[str], str] | None) -> str:
+def _mend(store: Store, mode: str, own_mode: str | None, program: str, known: Callable[[str], str] | None) -> str:
     if not store.is_writable:
         return f"It is a directory of llama-stack's recorder. To record it, give another directory and mode={mode!r}."
     if known:
         return f"To record it, run\n  {known(mode)}"
-    command = shlex.join(sys.orig_argv)
-    command = command if len(command) < LONGEST_COMMAND else command[:LONGEST_COMMAND] + " …"
+    command = program if len(program) < LONGEST_COMMAND else program[:LONGEST_COMMAND] + " …"
     if own_mode:
         return f'To record it, say mode="{mode}" where mode={own_mode!r} stands, and run\n  {command}'
     if os.environ.get(RUN):

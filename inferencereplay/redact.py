@@ -28,6 +28,8 @@ _MASK = "\udfff"
 _MASKED = re.compile(f"{_MASK}+")
 _SAMPLES = ("", "aZ 0.\n")
 """Texts in which a pattern that can match nothing at all, such as `x*` or `\\b`, does so."""
+MOST_PASSES = 25
+"""How often a text is searched before all of it is taken out."""
 LONG = 1_000
 """Characters from which on a text of Base64 alone is data: an image, a sound, a vector."""
 _DATA = re.compile(rf"(?:data:[\w/+.;=-]{{1,100}};base64,)?[A-Za-z0-9+/]{{{LONG},}}={{0,2}}")
@@ -165,12 +167,10 @@ class Redactor:
     def text(self, text: str, literals: tuple[str, ...] = ()) -> str:
         """Return `text` without what is secret; the same object if there is nothing.
 
-        What was taken out before is left alone, and what is taken out may uncover the beginning of something more, so
-        that doing it again changes nothing.
+        What was taken out before is left alone, and doing it again changes nothing. A text that is made of nothing but
+        secrets, one at the end of the other, is taken out as a whole.
         """
-        masked = text.replace(REDACTED, _MASK)
-        while (found := self._mask(masked, literals)) != masked:
-            masked = found
+        masked = self._masked(text.replace(REDACTED, _MASK), literals, _one_mask)
         redacted = masked.replace(_MASK, REDACTED)
         return text if redacted == text else redacted
 
@@ -218,13 +218,20 @@ class Redactor:
 
     def spans(self, text: str, literals: tuple[str, ...] = ()) -> list[tuple[int, int]]:
         """Return where in `text` secrets stand: begin and end of each, in order."""
-        masked = text.replace(REDACTED, _MASK * len(REDACTED))
-        while (found := self._mask(masked, literals, _same_length)) != masked:
-            masked = found
+        masked = self._masked(text.replace(REDACTED, _MASK * len(REDACTED)), literals, _same_length)
         kept = [(found.start(), found.end()) for found in _MASKED.finditer(masked)]
         return [(first, last) for first, last in kept if text[first:last] != REDACTED]
 
-    def _mask(self, text: str, literals: tuple[str, ...], cover: Callable[[str], str] = _one_mask) -> str:
+    def _masked(self, text: str, literals: tuple[str, ...], cover: Callable[[str], str]) -> str:
+        """Cover until nothing changes: what is taken out may uncover the beginning of something more."""
+        for _ in range(MOST_PASSES):
+            found = self._mask(text, literals, cover)
+            if found == text:
+                return text
+            text = found
+        return cover(text)
+
+    def _mask(self, text: str, literals: tuple[str, ...], cover: Callable[[str], str]) -> str:
         if len(text) >= SHORTEST_LITERAL:  # nor is any shape shorter
             for literal in literals:
                 text = text.replace(literal, cover(literal))

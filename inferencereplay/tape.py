@@ -18,7 +18,7 @@ import msgspec
 from inferencereplay.locks import make_lock
 from inferencereplay.recording import Failure, Response
 from inferencereplay.sse import Event, EventDecoder
-from inferencereplay.wire import byte_stream, kept_headers
+from inferencereplay.wire import byte_stream, is_for_hosts, kept_headers
 
 if TYPE_CHECKING:
     import datetime
@@ -59,7 +59,9 @@ def _fill(kept: Response, content: bytes, encoding: str | None = None) -> None:
     try:
         msgspec.json.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        kept.text = content.decode(encoding or "utf-8")
+        if is_for_hosts(encoding := encoding or "utf-8"):
+            raise UnicodeError(encoding) from None
+        kept.text = content.decode(encoding)
         return
     kept.body = msgspec.Raw(content.strip())
     kept.indent = next((indent for indent in INDENTS if msgspec.json.format(content, indent=indent) == content), -1)

@@ -5,7 +5,9 @@ Nothing here needs a client.
 
 from __future__ import annotations
 
+import codecs
 import datetime
+import email.message
 import functools
 import re
 import weakref
@@ -52,10 +54,13 @@ def build_response(response: Response, library: Any, request: Any, pacer: Pacer 
         name: the file, for messages.
 
     Raises:
-        RecordingCorrupt: if the answer's JSON would be many times as large as it is laid out.
+        RecordingCorrupt: if the answer's JSON would be many times as large as it is laid out, or its charset is one for
+            the names of hosts.
     """
     if spaces := excessive_spaces(response):
         raise corrupt(name, "$.response.indent", f"laid out with it, the answer would have {spaces} spaces")
+    if is_for_hosts(charset := _charset(response.headers.get("content-type", ""))):
+        raise corrupt(name, '$.response.headers["content-type"]', f"no text is written in {charset}")
     pieces = stream_pieces(response) if response.is_stream else iter((plain_content(response),))
     played = byte_stream(_Replayed, library)(response, pieces, pacer, library, name)
     headers = [(name.encode(), value.encode()) for name, value in kept_headers(response.headers).items()]
@@ -88,13 +93,28 @@ def plain_content(response: Response) -> bytes:
     """Return the bytes of a plain answer, laid out as they were sent."""
     body = bytes(response.body)
     if not body:
-        return _encode(response.text or "", response.headers.get("content-type", ""))
+        return _encode(response.text or "", _charset(response.headers.get("content-type", "")))
     return msgspec.json.format(body, indent=response.indent)
 
 
-def _encode(text: str, content_type: str) -> bytes:
+@functools.lru_cache(maxsize=64)
+def _charset(content_type: str) -> str:
+    """Return the charset that the HTTP libraries see in a header."""
+    message = email.message.Message()
+    message["content-type"] = content_type
+    return message.get_content_charset("utf-8")
+
+
+def is_for_hosts(charset: str) -> bool:
+    """Whether a charset is one for the names of hosts, which takes time by the square of a text's length."""
+    try:
+        return codecs.lookup(charset).name in ("punycode", "idna")
+    except (LookupError, ValueError):
+        return False
+
+
+def _encode(text: str, charset: str) -> bytes:
     """Encode a text as it was sent."""
-    charset = content_type.partition("charset=")[2].partition(";")[0].strip("\"' ") or "utf-8"
     try:
         return text.encode(charset)
     except (LookupError, ValueError):

@@ -6,6 +6,7 @@ import base64
 import json
 from urllib.parse import quote
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,6 +33,18 @@ def test_json_and_urls_hide_nothing(word, depth):
     redactor, forms = Redactor(), forms_of((word,))
     assert REDACTED in redactor.text(text, forms)
     assert REDACTED in redactor.text(f"https://h/?q={quote(word, safe='')}", forms)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        *("abcd%2fefgh%2bijkl%3dmnop7Q", "abcd/efgh%2bijkl%3dmnop7Q", "abcd\\/efgh+ijkl=mnop7Q"),
+        *("abcd/efgh\\u002Bijkl=mnop7Q", "abcd/efgh+ijkl\\u003dmnop7Q", "abcd\\\\/efgh+ijkl=mnop7Q"),
+    ],
+)
+def test_other_languages_hide_nothing(written):
+    """What PHP, .NET, Java and others write without need, is known."""
+    assert Redactor().text(f"it is {written}.", forms_of(("abcd/efgh+ijkl=mnop7Q",))) == f"it is {REDACTED}."
 
 
 def test_the_longest_comes_first():

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from inferencereplay import redact
 from inferencereplay.errors import InvalidSetting
 from inferencereplay.names import ENDS, HINTS, NAMES, PASSWORD_ENDS, RANDOM_ENDS
 from inferencereplay.redact import LONG, REDACTED, SHAPES, SHORTEST_LITERAL, Redactor, secret_values
@@ -629,3 +630,22 @@ def test_the_shortest_secrets_count():
     literal = "k" * SHORTEST_LITERAL
     assert Redactor().text(literal, (literal,)) == REDACTED
     assert secret_values({"sig": "1" * 16, "code": "2" * 15, "q": "3" * 16}) == ["1" * 16]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ("sk_" + "a1" * 20) * 500,
+        '\\"api_key\\": \\"\\' * 500,
+        ("api_key=" + "a1B" * 13) * 500,
+    ],
+)
+def test_secrets_without_end_are_taken_out_as_a_whole(monkeypatch, text):
+    """Where each that is taken out uncovers another one, the text is searched so often, and no oftener."""
+    searched = []
+    mask = Redactor._mask
+    monkeypatch.setattr(Redactor, "_mask", lambda *given: searched.append(1) or mask(*given))
+    assert Redactor().text(text) == "[REDACTED]"
+    assert Redactor().spans(text) == [(0, len(text))]
+    assert len(searched) == 2 * redact.MOST_PASSES
+    assert Redactor().text(text[: len(text) // 500 * 3]) != "[REDACTED]"

@@ -7,6 +7,7 @@ import gc
 import json
 import logging
 import os
+import sys
 import types
 from typing import Any
 
@@ -72,6 +73,34 @@ def test_an_error_event_may_be_spelt_with_escapes(client, server, tmp_path):
     for mode in ("record", "replay"):
         with replay(tmp_path, mode=mode), pytest.raises(openai.APIError, match="hidden"):
             list(client.chat.completions.create(**ASK, stream=True))
+
+
+@pytest.mark.parametrize("length", range(150, 200, 5))
+def test_a_long_command_line_shows_no_part_of_a_secret(tmp_path, monkeypatch, length):
+    """What is secret is taken out of the command of a miss before that is cut."""
+    key = "hunterpasswordabcdefghijkl"
+    monkeypatch.setattr(sys, "orig_argv", ["python", "app.py", "x" * length, key, "tail" * 20])
+    with replay(tmp_path), pytest.raises(RecordingNotFound) as caught:
+        openai.OpenAI(api_key=key, **cheap()).chat.completions.create(**ASK)
+    assert "app.py xxx" in str(caught.value)
+    assert "hunter" not in str(caught.value)
+
+
+@pytest.mark.parametrize("charset", ["punycode", "IDNA", '"punycode"', "x; CHARSET=punycode"])
+def test_charsets_of_hosts_are_none_of_texts(client, server, tmp_path, charset):
+    """To read or write one takes time by the square of its length, so that a short file could hang a program."""
+    server.replies = [Reply(404, {"content-type": "text/plain; charset=utf-8"}, b"hello")]
+    with replay(tmp_path, mode="record"), pytest.raises(openai.NotFoundError):
+        client.chat.completions.create(**ASK)
+    (file,) = tmp_path.rglob("*.json")
+    told = charset.replace('"', '\\"').replace("x; ", "")
+    file.write_text(file.read_text().replace("charset=utf-8", f"charset={told}".replace("charset=CHARSET", "CHARSET")))
+    with replay(tmp_path), pytest.raises(RecordingCorrupt, match=r"no text is written in (punycode|idna), at \$\.resp"):
+        client.chat.completions.create(**ASK)
+    server.replies = [Reply(404, {"content-type": f"text/plain; charset={charset}"}, b"hello-")]
+    with replay(tmp_path / "new", mode="record") as session, pytest.raises((openai.NotFoundError, UnicodeError)):
+        client.chat.completions.create(**ASK)
+    assert session.recorded == (charset.startswith("x; "))
 
 
 @pytest.mark.parametrize("charset", ["iso-8859-1", "utf-16", "no-such-charset"])
