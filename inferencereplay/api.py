@@ -262,7 +262,13 @@ def _target(client: Any) -> Any:
 
 
 class _Hold:
-    """Keeps the patches on for as long as a client, or a shallow copy of it, is wrapped."""
+    """Keeps the patches on for as long as a client, or a shallow copy of it, is wrapped.
+
+    Attributes:
+        copies: what the client itself, and not its class, had under the names of the methods that copy it.
+    """
+
+    copies: dict[str, Any]
 
 
 def _attach(client: Any, session: Session) -> None:
@@ -274,22 +280,25 @@ def _attach(client: Any, session: Session) -> None:
         patching.repair(client)
         attributes[_HOLD] = hold = _Hold()
         weakref.finalize(hold, patching.release).atexit = False
+        hold.copies = {name: attributes[name] for name in _COPIES if name in attributes}
     for name in _COPIES:
-        attributes[name] = types.MethodType(_copier(getattr(type(client), name)), client)
+        copier = _copier(getattr(type(client), name), attributes[_HOLD].copies.get(name))
+        attributes[name] = types.MethodType(copier, client)
     attributes[active.OWN] = session
 
 
 def _detach(client: Any) -> None:
     attributes = client.__dict__
     if active.OWN in attributes:
-        for name in (active.OWN, *_COPIES, _HOLD):
+        for name in (active.OWN, *_COPIES):
             del attributes[name]
+        attributes.update(attributes.pop(_HOLD).copies)
 
 
-def _copier(method: Callable[..., Any]) -> Callable[..., Any]:
+def _copier(method: Callable[..., Any], own: Callable[..., Any] | None) -> Callable[..., Any]:
     @functools.wraps(method)
     def copy(client: Any, *args: Any, **kwargs: Any) -> Any:
-        made = method(client, *args, **kwargs)
+        made = method(client, *args, **kwargs) if own is None else own(*args, **kwargs)
         session = client.__dict__.get(active.OWN)
         if session is not None:
             _attach(made, session)

@@ -34,10 +34,10 @@ def hide_request(request: Request, redactor: Redactor, secrets: tuple[str, ...])
 
 
 def _safe_body(raw: bytes, redactor: Redactor, secrets: tuple[str, ...]) -> bytes:
-    body = parse_json(raw)
     try:
+        body = parse_json(raw)
         safe = redactor.value(body, secrets)
-    except RecursionError as error:
+    except (ValueError, RecursionError) as error:
         raise NotPlain(TOO_DEEP) from error
     return raw if safe is body else canonical_json(safe)
 

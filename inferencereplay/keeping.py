@@ -112,9 +112,10 @@ class Keeper:
             return take.hide(repr(error))
         try:
             is_stored = self._store_answer(take, data, is_whole=response.is_whole)
-        except OSError as error:
-            log.warning("%s %s was not recorded in %s: %s", method, path, self._store.directory, error)
-            return str(error)
+        except Exception as error:  # noqa: BLE001 - as above
+            told = take.hide(str(error))
+            log.warning("%s %s was not recorded in %s: %s", method, path, self._store.directory, told)
+            return told
         if not is_stored:
             log.info("%s %s was not recorded: a recording that goes before stands there", method, path)
             return "a recording that goes before stands there"

@@ -51,12 +51,18 @@ def explain(  # noqa: PLR0913 - facts for a message
         command: returns what to run to have it recorded in a mode, where that is known.
     """
     key, directory = request.key, store.directory
-    near = nearest(parse_json(request.body), _shown(store.newest(request.path, MOST_COMPARED), hide, secrets))
+    near, obstacle = None, ""
+    try:
+        near = nearest(parse_json(request.body), _shown(store.newest(request.path, MOST_COMPARED), hide, secrets))
+    except (ValueError, RecursionError) as deep:
+        obstacle = str(deep)
     lines = [f"{request.method} {request.path} was not recorded in {directory} (key {key[:12]}…)."]
     if not os.path.isdir(directory):  # noqa: PTH112
         lines.append("That directory does not exist.")
     elif used_up:
         lines.append(f"Its recordings, the first of which is {used_up}, are used up (exhausted={exhausted!r}).")
+    elif obstacle:
+        lines.append(f"It cannot be compared with what was recorded of that path: {obstacle}.")
     elif near is None:
         lines.append("There is no recording of that path.")
     elif near[1]:

@@ -174,6 +174,9 @@ def _check(response: Response, name: str) -> None:
     count = len(response.chunks)
     if response.end not in ("", "done", "closed", "error"):
         raise corrupt(name, "$.response.end", f"{response.end!r} is none of 'done', 'closed' and 'error'")
+    if (response.end == "error") != (response.is_stream and response.failure is not None):
+        reason = "a stream has a 'failure' if, and only if, it ended with 'error'"
+        raise corrupt(name, "$.response.failure", reason)
     if (response.chunks or response.rest) and not response.end:
         raise corrupt(name, "$.response.end", "a stream has to say how it ended")
     if response.offsets and len(response.offsets) != count:
@@ -183,7 +186,8 @@ def _check(response: Response, name: str) -> None:
     for index in response.verbatim:
         if not 0 <= index < count or not _is_text(response.chunks[index]):
             raise corrupt(name, "$.response.verbatim", f"chunk {index} is no JSON string")
-    if not 0 <= response.status <= 999 or (response.status < 100 and response.failure is None):  # noqa: PLR2004
+    has_none = response.failure is not None and not response.is_stream
+    if not 0 <= response.status <= 999 or (response.status < 100 and not has_none):  # noqa: PLR2004
         raise corrupt(name, "$.response.status", f"{response.status} is no HTTP status")
     if not -1 <= response.indent <= MOST_INDENT:
         raise corrupt(name, "$.response.indent", f"{response.indent} is none of -1 to {MOST_INDENT}")

@@ -235,7 +235,7 @@ class Session:
             return request
         try:
             body = without(parse_json(request.body), self._ignore)
-        except RecursionError as error:
+        except (ValueError, RecursionError) as error:
             raise NotPlain(TOO_DEEP) from error
         try:
             if self._normalize is not None and body is not None:

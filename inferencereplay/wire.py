@@ -218,7 +218,7 @@ def elapsed(response: Response) -> float:
 def incomplete(response: Response, name: str) -> IncompleteRecording:
     """Make the error for a replay that wants more than was recorded."""
     count = len(response.chunks)
-    kept = f"{len(response.rest)} bytes" if response.rest or not count else f"{count} chunks"
+    kept = f"{count} chunks" if count else f"{len(response.rest)} bytes"
     message = (
         f"{name} ends after {kept}: whoever read the answer while it was recorded left it there. "
         'Record it again (mode="record-if-missing" does), reading to the end.'

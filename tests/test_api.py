@@ -770,6 +770,26 @@ def test_unwrapping_a_shallow_copy_leaves_the_original_wrapped(client, recorded,
     unwrap(client)
 
 
+def test_a_clients_own_way_to_copy_itself_is_kept(client, recorded):
+    """What somebody has put into the client goes on working while it is wrapped, and is there afterwards."""
+    directory, answer = recorded
+    made = []
+
+    def copy(**changes):
+        made.append(type(client).copy(client, **changes))
+        return made[-1]
+
+    client.copy = copy
+    wrap(client, directory)
+    copied = client.copy(timeout=3)
+    assert copied is made[0]
+    assert chat(copied) == answer
+    unwrap(copied)
+    unwrap(client)
+    assert vars(client)["copy"] is copy
+    assert "with_options" not in vars(client)
+
+
 def test_a_shallow_copy_stays_wrapped_without_its_original(client, recorded, server, tmp_path):
     """It does not go to the network when its original is unwrapped, and what is copied of it has its own session."""
     directory, answer = recorded

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import threading
+import time
+import types
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -78,6 +80,43 @@ def test_garbage_is_waited_for_only_so_long(monkeypatch):
         assert not gone
     dropped.collect()
     assert gone
+
+
+def test_one_collection_is_enough():
+    """Where nobody else is at it, all garbage is collected once."""
+    phases = []
+
+    def note(phase, info):
+        phases.append((phase, info["generation"]))
+
+    gc.callbacks.append(note)
+    dropped.collect()
+    gc.callbacks.remove(note)
+    assert phases == [("start", 2), ("stop", 2)]
+
+
+def test_only_its_own_collection_counts(monkeypatch):
+    """Another thread's may end at the very moment at which one asks in vain; one of young objects comes when it may."""
+    callbacks, asked = [], []
+
+    def tell():
+        callbacks[0]("stop", {})
+
+    def collect():
+        asked.append(True)
+        if len(asked) == 1:
+            thread = threading.Thread(target=tell)
+            thread.start()
+            thread.join()
+        elif len(asked) == 3:
+            tell()
+
+    monkeypatch.setattr(dropped, "gc", types.SimpleNamespace(callbacks=callbacks, collect=collect))
+    clock = types.SimpleNamespace(monotonic=time.monotonic, sleep=lambda _: tell())
+    monkeypatch.setattr(dropped, "time", clock)
+    dropped.collect()
+    assert len(asked) == 3
+    assert not callbacks
 
 
 def test_nothing_is_left_behind(monkeypatch):

@@ -38,20 +38,21 @@ values = st.recursive(
 raws = values.map(lambda value: msgspec.Raw(json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()))
 seconds = st.floats(0, 1_000_000)
 headers = st.dictionaries(texts, texts, max_size=2)
-failures = st.none() | st.builds(Failure, texts, texts)
+failures = st.builds(Failure, texts, texts)
 
 
 @st.composite
 def streams(draw):
     chunks = draw(st.lists(raws, max_size=4))
     size = {"min_size": len(chunks), "max_size": len(chunks)}
+    end = draw(st.sampled_from(["done", "closed", "error"]))
     verbatim = [index for index, chunk in enumerate(chunks) if bytes(chunk).startswith(b'"') and draw(st.booleans())]
     return Response(
         draw(st.integers(100, 999)),
         draw(headers),
-        end=draw(st.sampled_from(["done", "closed", "error"])),
+        end=end,
         sentinel=draw(st.booleans()),
-        failure=draw(failures),
+        failure=draw(failures) if end == "error" else None,
         offsets=draw(st.just([]) | st.lists(seconds, **size)),
         events=draw(st.just([]) | st.lists(st.none() | texts, **size)),
         verbatim=verbatim,
@@ -64,7 +65,7 @@ elapsed = st.none() | seconds
 plain = (
     st.builds(Response, statuses, headers, elapsed=elapsed, body=raws, indent=st.sampled_from([-1, 0, 2, 4]))
     | st.builds(Response, statuses, headers, elapsed=elapsed, text=texts)
-    | st.builds(Response, st.just(0), headers, elapsed=elapsed, failure=st.builds(Failure, texts, texts))
+    | st.builds(Response, st.just(0), headers, elapsed=elapsed, failure=failures)
 )
 queries = st.dictionaries(texts, texts | st.lists(texts, min_size=2, max_size=2), max_size=2)
 
@@ -89,6 +90,7 @@ def stream(*chunks: str, **more) -> Response:
     )
 
 
+BOTH = "a stream has a 'failure' if, and only if, it ended with 'error'"
 STREAM = encode(make(REQUEST, stream('{"a":1}', '{"b":2}')))
 PLAIN = encode(make(REQUEST, Response(elapsed=0.25, body=msgspec.Raw(b'{"a": [1.0, 2]}'), indent=0)))
 
@@ -126,6 +128,9 @@ def test_a_file_reads_back_as_what_was_written(made):
         assert getattr(found.response, name) == getattr(recording.response, name)
     assert found.response.sentinel is (recording.response.sentinel or not recording.response.end)
     assert found.response.offsets == pytest.approx(recording.response.offsets, abs=1e-6)
+    assert found.response.elapsed == pytest.approx(
+        recording.response.elapsed if not found.response.end else None, abs=1e-6
+    )
     assert compact(found.response.body) == compact(recording.response.body)
     assert encode(found) == data
 
@@ -196,7 +201,6 @@ def test_recording_again_changes_two_lines_at_most(made, later, at):
         (stream("1"), True, True),
         (Response(end="closed"), True, False),
         (Response(end="error", failure=Failure("ReadError")), True, False),
-        (Response(end="done", failure=Failure("ReadError")), True, False),
     ],
 )
 def test_an_answer_knows_what_it_is(response, is_stream, is_whole):
@@ -310,6 +314,15 @@ def test_a_response_may_be_edited(old, new, chunks):
         ('"chunks"', '"verbatim": [0], "chunks"', "$.response.verbatim", "chunk 0 is no JSON string"),
         ('"chunks"', '"verbatim": [2], "chunks"', "$.response.verbatim", "chunk 2 is no JSON string"),
         ('"chunks"', '"verbatim": [-1], "chunks"', "$.response.verbatim", "chunk -1 is no JSON string"),
+        ('"end": "done"', '"end": "error"', "$.response.failure", BOTH),
+        ('"end": "done"', '"end": "done", "failure": {"type": "ReadError"}', "$.response.failure", BOTH),
+        ('"end": "done"', '"end": "closed", "failure": {"type": "ReadError"}', "$.response.failure", BOTH),
+        (
+            '200,\n    "headers": {},\n    "end": "done"',
+            '0, "headers": {}, "end": "error", "failure": {"type": "ReadError"}',
+            "$.response.status",
+            "0 is no HTTP status",
+        ),
         ("200", "99", "$.response.status", "99 is no HTTP status"),
         ("200", "0", "$.response.status", "0 is no HTTP status"),
         ("200", "1000", "$.response.status", "1000 is no HTTP status"),
@@ -336,6 +349,19 @@ def test_an_answer_that_is_misspelt_is_not_taken_for_an_empty_one():
     """Without a body, a text and an end there is nothing to answer with."""
     with pytest.raises(RecordingCorrupt, match="and this one has none of them"):
         read(changed('"body": {\n      "a": [\n', '"bodi": {\n      "a": [\n', PLAIN))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ('"elapsed"', '"rest": "eA==", "elapsed"', "a stream has to say how it ended"),
+        ('"elapsed"', '"failure": {"type": "ReadError"}, "end": "error", "elapsed"', "has 2 of them"),
+    ],
+)
+def test_a_plain_answer_has_nothing_of_a_stream(old, new, reason):
+    """What would be passed over in silence is refused."""
+    with pytest.raises(RecordingCorrupt, match=reason):
+        read(changed(old, new, PLAIN))
 
 
 # Torn and foreign files.

@@ -80,7 +80,7 @@ def test_a_long_command_line_shows_no_part_of_a_secret(tmp_path, monkeypatch, le
     """What is secret is taken out of the command of a miss before that is cut."""
     key = "hunterpasswordabcdefghijkl"
     monkeypatch.setattr(sys, "orig_argv", ["python", "app.py", "x" * length, key, "tail" * 20])
-    with replay(tmp_path), pytest.raises(RecordingNotFound) as caught:
+    with pytest.raises(RecordingNotFound) as caught, replay(tmp_path):
         openai.OpenAI(api_key=key, **cheap()).chat.completions.create(**ASK)
     assert "app.py xxx" in str(caught.value)
     assert "hunter" not in str(caught.value)

@@ -14,11 +14,12 @@ from pathlib import Path
 import openai
 import pytest
 from conftest import ASK, chunk, plain, sse
+from editing import TOO_DEEP
 
 from inferencereplay import InvalidSetting, RecordingCorrupt, RecordingNotFound, Session, StoreError, replay, wrap
 from inferencereplay.errors import NotRecordable
 from inferencereplay.recording import Recorded, Response
-from inferencereplay.request import Request, canonical_json
+from inferencereplay.request import NotPlain, Request, canonical_json
 from inferencereplay.store.directory import DirectoryStore
 
 RECORDING = ("record", "record-if-missing")
@@ -293,6 +294,29 @@ def test_a_miss_cuts_a_long_command(tmp_path):
     )
     assert run.stdout.endswith(" …\n")
     assert len(run.stdout) < 800
+
+
+def test_a_miss_that_is_nested_too_deeply_to_be_compared(client, tmp_path):
+    """It is a miss all the same."""
+    with replay(tmp_path, mode="record"):
+        client.chat.completions.create(**ASK)
+    deep = Request("POST", "/chat/completions", b"[" * 200_000 + b"]" * 200_000, {})
+    error = Session(tmp_path, mode="replay").miss(deep, ())
+    assert isinstance(error, RecordingNotFound)
+    assert "It cannot be compared with what was recorded of that path: " in str(error)
+
+
+@pytest.mark.parametrize("depth", [TOO_DEEP, 200_000])
+@pytest.mark.parametrize("said", ["x", "sk-abcdefghijklmnop1234567890"])
+def test_a_request_that_is_nested_too_deeply_is_refused(tmp_path, depth, said):
+    """Where it has to be gone through, for a setting or for a secret, one error says that it cannot be."""
+    body = b'{"a": ' + b"[" * depth + b'"' + said.encode() + b'"' + b"]" * depth + b"}"
+    session = Session(tmp_path, mode="record", ignore="a.b")
+    with pytest.raises(NotPlain, match="nested too deeply"):
+        session.prepare(Request("POST", "/x", body, {}))
+    if said != "x":
+        with pytest.raises(NotPlain, match="nested too deeply"):
+            session.redact(Request("POST", "/x", body, {}), ())
 
 
 def test_a_miss_where_no_recording_of_the_path_is(driver, tmp_path):

@@ -565,6 +565,16 @@ def test_an_abandoned_stream_counts_as_missing(client, server, tmp_path):
         assert streamed(client) == whole
 
 
+def test_an_abandoned_stream_counts_as_missing_where_live_calls_follow_the_last(client, server, tmp_path):
+    """`exhausted="record"` makes no difference to that."""
+    with replay(tmp_path, mode=MISSING, exhausted="record"):
+        abandoned(client, server)
+    server.replies = [sse(chunk("a"), chunk("b"))]
+    with replay(tmp_path, mode=MISSING, exhausted="record") as session:
+        assert streamed(client) == ["a", "b"]
+    assert (session.hits, session.recorded) == (0, 1)
+
+
 @pytest.mark.parametrize("order", [(1, 2), (2, 1)])
 def test_of_two_abandoned_streams_the_longer_one_stays(client, server, tmp_path, order):
     """In `record-if-missing` an abandoned stream gives way only to one that goes further."""

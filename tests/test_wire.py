@@ -324,6 +324,7 @@ def test_a_plain_answer_that_breaks_while_it_is_read(driver, server, tmp_path):
     with replay(tmp_path, mode="record") as session:
         assert run(driver, way) == live
     assert session.recorded == 0
+    assert not session.keeper.variants.has_pending()
     with replay(tmp_path, mode="record", record_errors=True):
         assert run(driver, way) == live
     with replay(tmp_path):
