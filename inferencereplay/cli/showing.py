@@ -113,7 +113,7 @@ def _show_rest(talk: Conversation) -> None:
         status = f" {talk.status}" if talk.status >= _FIRST_ERROR else ""
         terminal.show((f"error{status}  ", "bold red"), talk.error)
     if talk.end == "closed":
-        terminal.show(("incomplete  ", "bold red"), "whoever read the stream while it was recorded left it here")
+        terminal.show(("incomplete  ", "bold red"), "whoever read the answer while it was recorded left it here")
     usage = talk.usage
     counts = (("in", usage.input), ("cached", usage.cached), ("out", usage.output), ("reasoning", usage.reasoning))
     tokens = [f"{count} {name}" for name, count in counts if count is not None]
@@ -171,7 +171,7 @@ def play(reference: str, directory: Path, speed: str, pace: tuple[float, float] 
             pacer.wait(index)
         terminal.write(text)
     terminal.write("\n")
-    problem = talk.error or ("the stream was left here while it was recorded" if talk.end == "closed" else "")
+    problem = talk.error or ("the answer was left here while it was recorded" if talk.end == "closed" else "")
     if problem:
         terminal.note(problem)
     return 1 if problem else 0
