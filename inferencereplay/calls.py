@@ -302,14 +302,14 @@ def _error_job(
         return take.drop
     if isinstance(error, openai.APIStatusError):
         response = error.response
-        return lambda: _keep_plain(take, response)
+        return lambda: _keep_plain(take, response, sdk.retries_taken(error))
     failure = Failure(type(error.__cause__).__name__, str(error.__cause__))
     if error_class(failure, sdk.http_library(client)) is None:
         failure = Failure(type(error).__name__, error.message)
-    return lambda: take.keep(Response(status=0, failure=failure))
+    return lambda: take.keep(Response(status=0, failure=failure, retries=sdk.retries_taken(error)))
 
 
-def _keep_plain(take: Take, response: Any, retries: int = 0) -> None:
+def _keep_plain(take: Take, response: Any, retries: int) -> None:
     try:
         kept = plain_response(response)
     except Exception as error:  # noqa: BLE001 - a failing recorder never breaks what it records

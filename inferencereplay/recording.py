@@ -64,8 +64,7 @@ class Response(msgspec.Struct, omit_defaults=True):
         body: a plain answer that is JSON.
         indent: how the server laid it out, as `msgspec.json.format` counts: -1 without spaces, 0 on one line.
         chunks: the events' data.
-        rest: what came after the chunks, as it came, from the first event that is no UTF-8 on; of a plain answer that
-            was not read to its end, what was.
+        rest: what came after the chunks, as it came, from the first event that is no UTF-8 on.
         retries: how often the SDK tried again before this answer came.
     """
 

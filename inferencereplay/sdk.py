@@ -248,10 +248,13 @@ def process(client: Any, call: Any, response: Any, retries_taken: int = 0) -> An
     )
 
 
-def retries_taken(raw: Any) -> int:
-    """Return how often the SDK tried again before a raw response came, in versions that tell."""
-    count: int = getattr(raw, "retries_taken", 0)
-    return count
+def retries_taken(outcome: Any) -> int:
+    """Return how often the SDK tried again before a raw response or an error came, in versions that tell."""
+    count: int | None = getattr(outcome, "retries_taken", None)
+    if count is not None:
+        return count
+    told = http_response(outcome).request.headers.get("x-stainless-retry-count", "")
+    return int(told) if told.isascii() and told.isdigit() else 0
 
 
 def status_error(client: Any, response: Any) -> openai.APIStatusError:

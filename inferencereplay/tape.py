@@ -18,7 +18,7 @@ import msgspec
 from inferencereplay.locks import make_lock
 from inferencereplay.recording import Failure, Response
 from inferencereplay.sse import Event, EventDecoder
-from inferencereplay.wire import byte_stream, is_for_hosts, kept_headers
+from inferencereplay.wire import byte_stream, charset, is_for_hosts, kept_headers
 
 if TYPE_CHECKING:
     import datetime
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("inferencereplay")
 
+NO_CONTENT = 204
 SENTINEL = "[DONE]"
 INDENTS = (-1, 0, 2, 4)
 """The layouts of a JSON body that come back as they were: none, one line with spaces, indented by 2 or 4."""
@@ -38,11 +39,11 @@ def plain_response(response: Any, seconds: float | None = None) -> Response:
     """Make a recording's answer of a response that has been read.
 
     Raises:
-        ValueError: if its content is neither JSON nor text.
+        ValueError: if its content is neither JSON nor text that its charset gives back.
     """
     kept = Response(response.status_code, kept_headers(response.headers))
     kept.elapsed = _elapsed(response) if seconds is None else seconds
-    _fill(kept, response.content, response.encoding)
+    _fill(kept, response.content, charset(kept))
     return kept
 
 
@@ -55,13 +56,22 @@ def _elapsed(response: Any) -> float | None:
     return seconds
 
 
-def _fill(kept: Response, content: bytes, encoding: str | None = None) -> None:
+def _length(response: Any) -> int | None:
+    """Return how many bytes a body has, before its encoding is undone, if the response says so."""
+    if response.status_code == NO_CONTENT:
+        return 0
+    length = response.headers.get("content-length", "")
+    return int(length) if length.isascii() and length.isdigit() else None
+
+
+def _fill(kept: Response, content: bytes, encoding: str) -> None:
     try:
         msgspec.json.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        if is_for_hosts(encoding := encoding or "utf-8"):
-            raise UnicodeError(encoding) from None
-        kept.text = content.decode(encoding)
+        kept.text = "" if is_for_hosts(encoding) else content.decode(encoding)
+        if kept.text.encode(encoding) != content:
+            message = f"{encoding} does not give back the same bytes"
+            raise ValueError(message) from None
         return
     kept.body = msgspec.Raw(content.strip())
     kept.indent = next((indent for indent in INDENTS if msgspec.json.format(content, indent=indent) == content), -1)
@@ -83,6 +93,7 @@ class Tape:
     ) -> None:
         self.kept = Response(response.status_code, kept_headers(response.headers))
         self._encoding = response.headers.get("content-encoding")
+        self._length = _length(response)
         self._start = start
         self._library = library
         self._keep = keep
@@ -168,12 +179,15 @@ class Tape:
         return len(data)
 
     def _assemble_plain(self, decoded: list[tuple[float, bytes]]) -> None:
-        content = b"".join(data for _, data in decoded)
-        if not (self.is_exhausted or self.kept.failure or _is_complete(content)):
-            self.kept.end, self.kept.sentinel, self.kept.rest = "closed", False, content
+        if not (self.is_exhausted or self.kept.failure or self._is_all_there()):
+            self.kept.end, self.kept.sentinel = "closed", False
             return
         self.kept.elapsed = decoded[-1][0] if decoded else 0.0
-        _fill(self.kept, content)
+        _fill(self.kept, b"".join(data for _, data in decoded), charset(self.kept))
+
+    def _is_all_there(self) -> bool:
+        """Whether nothing more can follow, though its reader left before being told so."""
+        return self._length is not None and sum(len(data) for _, data in self._pieces) == self._length
 
     def _decoded(self) -> list[tuple[float, bytes]]:
         """Undo the content's encoding (gzip, …), as far as the HTTP library could do it for the caller."""
@@ -214,14 +228,6 @@ class Tape:
             kept.events.append(event.name)
         kept.chunks.append(msgspec.Raw(chunk))
         kept.offsets.append(seconds)
-
-
-def _is_complete(content: bytes) -> bool:
-    """Whether nothing more can follow, though nobody has looked for it."""
-    try:
-        return isinstance(msgspec.json.decode(content), (dict, list))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return False
 
 
 def _is_error_event(kept: Response) -> bool:

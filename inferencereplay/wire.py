@@ -59,8 +59,8 @@ def build_response(response: Response, library: Any, request: Any, pacer: Pacer 
     """
     if spaces := excessive_spaces(response):
         raise corrupt(name, "$.response.indent", f"laid out with it, the answer would have {spaces} spaces")
-    if is_for_hosts(charset := _charset(response.headers.get("content-type", ""))):
-        raise corrupt(name, '$.response.headers["content-type"]', f"no text is written in {charset}")
+    if response.text is not None and is_for_hosts(used := charset(response)):
+        raise corrupt(name, '$.response.headers["content-type"]', f"no text is written in {used}")
     pieces = stream_pieces(response) if response.is_stream else iter((plain_content(response),))
     played = byte_stream(_Replayed, library)(response, pieces, pacer, library, name)
     headers = [(name.encode(), value.encode()) for name, value in kept_headers(response.headers).items()]
@@ -93,30 +93,36 @@ def plain_content(response: Response) -> bytes:
     """Return the bytes of a plain answer, laid out as they were sent."""
     body = bytes(response.body)
     if not body:
-        return _encode(response.text or "", _charset(response.headers.get("content-type", "")))
+        return _encode(response.text or "", charset(response))
     return msgspec.json.format(body, indent=response.indent)
+
+
+def charset(response: Response) -> str:
+    """Return the charset in which a text is sent, as the HTTP libraries see it."""
+    return _charset(response.headers.get("content-type", ""))
 
 
 @functools.lru_cache(maxsize=64)
 def _charset(content_type: str) -> str:
-    """Return the charset that the HTTP libraries see in a header."""
     message = email.message.Message()
     message["content-type"] = content_type
-    return message.get_content_charset("utf-8")
-
-
-def is_for_hosts(charset: str) -> bool:
-    """Whether a charset is one for the names of hosts, which takes time by the square of a text's length."""
+    named = message.get_content_charset("utf-8")
     try:
-        return codecs.lookup(charset).name in ("punycode", "idna")
+        codecs.lookup(named)
     except (LookupError, ValueError):
-        return False
+        return "utf-8"
+    return named
 
 
-def _encode(text: str, charset: str) -> bytes:
+def is_for_hosts(known: str) -> bool:
+    """Whether a charset is one for the names of hosts, which takes time by the square of a text's length."""
+    return codecs.lookup(known).name in ("punycode", "idna")
+
+
+def _encode(text: str, known: str) -> bytes:
     """Encode a text as it was sent."""
     try:
-        return text.encode(charset)
+        return text.encode(known)
     except (LookupError, ValueError):
         return text.encode()
 

@@ -97,6 +97,11 @@ def test_charsets_of_hosts_are_none_of_texts(client, server, tmp_path, charset):
     file.write_text(file.read_text().replace("charset=utf-8", f"charset={told}".replace("charset=CHARSET", "CHARSET")))
     with replay(tmp_path), pytest.raises(RecordingCorrupt, match=r"no text is written in (punycode|idna), at \$\.resp"):
         client.chat.completions.create(**ASK)
+    server.replies = [Reply(200, {"content-type": f"application/json; charset={charset}"}, b'{"id": "a"}')]
+    with replay(tmp_path / "json", mode="record"):
+        answer = client.chat.completions.create(**ASK)
+    with replay(tmp_path / "json"):
+        assert client.chat.completions.create(**ASK) == answer
     server.replies = [Reply(404, {"content-type": f"text/plain; charset={charset}"}, b"hello-")]
     with replay(tmp_path / "new", mode="record") as session, pytest.raises((openai.NotFoundError, UnicodeError)):
         client.chat.completions.create(**ASK)
@@ -228,9 +233,10 @@ def test_what_a_miss_advises_can_be_done(client, tmp_path):
         client.chat.completions.create(**ASK)
 
 
+@pytest.mark.parametrize("is_error", [False, True])
 @pytest.mark.parametrize("stream", [False, True])
-def test_how_often_the_sdk_tried_again_is_kept(driver, server, tmp_path, stream):
-    """A raw response and its request tell it in replay as they did live, in versions of the SDK that tell."""
+def test_how_often_the_sdk_tried_again_is_kept(driver, server, tmp_path, stream, is_error):
+    """A raw response or an error, and its request, tell it in replay as they did live, where the SDK tells."""
 
     def call(client: Any) -> Any:
         return client.with_options(max_retries=2).chat.completions.with_raw_response.create(**ASK, stream=stream)
@@ -239,15 +245,22 @@ def test_how_often_the_sdk_tried_again_is_kept(driver, server, tmp_path, stream)
         count = made.http_response.request.headers.get("x-stainless-retry-count")
         return getattr(made, "retries_taken", None), count
 
+    def outcome() -> Any:
+        try:
+            return told(driver(call))
+        except openai.APIStatusError as error:
+            return str(error), error.request.headers.get("x-stainless-retry-count")
+
     good = sse(chunk("a")) if stream else plain(completion("a"))
     failing = Reply(status=500, headers={"retry-after-ms": "1"}, body=b"{}")
-    server.replies = [failing, failing, good] * 2
-    live = told(driver(call))
-    assert live[0] in (2, None)
+    last = plain({"error": {"message": "no"}}, 400) if is_error else good
+    server.replies = [failing, failing, last] * 2
+    live = outcome()
+    assert live[0].startswith("Error code: 400") if is_error else live[0] in (2, None)
     with replay(tmp_path, mode="record"):
-        assert told(driver(call)) == live
+        assert outcome() == live
     with replay(tmp_path):
-        assert told(driver(call)) == live
+        assert outcome() == live
 
 
 def test_a_stream_that_was_left_is_stored_when_the_block_ends(client, tmp_path):

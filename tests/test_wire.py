@@ -287,24 +287,86 @@ def test_a_plain_answer_that_its_reader_leaves_gives_what_it_has_and_then_says_s
         assert driver.chat() == answer
 
 
-def test_a_plain_answer_that_is_left_half_read(driver, server, tmp_path):
-    """What was read of it is there, without secrets; if that is all of its JSON, it is whole."""
+@pytest.mark.parametrize(
+    ("reply", "is_whole"),
+    [
+        (Reply(pieces=[(0.0, b'{"i": 0}\n'), (0.1, b'{"i": 1}\n')]), False),
+        (Reply(pieces=[(0.0, b'{"id": "the client'), (0.1, b'key"}')]), False),
+        (Reply(body=b'{"id": "a"}'), True),
+        (Reply(headers={"content-encoding": "gzip"}, body=gzip.compress(b'{"id": "a"}')), True),
+    ],
+)
+def test_a_plain_answer_that_is_left_half_read_is_whole_only_if_it_was_all_there(
+    driver, server, tmp_path, reply, is_whole
+):
+    """By the length that the server named; of anything less no content is kept, for a secret could be cut in it."""
 
     async def begin(client: Any) -> Any:
         async with entered(client.chat.completions.with_streaming_response.create(**ASK)) as made:
             return await following(made.iter_bytes())
 
-    half = b'{"id": "sk-proj-0123456789abcdefghijklmnopqrstuvwxyzABCDEF", "ch'
-    server.replies = [Reply(pieces=[(0.0, half), (0.1, b'oices": []}')])]
-    with replay(tmp_path / "half", mode="record"):
-        assert run(driver, begin) == half
-    assert base64.b64decode(stored(tmp_path / "half")["rest"]) == b'{"id": "[REDACTED]", "ch'
-    with replay(tmp_path / "half"):
-        assert run(driver, begin, base_url=DEAD) == b'{"id": "[REDACTED]", "ch'
-    server.replies = [Reply(pieces=[(0.0, b'{"id": "a"}'), (0.1, b"\n")])]
-    with replay(tmp_path / "whole", mode="record"):
-        assert run(driver, begin) == b'{"id": "a"}'
-    assert stored(tmp_path / "whole")["body"] == {"id": "a"}
+    server.replies = [reply]
+    with replay(tmp_path, mode="record"):
+        live = run(driver, begin)
+    assert stored(tmp_path).get("end") == (None if is_whole else "closed")
+    assert not stored(tmp_path).get("chunks")
+    with replay(tmp_path):
+        if is_whole:
+            assert run(driver, begin, base_url=DEAD) == live
+        else:
+            with pytest.raises(IncompleteRecording):
+                run(driver, begin, base_url=DEAD)
+
+
+@pytest.mark.parametrize("status", [200, 204])
+def test_an_answer_without_content_is_whole_though_nobody_looked(driver, server, tmp_path, status):
+    """Nothing can follow."""
+
+    async def way(client: Any) -> Any:
+        async with entered(client.chat.completions.with_streaming_response.create(**ASK)) as made:
+            return made.status_code
+
+    server.replies = [Reply(status, {}, b"")]
+    for mode in ("record-if-missing", "record-if-missing", "replay"):
+        with replay(tmp_path, mode=mode):
+            assert run(driver, way) == status
+    assert server.count == 1
+    assert stored(tmp_path)["text"] == ""
+
+
+@pytest.mark.parametrize(
+    ("named", "body"),
+    [
+        ("ISO-8859-1", "café".encode()),
+        ("iso-8859-1", b"caf\xe9"),
+        ("utf-16-le", "hello".encode("utf-16-le")),
+        ("utf-16", "hello".encode("utf-16")),
+        ("utf-7", b"a+AOQ-"),
+        ("no-such-charset", b"hello"),
+    ],
+)
+def test_a_text_that_is_read_as_it_comes_is_in_its_charset(driver, server, tmp_path, named, body):
+    """Byte by byte what the server sent."""
+
+    async def way(client: Any) -> Any:
+        async with entered(client.chat.completions.with_streaming_response.create(**ASK)) as made:
+            return await settle(made.read())
+
+    server.replies = [Reply(200, {"content-type": f"text/plain; charset={named}"}, body)]
+    with replay(tmp_path, mode="record"):
+        assert run(driver, way) == body
+    with replay(tmp_path):
+        assert run(driver, way, base_url=DEAD) == body
+
+
+def test_a_text_that_its_charset_does_not_give_back_is_not_kept(driver, server, tmp_path, caplog):
+    """UTF-16 in the other order of bytes would come back in another one."""
+    body = b"\xfe\xff\x00h"
+    server.replies = [Reply(404, {"content-type": "text/plain; charset=utf-16"}, body)]
+    with replay(tmp_path, mode="record") as session, pytest.raises(openai.NotFoundError):
+        driver.chat()
+    assert session.recorded == 0
+    assert "was not recorded" in caplog.text
 
 
 def test_a_plain_answer_that_breaks_while_it_is_read(driver, server, tmp_path):
