@@ -72,7 +72,7 @@ def finish(session: Session, process: int) -> None:
         session: the process's.
         process: the one that it was made for; a child that was forked off tells nothing of its parent's.
     """
-    session.finish_dropped()
+    session.finish()
     if process != os.getpid():
         return
     if session.missed and not _is_told(session.missed[0]):

@@ -5,9 +5,27 @@ from __future__ import annotations
 import gc
 import threading
 import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 LONGEST_WAIT = 1.0
-"""Seconds that one thread waits for what the garbage collector is doing in another."""
+"""Seconds that one thread waits for what another does for the garbage collector, or it for the other."""
+
+
+def run_apart(job: Callable[[], object]) -> None:
+    """Run what the garbage collector has called for, which may come at any point, also while a lock is held.
+
+    So a thread does it; it is waited for as far as that cannot become a deadlock.
+    """
+    thread = threading.Thread(target=job)
+    try:
+        thread.start()
+    except RuntimeError:  # the interpreter ends, and starts no more threads
+        job()
+    else:
+        thread.join(LONGEST_WAIT)
 
 
 def collect() -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import logging
 import math
+import weakref
 from array import array
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from inferencereplay.dropped import collect
+from inferencereplay.dropped import collect, run_apart
 from inferencereplay.errors import InvalidSetting, NotRecordable, RecordingNotFound
 from inferencereplay.hiding import hide_request
 from inferencereplay.keeping import Keeper
@@ -156,6 +157,8 @@ class Session:
             repeats=exhausted == "repeat",
             is_whole=is_whole,
         )
+        if self.mode is Mode.RECORD:  # of a client that stays wrapped nobody says when it is over
+            weakref.finalize(self, run_apart, variants.finish)
         self.keeper = Keeper(self.store, variants, self._redactor, record_errors=record_errors)
 
     @property
@@ -193,10 +196,14 @@ class Session:
         """
         self.keeper.variants.used = Followed(lambda item: tell(self.store.sources(*item)))
 
-    def finish_dropped(self) -> None:
-        """Have streams stored that were left early and nobody holds any more; the SDK's stand in reference cycles."""
+    def finish(self) -> None:
+        """Have streams stored that were left early and nobody holds any more; the SDK's stand in reference cycles.
+
+        In `record`, what was replaced is removed then.
+        """
         if self.keeper.variants.has_pending():
             collect()
+        self.keeper.variants.finish()
 
     def tell_misses(self) -> None:
         """Raise the first miss: if nobody has heard of it until now, the program swallowed it.

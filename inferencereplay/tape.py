@@ -8,13 +8,13 @@ from __future__ import annotations
 import codecs
 import logging
 import re
-import threading
 import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from inferencereplay.dropped import run_apart
 from inferencereplay.locks import make_lock
 from inferencereplay.recording import Failure, Response
 from inferencereplay.sse import Event, EventDecoder
@@ -30,8 +30,6 @@ NO_CONTENT = 204
 SENTINEL = "[DONE]"
 INDENTS = (-1, 0, 2, 4)
 """The layouts of a JSON body that come back as they were: none, one line with spaces, indented by 2 or 4."""
-LONGEST_WAIT = 1.0
-"""Seconds that the garbage collector is held up for an abandoned stream to be written."""
 _BLANK_LINE = re.compile(rb"(?:\r\n|\r(?!\n)|\n){2}")
 
 
@@ -132,19 +130,9 @@ class Tape:
             self._keep(self.kept)
 
     def finish_apart(self) -> None:
-        """Do so from the garbage collector, which may come at any point, also while a lock is held.
-
-        So a thread does it; it is waited for as far as that cannot become a deadlock.
-        """
-        if self._is_finished:
-            return
-        thread = threading.Thread(target=self.finish)
-        try:
-            thread.start()
-        except RuntimeError:  # the interpreter ends, and starts no more threads
-            self.finish()
-        else:
-            thread.join(LONGEST_WAIT)
+        """Do so from the garbage collector."""
+        if not self._is_finished:
+            run_apart(self.finish)
 
     def _assemble(self) -> None:
         decoded = self._decoded()

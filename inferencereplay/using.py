@@ -38,7 +38,7 @@ class Use:
         from inferencereplay import patching  # noqa: PLC0415 - as above
 
         active.deactivate(self._activation)
-        self.session.finish_dropped()
+        self.session.finish()
         patching.release()
         if self.session.mode is Mode.REPLAY:
             _placeholder.withdraw()

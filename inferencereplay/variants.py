@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -61,10 +62,11 @@ class _Slots:
         written: numbers that are settled: stored, or left in `record` to something more complete that stood there.
         own: those that are stored.
         is_renewed: whether one of them is whole; until then, what was there before stays.
-        old: the number of the last variant there was before, until those that are too many are removed.
+        old: the variants that there were before, each with its stamp, until those that are too many are removed.
     """
 
-    def __init__(self, old: int) -> None:
+    def __init__(self, path: str, old: dict[int, object]) -> None:
+        self.path = path
         self.lock = make_lock()
         self.pending: set[int] = set()
         self.written: set[int] = set()
@@ -96,6 +98,8 @@ class Variants:
         self._calls: dict[str, int] = {}
         self._last: dict[str, int] = {}
         self._slots: dict[str, _Slots] = {}
+        self._is_over = False
+        self._process = os.getpid()
 
     def peek(self, path: str, key: str, read: Callable[[int], Any] | None = None) -> Variant | None:
         """Return what would answer the next call, which `commit` makes it do.
@@ -141,10 +145,11 @@ class Variants:
         with self._lock:
             slots = self._slots.get(key)
             if slots is None:
-                slots = self._slots[key] = _Slots(self._last_number(path, key) if self._replaces else 0)
+                slots = self._slots[key] = _Slots(path, self._stamps(path, key) if self._replaces else {})
             call = self._calls[key] = self._calls.get(key, 0) + 1
             slots.pending.add(call)
             self._last.pop(key, None)
+            self._is_over = False
             return call
 
     def has_pending(self) -> bool:
@@ -187,8 +192,24 @@ class Variants:
         Raises:
             OSError: if it cannot be removed.
         """
-        for number in range(self._last_number(path, key), 0, -1):
+        for number in sorted(self._stamps(path, key), reverse=True):
             self._store.delete(path, key, number)
+
+    def finish(self) -> None:
+        """Remove the old variants past the last call, for the session is over; a call under way does it at its end.
+
+        While a session lasts they stay: the next call may be one that comes to nothing, whose old answer stays too. So
+        does what another process has put in their place since, and a forked child leaves all of it to its parent.
+        """
+        if self._process != os.getpid():
+            return
+        self._is_over = True
+        for key, slots in self._slots.copy().items():
+            if slots.lock.acquire(blocking=False):  # who holds it comes to `_end`
+                try:
+                    self._remove_old(slots, key)
+                finally:
+                    slots.lock.release()
 
     def _remember_last(self, key: str, call: int, number: int) -> None:
         """Save the next call the search for the last variant, unless more are on their way."""
@@ -197,14 +218,16 @@ class Variants:
             if self._calls.get(key, 0) + 1 == call and not (slots and slots.pending):
                 self._last[key] = number
 
-    def _last_number(self, path: str, key: str) -> int:
-        """Return the number of the last variant there is, past any gap that a process which died left."""
+    def _stamps(self, path: str, key: str) -> dict[int, object]:
+        """Return the variants there are with their stamps, also those past a gap that a process which died left."""
+        found: dict[int, object] = {}
         last, number = 0, 1
         while number <= last + 1 + LONGEST_GAP:
-            if self._store.stamp(path, key, number):  # empty for what cannot be looked at, nor be replaced then
-                last = number
+            stamp = self._store.stamp(path, key, number)
+            if stamp:  # empty for what cannot be looked at, nor be replaced then
+                last, found[number] = number, stamp
             number += 1
-        return last
+        return found
 
     def _free(self, slots: _Slots, path: str, key: str, number: int) -> int:
         """Go down from `number` to the first number after one that is taken."""
@@ -230,18 +253,46 @@ class Variants:
         return self._store.put(path, key, number, data, replace=gives_way)
 
     def _end(self, slots: _Slots, path: str, key: str, call: int, *, has_gap: bool) -> None:
-        """Close gaps; once no call is under way, remove the old variants that were not replaced one by one."""
+        """Close gaps; once the session is over, remove the old variants that were not replaced one by one."""
         slots.pending.discard(call)
         try:
             if has_gap:
                 self._close_gaps(slots, path, key)
-            if self._replaces and slots.is_renewed and not slots.pending:
-                # From the last one down: if the process dies meanwhile, the numbers still have no gap.
-                for number in range(slots.old, max(slots.written), -1):
-                    self._store.delete(path, key, number)
-                slots.old = 0
         except OSError as error:
-            log.warning("%s: old recordings could not be put in order: %s", self._store.directory, error)
+            self._tell_disorder(error)
+        if self._is_over:
+            self._remove_old(slots, key)
+
+    def _remove_old(self, slots: _Slots, key: str) -> None:
+        if not slots.is_renewed or slots.pending:
+            return
+        try:
+            # From the last one down: if the process dies meanwhile, the numbers still have no gap.
+            for number in sorted(slots.old, reverse=True):
+                stamp = self._store.stamp(slots.path, key, number)
+                if number <= self._calls[key] or (stamp and stamp != slots.old[number]):
+                    break
+                self._store.delete(slots.path, key, number)
+            self._move_down(slots, key)
+            slots.old = {}
+        except OSError as error:
+            self._tell_disorder(error)
+
+    def _move_down(self, slots: _Slots, key: str) -> None:
+        """Let the old variants that stay follow the new ones."""
+        free = max(slots.written) + 1
+        for number in sorted(number for number in slots.old if number >= free):
+            data = self._store.get(slots.path, key, number)
+            if data is None:
+                continue
+            if number != free:
+                if not self._store.put(slots.path, key, free, data, replace=False):
+                    return
+                self._store.delete(slots.path, key, number)
+            free += 1
+
+    def _tell_disorder(self, error: OSError) -> None:
+        log.warning("%s: old recordings could not be put in order: %s", self._store.directory, error)
 
     def _close_gaps(self, slots: _Slots, path: str, key: str) -> None:
         for number in sorted(slots.written):

@@ -66,7 +66,7 @@ def test_a_dropped_stream_is_stored_although_another_thread_collects(client, tmp
         next(client.chat.completions.create(**ASK, stream=True))
         assert gc.collect() == 0
         threading.Timer(0.1, may_end.set).start()
-        session.finish_dropped()
+        session.finish()
         assert session.recorded == 1
 
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import json
 import logging
+import os
 import threading
 import time
-from pathlib import Path
 
 import openai
 import pytest
-from conftest import ASK, Reply, chunk, completion, plain, sse
+from conftest import ASK, Reply, cheap, chunk, completion, plain, sse
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from inferencereplay import IncompleteRecording, RecordingNotFound, Session, replay, sdk
+from inferencereplay import IncompleteRecording, RecordingNotFound, Session, replay, sdk, unwrap, wrap
+from inferencereplay.dropped import collect
 from inferencereplay.store.directory import DirectoryStore
 from inferencereplay.variants import Followed, Variant, Variants
 
@@ -370,12 +372,17 @@ def test_whatever_the_order_the_variants_are_the_answers_by_start(tmp_path_facto
             started[index] = variants.begin("/x", KEY)
         for index in part:
             end(index)
+    variants.finish()
     new = [b"new %d" % index for index, (is_whole, _) in enumerate(calls) if is_whole]
-    expected = new or before if replaces else before + new
-    stored = [store.get("/x", KEY, number) for number in range(1, 12)]
-    assert stored == expected + [None] * (11 - len(expected))
+    stored = [data.encode() for data in held(store) if data]
+    assert held(store)[len(stored) :] == [""] * (12 - len(stored))
+    kept = [data for data in stored if data in before]  # in `record`, of calls that failed at most
+    assert kept == [data for data in before if data in kept]
+    assert stored == (new + kept if replaces else before + new)
+    assert len(kept) <= len(calls) - len(new) or not (replaces and new)
+    assert kept == before or (replaces and new)
     assert {number for _, _, number in variants.used} == (
-        set(range(1, len(new) + 1)) if replaces else set(range(1, len(expected) + 1))
+        set(range(1, len(new) + 1)) if replaces else set(range(1, len(stored) + 1))
     )
 
 
@@ -383,20 +390,28 @@ ends = st.tuples(st.sampled_from(["whole", "part", "none"]), st.integers(0, 99))
 
 
 @settings(max_examples=150, deadline=None)
-@example(old=["whole"], calls=[("none", 1), ("part", 0)])
-@example(old=["whole", "whole"], calls=[("none", 1), ("part", 0)])
-@example(old=["whole", "whole"], calls=[("part", 0)])
-@example(old=["part", "whole"], calls=[("part", 0)])
-@example(old=["part", "whole", "whole"], calls=[("none", 1), ("part", 0), ("whole", 0)])
-@given(old=st.lists(st.sampled_from(["whole", "part"]), max_size=4), calls=st.lists(ends, min_size=1, max_size=5))
-def test_what_is_whole_gives_way_to_what_is_whole_only(tmp_path_factory, old, calls):
+@example(old=["whole"], calls=[("none", 1), ("part", 0)], is_sequential=False)
+@example(old=["whole", "whole"], calls=[("none", 1), ("part", 0)], is_sequential=False)
+@example(old=["whole", "whole"], calls=[("part", 0)], is_sequential=False)
+@example(old=["part", "whole"], calls=[("part", 0)], is_sequential=False)
+@example(old=["part", "whole", "whole"], calls=[("none", 1), ("part", 0), ("whole", 0)], is_sequential=False)
+@example(old=["whole", "whole"], calls=[("whole", 0), ("part", 0)], is_sequential=True)
+@given(
+    old=st.lists(st.sampled_from(["whole", "part"]), max_size=4),
+    calls=st.lists(ends, min_size=1, max_size=5),
+    is_sequential=st.booleans(),
+)
+def test_what_is_whole_gives_way_to_what_is_whole_only(tmp_path_factory, old, calls, is_sequential):
     """However calls overlap and end, an incomplete answer takes no whole one's place, and alone removes none."""
     store = DirectoryStore(tmp_path_factory.mktemp("any"))
     for number, end in enumerate(old, 1):
         store.put("/x", KEY, number, f"{end}, old {number}".encode(), replace=False)
     variants = Variants(store, replaces=True, repeats=False, is_whole=lambda data: data.startswith(b"whole"))
-    started = [variants.begin("/x", KEY) for _ in calls]
-    for index in sorted(range(len(calls)), key=lambda index: calls[index][1]):
+    order = sorted(range(len(calls)), key=lambda index: calls[index][1])
+    started = {index: variants.begin("/x", KEY) for index in range(len(calls)) if not is_sequential}
+    for index in range(len(calls)) if is_sequential else order:
+        if is_sequential:
+            started[index] = variants.begin("/x", KEY)
         before = held(store)
         end = calls[index][0]
         if end == "none":
@@ -406,7 +421,10 @@ def test_what_is_whole_gives_way_to_what_is_whole_only(tmp_path_factory, old, ca
             variants.store("/x", KEY, started[index], data, is_whole=end == "whole")
         for was, now in zip(before, held(store), strict=True):
             assert not was.startswith("whole, old") or not now.startswith("part")
+    variants.finish()
     after = held(store)
+    for was, now in zip(before, after, strict=True):
+        assert not was.startswith("whole, old") or not now.startswith("part")
     new = [f"whole, new {index} {'.' * index}" for index, (end, _) in enumerate(calls) if end == "whole"]
     assert [text for text in after if text.startswith("whole, new")] == new
     if not new:
@@ -476,18 +494,21 @@ def test_a_number_that_somebody_else_took_is_not_moved_into(tmp_path):
     assert [store.get("/x", KEY, number) for number in (1, 2, 3)] == [b"theirs", b"second", None]
 
 
-def test_what_cannot_be_put_in_order_is_told(tmp_path, caplog):
+def test_what_cannot_be_put_in_order_is_told(tmp_path, caplog, monkeypatch):
     """If old variants cannot be removed, the new one is stored all the same, and a warning says so."""
     store = DirectoryStore(tmp_path)
     for number in (1, 2):
         store.put("/x", KEY, number, b"old", replace=False)
     variants = Variants(store, replaces=True, repeats=True, is_whole=lambda _: True)
     call = variants.begin("/x", KEY)
-    second = Path(store.directory, *store.sources("/x", KEY, 2))
-    second.unlink()
-    second.mkdir()
+
+    def fail(*_):
+        raise OSError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(store, "delete", fail)
     with caplog.at_level(logging.WARNING, "inferencereplay"):
         assert variants.store("/x", KEY, call, b"new", is_whole=True)
+        variants.finish()
     assert store.get("/x", KEY, 1) == b"new"
     assert [item.message.partition(": ")[2][:43] for item in caplog.records] == [
         "old recordings could not be put in order: ["
@@ -633,7 +654,61 @@ def test_old_variants_stay_while_a_call_is_under_way(tmp_path):
     assert variants.store("/x", KEY, first, b"new 1", is_whole=True)
     assert [store.get("/x", KEY, number) for number in (1, 2, 3)] == [b"new 1", b"old 2", b"old 3"]
     assert variants.store("/x", KEY, second, b"new 2", is_whole=True)
+    assert [store.get("/x", KEY, number) for number in (1, 2, 3)] == [b"new 1", b"new 2", b"old 3"]
+    variants.finish()
     assert [store.get("/x", KEY, number) for number in (1, 2, 3)] == [b"new 1", b"new 2", None]
+
+
+def test_what_another_process_has_put_there_since_stays(tmp_path):
+    """It is none of the old variants that the session replaces."""
+    store = DirectoryStore(tmp_path)
+    for number in (1, 2, 3, 4):
+        store.put("/x", KEY, number, b"old %d" % number, replace=False)
+    variants = Variants(store, replaces=True, repeats=True, is_whole=lambda _: True)
+    assert variants.store("/x", KEY, variants.begin("/x", KEY), b"new 1", is_whole=True)
+    store.put("/x", KEY, 3, b"theirs", replace=True)
+    variants.finish()
+    assert held(store)[:4] == ["new 1", "old 2", "theirs", ""]
+
+
+def test_a_client_that_stays_wrapped_is_done_when_its_session_is_gone(client, tmp_path):
+    """Nobody says when it is: what was replaced is removed then, and by no child that was forked off meanwhile."""
+    record(tmp_path, client, 3)
+    wrapped = wrap(openai.OpenAI(api_key="x", base_url=str(client.base_url), **cheap()), tmp_path, mode="record")
+    answer = chat(wrapped)
+    wrapped.close()
+    child = os.fork()
+    if not child:  # pragma: no cover - what runs in forked children is not measured
+        unwrap(wrapped)
+        del wrapped
+        gc.collect()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert names(tmp_path) == [".json", "~2.json", "~3.json"]
+    unwrap(wrapped)
+    del wrapped
+    collect()
+    assert names(tmp_path) == [".json"]
+    assert replayed(tmp_path, client, 1) == [answer]
+
+
+@pytest.mark.parametrize("end", ["left", "failed"])
+def test_the_call_after_a_whole_one_removes_nothing_that_is_whole(client, server, tmp_path, end):
+    """In one session after the other, whatever becomes of the second call, the answer that it had stays."""
+    server.replies = [sse(chunk("a")), sse(chunk("b"))]
+    with replay(tmp_path, mode="record"):
+        assert [streamed(client), streamed(client)] == [["a"], ["b"]]
+    with replay(tmp_path, mode="record"):
+        server.replies = [sse(chunk("c"))]
+        assert streamed(client) == ["c"]
+        if end == "left":
+            abandoned(client, server)
+        else:
+            server.replies = [plain({}, 500)]
+            with pytest.raises(openai.InternalServerError):
+                streamed(client)
+    with replay(tmp_path):
+        assert [streamed(client), streamed(client)] == [["c"], ["b"]]
 
 
 def test_an_answer_that_cannot_be_written_leaves_no_gap(tmp_path):

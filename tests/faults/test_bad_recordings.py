@@ -120,7 +120,7 @@ def test_verbatim_chunks_are_text(client, recorded, tmp_path, text):
     assert caught.value.path.endswith(file.name)
 
 
-@pytest.mark.parametrize("charset", ["\0", "a\0b", "undefined", "rot13", "idna", "../x", "os", "punycode"])
+@pytest.mark.parametrize("charset", ["\0", "a\0b", "undefined", "rot13", "../x", "os"])
 def test_a_character_set_is_a_name_of_one(client, recorded, tmp_path, charset):
     """Whatever stands for the character set, the text comes back."""
     headers = {"content-type": f"text/plain; charset={charset}"}

@@ -99,16 +99,17 @@ FORKS = """
     def tell(write, given):
         os.write(write, (json.dumps(given) + chr(10)).encode())
 
-    def child(write, number):
+    def make():
+        return openai.OpenAI(**options, http_client=openai.DefaultHttpxClient(verify=False))
+
+    def child(write, number, client):
         signal.alarm(60)
-        client = openai.OpenAI(**options, http_client=openai.DefaultHttpxClient(verify=False))
         given = [("shared", text(ask(client, "shared", stream=True)))]
         given += [("noise", ask(client, "noise").choices[0].message.content) for _ in range(3)]
         given.append((f"child {number}", ask(client, f"child {number}").choices[0].message.content))
         tell(write, given)
 
-    def noise(write, done):
-        client = openai.OpenAI(**options, http_client=openai.DefaultHttpxClient(verify=False))
+    def noise(client, done):
         while not done.is_set():
             ask(client, "noise")
 
@@ -117,25 +118,28 @@ FORKS = """
         session.join(Run(Path(folder)))
     read, write = os.pipe()
     with replay(session):
-        client = openai.OpenAI(**options, http_client=openai.DefaultHttpxClient(verify=False))
+        client = make()
+        clients = [make() for _ in range(4)]  # OpenSSL, which each makes use of, may be in use by a thread at the fork
         given = [("shared", text(ask(client, "shared", stream=True)))]
         stream = ask(client, "open", stream=True)
         given_open = next(iter(stream)).choices[0].delta.content
         done = threading.Event()
-        threads = [threading.Thread(target=noise, args=(write, done)) for _ in range(3)]
+        threads = [threading.Thread(target=noise, args=(make(), done)) for _ in range(3)]
         for thread in threads:
             thread.start()
         children = []
         for number in range(4):
             if way == "multiprocessing":
-                process = multiprocessing.get_context("fork").Process(target=child, args=(write, number))
+                process = multiprocessing.get_context("fork").Process(
+                    target=child, args=(write, number, clients[number])
+                )
                 process.start()
                 children.append(process.pid)
             else:
                 children.append(os.fork())
                 if not children[-1]:
                     try:
-                        child(write, number)
+                        child(write, number, clients[number])
                     except BaseException:
                         os._exit(1)
                     if way == "exit":
