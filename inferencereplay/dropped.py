@@ -19,13 +19,21 @@ def run_apart(job: Callable[[], object]) -> None:
 
     So a thread does it; it is waited for as far as that cannot become a deadlock.
     """
-    thread = threading.Thread(target=job)
+    begun: list[bool] = []
+
+    def run() -> None:
+        begun.append(True)
+        job()
+
+    thread = threading.Thread(target=run)
     try:
         thread.start()
+        thread.join(LONGEST_WAIT)
     except RuntimeError:  # the interpreter ends, and starts no more threads
         job()
     else:
-        thread.join(LONGEST_WAIT)
+        if not begun and not thread.is_alive():  # as where a debugger is just being installed
+            job()
 
 
 def collect() -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from inferencereplay.dropped import collect, run_apart
+from inferencereplay.dropped import collect
 from inferencereplay.errors import InvalidSetting, NotRecordable, RecordingNotFound
 from inferencereplay.hiding import hide_request
 from inferencereplay.keeping import Keeper
@@ -158,7 +158,7 @@ class Session:
             is_whole=is_whole,
         )
         if self.mode is Mode.RECORD:  # of a client that stays wrapped nobody says when it is over
-            weakref.finalize(self, run_apart, variants.finish)
+            weakref.finalize(self, variants.finish_apart)
         self.keeper = Keeper(self.store, variants, self._redactor, record_errors=record_errors)
 
     @property

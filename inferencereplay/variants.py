@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from inferencereplay.dropped import run_apart
 from inferencereplay.locks import make_lock
 
 if TYPE_CHECKING:
@@ -194,6 +195,11 @@ class Variants:
         """
         for number in sorted(self._stamps(path, key), reverse=True):
             self._store.delete(path, key, number)
+
+    def finish_apart(self) -> None:
+        """Finish from the garbage collector, where the session's user has not: its client stayed wrapped."""
+        if any(slots.old and slots.is_renewed for slots in self._slots.copy().values()):
+            run_apart(self.finish)
 
     def finish(self) -> None:
         """Remove the old variants past the last call, for the session is over; a call under way does it at its end.

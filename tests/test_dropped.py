@@ -119,6 +119,23 @@ def test_only_its_own_collection_counts(monkeypatch):
     assert not callbacks
 
 
+def test_what_is_run_apart_is_run_where_its_thread_dies_at_once(monkeypatch):
+    """As one does that begins while a trace function is being installed."""
+    done = []
+
+    class Dead(threading.Thread):
+        def run(self):
+            """Do nothing."""
+
+    monkeypatch.setattr(dropped.threading, "Thread", Dead)
+    dropped.run_apart(lambda: done.append(True))
+    assert done == [True]
+    monkeypatch.undo()
+    dropped.run_apart(lambda: done.append(threading.current_thread()))
+    assert done[1:] != [threading.current_thread()]
+    assert len(done) == 2
+
+
 def test_nothing_is_left_behind(monkeypatch):
     """The collector tells nobody any more, whatever a finalizer did."""
     before = list(gc.callbacks)

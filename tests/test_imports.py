@@ -13,11 +13,11 @@ import inferencereplay
 
 PACKAGE = Path(inferencereplay.__file__).parent
 ORDER = (
-    *("locks", "errors", "request", "recording", "forms", "names", "redact", "pieces"),
+    *("locks", "dropped", "errors", "request", "recording", "forms", "names", "redact", "pieces"),
     *("store.inside", "store.lock", "store.life", "store.directory"),
     *("store.llama_stack_file", "store.llama_stack", "store"),
     *("settings", "turns", "pacing", "timing", "difference", "misses", "reader", "variants", "run", "run_variants"),
-    *("hiding", "keeping", "dropped", "session"),
+    *("hiding", "keeping", "session"),
     *("active", "sdk", "building", "sse", "wire", "tape", "typed", "calls", "wrapping", "watching", "patching"),
     *("using", "decorating", "api"),
     *("conversation.parts", "conversation.asked", "conversation.answered", "conversation.streamed", "conversation"),
