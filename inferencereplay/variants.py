@@ -291,9 +291,7 @@ class Variants:
             data = self._store.get(slots.path, key, number)
             if data is None:
                 continue
-            if number != free:
-                if not self._store.put(slots.path, key, free, data, replace=False):
-                    return
+            if number != free and self._store.put(slots.path, key, free, data, replace=False):
                 self._store.delete(slots.path, key, number)
             free += 1
 

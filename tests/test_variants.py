@@ -396,6 +396,7 @@ ends = st.tuples(st.sampled_from(["whole", "part", "none"]), st.integers(0, 99))
 @example(old=["part", "whole"], calls=[("part", 0)], is_sequential=False)
 @example(old=["part", "whole", "whole"], calls=[("none", 1), ("part", 0), ("whole", 0)], is_sequential=False)
 @example(old=["whole", "whole"], calls=[("whole", 0), ("part", 0)], is_sequential=True)
+@example(old=["whole"] * 3, calls=[("none", 1), ("whole", 0), ("none", 2)], is_sequential=False)
 @given(
     old=st.lists(st.sampled_from(["whole", "part"]), max_size=4),
     calls=st.lists(ends, min_size=1, max_size=5),
@@ -669,6 +670,85 @@ def test_what_another_process_has_put_there_since_stays(tmp_path):
     store.put("/x", KEY, 3, b"theirs", replace=True)
     variants.finish()
     assert held(store)[:4] == ["new 1", "old 2", "theirs", ""]
+
+
+def renewed(tmp_path, *ends):
+    """Return a store with three old variants, and a session's numbering after calls that ended so in reverse order."""
+    store = DirectoryStore(tmp_path)
+    for number in (1, 2, 3):
+        store.put("/x", KEY, number, b"old %d" % number, replace=False)
+    variants = Variants(store, replaces=True, repeats=True, is_whole=lambda _: True)
+    calls = [variants.begin("/x", KEY) for _ in ends]
+    for call in reversed(calls):
+        if ends[call - 1]:
+            variants.store("/x", KEY, call, b"new %d" % call, is_whole=True)
+        else:
+            variants.give_up("/x", KEY, call)
+    return store, variants
+
+
+def test_a_forked_child_leaves_old_variants_to_its_parent(tmp_path, monkeypatch):
+    """The parent may need them yet."""
+    store, variants = renewed(tmp_path, True)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "getpid", lambda: 0)
+        variants.finish()
+    assert held(store)[:3] == ["new 1", "old 2", "old 3"]
+
+
+def test_a_call_under_way_removes_old_variants_at_its_end(tmp_path):
+    """Where a stream is read past the end of its block, and where another thread has the key in hand at that moment."""
+    store, variants = renewed(tmp_path, True)
+    call = variants.begin("/x", KEY)
+    variants.finish()
+    with variants._slots[KEY].lock:
+        variants.finish()
+    assert held(store)[:3] == ["new 1", "old 2", "old 3"]
+    variants.store("/x", KEY, call, b"new 2", is_whole=True)
+    assert held(store)[:3] == ["new 1", "new 2", ""]
+
+
+def test_old_variants_that_stay_follow_the_new_ones(tmp_path):
+    """What somebody has taken away is passed over, and what somebody has put there stays."""
+    store, variants = renewed(tmp_path / "gone", True, False, False)
+    store.delete("/x", KEY, 2)
+    variants.finish()
+    assert held(store)[:3] == ["new 1", "old 3", ""]
+    store, variants = renewed(tmp_path / "put", False, True, False)
+    store.put("/x", KEY, 2, b"theirs", replace=False)
+    variants.finish()
+    assert held(store)[:3] == ["new 2", "theirs", "old 3"]
+
+
+def test_an_answer_that_cannot_be_moved_stays_where_it_is(tmp_path, caplog, monkeypatch):
+    """If a gap cannot be closed, nothing is lost; if another error is behind that, a warning says so."""
+
+    def begun(name):
+        store = DirectoryStore(tmp_path / name)
+        variants = Variants(store, replaces=name != "taken", repeats=True, is_whole=lambda _: True)
+        first, second = variants.begin("/x", KEY), variants.begin("/x", KEY)
+        variants.store("/x", KEY, second, b"second", is_whole=True)
+        return store, lambda: variants.give_up("/x", KEY, first)
+
+    store, give_up = begun("gone")
+    store.delete("/x", KEY, 2)
+    give_up()
+    assert held(store)[:2] == ["", ""]
+    store, give_up = begun("taken")
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "put", lambda *_, **__: False)  # another process was first, a moment ago
+        give_up()
+    assert held(store)[:2] == ["", "second"]
+    store, give_up = begun("failing")
+
+    def fail(*_, **__):
+        raise OSError(errno.EACCES, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "put", fail)
+        give_up()
+    assert held(store)[:2] == ["", "second"]
+    assert "could not be put in order" in caplog.text
 
 
 def test_a_client_that_stays_wrapped_is_done_when_its_session_is_gone(client, tmp_path):
