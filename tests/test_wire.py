@@ -287,6 +287,7 @@ def test_a_plain_answer_that_its_reader_leaves_gives_what_it_has_and_then_says_s
         assert driver.chat() == answer
 
 
+@pytest.mark.filterwarnings("ignore:Async generator:ResourceWarning")  # older HTTP libraries leave theirs to trio
 @pytest.mark.parametrize(
     ("reply", "is_whole"),
     [
