@@ -166,10 +166,8 @@ def replayed(session: Session, client: Any, call: Call, found: Found) -> Replaye
     if recorded.failure and not (is_read_late or recorded.is_stream):
         return Replayed(None, pacer, connection_error(recorded.failure, library, request))
     response = build_response(recorded, library, request, pacer if is_read_late else None, found.name)
-    if is_read_late:
-        return Replayed(response, None, None, recorded.retries)
     # A stream that the caller wants read, or an error: all of it is there when its last byte is due.
-    return Replayed(response, pacer, None, recorded.retries)
+    return Replayed(response, None if is_read_late else pacer, None, recorded.retries)
 
 
 def connection_error(failure: Failure, library: Any, request: Any) -> openai.APIConnectionError:

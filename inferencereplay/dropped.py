@@ -1,4 +1,4 @@
-"""What a program has dropped without closing it: the garbage collector has to come before it is stored."""
+"""What a program drops without closing it: having the garbage collector come, and doing what it calls for."""
 
 from __future__ import annotations
 
