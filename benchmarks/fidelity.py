@@ -28,7 +28,7 @@ from loopback import serving
 from scenes import STREAM
 
 from inferencereplay import Session, replay, wrap
-from inferencereplay.timing import Timing, summarize
+from inferencereplay.pacing.timing import Timing, summarize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

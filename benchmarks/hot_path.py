@@ -19,9 +19,11 @@ import scenes
 from openai.types.chat import ChatCompletion
 from scenes import PATH, SMALL
 
-from inferencereplay import Session, active, sdk, typed, wrap
-from inferencereplay.building import ModelBuilder
-from inferencereplay.request import Request, canonical_json
+from inferencereplay import Session, wrap
+from inferencereplay.recording.request import Request, canonical_json
+from inferencereplay.sdk import fast_replay, private
+from inferencereplay.sdk.model_builder import ModelBuilder
+from inferencereplay.session import active
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,12 +39,12 @@ def parts(directory: Path) -> dict[str, Callable[[], Any]]:
     create = client.chat.completions.create
     create(**SMALL)
     method = type(client.chat.completions).create.__wrapped__
-    endpoint = typed.Endpoint(PATH, method, ModelBuilder(ChatCompletion))
+    endpoint = fast_replay.Endpoint(PATH, method, ModelBuilder(ChatCompletion))
     given = dict(SMALL)
-    body = typed.read_body(given)
+    body = fast_replay.read_body(given)
     request = Request("POST", PATH, canonical_json(body))
     key, path = request.key, str(file)
-    answer = typed.choose(session, client, endpoint, given)
+    answer = fast_replay.choose(session, client, endpoint, given)
     assert answer is not None
     found, response = answer.found, answer.found.recording.response
     model = endpoint.build_model(bytes(response.body))
@@ -58,18 +60,18 @@ def parts(directory: Path) -> dict[str, Callable[[], Any]]:
     return {
         "the whole call": lambda: create(**SMALL),
         "  which session answers (active.session_for)": lambda: active.session_for(client),
-        "  which recording (typed.choose)": lambda: typed.choose(session, client, endpoint, given),
-        "    the body (typed.read_body)": lambda: typed.read_body(given),
-        "    canonical JSON": lambda: canonical_json(body, sdk.convert),
+        "  which recording (typed.choose)": lambda: fast_replay.choose(session, client, endpoint, given),
+        "    the body (typed.read_body)": lambda: fast_replay.read_body(given),
+        "    canonical JSON": lambda: canonical_json(body, private.convert),
         "    find and serve": find_and_serve,
         "      find": find,
         "        the key (SHA-256)": lambda: request.key,
         "        the recording, decoded before (Reader.read)": lambda: session._reader.read(request, key, 1),
         "          what tells whether it changed (os.stat)": lambda: os.stat(path),  # noqa: PTH116 - as it is there
-        "    is it covered": lambda: typed._is_covered(found, endpoint, is_stream=False),
-        "  the object (typed.model)": lambda: typed.model(endpoint, answer),
+        "    is it covered": lambda: fast_replay._is_covered(found, endpoint, is_stream=False),
+        "  the object (typed.model)": lambda: fast_replay.model(endpoint, answer),
         "    validation (pydantic)": lambda: endpoint.build_model(bytes(response.body)),
-        "    the request id": lambda: sdk.set_request_id(model, response.headers),
+        "    the request id": lambda: private.set_request_id(model, response.headers),
     }
 
 

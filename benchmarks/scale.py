@@ -29,7 +29,7 @@ from reporting import duration
 from scenes import SMALL, numbered
 
 from inferencereplay import Session, wrap
-from inferencereplay.request import Request, canonical_json
+from inferencereplay.recording.request import Request, canonical_json
 from inferencereplay.store.directory import DIGITS
 
 if TYPE_CHECKING:

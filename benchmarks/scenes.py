@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import openai
 
-from inferencereplay.recording import VERSION, RecordedRequest, Recording, Response, encode
-from inferencereplay.request import Request, canonical_json
+from inferencereplay.recording.format import VERSION, RecordedRequest, Recording, Response, encode
+from inferencereplay.recording.request import Request, canonical_json
 from inferencereplay.store.directory import DIGITS
 
 if TYPE_CHECKING:

@@ -36,13 +36,13 @@ from scenes import LARGE, SMALL, STREAM, numbered
 
 import inferencereplay
 from inferencereplay import Session, replay, unwrap, wrap
-from inferencereplay.recording import Recording
+from inferencereplay.recording.format import Recording
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-class Run(NamedTuple):
+class RunCoordinator(NamedTuple):
     """What every row is given.
 
     Attributes:
@@ -82,7 +82,7 @@ def contenders(directory: Path, arguments: dict[str, Any]) -> dict[str, Callable
 # Rows.
 
 
-def small_chat(run: Run) -> list[Row]:
+def small_chat(run: RunCoordinator) -> list[Row]:
     file = scenes.record(run.directory, SMALL, scenes.plain())
     decode = msgspec.json.Decoder(Recording).decode
     ChatCompletion.model_rebuild()
@@ -101,13 +101,13 @@ def small_chat(run: Run) -> list[Row]:
     ]
 
 
-def large_chat(run: Run) -> list[Row]:
+def large_chat(run: RunCoordinator) -> list[Row]:
     scenes.record(run.directory, LARGE, scenes.plain())
     medians = measure(contenders(run.directory, LARGE), run.rounds(60, 12))
     return [speedup_row("large_chat", "the same, 60 messages + 20 tools, with floats", medians, 40)]
 
 
-def large_chat_first(run: Run) -> list[Row]:
+def large_chat_first(run: RunCoordinator) -> list[Row]:
     """Never ask for the same twice: nothing that was remembered helps."""
     rounds = run.rounds(60, 12)
     chats = [numbered(LARGE, number) for number in range(rounds * 10 + 100)]
@@ -119,14 +119,14 @@ def large_chat_first(run: Run) -> list[Row]:
     return [speedup_row("large_chat_first", what, measure(pair, rounds), 40, slack=3)]
 
 
-def stream(run: Run) -> list[Row]:
+def stream(run: RunCoordinator) -> list[Row]:
     offsets = scenes.random_offsets(scenes.CHUNKS, 0.3, 0.02)
     scenes.record(run.directory, STREAM, scenes.streamed(offsets))
     medians = measure(contenders(run.directory, STREAM), run.rounds(40, 10))
     return [speedup_row("stream", f"{scenes.CHUNKS}-chunk stream at no delay : the same", medians, 16)]
 
 
-def first_chunk(run: Run) -> list[Row]:
+def first_chunk(run: RunCoordinator) -> list[Row]:
     """Every call is a request of its own, as is usual; the server waits less than any model does."""
     delays: list[float] = []
     shares: list[float] = []
@@ -157,7 +157,7 @@ def first_chunk(run: Run) -> list[Row]:
     return [row, Row("unbuffered", what, f"{share:.0%}", "≤ 50 %", share <= 0.5, share, 0.5, slack=1.5)]
 
 
-def recording_stream(run: Run) -> list[Row]:
+def recording_stream(run: RunCoordinator) -> list[Row]:
     with serving_pair(run) as (plain, recording):
         chats = (numbered(STREAM, number) for number in itertools.count())
         turns = {
@@ -170,13 +170,13 @@ def recording_stream(run: Run) -> list[Row]:
 
 
 @contextlib.contextmanager
-def serving_pair(run: Run) -> Iterator[tuple[openai.OpenAI, openai.OpenAI]]:
+def serving_pair(run: RunCoordinator) -> Iterator[tuple[openai.OpenAI, openai.OpenAI]]:
     """Give a client and one that records, both of the real server."""
     with scenes.client(base_url=run.url) as plain, scenes.client(base_url=run.url) as recording:
         yield plain, wrap(recording, run.directory, mode="record")
 
 
-def pace_of_one(run: Run) -> list[Row]:
+def pace_of_one(run: RunCoordinator) -> list[Row]:
     offsets = scenes.random_offsets(100, 0.05, 0.01)
     scenes.record(run.directory, STREAM, scenes.streamed(offsets))
     client = replayed(run.directory, speed=1)
@@ -188,7 +188,7 @@ def pace_of_one(run: Run) -> list[Row]:
     return [pace_row("pace_of_one", "speed 1, one stream: chunks within 2 ms of due", late, 0.002, limit=0.75)]
 
 
-def pace_of_many(run: Run) -> list[Row]:
+def pace_of_many(run: RunCoordinator) -> list[Row]:
     """Streams begin over a second, and each brings 5 chunks a second, as 1,000 users' do."""
     count = run.rounds(1000, 200)
     plans = [scenes.random_offsets(run.rounds(20, 8), 0.3, 0.2) for _ in range(10)]
@@ -229,7 +229,7 @@ def pace_row(name: str, what: str, late: list[float], tolerance: float, *, limit
     return Row(name, what, f"{share:.2%} ({figures})", "≥ 99 %", share >= 0.99, abs(cuts[49]) / tolerance, limit)
 
 
-def look_up(run: Run) -> list[Row]:
+def look_up(run: RunCoordinator) -> list[Row]:
     count = run.rounds(100_000, 10_000)
     small, large = run.directory / "small", run.directory / "large"
     scenes.record_many(small, 100)
@@ -268,7 +268,7 @@ def _memory_of(directory: Path, chats: list[dict[str, Any]]) -> int:
         tracemalloc.stop()
 
 
-def live(run: Run) -> list[Row]:
+def live(run: RunCoordinator) -> list[Row]:
     """Measure what is added to a call that goes to the network.
 
     The SDK's own half millisecond varies by more than that, so its `request` does nothing meanwhile, under the patches.
@@ -318,7 +318,7 @@ def added_row(name: str, what: str, added: float, call: float) -> Row:
     return Row(name, what, measured, "≤ 5 µs", added <= 5, 1 + added / call, 1.02, slack=1.1)
 
 
-def importing(run: Run) -> list[Row]:
+def importing(run: RunCoordinator) -> list[Row]:
     samples: dict[str, list[float]] = {"inferencereplay": [], "inferencereplay.api": [], "openai": []}
     loaded = False
     for _ in range(run.rounds(15, 4)):
@@ -384,14 +384,14 @@ def main() -> None:
         sys.exit(f"far beyond their limits: {', '.join(regressions)}")
 
 
-def measured(make: Callable[[Run], list[Row]], url: str, *, is_quick: bool, attempts: int) -> list[Row]:
+def measured(make: Callable[[RunCoordinator], list[Row]], url: str, *, is_quick: bool, attempts: int) -> list[Row]:
     """Measure a group of rows, again if one of them is far beyond its limit, and return the last."""
     rows: list[Row] = []
     for _ in range(attempts):
         with tempfile.TemporaryDirectory() as directory:
             gc.collect()
             gc.freeze()  # what is there already need not be looked at between rounds
-            rows = make(Run(Path(directory), url, is_quick))
+            rows = make(RunCoordinator(Path(directory), url, is_quick))
         if not any(row.is_regression for row in rows):
             break
     return rows

@@ -26,9 +26,11 @@ if TYPE_CHECKING:
         StoreError,
         UnknownRecording,
     )
-    from inferencereplay.pacing import Pace
-    from inferencereplay.session import Session
-    from inferencereplay.settings import Mode
+    from inferencereplay.pacing.clocks import VirtualClock
+    from inferencereplay.pacing.pacer import Pace
+    from inferencereplay.pacing.timing import Timing
+    from inferencereplay.session.session import Session
+    from inferencereplay.session.settings import Mode
 
 __all__ = [
     "AmbiguousRecording",
@@ -43,7 +45,9 @@ __all__ = [
     "RecordingNotFound",
     "Session",
     "StoreError",
+    "Timing",
     "UnknownRecording",
+    "VirtualClock",
     "replay",
     "unwrap",
     "wrap",
@@ -51,9 +55,11 @@ __all__ = [
 __version__ = "0.1.0"
 
 _MODULES = {
-    "Mode": "settings",
-    "Pace": "pacing",
-    "Session": "session",
+    "Mode": "session.settings",
+    "Pace": "pacing.pacer",
+    "Session": "session.session",
+    "Timing": "pacing.timing",
+    "VirtualClock": "pacing.clocks",
     "replay": "api",
     "unwrap": "api",
     "wrap": "api",
@@ -72,4 +78,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted((*globals(), *__all__))
+    return __all__

@@ -10,20 +10,21 @@ import weakref
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from inferencereplay import active
-from inferencereplay.decorating import decorate
+from inferencereplay.decorator import decorate
 from inferencereplay.errors import InvalidClient, InvalidSetting
-from inferencereplay.session import Session
-from inferencereplay.settings import Mode, parse_mode, parse_speed
-from inferencereplay.using import Use
+from inferencereplay.session import active
+from inferencereplay.session.session import Session
+from inferencereplay.session.settings import Mode, parse_mode, parse_speed
+from inferencereplay.session_scope import SessionScope
 
 if TYPE_CHECKING:
     import os
     import re
     from collections.abc import Callable, Iterable
 
-    from inferencereplay.pacing import Clock, Pace
-    from inferencereplay.request import JSON
+    from inferencereplay.pacing.clocks import Clock
+    from inferencereplay.pacing.pacer import Pace
+    from inferencereplay.recording.request import JSON
 
 log = logging.getLogger("inferencereplay")
 
@@ -195,7 +196,7 @@ class replay:  # noqa: N801 - used like a function
             "exhausted": exhausted,
             "test_id": test_id,
         }
-        self._uses: list[Use] = []
+        self._uses: list[SessionScope] = []
 
     def __enter__(self) -> Session:
         use = self._use()
@@ -221,8 +222,8 @@ class replay:  # noqa: N801 - used like a function
         """Decorate a function: each call of it is a session of its own."""
         return decorate(function, self._use)
 
-    def _use(self) -> Use:
-        return Use(_session(self._directory, self._settings))
+    def _use(self) -> SessionScope:
+        return SessionScope(_session(self._directory, self._settings))
 
 
 _announced = threading.Event()
@@ -237,7 +238,7 @@ def _session(directory: Any, settings: dict[str, Any]) -> Session:
             message = f"{', '.join(given)} cannot be given beside a Session, which has its own."
             raise InvalidSetting(message)
     session = directory if isinstance(directory, Session) else Session(directory, **settings)
-    if session.is_ambient and not _announced.is_set():
+    if session.from_environment and not _announced.is_set():
         _announced.set()
         log.warning("the environment alone switches to %s from %s", session.mode.value, session.store.directory)
     return session
@@ -249,11 +250,11 @@ def _kept(items: Any) -> Any:
 
 
 def _target(client: Any) -> Any:
-    from inferencereplay import sdk  # noqa: PLC0415 - as above
+    from inferencereplay.sdk import private  # noqa: PLC0415 - as above
 
     if isinstance(client, types.ModuleType) and client.__name__ == "openai":
-        return sdk.module_client()
-    if not sdk.is_client(client):
+        return private.module_client()
+    if not private.is_client(client):
         message = (
             f"{client!r} is no client of the openai package. Give OpenAI(), AsyncOpenAI(), … or the module openai."
         )
@@ -272,14 +273,14 @@ class _Hold:
 
 
 def _attach(client: Any, session: Session) -> None:
-    from inferencereplay import patching  # noqa: PLC0415 - as above
+    from inferencereplay.sdk import patches  # noqa: PLC0415 - as above
 
     attributes = client.__dict__
     if active.OWN not in attributes:
-        patching.acquire()
-        patching.repair(client)
+        patches.acquire()
+        patches.repair(client)
         attributes[_HOLD] = hold = _Hold()
-        weakref.finalize(hold, patching.release).atexit = False
+        weakref.finalize(hold, patches.release).atexit = False
         hold.copies = {name: attributes[name] for name in _COPIES if name in attributes}
     for name in _COPIES:
         copier = _copier(getattr(type(client), name), attributes[_HOLD].copies.get(name))

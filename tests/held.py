@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from inferencereplay.recording import check_request, decode, stored_request
+from inferencereplay.recording.format import check_request, decode, stored_request
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,11 +9,11 @@ from openai.resources.chat.completions import Completions as Chat
 from openai.resources.completions import AsyncCompletions, Completions
 from openai.resources.embeddings import AsyncEmbeddings, Embeddings
 
-from inferencereplay import sdk
+from inferencereplay.sdk import private
 
 PLACES = [
-    (sdk.SyncAPIClient, "request"),
-    (sdk.AsyncAPIClient, "request"),
+    (private.SyncAPIClient, "request"),
+    (private.AsyncAPIClient, "request"),
     (Chat, "create"),
     (AsyncChat, "create"),
     (Completions, "create"),

@@ -9,10 +9,10 @@ import openai
 import pytest
 
 import inferencereplay.api
-import inferencereplay.patching
-import inferencereplay.run
-import inferencereplay.session
-import inferencereplay.store  # noqa: F401 - or each suite would import them anew, and they be forgotten with it
+import inferencereplay.sdk.patches
+import inferencereplay.session.run_coordinator
+import inferencereplay.session.session
+import inferencereplay.store.opening  # noqa: F401 - or each suite would import them anew, and they be forgotten with it
 
 with openai.OpenAI(api_key="none") as _client:
     _ = _client.chat.completions, _client.models, _client.audio.speech  # as above

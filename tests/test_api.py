@@ -18,19 +18,10 @@ from conftest import ASK, cheap
 from ways import DEAD, facts, settle
 
 import inferencereplay
-from inferencereplay import (
-    InvalidClient,
-    InvalidSetting,
-    RecordingNotFound,
-    Session,
-    active,
-    api,
-    patching,
-    replay,
-    unwrap,
-    wrap,
-)
-from inferencereplay.dropped import collect
+from inferencereplay import InvalidClient, InvalidSetting, RecordingNotFound, Session, api, replay, unwrap, wrap
+from inferencereplay.sdk import patches
+from inferencereplay.session import active
+from inferencereplay.session.garbage import collect
 
 KEY = "OPENAI_API_KEY"
 
@@ -40,7 +31,7 @@ def _nothing_is_left():
     yield
     collect()
     assert active._open == []
-    assert patching._state.users == 0
+    assert patches._state.users == 0
     assert KEY not in os.environ
 
 

@@ -39,18 +39,18 @@ runpy.run_path("benchmarks/targets.py", run_name="__main__")
 """
 """The guard, with a regression planted."""
 CHOOSE = """
-from inferencereplay import typed
-choose = typed.choose
-typed.choose = lambda *given: time.sleep(0.001) or choose(*given)
+from inferencereplay.sdk import fast_replay
+choose = fast_replay.choose
+fast_replay.choose = lambda *given: time.sleep(0.001) or choose(*given)
 """
 SLEEP = """
-from inferencereplay.pacing import SystemClock
+from inferencereplay.pacing.clocks import SystemClock
 SystemClock.sleep = lambda self, seconds: time.sleep(seconds + 0.005)
 """
 TAPE = """
-from inferencereplay.tape import Tape
-add = Tape.add
-Tape.add = lambda *given: time.sleep(0.0002) or add(*given)
+from inferencereplay.sdk.capture import ResponseCapture
+add = ResponseCapture.add
+ResponseCapture.add = lambda *given: time.sleep(0.0002) or add(*given)
 """
 LACKING = """
 import importlib.metadata, runpy, sys

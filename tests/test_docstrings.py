@@ -13,10 +13,12 @@ import openai
 import pytest
 
 import inferencereplay
-from inferencereplay import catalogue, conversation, errors, pacing, report, timing
+from inferencereplay import errors, report
+from inferencereplay.catalogue import conversation, entries
+from inferencereplay.pacing import pacer, timing
 
 ROOT = Path(__file__).parents[1]
-MODULES = [inferencereplay, catalogue, conversation, errors, pacing, report, timing]
+MODULES = [inferencereplay, entries, conversation, errors, pacer, report, timing]
 """Where the documents tell people to import from."""
 ASK = {
     "model": "SmolLM2-135M-Instruct.Q4_1",

@@ -12,33 +12,38 @@ import pytest
 import inferencereplay
 
 PACKAGE = Path(inferencereplay.__file__).parent
-ORDER = (
-    *("locks", "dropped", "errors", "request", "recording", "forms", "names", "redact", "pieces"),
-    *("store.inside", "store.lock", "store.life", "store.directory"),
-    *("store.llama_stack_file", "store.llama_stack", "store"),
-    *("settings", "turns", "pacing", "timing", "difference", "misses", "reader", "variants", "run", "run_variants"),
-    *("hiding", "keeping", "session"),
-    *("active", "sdk", "building", "sse", "wire", "tape", "typed", "calls", "wrapping", "watching", "patching"),
-    *("using", "decorating", "api"),
-    *("conversation.parts", "conversation.asked", "conversation.answered", "conversation.streamed", "conversation"),
-    "catalogue",
-    *("conversion", "conversion.cassettes", "conversion.cassettes.exchange", "conversion.cassettes.documents"),
-    *("conversion.cassettes.reading", "conversion.importing", "conversion.exporting"),
-    *("upkeep", "upkeep.numbering", "upkeep.checking", "upkeep.pruning", "upkeep.rekeying"),
-    *("totals", "ambient", "startup", "startup.sitecustomize"),
-    *("report.shortened", "report.described", "report.totals", "report.budget", "report.assemble", "report"),
-    *("pytest_plugin.options", "pytest_plugin.tally", "pytest_plugin.unused", "pytest_plugin.summary"),
-    *("pytest_plugin.units", "pytest_plugin.state", "pytest_plugin"),
-    "",
-    *("cli.terminal", "cli.options", "cli.listing", "cli.showing", "cli.comparing", "cli.tidying", "cli.converting"),
-    *("cli.running", "cli.reporting", "cli.app", "cli", "__main__"),
-)
-"""Each module imports only what stands before it; the command line comes after the package itself."""
+ROOMS = {
+    "errors": "",
+    "locks": "",
+    "recording": "errors",
+    "redaction": "errors recording",
+    "pacing": "errors",
+    "store": "errors locks recording",
+    "session": "errors locks recording redaction pacing store",
+    "sdk": "errors locks recording redaction pacing session",
+    "catalogue": "errors recording store",
+    "session_scope": "locks session sdk",
+    "decorator": "errors session_scope",
+    "environment": "errors session sdk session_scope",
+    "api": "errors recording pacing session sdk session_scope decorator",
+    "conversion": "errors recording store session sdk catalogue",
+    "upkeep": "errors recording redaction store session catalogue",
+    "report": "errors recording catalogue",
+    "startup": "environment",
+    "pytest_plugin": "errors store session api",
+    "": "errors pacing session api",
+    "cli": "* errors recording redaction pacing session catalogue conversion upkeep report environment",
+    "__main__": "cli",
+}
+"""Each room of the package, from the ground up, and the rooms that it may import; `*` is the package's face."""
 
 
 def name_of(file: Path) -> str:
     parts = file.relative_to(PACKAGE).with_suffix("").parts
     return ".".join(part for part in parts if part != "__init__")
+
+
+MODULES = {name_of(file): file for file in sorted(PACKAGE.rglob("*.py"))}
 
 
 def imported(source: str) -> set[str]:
@@ -51,23 +56,58 @@ def imported(source: str) -> set[str]:
             assert node.level == 0, "an import that is not absolute"
             for alias in node.names:
                 inner = f"{node.module}.{alias.name}"
-                found.add(inner if inner.partition(".")[2] in ORDER else node.module)
+                found.add(inner if inner.partition(".")[2] in MODULES else node.module)
     return {name.partition(".")[2] for name in found if name.split(".")[0] == "inferencereplay"}
 
 
-MODULES = {name_of(file): file for file in sorted(PACKAGE.rglob("*.py"))}
+ARROWS = {name: imported(file.read_text("utf-8")) for name, file in MODULES.items()}
+"""Which modules each module imports."""
 
 
-def test_every_module_has_its_place():
-    """A new module is put into the order before it is used, and one that is gone is taken out."""
-    assert sorted(MODULES) == sorted(ORDER)
+def room_of(module: str) -> str:
+    return module.partition(".")[0]
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_imports_run_one_way(name):
-    """No module imports one that stands after it, or itself."""
-    before = ORDER[: ORDER.index(name)]
-    assert imported(MODULES[name].read_text("utf-8")) - set(before) == set()
+def test_every_room_has_its_place():
+    """A new room is put into the order before it is used, and one that is gone is taken out."""
+    assert {room_of(name) for name in MODULES} == set(ROOMS)
+
+
+def test_rooms_import_only_those_below():
+    """The order of the rooms holds: what a room may import stands before it."""
+    for place, (name, allowed) in enumerate(ROOMS.items()):
+        below = list(ROOMS)[:place]
+        assert set(allowed.replace("*", "").split()) <= set(below), name
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_imports_run_one_way(room):
+    """No module imports from a room that its own may not use, and none is listed that it does not use."""
+    used = {room_of(goal) for name, goals in ARROWS.items() if room_of(name) == room for goal in goals}
+    allowed = {"" if name == "*" else name for name in ROOMS[room].split()}
+    assert used - {room} == allowed
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_no_circle_within_a_room(room):
+    """The modules of a room import each other one way as well."""
+    rest = {name: {goal for goal in ARROWS[name] if room_of(goal) == room} for name in MODULES if room_of(name) == room}
+    while free := [name for name, goals in rest.items() if not goals & rest.keys()]:
+        for name in free:
+            del rest[name]
+    assert rest == {}
+
+
+def test_no_two_modules_share_a_name():
+    """A traceback or a search that names a module leads to one place."""
+    names = [name.rpartition(".")[2] for name in MODULES if not MODULES[name].name.startswith("__")]
+    assert sorted(set(names)) == sorted(names)
+
+
+@pytest.mark.parametrize("room", [name for name in ROOMS if (PACKAGE / name / "__init__.py").exists()])
+def test_every_package_says_what_lives_there(room):
+    """A newcomer who opens its `__init__` reads that first."""
+    assert ast.get_docstring(ast.parse((PACKAGE / room / "__init__.py").read_text("utf-8")))
 
 
 def test_an_arrow_the_other_way_would_be_seen():
@@ -76,12 +116,14 @@ def test_an_arrow_the_other_way_would_be_seen():
 from __future__ import annotations
 import json, inferencereplay.api
 from inferencereplay import sdk, recording as files, __version__
+from inferencereplay.sdk import private
 def function():
     from inferencereplay.store.directory import DirectoryStore
     if TYPE_CHECKING:
-        from inferencereplay.store import Store, llama_stack
+        from inferencereplay.store import interface, llama_stack
 """
-    assert imported(source) == {"api", "sdk", "recording", "", "store.directory", "store", "store.llama_stack"}
+    inside = {"sdk.private", "store.directory", "store.interface", "store.llama_stack"}
+    assert imported(source) == {"api", "sdk", "recording", "", *inside}
 
 
 @pytest.mark.parametrize("statement", ["import inferencereplay", "from inferencereplay import InvalidSetting"])
@@ -95,8 +137,8 @@ def test_importing_the_package_is_cheap(statement):
 
 @pytest.mark.parametrize("name", inferencereplay.__all__)
 def test_every_public_name_is_there(name):
-    """Each name is fetched when it is asked for, and listed before."""
-    assert name in dir(inferencereplay)
+    """Each name is fetched when it is asked for, and listed before, once."""
+    assert dir(inferencereplay).count(name) == 1
     assert getattr(inferencereplay, name).__name__ == name
 
 

@@ -21,7 +21,7 @@ import openai
 import pytest
 
 from inferencereplay import replay
-from inferencereplay.recording import decode
+from inferencereplay.recording.format import decode
 
 pytestmark = [
     pytest.mark.skipif(
@@ -111,7 +111,7 @@ def call_all_by(kind: str, base_url: str) -> dict[str, Seen]:
 
 
 @dataclass
-class Recorded:
+class Provenance:
     kind: str
     directory: Path
     base_url: str
@@ -145,7 +145,7 @@ def recorded(request, tmp_path_factory):
         assert session.recorded == len(CALLS)
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", urlsplit(base_url).port)) != 0, "the server still listens"
-    return Recorded(request.param, directory, base_url, live)
+    return Provenance(request.param, directory, base_url, live)
 
 
 def test_equal_without_the_server(recorded):

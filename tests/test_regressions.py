@@ -17,11 +17,12 @@ import pytest
 from conftest import ASK, Reply, cheap, chunk, completion, event, plain, sse
 from ways import DEAD, items, run, settle
 
-from inferencereplay import InvalidSetting, RecordingCorrupt, RecordingNotFound, Session, StoreError, replay, sdk, wrap
-from inferencereplay.dropped import collect
-from inferencereplay.pacing import VirtualClock
-from inferencereplay.reader import Reader
-from inferencereplay.request import Request
+from inferencereplay import InvalidSetting, RecordingCorrupt, RecordingNotFound, Session, StoreError, replay, wrap
+from inferencereplay.pacing.clocks import VirtualClock
+from inferencereplay.recording.request import Request
+from inferencereplay.sdk import private
+from inferencereplay.session.garbage import collect
+from inferencereplay.session.recording_cache import RecordingCache
 from inferencereplay.store.directory import DirectoryStore
 
 
@@ -317,7 +318,7 @@ def test_a_file_that_changes_twice_within_a_tick_is_read_anew(client, tmp_path, 
         assert said(client.chat.completions.create(**ASK)) == "answer 1"
         file.write_bytes(file.read_bytes().replace(b"answer 1", b"answer 2"))
         assert said(client.chat.completions.create(**ASK)) == "answer 2"
-        monkeypatch.setattr("inferencereplay.reader.SETTLED", 0)  # the tick is over
+        monkeypatch.setattr("inferencereplay.session.recording_cache.SETTLED", 0)  # the tick is over
         assert said(client.chat.completions.create(**ASK)) == "answer 2"
         assert len(session._reader._kept) == 1
 
@@ -345,14 +346,14 @@ def test_a_pipe_in_the_place_of_a_recording_does_not_block(client, tmp_path):
 
 def test_only_some_recordings_are_kept_in_memory(client, tmp_path, monkeypatch):
     """Decoded recordings are forgotten when there are many, and large ones are not kept at all."""
-    monkeypatch.setattr("inferencereplay.reader.MOST_KEPT", 2)
-    monkeypatch.setattr("inferencereplay.reader.SETTLED", 0)
+    monkeypatch.setattr("inferencereplay.session.recording_cache.MOST_KEPT", 2)
+    monkeypatch.setattr("inferencereplay.session.recording_cache.SETTLED", 0)
     with replay(tmp_path, mode="record"):
         live = [client.chat.completions.create(**ASK, seed=seed) for seed in range(4)]
     with replay(tmp_path) as session:
         assert [client.chat.completions.create(**ASK, seed=seed) for seed in range(4)] == live
         assert len(session._reader._kept) == 2
-    monkeypatch.setattr("inferencereplay.reader.LARGEST_KEPT", 10)
+    monkeypatch.setattr("inferencereplay.session.recording_cache.LARGEST_KEPT", 10)
     with replay(tmp_path) as session:
         assert client.chat.completions.create(**ASK, seed=0) == live[0]
         assert session._reader._kept == {}
@@ -414,7 +415,7 @@ def test_a_file_that_vanishes_before_it_is_read_is_missing(tmp_path):
         def stamp(self, path, key, variant):
             return (1,)
 
-    assert Reader(Vanishing(tmp_path)).read(Request("POST", "/x", b"null"), "0" * 64, 1) is None
+    assert RecordingCache(Vanishing(tmp_path)).read(Request("POST", "/x", b"null"), "0" * 64, 1) is None
 
 
 def test_a_link_that_leads_to_itself_is_told(client, tmp_path):
@@ -474,7 +475,7 @@ def test_an_asynchronous_stream_s_iterator_can_be_closed(server, client, tmp_pat
 def test_answers_of_a_mocked_transport_are_recorded(tmp_path, caplog):
     """Where a body is there at once, the HTTP library measures no time, and raises if it is asked for it."""
     base_url = "http://mocked/v1"
-    library = sdk.http_library(openai.OpenAI(api_key="k", base_url=base_url, **cheap()))
+    library = private.http_library(openai.OpenAI(api_key="k", base_url=base_url, **cheap()))
     transport = library.MockTransport(lambda _: library.Response(200, json=completion("mocked")))
     client = openai.OpenAI(api_key="k", base_url=base_url, http_client=library.Client(transport=transport))
     with replay(tmp_path, mode="record") as session:

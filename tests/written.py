@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from inferencereplay.recording import VERSION, Recorded, RecordedRequest, Recording, Response, encode
-from inferencereplay.request import Request, canonical_json
+from inferencereplay.recording.format import VERSION, Provenance, RecordedRequest, Recording, Response, encode
+from inferencereplay.recording.request import Request, canonical_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +29,7 @@ def write(
     held = RecordedRequest("POST", path, msgspec.Raw(canonical), query)
     file = directory / path.strip("/") / f"{key[:32]}.json"
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(encode(Recording(VERSION, key, held, response, Recorded(at, "3.54.0", "http://localhost/v1"))))
+    file.write_bytes(encode(Recording(VERSION, key, held, response, Provenance(at, "3.54.0", "http://localhost/v1"))))
     return file
 
 

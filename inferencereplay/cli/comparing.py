@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from inferencereplay.catalogue import Catalogue, Entry, interpret
+from inferencereplay.catalogue.conversation import parsed
+from inferencereplay.catalogue.entries import Catalogue, Entry, interpret
 from inferencereplay.cli import options, terminal
 from inferencereplay.cli.showing import find
-from inferencereplay.conversation import parsed
-from inferencereplay.difference import ABSENT, Difference, differences
 from inferencereplay.errors import RecordingCorrupt, UnknownRecording
-from inferencereplay.recording import stored_request
-from inferencereplay.request import NotPlain, Request, canonical_json, parse_json
-from inferencereplay.session import Session
+from inferencereplay.recording.difference import ABSENT, Difference, differences
+from inferencereplay.recording.format import stored_request
+from inferencereplay.recording.request import NotSerializable, Request, canonical_json, parse_json
+from inferencereplay.session.session import Session
 
 if TYPE_CHECKING:
-    from inferencereplay.request import JSON
+    from inferencereplay.recording.request import JSON
 
 _PATHS = {"messages": "/chat/completions", "prompt": "/completions"}
 
@@ -100,7 +100,7 @@ def why(file: str, directory: Path, path: str | None, settings: dict[str, Any]) 
     try:
         request = session.prepare(_read_request(catalogue, file, path))
         found = session.find(request, tuple)
-    except NotPlain as error:
+    except NotSerializable as error:
         message = f"{file} holds a request that cannot be looked for: {error}."
         raise click.UsageError(message) from error
     if found is not None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from inferencereplay.catalogue import Catalogue, Filter, Unreadable
+from inferencereplay.catalogue.entries import Catalogue, Filter, Unreadable
 from inferencereplay.cli import options, terminal
 from inferencereplay.conversion.exporting import FORMATS, write
 from inferencereplay.conversion.importing import Taken, import_cassettes, import_llama_stack

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from inferencereplay.catalogue import Catalogue, Entry, Filter, Unreadable
+from inferencereplay.catalogue.entries import Catalogue, Entry, Filter, Unreadable
+from inferencereplay.catalogue.totals import Total, add_up, load_prices
 from inferencereplay.cli import options, terminal
-from inferencereplay.totals import Total, add_up, load_prices
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

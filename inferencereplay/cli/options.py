@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from inferencereplay.catalogue import Filter
-from inferencereplay.settings import DEFAULT_DIRECTORY, VARIABLES
+from inferencereplay.catalogue.entries import Filter
+from inferencereplay.session.settings import DEFAULT_DIRECTORY, VARIABLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from inferencereplay.ambient import USED
 from inferencereplay.cli import options
-from inferencereplay.misses import RUN
-from inferencereplay.settings import VARIABLES, parse_mode, parse_speed
+from inferencereplay.environment import USED
+from inferencereplay.session.misses import RUN
+from inferencereplay.session.settings import VARIABLES, parse_mode, parse_speed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from inferencereplay.settings import Mode
+    from inferencereplay.session.settings import Mode
 
 STARTUP = Path(__file__).parents[1] / "startup"
 _EXAMPLES = "Examples: inferencereplay run -- python app.py; inferencereplay run --mode record-if-missing -- pytest -q"
@@ -31,8 +31,8 @@ def _read_by(parse: Callable[[str, str], Any]) -> Callable[[click.Context, click
 
     def read(context: click.Context, option: click.Parameter, value: str) -> Any:
         name = option.name or ""
-        is_ambient = context.get_parameter_source(name) is click.core.ParameterSource.ENVIRONMENT
-        return parse(value, VARIABLES[name] if is_ambient else f"--{name}")
+        from_environment = context.get_parameter_source(name) is click.core.ParameterSource.ENVIRONMENT
+        return parse(value, VARIABLES[name] if from_environment else f"--{name}")
 
     return read
 

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from inferencereplay.catalogue import Catalogue, Entry, load
+from inferencereplay.catalogue.entries import Catalogue, Entry, load
 from inferencereplay.cli import options, terminal
 from inferencereplay.errors import InferenceReplayError
-from inferencereplay.pacing import Pace, check_pace, make_pacer
-from inferencereplay.settings import parse_speed
+from inferencereplay.pacing.pacer import Pace, check_pace, make_pacer
+from inferencereplay.session.settings import parse_speed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from inferencereplay.conversation import Conversation, Message
+    from inferencereplay.catalogue.conversation import Conversation, Message
 
 _FIRST_ERROR = 400
 _STYLES = {"system": "yellow", "user": "green", "assistant": "cyan", "tool": "magenta"}

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from inferencereplay.catalogue import Catalogue
+from inferencereplay.catalogue.entries import Catalogue
 from inferencereplay.cli import options, terminal
-from inferencereplay.redact import Redactor
-from inferencereplay.session import Session
+from inferencereplay.redaction.redactor import Redactor
+from inferencereplay.session.session import Session
 from inferencereplay.upkeep.checking import Problem
 from inferencereplay.upkeep.checking import check as check_files
 from inferencereplay.upkeep.pruning import choose, read_used, remove

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
-from inferencereplay.catalogue import Unreadable
-from inferencereplay.conversation.parts import elements, members
+from inferencereplay.catalogue.conversation.parts import elements, members
+from inferencereplay.catalogue.entries import Unreadable
 
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable, Iterable, Iterator
 
-    from inferencereplay.catalogue import Entry
-    from inferencereplay.conversation import Message
-    from inferencereplay.request import JSON
+    from inferencereplay.catalogue.conversation import Message
+    from inferencereplay.catalogue.entries import Entry
+    from inferencereplay.recording.request import JSON
 
 _CONVERSATIONS = ("chat", "completion", "response")
 

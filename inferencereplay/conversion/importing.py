@@ -6,25 +6,25 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from inferencereplay.catalogue import load
+from inferencereplay.catalogue.entries import load
 from inferencereplay.conversion.cassettes.documents import KINDS
 from inferencereplay.conversion.cassettes.exchange import Unconvertible, read_request, read_response
 from inferencereplay.conversion.cassettes.reading import read_cassette
 from inferencereplay.errors import InvalidSetting, RecordingCorrupt
-from inferencereplay.recording import Recorded, decode, stored_request
-from inferencereplay.request import NotPlain
-from inferencereplay.session import Session
-from inferencereplay.store import open_store
-from inferencereplay.store.inside import is_inside
+from inferencereplay.recording.format import Provenance, decode, stored_request
+from inferencereplay.recording.request import NotSerializable
+from inferencereplay.session.session import Session
+from inferencereplay.store.containment import is_inside
 from inferencereplay.store.llama_stack import LlamaStackStore
+from inferencereplay.store.opening import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from inferencereplay.conversion.cassettes.exchange import Exchange
-    from inferencereplay.recording import Response
-    from inferencereplay.request import Request
+    from inferencereplay.recording.format import Response
+    from inferencereplay.recording.request import Request
 
 
 class Taken(NamedTuple):
@@ -105,7 +105,7 @@ def import_llama_stack(source: Path, target: Path, **settings: Any) -> Iterator[
         name = store.sources(path, key, variant)[0]
         recording = decode(store.get(path, key, variant) or b"", name)
         request = stored_request(recording, name)
-        yield _take(session, name, request, recording.response, Recorded())
+        yield _take(session, name, request, recording.response, Provenance())
     for name in store.passed_over():
         yield Taken(name, "", _reason(source / name, source))
 
@@ -131,16 +131,16 @@ def _take_exchange(session: Session, name: str, item: Exchange | Unconvertible, 
     if not session.keeper.stores_status(response.status):
         problem = f"an error that passes (status {response.status}) is not kept; --record-errors keeps it"
         return Taken(name, str(item), problem)
-    taken = _take(session, name, request, response, Recorded(item.at, "", base))
+    taken = _take(session, name, request, response, Provenance(item.at, "", base))
     return taken._replace(problem=f"{taken.problem}; --separate keeps both") if taken.is_other else taken
 
 
-def _take(session: Session, name: str, request: Request, response: Response, origin: Recorded) -> Taken:
+def _take(session: Session, name: str, request: Request, response: Response, origin: Provenance) -> Taken:
     call = f"{request.method} {request.path}"
     content = _content(response)
     try:
         take = session.begin(session.prepare(request), (), origin)
-    except NotPlain as error:
+    except NotSerializable as error:
         return Taken(name, call, f"its request cannot be filed: {error}")
     reason = take.keep(response)
     if not reason:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from inferencereplay.errors import InvalidSetting, RecordingNotFound, StoreError
-from inferencereplay.pytest_plugin.options import (
+from inferencereplay.pytest_plugin.configuration import (
     CONFIG,
     MARKER,
     NAME,
@@ -30,7 +30,7 @@ from inferencereplay.pytest_plugin.unused import doubt, find_unused, holds_all
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
 
-    from inferencereplay.session import Session
+    from inferencereplay.session.session import Session
 
 _log = logging.getLogger(NAME)
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from inferencereplay.pytest_plugin.options import NAME, check_spelling, marked
+from inferencereplay.pytest_plugin.configuration import NAME, check_spelling, marked
 from inferencereplay.pytest_plugin.tally import Listener, Tally
 from inferencereplay.pytest_plugin.units import Unit, recording_command
 
 if TYPE_CHECKING:
     from inferencereplay.pytest_plugin.unused import Finding
-    from inferencereplay.run import Run
+    from inferencereplay.session.run_coordinator import RunCoordinator
 
 
 class State:
@@ -45,11 +45,11 @@ class State:
         self.tally.partial.add("the run was stopped")
 
     @functools.cached_property
-    def run(self) -> Run:
+    def run(self) -> RunCoordinator:
         """Return the memory of the run."""
-        from inferencereplay.run import Run  # noqa: PLC0415 - brings what a session needs
+        from inferencereplay.session.run_coordinator import RunCoordinator  # noqa: PLC0415 - brings what a session needs
 
-        return Run(Path(self.folder), self.owner)
+        return RunCoordinator(Path(self.folder), self.owner)
 
     def unit(self, item: pytest.Item, settings: dict[str, Any], *, is_test: bool = True) -> Unit:
         """Return a session for a test, or for a fixture that a test needs.
@@ -58,7 +58,7 @@ class State:
             InvalidSetting: for a setting that is none.
             StoreError: if the directory cannot be one of recordings.
         """
-        from inferencereplay.session import Session  # noqa: PLC0415 - as above
+        from inferencereplay.session.session import Session  # noqa: PLC0415 - as above
 
         session = Session(**settings)
         session.command = functools.partial(recording_command, item)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from inferencereplay.errors import RecordingNotFound
-    from inferencereplay.session import Session
+    from inferencereplay.session.session import Session
 
 
 class Tally:

@@ -12,7 +12,7 @@ import os
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from inferencereplay.pytest_plugin.options import CONFIG, settings_for
+from inferencereplay.pytest_plugin.configuration import CONFIG, settings_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from inferencereplay.errors import RecordingNotFound
     from inferencereplay.pytest_plugin.tally import Tally
-    from inferencereplay.session import Session
+    from inferencereplay.session.session import Session
 
 _INNER = ("openai", "inferencereplay", "wrapt")
 SCOPES = ("function", "class", "module", "package", "session")

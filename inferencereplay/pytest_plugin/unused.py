@@ -63,6 +63,6 @@ def holds_all(config: pytest.Config, directory: Path) -> bool:
 
 
 def _files(directory: str) -> list[str]:
-    from inferencereplay.store import open_store  # noqa: PLC0415 - what it imports is not needed before
+    from inferencereplay.store.opening import open_store  # noqa: PLC0415 - what it imports is not needed before
 
     return [os.path.join(directory, name) for name in open_store(Path(directory)).list()]  # noqa: PTH118

@@ -17,17 +17,17 @@ import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from inferencereplay.catalogue import Catalogue, Unreadable
+from inferencereplay.catalogue.entries import Catalogue, Unreadable
 from inferencereplay.errors import StoreError
 from inferencereplay.report.assemble import assemble
 from inferencereplay.report.budget import Budget
+from inferencereplay.report.counts import Counts
 from inferencereplay.report.described import describe
-from inferencereplay.report.totals import Counts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from inferencereplay.catalogue import Entry
+    from inferencereplay.catalogue.entries import Entry
 
     Follow = Callable[[Iterator[Entry | Unreadable], int], Iterable[Entry | Unreadable]]
 

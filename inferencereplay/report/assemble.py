@@ -13,7 +13,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from inferencereplay.request import JSON
+    from inferencereplay.recording.request import JSON
 
 SCRIPTS = ("dom", "outcome", "table", "timeline", "player", "recording", "compare", "main")
 _ESCAPES = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&"}

@@ -7,14 +7,14 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from inferencereplay.conversation import parsed
+from inferencereplay.catalogue.conversation import parsed
 from inferencereplay.report.shortened import shorten, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from inferencereplay.catalogue import Entry
-    from inferencereplay.conversation import Choice, Conversation, Message
+    from inferencereplay.catalogue.conversation import Choice, Conversation, Message
+    from inferencereplay.catalogue.entries import Entry
 
 LONGEST_TITLE = 160
 """Characters."""

@@ -7,7 +7,7 @@ import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from inferencereplay.request import JSON
+    from inferencereplay.recording.request import JSON
 
 LONGEST_TEXT = 20_000
 """Characters of one text; a page of a book has 3,000, a picture as text a million."""

@@ -64,14 +64,14 @@ class Loader:
 def begin() -> None:
     """Open the session of this process."""
     try:
-        from inferencereplay import ambient  # noqa: PLC0415 - when it is wanted
+        from inferencereplay import environment  # noqa: PLC0415 - when it is wanted
     except ImportError as error:
         message = (
             f"inferencereplay run: {sys.executable} cannot import inferencereplay, so that calls would reach the "
             f"network ({error}). Install it there: {sys.executable} -m pip install inferencereplay"
         )
         raise RuntimeError(message) from error
-    ambient.start()
+    environment.start()
 
 
 def import_next() -> None:

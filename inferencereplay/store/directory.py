@@ -20,16 +20,16 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from inferencereplay.errors import RecordingCorrupt, StoreError
-from inferencereplay.recording import decode, stored_request
-from inferencereplay.request import parse_json
-from inferencereplay.store.inside import is_inside
-from inferencereplay.store.lock import locked
+from inferencereplay.recording.format import decode, stored_request
+from inferencereplay.recording.request import parse_json
+from inferencereplay.store.containment import is_inside
+from inferencereplay.store.folder_lock import locked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from inferencereplay.request import JSON
+    from inferencereplay.recording.request import JSON
 
 DIGITS = 32
 """Of the key's 64, in a file name: 128 bits; the whole key stands in the file."""

@@ -11,17 +11,17 @@ import msgspec
 
 from inferencereplay.errors import StoreError
 from inferencereplay.locks import make_reentrant_lock
-from inferencereplay.recording import VERSION, RecordedRequest, Recording, corrupt, encode
-from inferencereplay.request import NotPlain, parse_json
-from inferencereplay.store.inside import is_inside
-from inferencereplay.store.llama_stack_file import MODELS, Foreign, answered, understand, union
+from inferencereplay.recording.format import VERSION, RecordedRequest, Recording, corrupt, encode
+from inferencereplay.recording.request import NotSerializable, parse_json
+from inferencereplay.store.containment import is_inside
+from inferencereplay.store.llama_stack_file import MODELS, UnsupportedFile, answered, parse, union
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from inferencereplay.errors import RecordingCorrupt
-    from inferencereplay.request import JSON, Request
+    from inferencereplay.recording.request import JSON, Request
     from inferencereplay.store.llama_stack_file import Kept
 
 log = logging.getLogger("inferencereplay")
@@ -119,7 +119,7 @@ class LlamaStackStore:
         for name in heapq.nlargest(limit, sorted(names), key=self._age):
             try:
                 kept = self._read(name)
-            except Foreign:
+            except UnsupportedFile:
                 continue
             yield name, parse_json(self._prepare(kept.request).body)
 
@@ -151,7 +151,7 @@ class LlamaStackStore:
             try:
                 kept = self._read(name)
                 requests = [*map(self._prepare, answered(kept.request))]
-            except (Foreign, NotPlain):
+            except (UnsupportedFile, NotSerializable):
                 passed_over.append(name)
                 continue
             for request in requests:
@@ -175,18 +175,18 @@ class LlamaStackStore:
     def _read(self, name: str) -> Kept:
         file = self._full(name)
         if not os.path.isfile(file) or not is_inside(file, self.directory):  # noqa: PTH113 - a pipe would block
-            raise Foreign
+            raise UnsupportedFile
         try:
             with open(file, "rb") as opened:  # noqa: PTH123
-                return understand(opened.read())
+                return parse(opened.read())
         except OSError as error:
-            raise Foreign from error
+            raise UnsupportedFile from error
 
     def _again(self, name: str, key: str) -> Kept:
         """Read a file that the index knows, and make sure that it is still the same request's."""
         try:
             kept = self._read(name)
-        except Foreign as error:
+        except UnsupportedFile as error:
             raise self._changed(name, "it was changed or removed, and cannot be read any more") from error
         for request in map(self._prepare, answered(kept.request)):
             if request.key == key:

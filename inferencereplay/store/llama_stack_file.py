@@ -15,13 +15,13 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from inferencereplay.recording import Failure, Response
-from inferencereplay.request import NotPlain, Request, canonical_json, parse_json, parse_query
+from inferencereplay.recording.format import Failure, Response
+from inferencereplay.recording.request import NotSerializable, Request, canonical_json, parse_json, parse_query
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from inferencereplay.request import JSON
+    from inferencereplay.recording.request import JSON
 
 _CHAT, _COMPLETIONS, _EMBEDDINGS = "/chat/completions", "/completions", "/embeddings"
 MODELS, _MODERATIONS, _RESPONSES = "/models", "/moderations", "/responses"
@@ -106,7 +106,7 @@ class Kept(NamedTuple):
     test_id: str | None
 
 
-class Foreign(Exception):  # noqa: N818 - a signal between two modules
+class UnsupportedFile(Exception):  # noqa: N818 - a signal between two modules
     """The file cannot be understood."""
 
 
@@ -125,7 +125,7 @@ def is_llama_stack(data: bytes) -> bool:
     return "inferencereplay" not in top and "body" in request and not request.keys().isdisjoint(("endpoint", "url"))
 
 
-def understand(data: bytes) -> Kept:
+def parse(data: bytes) -> Kept:
     """Read one of their files.
 
     Raises:
@@ -134,7 +134,7 @@ def understand(data: bytes) -> Kept:
     try:
         data.decode()  # for msgspec does not look into strings that it only passes on
         if not is_llama_stack(data):
-            raise Foreign
+            raise UnsupportedFile
         file = _file(data)
         arguments = parse_json(bytes(file.request.body))
         arguments = _object({} if arguments is None else arguments)
@@ -143,9 +143,9 @@ def understand(data: bytes) -> Kept:
         request = _request(path, arguments)
         response = _response(path, file.response, [data for _, data in elements])
         if path != MODELS and response.status == _OK and response.is_stream != bool(arguments.get("stream")):
-            raise Foreign  # whoever asked for a stream would get none, or the other way round
-    except (KeyError, ValueError, RecursionError, NotPlain, msgspec.DecodeError) as error:
-        raise Foreign from error
+            raise UnsupportedFile  # whoever asked for a stream would get none, or the other way round
+    except (KeyError, ValueError, RecursionError, NotSerializable, msgspec.DecodeError) as error:
+        raise UnsupportedFile from error
     return Kept(request, response, file.test_id)
 
 
@@ -165,7 +165,7 @@ def _path(kind: str, arguments: Mapping[str, JSON], url: str) -> str:
     elif arguments.keys() <= _OPTIONS:
         path = MODELS
     else:
-        raise Foreign
+        raise UnsupportedFile
     return path
 
 
@@ -203,7 +203,7 @@ def _option(arguments: Mapping[str, JSON], name: str) -> dict[str, JSON]:
 
 def _object(value: JSON) -> dict[str, JSON]:
     if not isinstance(value, dict):
-        raise Foreign
+        raise UnsupportedFile
     return value
 
 
@@ -242,7 +242,7 @@ def _response(path: str, result: _Result, elements: list[msgspec.Raw]) -> Respon
         return _failed(result.exception_data, elements)
     is_list = bytes(result.body).startswith(b"[")
     if is_list != (result.is_streaming or path == MODELS) or not (is_list or elements):
-        raise Foreign
+        raise UnsupportedFile
     if path == MODELS:
         return _listing(elements)
     if not result.is_streaming:
@@ -256,17 +256,17 @@ def _response(path: str, result: _Result, elements: list[msgspec.Raw]) -> Respon
 def _failed(error: _Error | None, elements: list[msgspec.Raw]) -> Response:
     """Make the answer that the SDK turns into the error; `elements` are what came of a stream before it."""
     if error is None or error.category == "llama_stack":
-        raise Foreign
+        raise UnsupportedFile
     if error.type in _FAILURES:
         failure = Failure(error.type, error.message or "")
         if not elements:
             return Response(status=0, failure=failure)
         return Response(headers=_EVENTS, end="error", failure=failure, chunks=elements)
     if elements or (error.type not in _STATUSES and error.provider not in (None, "openai")):
-        raise Foreign
+        raise UnsupportedFile
     status = _STATUSES[error.type] if error.status_code is None else error.status_code
     if not _FIRST_ERROR <= status <= _LAST_ERROR:
-        raise Foreign
+        raise UnsupportedFile
     body = msgspec.json.format(bytes(error.body), indent=-1)
     if body.startswith(b"{"):
         body = b'{"error":' + body + b"}"  # the SDK takes it off again

@@ -8,21 +8,21 @@ from urllib.parse import unquote
 
 import msgspec
 
-from inferencereplay.catalogue import Entry, Unreadable
-from inferencereplay.difference import differences
+from inferencereplay.catalogue.entries import Entry, Unreadable
 from inferencereplay.errors import RecordingCorrupt
-from inferencereplay.hiding import hide_response
-from inferencereplay.recording import check_request
-from inferencereplay.request import parse_json
+from inferencereplay.recording.difference import differences
+from inferencereplay.recording.format import check_request
+from inferencereplay.recording.request import parse_json
+from inferencereplay.redaction.payloads import redact_response
 from inferencereplay.upkeep import numbering
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from inferencereplay.catalogue import Catalogue
-    from inferencereplay.recording import Recording, Response
-    from inferencereplay.redact import Redactor
-    from inferencereplay.request import JSON
+    from inferencereplay.catalogue.entries import Catalogue
+    from inferencereplay.recording.format import Recording, Response
+    from inferencereplay.recording.request import JSON
+    from inferencereplay.redaction.redactor import Redactor
 
 _MOST_PLACES = 5
 
@@ -105,7 +105,7 @@ def _secrets(recording: Recording, redactor: Redactor) -> Iterator[str]:
     hidden = msgspec.structs.replace(recording.response)
     if hidden.failure:
         hidden.failure = msgspec.structs.replace(hidden.failure)
-    hide_response(hidden, redactor, ())
+    redact_response(hidden, redactor, ())
     if hidden != recording.response:
         yield from (item.path for item in differences(_plain(recording.response), _plain(hidden), "response"))
 

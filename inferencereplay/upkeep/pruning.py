@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from inferencereplay.catalogue import Catalogue, Entry
+    from inferencereplay.catalogue.entries import Catalogue, Entry
 
 
 def read_used(file: Path) -> set[str]:

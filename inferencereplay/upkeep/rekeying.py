@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from inferencereplay.catalogue import Unreadable
+from inferencereplay.catalogue.entries import Unreadable
 from inferencereplay.errors import InvalidSetting, RecordingCorrupt, StoreError
-from inferencereplay.recording import VERSION, RecordedRequest, Recording, corrupt, encode
-from inferencereplay.request import NotPlain
+from inferencereplay.recording.format import VERSION, RecordedRequest, Recording, corrupt, encode
+from inferencereplay.recording.request import NotSerializable
 from inferencereplay.store.directory import DirectoryStore
 from inferencereplay.upkeep import numbering
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     import datetime
     from collections.abc import Iterator
 
-    from inferencereplay.catalogue import Catalogue, Entry
-    from inferencereplay.request import Request
-    from inferencereplay.session import Session
+    from inferencereplay.catalogue.entries import Catalogue, Entry
+    from inferencereplay.recording.request import Request
+    from inferencereplay.session.session import Session
 
 
 class Move(NamedTuple):
@@ -132,7 +132,7 @@ def _plan(catalogue: Catalogue, session: Session) -> tuple[list[_Planned], list[
 def _request(entry: Entry, session: Session) -> Request:
     try:
         return session.redact(session.prepare(entry.request), ())
-    except NotPlain as error:
+    except NotSerializable as error:
         raise corrupt(entry.name, "$.request.body", f"its request cannot be filed ({error})") from error
 
 

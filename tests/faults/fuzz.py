@@ -32,10 +32,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import openai
 from mutation import mutate
 
-from inferencereplay import IncompleteRecording, InferenceReplayError, RecordingCorrupt, RecordingNotFound, replay, sdk
-from inferencereplay.recording import Response, decode
-from inferencereplay.store.llama_stack_file import Foreign, understand
-from inferencereplay.wire import build_response
+from inferencereplay import IncompleteRecording, InferenceReplayError, RecordingCorrupt, RecordingNotFound, replay
+from inferencereplay.recording.format import Response, decode
+from inferencereplay.sdk import private
+from inferencereplay.sdk.http_replay import build_response
+from inferencereplay.store.llama_stack_file import UnsupportedFile, parse
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from conftest import ASK, Reply, Server, cheap, chunk, completion, event, plain, sse
@@ -363,7 +364,7 @@ class Fuzzer:
 
 def _of_the_sdk(case: Case, client: Any) -> Exception | None:
     """Return the error that the SDK raises, without us, for a server that answers the bytes of our own file."""
-    library = sdk.http_library(client)
+    library = private.http_library(client)
 
     def answer(request: Any) -> Any:
         return build_response(_response(case), library, request, None, case.name)
@@ -375,8 +376,8 @@ def _of_the_sdk(case: Case, client: Any) -> Exception | None:
 
 def _response(case: Case) -> Response:
     try:
-        return understand(case.data).response
-    except Foreign:
+        return parse(case.data).response
+    except UnsupportedFile:
         return decode(case.data, case.name).response
 
 

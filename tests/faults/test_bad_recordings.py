@@ -19,8 +19,8 @@ from length import times
 
 from inferencereplay import IncompleteRecording, RecordingCorrupt, RecordingNotFound, StoreError, replay
 from inferencereplay.errors import NotRecordable
-from inferencereplay.recording import decode, stored_request
-from inferencereplay.store.llama_stack_file import Foreign, understand
+from inferencereplay.recording.format import decode, stored_request
+from inferencereplay.store.llama_stack_file import UnsupportedFile, parse
 
 FUZZ = Path(__file__).with_name("fuzz.py")
 WORKERS = 2
@@ -82,8 +82,8 @@ def test_generated_files(data):
         assert error.path == "file"
         assert error.position
     try:
-        understand(data)
-    except Foreign:
+        parse(data)
+    except UnsupportedFile:
         pass
 
 

@@ -29,7 +29,8 @@ from inferencereplay.store.directory import STALE, DirectoryStore
 NURSERY = """
     import asyncio, json, os, signal, sys, threading, time
     import openai
-    from inferencereplay import patching, replay  # the first before the forks, which saves time
+    from inferencereplay import replay
+    from inferencereplay.sdk import patches  # the second before the forks, which saves time
 
     url, directory, log, writers, stream = sys.argv[1:]
     stream = stream == "streamed"

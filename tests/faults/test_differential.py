@@ -24,8 +24,8 @@ from mutation import mutate_value
 from ways import DEAD, error_facts
 
 from inferencereplay import replay
-from inferencereplay.store.llama_stack_file import understand
-from inferencereplay.wire import plain_content, stream_pieces
+from inferencereplay.sdk.http_replay import plain_content, stream_pieces
+from inferencereplay.store.llama_stack_file import parse
 
 STATUSES = (200, 200, 200, 200, 201, 400, 401, 403, 404, 409, 413, 422, 429, 500, 503)
 EMBEDDING = {"object": "embedding", "index": 0, "embedding": [0.25, -1.0]}
@@ -143,7 +143,7 @@ def test_given_recordings(live_server, tmp_path, kind):
     """Each given recording, served live, gives what it gives recorded and replayed."""
     cases = given_cases()
     for number, case in enumerate(cases):
-        reply = _served(understand(case.data).response)
+        reply = _served(parse(case.data).response)
         _assert_alike(_results(live_server, tmp_path / str(number), case.call, reply, kind), case.name)
     assert len(cases) >= 14
     print(f"{len(cases)} given recordings, {kind}: alike")  # noqa: T201 - the count, for `-rP`

@@ -18,8 +18,8 @@ from misbehaving import END, HANG, RESET, Misbehaving, chunked, events, head, wh
 from ways import DEAD, entered, facts, following, run, settle
 
 from inferencereplay import replay
-from inferencereplay.dropped import collect
-from inferencereplay.pacing import VirtualClock
+from inferencereplay.pacing.clocks import VirtualClock
+from inferencereplay.session.garbage import collect
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -20,7 +20,7 @@ from fuzz import GIVEN
 from length import IS_FULL
 
 from inferencereplay import RecordingNotFound, replay
-from inferencereplay.redact import Redactor
+from inferencereplay.redaction.redactor import Redactor
 
 _MIXED = "aB3dE5gH7jK9mN1pQ2rS4tU6vW8xY0zAbCdEfGhIjKlMnOpQrStUvWxYz0123456789"
 SIZES = (0, 10_000, 7, 1) if IS_FULL else (0, 7)

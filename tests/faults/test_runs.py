@@ -20,14 +20,15 @@ from conftest import Server, cheap, chunk, sse
 from length import report, times
 
 from inferencereplay import Session, replay
-from inferencereplay.run import Run
+from inferencereplay.session.run_coordinator import RunCoordinator
 
 NURSERY = """
     import json, os, random, signal, sys, time
     import openai
     from pathlib import Path
-    from inferencereplay import Session, patching, replay
-    from inferencereplay.run import Run
+    from inferencereplay import Session, replay
+    from inferencereplay.sdk import patches
+    from inferencereplay.session.run_coordinator import RunCoordinator
 
     url, log = sys.argv[1:]
     log = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -56,7 +57,7 @@ NURSERY = """
 
     for line in sys.stdin:
         attempt, folder, directory, delays = json.loads(line)
-        workers, run, size = [], Run(Path(folder)), os.fstat(log).st_size
+        workers, run, size = [], RunCoordinator(Path(folder)), os.fstat(log).st_size
         for number in range(4):
             workers.append(os.fork())
             if not workers[-1]:
@@ -82,7 +83,7 @@ FORKS = """
     import openai
     from pathlib import Path
     from inferencereplay import Session, replay
-    from inferencereplay.run import Run
+    from inferencereplay.session.run_coordinator import RunCoordinator
 
     url, directory, folder, mode, way = sys.argv[1:]
     signal.alarm(100)
@@ -115,7 +116,7 @@ FORKS = """
 
     session = Session(directory, mode=mode)
     if folder:
-        session.join(Run(Path(folder)))
+        session.join(RunCoordinator(Path(folder)))
     read, write = os.pipe()
     with replay(session):
         client = make()
@@ -213,7 +214,7 @@ def test_processes_of_a_run_are_killed(slow, tmp_path):
                 calls += 1
         assert len(given) == 12
         assert all(len(answers) == 1 for answers in given.values())
-        Run(folder).tidy(lambda _: True)
+        RunCoordinator(folder).tidy(lambda _: True)
         with replay(directory) as session, openai.OpenAI(api_key="test") as client:
             for question, number in sorted(given):
                 ask = {"model": "m", "messages": [{"role": "user", "content": f"q {question}"}]}
@@ -258,7 +259,7 @@ def test_tasks_that_wait_are_cancelled_and_the_others_get_the_answer(server, tmp
     """Sessions on event loops of their own wait for a stream that a third one records; the network is asked once."""
     ask = {"model": "m", "messages": [{"role": "user", "content": "Hello"}], "stream": True}
     server.replies = [sse(*map(chunk, "abc"))]
-    run, cut, waiting = Run(tmp_path / "run"), [], threading.Barrier(3)
+    run, cut, waiting = RunCoordinator(tmp_path / "run"), [], threading.Barrier(3)
 
     def joined():
         session = Session(tmp_path / "kept", mode="record")

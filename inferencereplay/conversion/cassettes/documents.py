@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from inferencereplay.conversion.cassettes.exchange import Unconvertible
-from inferencereplay.request import parse_json
+from inferencereplay.recording.request import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable

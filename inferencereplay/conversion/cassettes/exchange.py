@@ -7,11 +7,11 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
-from inferencereplay.request import NotPlain, Request, canonical_json, parse_json, parse_query
-from inferencereplay.tape import Tape
+from inferencereplay.recording.request import NotSerializable, Request, canonical_json, parse_json, parse_query
+from inferencereplay.sdk.capture import ResponseCapture
 
 if TYPE_CHECKING:
-    from inferencereplay.recording import Response
+    from inferencereplay.recording.format import Response
 
 _ENDPOINTS = frozenset(
     (
@@ -90,7 +90,7 @@ def read_request(exchange: Exchange, base_url: str) -> tuple[Request, str]:
     target = _split(exchange.uri, base_url)
     try:
         body = canonical_json(parse_json(exchange.sent) if exchange.sent else None)
-    except (ValueError, NotPlain) as error:
+    except (ValueError, NotSerializable) as error:
         reason = f"its request is no JSON: {error}"
         raise Unconvertible(reason) from error
     return Request(exchange.method.upper(), target.path, body, parse_query(target.query)), target.base_url
@@ -108,7 +108,7 @@ def read_response(exchange: Exchange) -> Response:
         raise Unconvertible(reason)
     kept: list[Response] = []
     head = SimpleNamespace(status_code=exchange.status, headers=exchange.headers)
-    tape = Tape(head, 0.0, None, kept.append, lambda: None)
+    tape = ResponseCapture(head, 0.0, None, kept.append, lambda: None)
     tape.add_all(_unpacked(exchange))
     tape.finish()
     if not kept:
@@ -144,7 +144,7 @@ def _unpacked(exchange: Exchange) -> bytes:
     encoding = exchange.headers.get("content-encoding", "")
     if encoding in ("", "identity") or _is_text(exchange.content):
         return exchange.content
-    from inferencereplay.sdk import default_http_library  # noqa: PLC0415 - it imports openai, which takes a second
+    from inferencereplay.sdk.private import default_http_library  # noqa: PLC0415 - it imports openai, which takes a second
 
     library = default_http_library()
     packed = library.Response(200, headers={"content-encoding": encoding}, content=iter([exchange.content]))

@@ -1,0 +1,138 @@
+"""A recording as a conversation: what was sent, what came back and when, as plain data."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+from inferencereplay.catalogue.conversation.answered import read_choices, read_error, read_usage, summarize
+from inferencereplay.catalogue.conversation.asked import read_messages, read_settings, read_tools
+from inferencereplay.catalogue.conversation.parts import (
+    Choice,
+    Conversation,
+    Message,
+    Part,
+    Piece,
+    Timing,
+    Tool,
+    ToolCall,
+    Usage,
+    elements,
+    members,
+    parsed,
+    string,
+)
+from inferencereplay.catalogue.conversation.streamed import Streamed, read_stream
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from inferencereplay.recording.format import Recording, Response
+    from inferencereplay.recording.request import JSON
+
+__all__ = [
+    "Choice",
+    "Conversation",
+    "Message",
+    "Part",
+    "Piece",
+    "Timing",
+    "Tool",
+    "ToolCall",
+    "Usage",
+    "kind_of",
+    "parsed",
+    "read_conversation",
+]
+
+_FIRST_ERROR = 400
+_KINDS = {"/completions": "completion", "/embeddings": "embedding", "/responses": "response"}
+
+
+def kind_of(path: str, body: JSON = None) -> str:
+    """Return the kind of conversation: `chat`, `completion`, `response`, `embedding` or `other`.
+
+    Args:
+        path: the request's; Azure's paths begin with the deployment.
+        body: the request's, for paths that are not known.
+    """
+    if path.endswith("/chat/completions"):
+        return "chat"
+    for end, kind in _KINDS.items():
+        if path.endswith(end):
+            return kind
+    return "chat" if elements(members(body).get("messages")) else "other"
+
+
+def read_conversation(recording: Recording) -> Conversation:
+    """Read a recording for people; whatever a server may have sent, or a person edited, it does not fail.
+
+    Example:
+        >>> from inferencereplay.catalogue.entries import Catalogue
+        >>> for entry in Catalogue("recordings").entries():
+        ...     print(entry.conversation.choices[0].message.text)
+        The capital of France is Paris.
+    """
+    request, response = recording.request, recording.response
+    body = parsed(bytes(request.body))
+    kind = kind_of(request.path, body)
+    said = _streamed(response) if response.is_stream else _plain(kind, response)
+    return Conversation(
+        kind=kind,
+        model=string(members(body).get("model")) or said.model,
+        messages=read_messages(kind, body),
+        tools=read_tools(body),
+        settings=read_settings(body),
+        choices=said.choices,
+        usage=said.usage,
+        pieces=said.pieces,
+        timing=_timing(response, said),
+        is_stream=response.is_stream,
+        end=response.end,
+        status=response.status,
+        error=_failure(response) or said.error,
+        summary="" if said.choices or said.error or response.is_stream else summarize(parsed(bytes(response.body))),
+    )
+
+
+def _streamed(response: Response) -> Streamed:
+    odd = set(response.verbatim)
+    chunks = [None if index in odd else parsed(bytes(raw)) for index, raw in enumerate(response.chunks)]
+    return read_stream(chunks, response.offsets)
+
+
+def _plain(kind: str, response: Response) -> Streamed:
+    body = parsed(bytes(response.body))
+    error = ""
+    if response.status >= _FIRST_ERROR:
+        error = read_error(body) or response.text or f"HTTP status {response.status}"
+    return Streamed(read_choices(kind, body), read_usage(body), (), error, string(members(body).get("model")))
+
+
+def _failure(response: Response) -> str:
+    return f"{response.failure.type}: {response.failure.message}".rstrip(": ") if response.failure else ""
+
+
+def _timing(response: Response, said: Streamed) -> Timing:
+    tokens = said.usage.output
+    if not response.is_stream:
+        rate = tokens / response.elapsed if tokens and response.elapsed else None
+        return Timing(total=response.elapsed, tokens_per_second=rate)
+    offsets = tuple(response.offsets)
+    if not offsets:
+        return Timing()
+    arrivals = [piece.offset for piece in said.pieces if piece.offset is not None]
+    return Timing(
+        offsets=offsets,
+        first_token=arrivals[0] if arrivals else None,
+        total=offsets[-1],
+        gaps=tuple(later - earlier for earlier, later in itertools.pairwise(offsets)),
+        tokens_per_second=_rate(arrivals, len(arrivals) if tokens is None else tokens),
+        is_estimated=tokens is None,
+    )
+
+
+def _rate(arrivals: Sequence[float], tokens: int) -> float | None:
+    """Return the tokens a second after the first one."""
+    duration = arrivals[-1] - arrivals[0] if arrivals else 0
+    return (tokens - 1) / duration if duration > 0 and tokens > 1 else None

@@ -1,0 +1,116 @@
+"""What came back as a plain answer."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import TYPE_CHECKING, Any
+
+from inferencereplay.catalogue.conversation.asked import read_item, read_message
+from inferencereplay.catalogue.conversation.parts import (
+    Choice,
+    Message,
+    Part,
+    Usage,
+    elements,
+    members,
+    number,
+    string,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sized
+
+    from inferencereplay.recording.request import JSON
+
+_FLOAT = 4
+"""Bytes of a number in a vector that is sent as base64."""
+_MOST_NAMED = 5
+
+
+def read_choices(kind: str, body: JSON) -> tuple[Choice, ...]:
+    """Return the answers of a plain body."""
+    if kind == "response":
+        return _response(members(body))
+    return tuple(_choice(members(item), place) for place, item in enumerate(elements(members(body).get("choices"))))
+
+
+def read_usage(body: JSON) -> Usage:
+    """Return the tokens, by the names of chats and of the Responses API alike."""
+    usage = members(members(body).get("usage"))
+    into = members(usage.get("prompt_tokens_details")) or members(usage.get("input_tokens_details"))
+    out = members(usage.get("completion_tokens_details")) or members(usage.get("output_tokens_details"))
+    return Usage(
+        input=_first(usage, "prompt_tokens", "input_tokens"),
+        output=_first(usage, "completion_tokens", "output_tokens"),
+        total=number(usage.get("total_tokens")),
+        cached=number(into.get("cached_tokens")),
+        reasoning=number(out.get("reasoning_tokens")),
+    )
+
+
+def read_error(body: JSON) -> str:
+    """Return the message of an error that a server answered or sent within a stream."""
+    error = members(body).get("error", body)
+    return string(error) or string(members(error).get("message")) or string(members(body).get("message"))
+
+
+def join(messages: Iterable[Message], role: str = "assistant") -> Message:
+    """Make one message of the items of an answer."""
+    items = list(messages)
+    return Message(
+        role,
+        tuple(part for item in items for part in item.parts),
+        tuple(call for item in items for call in item.tool_calls),
+        "\n".join(item.reasoning for item in items if item.reasoning),
+    )
+
+
+def summarize(body: JSON) -> str:
+    """Say in one line what an answer holds that is no conversation."""
+    body = members(body)
+    data = elements(body.get("data"))
+    vectors = [size for item in data if (size := _dimensions(members(item).get("embedding")))]
+    if vectors:
+        return f"{_count(vectors, 'vector')} of {vectors[0]} dimensions"
+    if results := elements(body.get("results")):
+        flagged = sum(members(item).get("flagged") is True for item in results)
+        return f"{_count(results, 'result')}, {flagged} flagged"
+    names = [name for item in data if (name := string(members(item).get("id")))]
+    if names:
+        more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+        return f"{_count(names, 'object')}: {', '.join(names[:_MOST_NAMED])}{more}"
+    return " ".join(filter(None, (string(body.get("object")), string(body.get("id")))))
+
+
+def _count(items: Sized, noun: str) -> str:
+    return f"{len(items)} {noun}{'' if len(items) == 1 else 's'}"
+
+
+def _choice(item: dict[str, Any], place: int) -> Choice:
+    message = read_message(item.get("message"))
+    if text := string(item.get("text")):
+        message = Message("assistant", (Part("text", text),))
+    index = number(item.get("index"))
+    return Choice(place if index is None else index, message, string(item.get("finish_reason")))
+
+
+def _response(body: dict[str, Any]) -> tuple[Choice, ...]:
+    items = elements(body.get("output"))
+    if not items:
+        return ()
+    why = string(members(body.get("incomplete_details")).get("reason")) or string(body.get("status"))
+    return (Choice(0, join(map(read_item, items)), why),)
+
+
+def _first(usage: dict[str, Any], *names: str) -> int | None:
+    return next((found for name in names if (found := number(usage.get(name))) is not None), None)
+
+
+def _dimensions(embedding: JSON) -> int:
+    if not isinstance(embedding, str):
+        return len(elements(embedding))
+    try:
+        return len(base64.b64decode(embedding, validate=True)) // _FLOAT
+    except (binascii.Error, ValueError):
+        return 0

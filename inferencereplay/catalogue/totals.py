@@ -1,0 +1,166 @@
+"""What a directory of recordings adds up to: counts, bytes, tokens, and what they would cost."""
+
+from __future__ import annotations
+
+import codecs
+import fnmatch
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+
+from inferencereplay.catalogue.entries import Unreadable
+from inferencereplay.errors import InvalidSetting
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from inferencereplay.catalogue.entries import Entry
+
+Amount = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
+_FIRST_ERROR = 400
+_MILLION = 1_000_000
+
+
+class Price(msgspec.Struct, forbid_unknown_fields=True):
+    """What a million tokens of a model cost; tokens from the provider's cache cost like the others by default."""
+
+    input: Amount
+    output: Amount = 0.0
+    cached: Amount | None = None
+
+
+class Prices(msgspec.Struct, forbid_unknown_fields=True):
+    """Prices that the user gives, for they change.
+
+    Attributes:
+        models: by name, or by a pattern such as `gpt-4o*`; an exact name counts before a pattern, a longer pattern
+            before a shorter one.
+        currency: for people.
+        dated: when the prices were looked up; for people.
+    """
+
+    models: dict[str, Price]
+    currency: str = "USD"
+    dated: str = ""
+
+    def find(self, model: str) -> Price | None:
+        """Return the price of a model, or `None` if there is none."""
+        if model in self.models:
+            return self.models[model]
+        patterns = sorted(self.models, key=len, reverse=True)
+        return next((self.models[name] for name in patterns if fnmatch.fnmatchcase(model, name)), None)
+
+
+class Total(msgspec.Struct):
+    """What some recordings add up to.
+
+    Attributes:
+        recordings: files.
+        bytes: their size.
+        streams: how many answers were streamed.
+        errors: how many answers are errors.
+        incomplete: how many streams do not reach their end.
+        input: tokens.
+        cached: how many of these came from the provider's cache.
+        output: tokens.
+        uncounted: recordings of answers without a count of tokens.
+        cost: in the currency of the prices; `None` if there is no price.
+    """
+
+    recordings: int = 0
+    bytes: int = 0
+    streams: int = 0
+    errors: int = 0
+    incomplete: int = 0
+    input: int = 0
+    cached: int = 0
+    output: int = 0
+    uncounted: int = 0
+    cost: float | None = None
+
+    def add(self, entry: Entry, price: Price | None) -> None:
+        """Count one more recording."""
+        response, usage = entry.recording.response, entry.conversation.usage
+        self.recordings += 1
+        self.bytes += entry.size
+        self.streams += response.is_stream
+        is_error = response.status >= _FIRST_ERROR or response.status == 0
+        self.errors += is_error
+        self.incomplete += response.is_stream and not response.is_whole
+        self.uncounted += not is_error and usage.input is None and entry.conversation.kind != "other"
+        read, cached, written = usage.input or 0, usage.cached or 0, usage.output or 0
+        self.input += read
+        self.cached += cached
+        self.output += written
+        if price is not None:
+            reused = price.input if price.cached is None else price.cached
+            cost = (read - cached) * price.input + cached * reused + written * price.output
+            self.cost = (self.cost or 0.0) + cost / _MILLION
+
+
+class Totals(msgspec.Struct):
+    """A directory's totals, by model and by path.
+
+    Attributes:
+        all: everything that can be read.
+        models: by name; empty for requests that name none.
+        paths: recordings by path.
+        first: when the earliest was recorded, ISO 8601.
+        last: when the latest was.
+        unreadable: names of files that cannot be used.
+        unpriced: models with tokens for which no price is given.
+    """
+
+    all: Total
+    models: dict[str, Total]
+    paths: dict[str, int]
+    first: str
+    last: str
+    unreadable: list[str]
+    unpriced: list[str]
+
+
+def add_up(items: Iterable[Entry | Unreadable], prices: Prices | None = None) -> Totals:
+    """Add up recordings, one after the other."""
+    totals = Totals(Total(), {}, {}, "", "", [], [])
+    for item in items:
+        if isinstance(item, Unreadable):
+            totals.unreadable.append(item.name)
+        else:
+            _add(totals, item, prices)
+    costs = [total.cost for total in totals.models.values() if total.cost is not None]
+    totals.all.cost = sum(costs) if costs else None
+    if prices is not None:
+        totals.unpriced = [name for name, total in totals.models.items() if total.cost is None and total.input]
+    return totals
+
+
+def _add(totals: Totals, entry: Entry, prices: Prices | None) -> None:
+    totals.all.add(entry, None)
+    price = prices.find(entry.model) if prices else None
+    totals.models.setdefault(entry.model, Total()).add(entry, price)
+    totals.paths[entry.path] = totals.paths.get(entry.path, 0) + 1
+    if entry.recorded_at:
+        at = entry.recorded_at.isoformat()
+        totals.first = min(totals.first or at, at)
+        totals.last = max(totals.last, at)
+
+
+def load_prices(file: Path) -> Prices:
+    """Read a table of prices, JSON or TOML.
+
+    Raises:
+        InvalidSetting: if it cannot be read, or is no such table.
+    """
+    decode: Any = msgspec.toml.decode if file.suffix == ".toml" else msgspec.json.decode
+    try:
+        prices: Prices = decode(file.read_bytes().removeprefix(codecs.BOM_UTF8), type=Prices)
+    except ImportError as error:
+        message = f"{file}: TOML is read by Python 3.11 and later. Give the prices as JSON."
+        raise InvalidSetting(message) from error
+    except (OSError, ValueError) as error:  # msgspec's errors are of the second kind
+        example = '{"models": {"gpt-4o*": {"input": 2.5, "cached": 1.25, "output": 10}}, "dated": "2026-11-01"}'
+        message = f"{file} is no table of prices ({error}). Give prices of a million tokens: {example}."
+        raise InvalidSetting(message) from error
+    return prices

@@ -1,0 +1,97 @@
+"""Clocks: what time a pacer follows, and how it waits.
+
+`SystemClock` is real time. `VirtualClock` moves only when somebody waits, so that tests of timed answers take no time.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+from inferencereplay.errors import InvalidSetting
+
+
+class Clock(Protocol):
+    """What time is taken from, in seconds."""
+
+    def now(self) -> float:
+        """Return the time; only differences count."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Wait in synchronous code."""
+        ...
+
+    async def sleep_async(self, seconds: float) -> None:
+        """Wait in asynchronous code, whatever its event loop."""
+        ...
+
+
+class SystemClock:
+    """Real time."""
+
+    def now(self) -> float:
+        """Return `time.perf_counter()`."""
+        return time.perf_counter()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait for real."""
+        time.sleep(seconds)
+
+    async def sleep_async(self, seconds: float) -> None:
+        """Wait for real, on asyncio or trio."""
+        import anyio  # noqa: PLC0415 - 30 ms to import, and only paced streams need it
+
+        await anyio.sleep(seconds)
+
+
+class VirtualClock:
+    """A clock that stands still but for the waiting: an hour of recorded time passes at once.
+
+    Tasks of an event loop that wait at the same time come in the order of their times, and time passes once for all of
+    them, as real time does; a task that takes more than ten rounds of the loop to come to its wait may be overtaken.
+    Threads, and event loops in them, know nothing of each other's waits: give each a clock of its own.
+
+    Attributes:
+        time: seconds that were waited for so far.
+
+    Example:
+        >>> clock = VirtualClock()
+        >>> with replay("recordings", speed=0.01, clock=clock):
+        ...     answer = OpenAI().chat.completions.create(**ask)
+        >>> clock.time
+        24.1706
+    """
+
+    def __init__(self) -> None:
+        self.time = 0.0
+
+    def now(self) -> float:
+        """Return the seconds that were waited for so far."""
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        """Let `seconds` pass."""
+        self.time += seconds
+
+    async def sleep_async(self, seconds: float) -> None:
+        """Let `seconds` pass, and the other tasks do what they have to do before."""
+        from inferencereplay.pacing.virtual_time import advance_until  # noqa: PLC0415 - as above
+
+        await advance_until(self, self.time + seconds)
+
+
+SYSTEM_CLOCK = SystemClock()
+
+
+def check_clock(clock: Clock | None) -> Clock | None:
+    """Return `clock` if it is one.
+
+    Raises:
+        InvalidSetting: if it lacks a method of `Clock`, or is a class.
+    """
+    methods = ("now", "sleep", "sleep_async")
+    if clock is None or (not isinstance(clock, type) and all(callable(getattr(clock, name, None)) for name in methods)):
+        return clock
+    message = f"clock={clock!r} is no clock. Give an object with the methods {', '.join(methods)}, as VirtualClock()."
+    raise InvalidSetting(message)

@@ -1,0 +1,218 @@
+"""What the plugin is asked for: by command line, markers, `inferencereplay_config`, ini, environment, in that order.
+
+Whatever is none of our options is refused with the list of those that are: an option that silently does nothing is
+noticed when it is too late.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from inferencereplay.errors import InvalidSetting
+from inferencereplay.session.settings import (
+    DEFAULT_DIRECTORY,
+    VARIABLES,
+    Mode,
+    parse_directory,
+    parse_mode,
+    parse_speed,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+NAME = "inferencereplay"
+CONFIG = "inferencereplay_config"
+SETTINGS = (
+    *("directory", "mode", "speed", "pace", "clock", "ignore", "normalize", "redact", "record_errors"),
+    *("exhausted", "test_id"),
+)
+UNUSED = ("ignore", "report", "fail")
+_PARSERS: dict[str, Callable[[Any, str], object]] = {
+    "directory": parse_directory,
+    "mode": parse_mode,
+    "speed": parse_speed,
+}
+MARKER = (
+    f"{NAME}(directory, *, {', '.join(SETTINGS[1:])}): record or replay the OpenAI calls of this test; the options are "
+    "those of inferencereplay.Session, the directory is relative to the test file, by default recordings/ beside it."
+)
+_ALIKE = 0.8
+"""How like ours a marker's name is that must be a slip: 1 for equal."""
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Declare the command line options and the ini options."""
+    group = parser.getgroup(NAME, "recorded OpenAI calls (inferencereplay)")
+    modes = ", ".join(mode.value for mode in Mode)
+    group.addoption(f"--{NAME}-mode", metavar="MODE", help=f"{modes}; default: replay. Beats markers and fixtures.")
+    speed = (
+        "How fast recorded time runs: 1 the original pace, inf (the default) no waiting. Beats markers and fixtures."
+    )
+    group.addoption(f"--{NAME}-speed", metavar="SPEED", help=speed)
+    rewrite = "Record anew exactly what the selected tests ask for; each old file stays until the new one is whole."
+    group.addoption(f"--{NAME}-rewrite", action="store_true", help=rewrite)
+    unused = "What becomes of recordings that no test asked for in a complete, passing run (default: report)."
+    group.addoption(f"--{NAME}-unused", choices=UNUSED, help=unused)
+    parser.addini(f"{NAME}_dir", "The directory of recordings for all tests, relative to the ini file.")
+    parser.addini(f"{NAME}_mode", f"{modes} (default: replay).")
+    parser.addini(f"{NAME}_speed", "How fast recorded time runs (default: inf).")
+    parser.addini(f"{NAME}_unused", f"{', '.join(UNUSED)} (default: report).")
+
+
+def check(config: pytest.Config) -> None:
+    """Refuse what the command line, the ini file or the environment asks for in vain.
+
+    Raises:
+        pytest.UsageError: for a mode, a speed or a treatment of unused recordings that is none.
+    """
+    _check_values(_command_line(config), lambda name: f"--{NAME}-{name}")
+    _check_values(_ini(config), lambda name: f"{NAME}_{name}")
+    ambient = {name: os.environ.get(variable) or None for name, variable in VARIABLES.items()}
+    _check_values(ambient, VARIABLES.__getitem__)
+    if config.option.inferencereplay_rewrite and config.option.inferencereplay_mode is not None:
+        message = f"--{NAME}-rewrite records anew whatever a test replays: it cannot be given beside --{NAME}-mode."
+        raise pytest.UsageError(message)
+    if on_unused(config) not in UNUSED:
+        message = f"{NAME}_unused={on_unused(config)!r} is none of {', '.join(UNUSED)}."
+        raise pytest.UsageError(message)
+
+
+def on_unused(config: pytest.Config) -> str:
+    """Return what becomes of unused recordings."""
+    return str(config.option.inferencereplay_unused or config.getini(f"{NAME}_unused") or "report")
+
+
+def settings_for(
+    config: pytest.Config, node: pytest.Item | pytest.Collector, home: Path, given: object
+) -> dict[str, Any]:
+    """Decide the arguments of a session.
+
+    Args:
+        config: pytest's.
+        node: the test, or for a fixture of a wider scope what it is made for; its markers count.
+        home: the folder that directories are relative to.
+        given: what `inferencereplay_config` returns.
+
+    Raises:
+        pytest.UsageError: for options that are none.
+    """
+    local = {**_configured(given), **marked(node)}
+    if local.get("directory") is not None:
+        # One spelling for one directory, for it is counted by its name.
+        local["directory"] = os.path.normpath(home / os.path.expanduser(local["directory"]))  # noqa: PTH111
+    settings = {**_ini(config), **local, **_command_line(config)}
+    if settings.get("directory") is None and not os.environ.get(VARIABLES["directory"]):
+        settings["directory"] = home / DEFAULT_DIRECTORY
+    settings["mode"] = _mode(config, settings.get("mode"))
+    return settings
+
+
+def _mode(config: pytest.Config, given: Any) -> Mode:
+    mode = parse_mode(given or os.environ.get(VARIABLES["mode"]) or Mode.REPLAY)
+    return Mode.RECORD if config.option.inferencereplay_rewrite and mode is not Mode.LIVE else mode
+
+
+def _command_line(config: pytest.Config) -> dict[str, Any]:
+    given = {name: getattr(config.option, f"{NAME}_{name}") for name in ("mode", "speed")}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _ini(config: pytest.Config) -> dict[str, Any]:
+    given = {name: config.getini(f"{NAME}_{name}") for name in ("mode", "speed")}
+    directory = config.getini(f"{NAME}_dir")
+    if directory:
+        root = config.inipath.parent if config.inipath else config.rootpath
+        given["directory"] = os.path.normpath(root / directory)
+    return {name: value for name, value in given.items() if value}
+
+
+# Markers and the fixture.
+
+
+def marked(node: pytest.Item | pytest.Collector) -> dict[str, Any]:
+    """Return the options of a node's markers, each from the nearest one that has it.
+
+    Raises:
+        pytest.UsageError: for options that are none.
+    """
+    options: dict[str, Any] = {}
+    for holder, mark in reversed([*node.iter_markers_with_node(NAME)]):
+        options.update(_read(mark, f"@pytest.mark.{NAME} at {holder.nodeid}"))
+    return options
+
+
+def _read(mark: pytest.Mark, where: str) -> dict[str, Any]:
+    if len(mark.args) > 1:
+        message = f"{where}: it takes one argument without a name, the directory, and got {len(mark.args)}."
+        raise pytest.UsageError(message)
+    if mark.args and "directory" in mark.kwargs:
+        message = f"{where}: the directory is given twice."
+        raise pytest.UsageError(message)
+    options = {**dict(zip(("directory",), mark.args, strict=False)), **mark.kwargs}
+    _check(options, where)
+    return options
+
+
+def _configured(given: object) -> dict[str, Any]:
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        message = f"{CONFIG} has to return a dict of options, and returned {given!r}."
+        raise pytest.UsageError(message)
+    _check(given, CONFIG)
+    return dict(given)
+
+
+def _check(options: Mapping[str, Any], where: str) -> None:
+    _check_names(options, where)
+    _check_values(options, lambda name: f"{where}: {name}")
+    for name, value in options.items():
+        if isinstance(value, Iterator):
+            message = f"{where}: {name}= is an iterator, of which only the first test would get something. Give a list."
+            raise pytest.UsageError(message)
+
+
+def _check_names(options: Iterable[Any], where: str) -> None:
+    unknown = [name for name in options if name not in SETTINGS]
+    if unknown:
+        names = ", ".join(map(str, unknown))
+        message = f"{where}: unknown {'options' if len(unknown) > 1 else 'option'} {names}. "
+        message += f"Valid are {', '.join(SETTINGS)}."
+        raise pytest.UsageError(message)
+
+
+def _check_values(options: Mapping[str, Any], call: Callable[[str], str]) -> None:
+    """Refuse a directory, a mode or a speed that is none; the rest is checked where a session is made.
+
+    Args:
+        options: by name.
+        call: returns what to call an option in a message.
+    """
+    for name, parse in _PARSERS.items():
+        if options.get(name) is not None:
+            try:
+                parse(options[name], call(name))
+            except InvalidSetting as error:
+                raise pytest.UsageError(str(error)) from None
+
+
+def check_spelling(name: str, config: pytest.Config) -> None:
+    """Refuse a marker that must be a slip for ours, with which a test would silently go to the network.
+
+    Raises:
+        pytest.UsageError: if nobody has declared a marker of that name, and it looks like ours.
+    """
+    declared = {line.partition(":")[0].partition("(")[0].strip() for line in config.getini("markers")}
+    if name in declared:
+        return
+    from difflib import SequenceMatcher  # noqa: PLC0415 - for markers that nobody has declared
+
+    if SequenceMatcher(None, name.lower(), NAME).ratio() > _ALIKE:
+        message = f"@pytest.mark.{name} is no marker. Did you mean @pytest.mark.{NAME}?"
+        raise pytest.UsageError(message)

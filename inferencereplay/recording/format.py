@@ -1,0 +1,324 @@
+"""The file format: one request with one response.
+
+`docs/format.md` describes it for people; a file is decoded straight into these structs. JSON that came from a
+server is kept as the bytes that came (`msgspec.Raw`), so that nothing of it is lost or rewritten.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+import msgspec
+
+from inferencereplay.errors import RecordingCorrupt
+from inferencereplay.recording.request import NotSerializable, Request, canonical_json, parse_json
+
+VERSION = 1
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=1_000_000)]
+"""A time that a person may have edited; the limit keeps a slip from making a replay wait for years."""
+Count = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
+MOST_INDENT = 16
+_POSITION = re.compile(r"\(byte (\d+)\)|at `(\$[^`]*)`")
+
+
+class Provenance(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where a recording comes from; for people, not for matching."""
+
+    at: str = ""
+    openai: str = ""
+    base_url: str = ""
+
+
+class RecordedRequest(msgspec.Struct):
+    """The request as the file has it."""
+
+    method: str
+    path: str
+    body: msgspec.Raw = msgspec.Raw(b"null")
+    query: dict[str, Any] = {}
+
+
+class Failure(msgspec.Struct):
+    """What broke the connection: the HTTP library's exception class, by name, and its message."""
+
+    type: str
+    message: str = ""
+
+
+class Response(msgspec.Struct, omit_defaults=True):
+    """What the server answered.
+
+    Attributes:
+        status: the HTTP status; 0 if the connection failed before there was one.
+        headers: names in lower case; the ones on the allow-list.
+        elapsed: seconds from the start of the call to the end of a plain answer.
+        end: of a stream: `done`, `closed` (the caller left) or `error` (the connection broke); `closed` also of a plain
+            answer that its caller did not read to the end.
+        sentinel: whether a stream closed with `data: [DONE]`.
+        failure: what broke the connection.
+        offsets: seconds from the start of the call to each chunk; empty where they are not known.
+        events: the names of a stream's events, `None` where one had none; empty where none had.
+        verbatim: the indices of chunks that are no JSON; they stand in `chunks` as JSON strings.
+        text: a plain answer that is no JSON.
+        body: a plain answer that is JSON.
+        indent: how the server laid it out, as `msgspec.json.format` counts: -1 without spaces, 0 on one line.
+        chunks: the events' data.
+        rest: what came after the chunks, as it came, from the first event that is no UTF-8 on.
+        retries: how often the SDK tried again before this answer came.
+    """
+
+    status: int = 200
+    headers: dict[str, str] = {}
+    elapsed: Seconds | None = None
+    end: str = ""
+    sentinel: bool = True
+    failure: Failure | None = None
+    offsets: list[Seconds] = []
+    events: list[str | None] = []
+    verbatim: list[int] = []
+    text: str | None = None
+    body: msgspec.Raw = msgspec.Raw(b"")
+    indent: int = -1
+    chunks: list[msgspec.Raw] = []
+    rest: bytes = b""
+    retries: Count = 0
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether the server sent events, or the answer was left before its end."""
+        return bool(self.end)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether everything that the server had to say is there."""
+        return self.end in ("", "done") and self.failure is None
+
+
+class Recording(msgspec.Struct):
+    """One request with one response."""
+
+    inferencereplay: int
+    key: str
+    request: RecordedRequest
+    response: Response
+    recorded: Provenance = Provenance()
+
+
+class _Versioned(msgspec.Struct):
+    """What any version of the format has."""
+
+    inferencereplay: int
+
+
+_decoder = msgspec.json.Decoder(Recording)
+_version_decoder = msgspec.json.Decoder(_Versioned)
+
+
+def decode(data: bytes, name: str) -> Recording:
+    """Read a recording.
+
+    Args:
+        data: the file's content.
+        name: the file, for messages.
+
+    Raises:
+        RecordingCorrupt: if it is torn, foreign, of a newer version, or contradicts itself.
+    """
+    try:
+        if not data.isascii():  # which spares a copy of most files
+            data.decode()  # msgspec does not look at what it leaves raw
+        recording = _decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        _check_version(_version_of(data), name)
+        reason = _POSITION.sub("", str(error)).rstrip(" -")
+        raise corrupt(name, _position(error, data), f"it cannot be read as a recording ({reason})") from error
+    _check_version(recording.inferencereplay, name)
+    _check(recording.response, name)
+    return recording
+
+
+def is_whole(data: bytes) -> bool:
+    """Whether a file's content is a recording that holds everything that the server had to say."""
+    try:
+        return decode(data, "").response.is_whole
+    except RecordingCorrupt:
+        return False
+
+
+def _position(error: Exception, data: bytes) -> str:
+    found = _POSITION.search(str(error))
+    if found:
+        return f"byte {found[1]}" if found[1] else found[2]
+    if isinstance(error, UnicodeDecodeError):
+        return f"byte {error.start}"
+    return "$" if isinstance(error, msgspec.ValidationError) else f"byte {len(data)}"
+
+
+def _version_of(data: bytes) -> int:
+    """Return the version of a file that cannot be decoded, which may be because its format is newer."""
+    try:
+        return _version_decoder.decode(data).inferencereplay
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return VERSION
+
+
+def _check_version(version: int, name: str) -> None:
+    if version != VERSION:
+        reason = f"it is of format {version}, and this version of inferencereplay reads format {VERSION}"
+        raise corrupt(name, "$.inferencereplay", reason, "Upgrade inferencereplay, or record it again")
+
+
+def _check(response: Response, name: str) -> None:
+    count = len(response.chunks)
+    if response.end not in ("", "done", "closed", "error"):
+        raise corrupt(name, "$.response.end", f"{response.end!r} is none of 'done', 'closed' and 'error'")
+    if (response.end == "error") != (response.is_stream and response.failure is not None):
+        reason = "a stream has a 'failure' if, and only if, it ended with 'error'"
+        raise corrupt(name, "$.response.failure", reason)
+    if (response.chunks or response.rest) and not response.end:
+        raise corrupt(name, "$.response.end", "a stream has to say how it ended")
+    if response.offsets and len(response.offsets) != count:
+        raise corrupt(name, "$.response.offsets", f"{len(response.offsets)} offsets stand beside {count} chunks")
+    if response.events and len(response.events) != count:
+        raise corrupt(name, "$.response.events", f"{len(response.events)} names stand beside {count} chunks")
+    for index in response.verbatim:
+        if not 0 <= index < count or not _is_text(response.chunks[index]):
+            raise corrupt(name, "$.response.verbatim", f"chunk {index} is no JSON string")
+    has_none = response.failure is not None and not response.is_stream
+    if not 0 <= response.status <= 999 or (response.status < 100 and not has_none):  # noqa: PLR2004
+        raise corrupt(name, "$.response.status", f"{response.status} is no HTTP status")
+    if not -1 <= response.indent <= MOST_INDENT:
+        raise corrupt(name, "$.response.indent", f"{response.indent} is none of -1 to {MOST_INDENT}")
+    _check_content(response, name)
+
+
+def _is_text(raw: msgspec.Raw) -> bool:
+    try:
+        msgspec.json.decode(raw, type=str)
+    except msgspec.DecodeError:  # half a surrogate pair, which no server can have sent
+        return False
+    return True
+
+
+def _check_content(response: Response, name: str) -> None:
+    """A member that is misspelt would otherwise pass for an empty answer."""
+    held = [response.is_stream, response.text is not None, bool(bytes(response.body))].count(True)
+    if held > 1 or (held == 0 and response.failure is None):
+        wanted = "one of 'body', 'text', and 'chunks' with 'end'"
+        raise corrupt(name, "$.response", f"an answer has {wanted}, and this one has {held or 'none'} of them")
+
+
+def corrupt(name: str, position: str, reason: str, mend: str = "") -> RecordingCorrupt:
+    """Make the error for a file that cannot be used."""
+    mend = mend or "Restore it from version control, or delete it and record it again"
+    return RecordingCorrupt(f"{name}: {reason}, at {position}. {mend}.", path=name, position=position)
+
+
+def check_request(recording: Recording, request: Request, key: str, name: str) -> None:
+    """Make sure that `recording` is one of `request`, as its name says.
+
+    Raises:
+        RecordingCorrupt: if the request in the file was edited, or the file stands at another one's address.
+    """
+    held = recording.request
+    if (
+        recording.key == key
+        and held.path == request.path
+        and held.method == request.method
+        and held.query == request.query
+        and msgspec.json.format(held.body, indent=-1) == request.body
+    ):
+        return
+    _check_slowly(recording, key, name)
+
+
+def _check_slowly(recording: Recording, key: str, name: str) -> None:
+    """Do the same by the key alone: a request may be laid out in any way that means the same."""
+    found = stored_request(recording, name).key
+    again = "Undo the change, file it anew with `inferencereplay rekey`, or delete the file and record it again"
+    if found != recording.key:
+        reason = f"its request does not belong to its key: it hashes to {found[:12]}…, the key is {recording.key[:12]}…"
+        raise corrupt(name, "$.request", reason, again)
+    if found != key:
+        raise corrupt(name, "$.key", f"it stands at the address of {key[:12]}… and holds {found[:12]}…", again)
+
+
+def stored_request(recording: Recording, name: str) -> Request:
+    """Return the request that a file holds."""
+    held = recording.request
+    try:
+        body = canonical_json(parse_json(bytes(held.body)))
+    except (ValueError, NotSerializable) as error:
+        raise corrupt(name, "$.request.body", f"its request cannot be read ({error})") from error
+    return Request(held.method, held.path, body, held.query)
+
+
+def encode(recording: Recording) -> bytes:
+    """Write a recording as a file for people: JSON indented by two, a chunk a line, each kind of timing on one line."""
+    request, response = recording.request, recording.response
+    lines = [
+        b'  "inferencereplay": %d' % recording.inferencereplay,
+        b'  "key": ' + _json(recording.key),
+        b'  "recorded": ' + _json(recording.recorded),
+        b'  "request": {\n    ' + b",\n    ".join(_request_members(request)) + b"\n  }",
+        b'  "response": {\n    ' + b",\n    ".join(_response_members(response)) + b"\n  }",
+    ]
+    return b"{\n" + b",\n".join(lines) + b"\n}\n"
+
+
+def _request_members(request: RecordedRequest) -> list[bytes]:
+    members = [b'"method": ' + _json(request.method), b'"path": ' + _json(request.path)]
+    if request.query:
+        members.append(b'"query": ' + _json(request.query))
+    members.append(b'"body": ' + _pretty(request.body))
+    return members
+
+
+def _response_members(response: Response) -> list[bytes]:
+    members = [b'"status": %d' % response.status, b'"headers": ' + _json(response.headers)]
+    if response.retries:
+        members.append(b'"retries": %d' % response.retries)
+    if response.end:
+        members.append(b'"end": ' + _json(response.end))
+        if not response.sentinel:
+            members.append(b'"sentinel": false')
+    if response.failure:
+        members.append(b'"failure": ' + _json(response.failure))
+    return members + (_stream_members(response) if response.end else _plain_members(response))
+
+
+def _plain_members(response: Response) -> list[bytes]:
+    members = []
+    if response.elapsed is not None:
+        members.append(b'"elapsed": %.6f' % response.elapsed)
+    if response.text is not None:
+        members.append(b'"text": ' + _json(response.text))
+    if bytes(response.body):
+        if response.indent != -1:
+            members.append(b'"indent": %d' % response.indent)
+        members.append(b'"body": ' + _pretty(response.body))
+    return members
+
+
+def _stream_members(response: Response) -> list[bytes]:
+    members = []
+    if response.offsets:
+        members.append(b'"offsets": [' + b", ".join(b"%.6f" % offset for offset in response.offsets) + b"]")
+    if response.events:
+        members.append(b'"events": ' + _json(response.events))
+    if response.verbatim:
+        members.append(b'"verbatim": ' + _json(response.verbatim))
+    chunks = b",\n".join(b"      " + bytes(chunk) for chunk in response.chunks)
+    members.append(b'"chunks": [\n' + chunks + b"\n    ]" if chunks else b'"chunks": []')
+    if response.rest:
+        members.append(b'"rest": ' + _json(response.rest))
+    return members
+
+
+def _json(value: object) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(value), indent=0)
+
+
+def _pretty(raw: msgspec.Raw | bytes) -> bytes:
+    return msgspec.json.format(bytes(raw), indent=2).replace(b"\n", b"\n    ")

@@ -1,0 +1,269 @@
+"""The typed road: from a recording to the SDK's objects, without a request, a response body or SSE in between.
+
+It is a fast lane, never a second truth: what it does not cover it leaves to the wire road, and for every request both
+give the same key and equal objects.
+"""
+
+from __future__ import annotations
+
+import inspect
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from inferencereplay.errors import InvalidSetting, StoreError
+from inferencereplay.pacing.pacer import Pacer
+from inferencereplay.recording.request import NotSerializable, Request, canonical_json
+from inferencereplay.sdk import private
+from inferencereplay.sdk.http_replay import build_response, excessive_spaces
+from inferencereplay.session.session import Found
+from inferencereplay.session.settings import Mode
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+
+    from inferencereplay.session.session import Session
+
+_OK = 200
+_TOGETHER = 20
+"""Chunks that are searched at once."""
+_ANSWERING = (Mode.REPLAY, Mode.RECORD_IF_MISSING)
+
+
+class Endpoint:
+    """What one `create` method sends and returns.
+
+    Args:
+        path: relative to the base URL.
+        create: the SDK's method; only arguments that it knows are covered.
+        build_model: makes a plain answer of its JSON.
+        chunk: the type of a stream's chunk.
+        build_chunk: makes a chunk of its JSON.
+        stream: `openai.Stream[…]` or `openai.AsyncStream[…]` of such chunks; `None` where there are no streams.
+        events: what the names of a stream's events begin with, where they have any.
+        covers: whether the JSON of a plain answer is one that `build_model` is for.
+        adds: members of the body that the SDK adds by itself.
+    """
+
+    def __init__(  # noqa: PLR0913 - what endpoints differ in
+        self,
+        path: str,
+        create: Callable[..., Any],
+        build_model: Callable[[bytes], Any],
+        *,
+        chunk: Any = None,
+        build_chunk: Callable[[bytes], Any] | None = None,
+        stream: Any = None,
+        events: str | None = None,
+        covers: Callable[[bytes], bool] | None = None,
+        adds: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
+        self.path = path
+        self.build_model = build_model
+        self.chunk = chunk
+        self.build_chunk = build_chunk
+        self.stream = stream
+        self.events = events
+        self.covers = covers
+        self.adds = adds
+        self.names = frozenset(inspect.signature(create).parameters) - {"self"}
+
+
+class Answer(msgspec.Struct, frozen=True):  # which is made four times faster than a NamedTuple
+    """A recording that was chosen for a call."""
+
+    found: Found
+    pacer: Pacer | None
+
+
+def choose(session: Session, client: Any, endpoint: Endpoint, arguments: dict[str, Any]) -> Answer | None:
+    """Choose the recording that answers a call of `create`, or `None` if the call is not for this road.
+
+    Raises:
+        RecordingCorrupt: if the file that should answer cannot be used.
+    """
+    if session.mode not in _ANSWERING or not arguments.keys() <= endpoint.names or private.checks_strictly(client):
+        return None
+    headers = arguments.get("extra_headers")
+    if arguments.get("extra_query") is not None or (headers and private.asks_for_raw(headers)):
+        return None
+    try:
+        body = canonical_json(read_body(arguments, endpoint.adds), private.convert)
+    except NotSerializable:
+        return None
+    query = private.read_query(client) if client.default_query else {}
+    is_stream = bool(arguments.get("stream"))
+    try:
+        request = session.prepare(Request("POST", endpoint.path, body, query))
+        while found := session.find(request, lambda: private.secrets(client)):
+            if not _is_covered(found, endpoint, is_stream=is_stream):
+                return None
+            if session.serve(found):
+                return Answer(found, session.pacer(found.recording.response))
+    except (InvalidSetting, NotSerializable, StoreError):  # the wire road says what becomes of it
+        return None
+    return None
+
+
+def read_body(arguments: Mapping[str, Any], adds: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
+    """Return the body that the SDK makes of keyword arguments, and of what it adds by itself."""
+    body = {
+        name: value
+        for name, value in arguments.items()
+        if name not in private.NOT_BODY and not isinstance(value, private.UNSET)
+    }
+    if adds:
+        body = {**adds, **body}
+    extra = arguments.get("extra_body")
+    return body if extra is None else {**body, **extra}
+
+
+def _is_covered(found: Found, endpoint: Endpoint, *, is_stream: bool) -> bool:
+    response = found.recording.response
+    if response.status != _OK or response.is_stream is not is_stream:
+        return False
+    if not is_stream:
+        body = bytes(response.body)
+        is_covered = body[:1] == b"{" and (endpoint.covers is None or endpoint.covers(body))
+        return is_covered and not excessive_spaces(response)
+    if response.end != "done" or response.verbatim or response.rest or not _are_plain(response.events, endpoint):
+        return False
+    return not any(map(_raises, _suspects(response.chunks)))
+
+
+def _are_plain(names: list[str | None], endpoint: Endpoint) -> bool:
+    """Whether the SDK gives out events of these names by their data alone."""
+    prefix = endpoint.events
+    return all(name is None or (prefix is not None and name.startswith(prefix)) for name in names)
+
+
+def _suspects(chunks: list[msgspec.Raw]) -> Iterator[msgspec.Raw]:
+    """Yield the chunks that may hold a member `error`; no server spells one with escapes, but one could.
+
+    They are joined to few texts, which are searched faster than many, and none of which is a copy of them all.
+    """
+    for start in range(0, len(chunks), _TOGETHER):
+        together = chunks[start : start + _TOGETHER]
+        if _may_hold_error(b"\n".join(together)):
+            yield from together
+
+
+def _may_hold_error(chunks: bytes) -> bool:
+    return any(sign in chunks for sign in (b'"error"', b"\\u006", b"\\u007"))
+
+
+class _Event(msgspec.Struct):
+    error: msgspec.Raw = msgspec.Raw(b"null")
+
+
+_read_event = msgspec.json.Decoder(_Event).decode
+_FALSE = frozenset((b"null", b"false", b'""', b"0", b"[]", b"{}"))
+
+
+def _raises(chunk: bytes) -> bool:
+    """Whether the SDK may raise the member `error` of an event, which it does for one that is true."""
+    try:
+        return bytes(_read_event(chunk).error) not in _FALSE
+    except msgspec.DecodeError:  # no object
+        return False
+
+
+def model(endpoint: Endpoint, answer: Answer) -> Any:
+    """Build the object of a plain answer."""
+    response = answer.found.recording.response
+    built = endpoint.build_model(bytes(response.body))
+    private.set_request_id(built, response.headers)
+    return built
+
+
+def stream(endpoint: Endpoint, answer: Answer, client: Any, play: Callable[..., Any]) -> Any:
+    """Build the stream of an answer: the SDK's own, over an HTTP response that is read only if somebody asks for it.
+
+    Args:
+        endpoint: what was called.
+        answer: what was chosen.
+        client: whose stream it is.
+        play: `play_sync` or `AsyncPlay`.
+    """
+    found = answer.found
+    library = private.http_library(client)
+    request = private.stream_request(client, found.request)
+    response = build_response(found.recording.response, library, request, answer.pacer, found.name)
+    built = endpoint.stream(cast_to=endpoint.chunk, response=response, client=client)
+    built._iterator = play(built._iterator, endpoint.build_chunk, answer, response, library)  # noqa: SLF001
+    return built
+
+
+def play_sync(
+    unread: Iterator[Any], build: Callable[[bytes], Any], answer: Answer, response: Any, library: Any
+) -> Iterator[Any]:
+    """Yield the chunks when they are due.
+
+    Args:
+        unread: the SDK's own iterator over `response`, for one that was closed before it was read.
+        build: makes a chunk of its JSON.
+        answer: what was chosen.
+        response: the stream's response; it is closed at the end, as a live one is.
+        library: `httpx2` or `httpx`.
+    """
+    if response.is_closed:  # or read as a whole
+        yield from unread
+        return
+    pacer = answer.pacer
+    try:
+        for index, raw in enumerate(answer.found.recording.response.chunks):
+            if pacer:
+                pacer.wait(index)
+            if response.is_closed:
+                raise private.close_error(response, library)
+            yield build(bytes(raw))
+        response.is_stream_consumed = True
+    finally:
+        response.close()
+
+
+class AsyncPlay:
+    """Do the same in asynchronous code.
+
+    No generator: trio warns of one that is dropped half-read.
+    """
+
+    def __init__(
+        self,
+        unread: AsyncIterator[Any],
+        build: Callable[[bytes], Any],
+        answer: Answer,
+        response: Any,
+        library: Any,
+    ) -> None:
+        self._unread = unread
+        self._build = build
+        self._pacer = answer.pacer
+        self._chunks = enumerate(answer.found.recording.response.chunks)
+        self._response = response
+        self._library = library
+        self._is_begun = False
+
+    def __aiter__(self) -> AsyncPlay:
+        return self
+
+    async def __anext__(self) -> Any:
+        if not self._is_begun and self._response.is_closed:
+            return await self._unread.__anext__()
+        self._is_begun = True
+        for index, raw in self._chunks:
+            if self._pacer:
+                await self._pacer.wait_async(index)
+            if self._response.is_closed:
+                self._chunks = enumerate(())
+                raise private.close_error(self._response, self._library)
+            return self._build(bytes(raw))
+        if not self._response.is_closed:
+            self._response.is_stream_consumed = True
+            await self._response.aclose()
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        """Close the response, as the SDK's own iterator does."""
+        await self._response.aclose()

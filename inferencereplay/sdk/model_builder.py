@@ -1,0 +1,187 @@
+"""From the JSON of an answer to the SDK's objects.
+
+Strict validation is several times faster than the SDK's lenient construction, and agrees with it wherever it accepts
+the data; where it refuses, construction takes over. A validator is made when it is first needed, for some take long.
+"""
+
+from __future__ import annotations
+
+import array
+import base64
+import math
+from typing import TYPE_CHECKING, Any, get_args
+
+import msgspec
+import pydantic
+
+from inferencereplay.recording.request import parse_json
+from inferencereplay.sdk import private
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class _Typed(msgspec.Struct):
+    """An object that names its own type."""
+
+    type: str
+
+
+_read_type = msgspec.json.Decoder(_Typed).decode
+
+
+class ModelBuilder:
+    """Builds objects of one class.
+
+    Args:
+        cls: a model of the SDK's.
+        declared: the type that the SDK declares where it gives out such objects, if that is not the class itself.
+    """
+
+    def __init__(self, cls: Any, declared: Any = None) -> None:
+        self._cls = cls
+        self._declared = cls if declared is None else declared
+        self._validate: Callable[..., Any] | None = None
+        self._may_be_rounded: Callable[[Any], bool] | None = None
+
+    def __call__(self, raw: bytes) -> Any:
+        """Build one of its JSON."""
+        validate = self._validate or self._prepare()
+        try:
+            made = validate(raw, strict=True)
+        except pydantic.ValidationError:
+            return private.construct(self._declared, parse_json(raw))
+        if self._may_be_rounded is not None and self._may_be_rounded(made):
+            return private.construct(self._declared, parse_json(raw))
+        return made
+
+    def _prepare(self) -> Callable[..., Any]:
+        self._cls.model_rebuild()
+        validate: Callable[..., Any] = self._cls.__pydantic_validator__.validate_json
+        self._may_be_rounded = self._rounding()
+        self._validate = validate
+        return validate
+
+    def _rounding(self) -> Callable[[Any], bool] | None:
+        """Return what tells whether an object may hold an integer that is no float; the SDK leaves those as they are.
+
+        `None` if no object can.
+        """
+        names = [name for name, field in self._cls.model_fields.items() if field.annotation is float]
+        return (lambda made: any(abs(getattr(made, name)) >= _EXACT for name in names)) if names else None
+
+
+class EventBuilder:
+    """Builds the events of a stream that has many kinds of them, told apart by their member `type`.
+
+    Args:
+        union: the type of any of them, as the SDK declares it.
+    """
+
+    def __init__(self, union: Any) -> None:
+        self._union = union
+        self._builders: dict[str, ModelBuilder] = {}
+
+    def __call__(self, raw: bytes) -> Any:
+        """Build one of its JSON."""
+        builders = self._builders or self._prepare()
+        try:
+            build = builders[_read_type(raw).type]
+        except (KeyError, msgspec.DecodeError):  # newer than this version of the SDK, or no event at all
+            return private.construct(self._union, parse_json(raw))
+        return build(raw)
+
+    def _prepare(self) -> dict[str, ModelBuilder]:
+        members = get_args(get_args(self._union)[0])
+        self._builders = {kind: ModelBuilder(cls, self._union) for cls in members for kind in _kinds(cls)}
+        return self._builders
+
+
+def _kinds(cls: Any) -> tuple[str, ...]:
+    """Return what the member `type` of a class may be."""
+    return get_args(cls.model_fields["type"].annotation)
+
+
+class VectorsBuilder(ModelBuilder):
+    """Builds embeddings whose numbers are left as they are, also where an integer among them is no float."""
+
+    def _rounding(self) -> Callable[[Any], bool]:
+        return lambda made: any(map(_is_large, made.data))
+
+
+class EmbeddingsBuilder(VectorsBuilder):
+    """Builds embeddings; those in base64, which the SDK asks for by itself, become numbers."""
+
+    def __call__(self, raw: bytes) -> Any:
+        """Build them of their JSON."""
+        try:
+            return self._decoded(raw)
+        except (msgspec.DecodeError, pydantic.ValidationError):
+            return self.build_slowly(raw)
+
+    def build_slowly(self, raw: bytes) -> Any:
+        """Build them as the SDK does: numbers are left as they are."""
+        made = super().__call__(raw)
+        for vector in made.data:
+            if isinstance(vector.embedding, str):
+                vector.embedding = array.array("f", base64.b64decode(vector.embedding)).tolist()
+        return made
+
+    def _decoded(self, raw: bytes) -> Any:
+        """Build them without validating the texts, and decode those where they stand."""
+        coded = _read_coded(raw).data
+        data = parse_json(raw)
+        for item in data["data"]:
+            item["embedding"] = []
+        made = self._cls.__pydantic_validator__.validate_python(data, strict=True)
+        for vector, item in zip(made.data, coded, strict=True):
+            vector.embedding = array.array("f", item.embedding).tolist()
+        return made
+
+
+def _is_large(vector: Any) -> bool:
+    """Whether a vector may hold an integer that is no float; the SDK keeps it as it is, or raises for it."""
+    return math.hypot(*vector.embedding) >= _EXACT  # no number is larger, and this takes a fifth of `max` and `min`
+
+
+class _Coded(msgspec.Struct):
+    embedding: bytes
+
+
+class _AllCoded(msgspec.Struct):
+    data: list[_Coded]
+
+
+_read_coded = msgspec.json.Decoder(_AllCoded).decode
+
+
+class _Vector(msgspec.Struct):
+    embedding: msgspec.Raw
+
+
+class _Vectors(msgspec.Struct):
+    data: list[_Vector]
+
+
+_read_vectors = msgspec.json.Decoder(_Vectors).decode
+_EXACT = 2**53
+"""Up to which every integer is a float."""
+_GROUP, _FLOAT = 4, 4
+"""Characters of base64 that stand together, and bytes of a number."""
+
+
+def has_vectors(raw: bytes) -> bool:
+    """Whether an answer holds embeddings, each of whole numbers; the SDK has errors of its own for what does not."""
+    try:
+        vectors = _read_vectors(raw).data
+    except msgspec.DecodeError:
+        return False
+    return bool(vectors) and all(_is_vector(bytes(item.embedding)) for item in vectors)
+
+
+def _is_vector(raw: bytes) -> bool:
+    if raw[:1] != b'"':
+        return raw[:1] == b"["
+    coded = raw[1:-1]
+    size = len(coded) * 3 // 4 - coded.count(b"=", -2)
+    return len(coded) % _GROUP == 0 and size % _FLOAT == 0 and b"\\" not in coded

@@ -1,0 +1,321 @@
+"""Which of the SDK's methods are wrapped, and how they are given back.
+
+Nothing else in the package knows. The patches go onto the classes with the first use, or when the SDK imports the
+module of a class later, and come off with the last use; which session answers is decided call by call.
+"""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import sys
+import weakref
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import openai
+
+from inferencereplay.locks import make_reentrant_lock
+from inferencereplay.sdk import calls, fast_replay, private, wrappers
+from inferencereplay.sdk.import_watcher import ImportWatcher
+from inferencereplay.sdk.model_builder import EmbeddingsBuilder, EventBuilder, ModelBuilder, VectorsBuilder, has_vectors
+from inferencereplay.session.active import session_for
+from inferencereplay.session.settings import Mode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class _Patch(NamedTuple):
+    """One method to wrap, and what calls of it go through.
+
+    Attributes:
+        is_fast_lane: whether calls are answered without it as well, so that it need not go over others' wrappers.
+    """
+
+    owner: Any
+    name: str
+    handler: Callable[..., Any]
+    is_fast_lane: bool = False
+
+
+def _request(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    session = session_for(instance)
+    if session is None or session.is_live:
+        return _pass(session, wrapped, args, kwargs)
+    call = calls.read_call(*args, **kwargs)
+    if private.is_asked(call.options):
+        return wrapped(*args, **kwargs)
+    decision = calls.wait_sync(calls.decide(session, instance, call))
+    if decision is None:
+        return wrapped(*args, **kwargs)
+    if isinstance(decision, calls.Replayed):
+        return calls.replay_sync(instance, call, decision)
+    return calls.record_sync(wrapped, instance, call, decision)
+
+
+async def _request_async(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    session = session_for(instance)
+    if session is None or session.is_live:
+        return await _pass(session, wrapped, args, kwargs)
+    call = calls.read_call(*args, **kwargs)
+    if private.is_asked(call.options):
+        return await wrapped(*args, **kwargs)
+    decision = await calls.wait_async(calls.decide(session, instance, call))
+    if decision is None:
+        return await wrapped(*args, **kwargs)
+    if isinstance(decision, calls.Replayed):
+        return await calls.replay_async(instance, call, decision)
+    return await calls.record_async(wrapped, instance, call, decision)
+
+
+def _build_request(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Stop what comes here in `replay` without having passed `_request`: on its way to the network."""
+    session, options = session_for(instance), args[0]
+    if session is not None and not session.is_live and not (private.is_own(options) or private.is_asked(options)):
+        is_mended = _state.repair(instance)
+        if session.mode is Mode.REPLAY:
+            raise session.bypassed(options.method.upper(), options.url, private.secrets(instance, options))
+        if is_mended:
+            session.warn_bypassed(options.method.upper(), options.url, private.secrets(instance, options))
+    return wrapped(*args, **kwargs)
+
+
+def _create(endpoint: fast_replay.Endpoint) -> Callable[..., Any]:
+    def create(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        client = instance._client  # noqa: SLF001
+        session = session_for(client)
+        if session is None or args or not _is_alone(client):
+            return _pass(session, wrapped, args, kwargs)
+        answer = fast_replay.choose(session, client, endpoint, kwargs)
+        if answer is None:
+            return wrapped(**kwargs)
+        if answer.found.recording.response.is_stream:
+            return fast_replay.stream(endpoint, answer, client, fast_replay.play_sync)
+        if answer.pacer:
+            answer.pacer.wait(-1)
+        return fast_replay.model(endpoint, answer)
+
+    return create
+
+
+def _create_async(endpoint: fast_replay.Endpoint) -> Callable[..., Any]:
+    async def create(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        client = instance._client  # noqa: SLF001
+        session = session_for(client)
+        if session is None or args or not _is_alone(client):
+            return await _pass(session, wrapped, args, kwargs)
+        answer = fast_replay.choose(session, client, endpoint, kwargs)
+        if answer is None:
+            return await wrapped(**kwargs)
+        if answer.found.recording.response.is_stream:
+            return fast_replay.stream(endpoint, answer, client, fast_replay.AsyncPlay)
+        if answer.pacer:
+            await answer.pacer.wait_async(-1)
+        return fast_replay.model(endpoint, answer)
+
+    return create
+
+
+def _is_alone(client: Any) -> bool:
+    """Whether nobody but us waits for the request behind `create`; an instrumentor or override that does, gets it."""
+    if wrappers.is_outermost(client, "request"):
+        return True
+    _state.repair(client)
+    return False
+
+
+def _pass(session: Any, wrapped: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Let a call through; a wrapper that outlived its use, for somebody had wrapped it, takes itself off."""
+    if session is None and not _state.users:
+        _state.remove()
+    return wrapped(*args, **kwargs)
+
+
+def _by_format(given: Callable[..., Any], default: Callable[..., Any]) -> Callable[..., Any]:
+    """Tell calls that name the format of embeddings from those where the SDK asks for base64 and gives out numbers."""
+
+    def create(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        is_default = isinstance(kwargs.get("encoding_format", openai.NOT_GIVEN), private.UNSET)
+        return (default if is_default else given)(wrapped, instance, args, kwargs)
+
+    return create
+
+
+def _connect(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    session = session_for(private.manager_client(instance))
+    if session is None or session.is_live:
+        return _pass(session, wrapped, args, kwargs)
+    connection = "WEBSOCKET", private.manager_path(instance), "it is a connection for many messages"
+    if session.mode is Mode.REPLAY:
+        raise session.refuse(*connection)
+    session.warn_once(*connection)
+    return wrapped(*args, **kwargs)
+
+
+# What is wrapped in each module of the SDK.
+
+
+def _base_patches(_: Any) -> list[_Patch]:
+    return [
+        _Patch(private.SyncAPIClient, "request", _request),
+        _Patch(private.AsyncAPIClient, "request", _request_async),
+        _Patch(private.BaseClient, "_build_request", _build_request),
+    ]
+
+
+def _chat_patches(module: Any) -> list[_Patch]:
+    from openai.types.chat import ChatCompletion, ChatCompletionChunk  # noqa: PLC0415 - as the module itself did
+
+    model, chunk = ModelBuilder(ChatCompletion), ModelBuilder(ChatCompletionChunk)
+    shared = {"path": "/chat/completions", "build_model": model, "chunk": ChatCompletionChunk, "build_chunk": chunk}
+    return _create_patches(module.Completions, module.AsyncCompletions, **shared)
+
+
+def _text_patches(module: Any) -> list[_Patch]:
+    from openai.types import Completion  # noqa: PLC0415 - as above
+
+    build = ModelBuilder(Completion)
+    shared = {"path": "/completions", "build_model": build, "chunk": Completion, "build_chunk": build}
+    return _create_patches(module.Completions, module.AsyncCompletions, **shared)
+
+
+def _responses_patches(module: Any) -> list[_Patch]:
+    from openai.types.responses import Response, ResponseStreamEvent  # noqa: PLC0415 - as above
+
+    model, chunk = ModelBuilder(Response), EventBuilder(ResponseStreamEvent)
+    shared = {"path": "/responses", "build_model": model, "chunk": ResponseStreamEvent, "build_chunk": chunk}
+    patches = _create_patches(module.Responses, module.AsyncResponses, **shared, events="response.")
+    return [*patches, *_socket_patches(module)]
+
+
+def _create_patches(owner: Any, async_owner: Any, *, chunk: Any, **shared: Any) -> list[_Patch]:
+    kinds: tuple[tuple[Any, Any, Any], ...] = (
+        (owner, _create, openai.Stream[chunk]),
+        (async_owner, _create_async, openai.AsyncStream[chunk]),
+    )
+    return [
+        _Patch(
+            cls,
+            "create",
+            make(fast_replay.Endpoint(create=cls.create, stream=stream, chunk=chunk, **shared)),
+            is_fast_lane=True,
+        )
+        for cls, make, stream in kinds
+    ]
+
+
+def _embeddings_patches(module: Any) -> list[_Patch]:
+    from openai.types import CreateEmbeddingResponse  # noqa: PLC0415 - as above
+
+    path, default = "/embeddings", private.default_encoding_format(module.Embeddings.create)
+    adds = {} if default is None else {"encoding_format": default}
+    given, decoded = VectorsBuilder(CreateEmbeddingResponse), EmbeddingsBuilder(CreateEmbeddingResponse)
+    return [
+        _Patch(
+            owner,
+            "create",
+            _by_format(
+                make(fast_replay.Endpoint(path, owner.create, given)),
+                make(fast_replay.Endpoint(path, owner.create, decoded, covers=has_vectors, adds=adds)),
+            ),
+            is_fast_lane=True,
+        )
+        for owner, make in ((module.Embeddings, _create), (module.AsyncEmbeddings, _create_async))
+    ]
+
+
+def _socket_patches(module: Any) -> list[_Patch]:
+    return [
+        _Patch(manager, name, _connect)
+        for manager in private.connection_managers(module)
+        for name in ("__enter__", "__aenter__", "enter")
+        if name in manager.__dict__
+    ]
+
+
+_SITES: dict[str, Callable[[Any], list[_Patch]]] = {
+    **dict.fromkeys(private.WEBSOCKET_MODULES, _socket_patches),
+    "openai._base_client": _base_patches,
+    "openai.resources.chat.completions": _chat_patches,
+    "openai.resources.completions": _text_patches,
+    "openai.resources.embeddings": _embeddings_patches,
+    "openai.resources.responses.responses": _responses_patches,
+}
+"""What is wrapped in which module of the SDK; newer versions import most of them when they are first used."""
+
+
+class _State:
+    """How many use the patches."""
+
+    def __init__(self) -> None:
+        self.users = 0
+        # Reentrant, and counted before anything is done: a garbage-collected client's release may come in between.
+        self._lock = make_reentrant_lock()
+        self._patches: dict[str, list[_Patch]] = {}
+        self._mended: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+        self._watcher = ImportWatcher(_SITES, self.install)
+
+    def acquire(self) -> None:
+        with self._lock:
+            self.users += 1
+            self._watcher.start()
+        for name in _SITES.keys() & sys.modules.keys():
+            # Imported without the lock: this waits for a thread that is at it, which wants the lock at the end.
+            self.install(importlib.import_module(name))
+
+    def install(self, module: Any) -> bool:
+        """Wrap what is to be wrapped in a module of the SDK, if there is a use; say whether there was need to."""
+        name = module.__name__
+        # Made without the lock, as modules are imported without it, for this may have to import some as well.
+        made = self._patches.get(name) or _SITES[name](module)
+        with self._lock:
+            if not self.users:
+                return False
+            patches = self._patches.setdefault(name, made)
+            done = [
+                wrappers.put(owner, method, handler, goes_over=not is_fast_lane)
+                for owner, method, handler, is_fast_lane in patches
+            ]
+        return any(done)
+
+    def repair(self, client: Any) -> bool:
+        """Wrap `request` where a client's calls go round us; say whether they did.
+
+        Somebody may have put the SDK's own method back over our heads, or a wrapper of their own into the client.
+        """
+        is_mended = self.install(sys.modules[private.BaseClient.__module__])
+        with self._lock:
+            for owner, name, handler in self._of(client) if self.users else ():
+                if wrappers.put_into(client, owner, name, handler):
+                    self._mended[id(client)] = client
+                    is_mended = True
+        return is_mended
+
+    def _of(self, client: Any) -> list[tuple[Any, str, Callable[..., Any]]]:
+        """Return the patches of a client's class."""
+        patches = self._patches[private.BaseClient.__module__]
+        return [patch[:3] for patch in patches if isinstance(client, patch.owner)]
+
+    def release(self) -> None:
+        with self._lock:
+            self.users -= 1
+            self.remove()
+
+    def remove(self) -> None:
+        """Give back what nobody else has wrapped since, unless it is in use."""
+        with self._lock:
+            if self.users:
+                return
+            self._watcher.stop()
+            for owner, name, *_ in itertools.chain.from_iterable(self._patches.values()):
+                wrappers.take_out(owner, name)
+            for client in self._mended.values():
+                for owner, name, _ in self._of(client):
+                    wrappers.take_out_of(client, owner, name)
+            self._mended.clear()
+
+
+_state = _State()
+acquire = _state.acquire
+repair = _state.repair
+release = _state.release

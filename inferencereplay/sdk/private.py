@@ -1,0 +1,438 @@
+"""The names of the `openai` package that are not public: every use of one is here.
+
+They were read in, and tested with, openai 1.40, 1.109, 2.54 and 3.54.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import json
+import re
+import sys
+import types
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
+
+import openai
+import pydantic
+from openai import _base_client, _models, _streaming, _types, _utils
+from openai._constants import OVERRIDE_CAST_TO_HEADER, RAW_RESPONSE_HEADER
+
+from inferencereplay.recording.format import Provenance
+from inferencereplay.recording.request import JSON, NotSerializable, Request, canonical_json, parse_json, parse_query
+from inferencereplay.redaction.encodings import encodings_of
+from inferencereplay.redaction.redactor import SHORTEST_LITERAL, secret_values
+
+try:
+    from openai._utils._json import openapi_dumps as _dumps
+except ImportError:  # pragma: no cover - before openai 2.20: what httpx did with `json=`
+
+    def _dumps(obj: Any) -> bytes:
+        return json.dumps(obj, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+VERSION: str = openai.__version__
+PLACEHOLDER = "inferencereplay-placeholder"
+"""The API key of a client that was made where there is none; a replay never sends it."""
+BaseClient = _base_client.BaseClient
+SyncAPIClient = _base_client.SyncAPIClient
+AsyncAPIClient = _base_client.AsyncAPIClient
+UNSET: tuple[type, ...] = (openai.NotGiven, getattr(openai, "Omit", openai.NotGiven), _types.Omit)
+"""The types of arguments that were not given."""
+NOT_BODY = frozenset(("extra_headers", "extra_query", "extra_body", "timeout"))
+"""The arguments of `create` that are not part of the body."""
+_CREDENTIALS = (
+    "api_key",
+    "admin_api_key",
+    "organization",
+    "project",
+    "webhook_secret",
+    "_azure_ad_token",
+    "azure_ad_token",
+    "_api_key",
+)
+_SECRET_HEADERS = ("auth", "key", "token", "cookie", "secret", "openai-organization", "openai-project")
+_RAW_HEADERS = frozenset((RAW_RESPONSE_HEADER.lower(), OVERRIDE_CAST_TO_HEADER.lower()))
+_SCHEME = re.compile(r"^\s*[\w-]+\s+(?=\S)")
+_PARAMETER = re.compile(r"^[\w.-]+=(?=[^=])")
+_STREAM_MAPS_ERRORS = hasattr(_streaming, "request_exceptions")
+_make_options = _models.FinalRequestOptions.construct
+_PROCESS_PARAMETERS = inspect.signature(SyncAPIClient._process_response).parameters
+_BUILD_PARAMETERS = inspect.signature(SyncAPIClient._build_request).parameters
+
+
+def is_client(client: object) -> bool:
+    """Whether it is a client of the `openai` package, or of a subclass."""
+    return isinstance(client, (SyncAPIClient, AsyncAPIClient))
+
+
+def module_client() -> Any:
+    """Return the client behind `openai.chat.completions.create` and its like."""
+    return openai._load_client()  # type: ignore[attr-defined, unused-ignore]
+
+
+def forget_placeholder() -> None:
+    """Let the module-level client look for a key anew if it was made with the placeholder."""
+    if openai.api_key == PLACEHOLDER:
+        openai.api_key = None
+        openai._reset_client()  # type: ignore[attr-defined, unused-ignore]
+
+
+def http_library(client: Any) -> Any:
+    """Return the HTTP library under a client, the module `httpx2` or `httpx`."""
+    return _library(type(client._client))  # type: ignore[arg-type, unused-ignore]  # classes can be hashed
+
+
+def default_http_library() -> Any:
+    """Return the HTTP library under a client that is given none, the module `httpx2` or `httpx`."""
+    return _library(openai.DefaultHttpxClient)
+
+
+@functools.cache
+def _library(http_client: type) -> Any:
+    for base in http_client.__mro__:
+        root = base.__module__.partition(".")[0]
+        if root in ("httpx", "httpx2"):
+            return sys.modules[root]
+    return sys.modules["httpx2" if hasattr(_base_client, "httpx2") else "httpx"]
+
+
+# Requests.
+
+
+def read_request(client: Any, options: Any) -> Request:
+    """Return what the SDK would send for `options`.
+
+    Raises:
+        TypeError: and whatever else the SDK raises for a body that cannot be sent.
+    """
+    body = options.json_data
+    if options.extra_json is not None:
+        body = _given({**(body or {}), **options.extra_json})
+    text = b"null" if body is None or isinstance(body, UNSET) else _dumps(body)
+    path, query = _target(client, options)
+    return Request(options.method.upper(), path, canonical_json(parse_json(text)), query)
+
+
+def _target(client: Any, options: Any) -> tuple[str, dict[str, Any]]:
+    url, base = options.url, str(client.base_url)
+    if "://" in url:
+        parts = urlsplit(url)
+        host = parts.netloc.rpartition("@")[2]
+        foreign = f"{host}{urlunsplit(('', '', parts.path, parts.query, ''))}"
+        url = url[len(base) :] if url.startswith(base) else foreign
+    path, _, fixed = url.partition("?")
+    return "/" + path.lstrip("/"), {**parse_query(fixed), **read_query(client, options.params)}
+
+
+def read_query(client: Any, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the query that the SDK would send."""
+    merged = _given({**client.default_query, **(params or {})})
+    return parse_query(client.qs.stringify(merged)) if merged else {}
+
+
+def _given(mapping: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in mapping.items() if not isinstance(value, UNSET)}
+
+
+def convert(value: object) -> JSON:
+    """Turn a model of the SDK's, such as an earlier answer's message, into what the SDK makes of it.
+
+    Raises:
+        NotPlain: for any other object.
+    """
+    if isinstance(value, pydantic.BaseModel) and type(value).__module__.startswith("openai."):
+        return _utils.maybe_transform(value, object)
+    raise NotSerializable(type(value))
+
+
+def is_recordable(cast_to: Any, options: Any) -> bool:
+    """Whether a request sends JSON or nothing, and its answer is parsed, not handed on as bytes."""
+    if options.files or getattr(options, "content", None) is not None or isinstance(options.json_data, bytes):
+        return False
+    if header(options, OVERRIDE_CAST_TO_HEADER) is not None:
+        return False
+    return getattr(cast_to, "__name__", "") != "HttpxBinaryResponseContent"
+
+
+def header(options: Any, name: str) -> Any:
+    """Return one of a call's own headers, or `None`."""
+    headers = options.headers
+    if isinstance(headers, UNSET) or not headers:
+        return None
+    return next((value for given, value in headers.items() if given.lower() == name.lower()), None)
+
+
+def raw_mode(options: Any) -> str | None:
+    """Return how a call asks for its answer: `"true"`, `"stream"` or `None` for parsed."""
+    value: str | None = header(options, RAW_RESPONSE_HEADER)
+    return value
+
+
+class Asked(str):
+    """A header's value that asks the SDK for a raw response on our behalf.
+
+    The value is told by its type, not the headers: somebody else's patch may make new ones of them on the way.
+    """
+
+    __slots__ = ()
+
+
+class _Own(dict[str, Any]):
+    """Headers of a request that is built on our behalf, and sent nowhere."""
+
+
+def ask(options: Any, mode: str) -> Any:
+    """Copy `options` so that the SDK returns the response as it is: read (`"true"`) or unread (`"stream"`)."""
+    return _with_headers(options, {**_headers(options), RAW_RESPONSE_HEADER: Asked(mode)})
+
+
+def _headers(options: Any) -> dict[str, Any]:
+    return {} if isinstance(options.headers, UNSET) else options.headers
+
+
+def _with_headers(options: Any, headers: dict[str, Any]) -> Any:
+    made = options.copy() if not hasattr(options, "model_copy") else options.model_copy()
+    made.headers = headers
+    return made
+
+
+def is_asked(options: Any) -> bool:
+    """Whether these options are ours, from `ask`."""
+    return type(raw_mode(options)) is Asked
+
+
+def is_own(options: Any) -> bool:
+    """Whether these options are ours, from `http_request`."""
+    return type(options.headers) is _Own
+
+
+def asks_for_raw(headers: Mapping[str, Any]) -> bool:
+    """Whether `extra_headers` ask for anything but a parsed answer."""
+    return any(name.lower() in _RAW_HEADERS for name in headers)
+
+
+# Responses.
+
+
+def http_response(raw: Any) -> Any:
+    """Return the HTTP response inside what the SDK returns for `ask`."""
+    return getattr(raw, "http_response", raw)
+
+
+def restore(outcome: Any, options: Any) -> None:
+    """Make the request of a response, or of an error of the SDK's, look as if `ask` had not been there."""
+    mode = raw_mode(options)
+    if mode is None:
+        outcome.request.headers.pop(RAW_RESPONSE_HEADER, None)
+    else:
+        outcome.request.headers[RAW_RESPONSE_HEADER] = mode
+
+
+def process(client: Any, call: Any, response: Any, retries_taken: int = 0) -> Any:
+    """Let the SDK parse a response as the call asked for; a coroutine for an async client."""
+    extra = {"retries_taken": retries_taken} if "retries_taken" in _PROCESS_PARAMETERS else {}
+    return client._process_response(
+        cast_to=call.cast_to,
+        options=call.options,
+        response=response,
+        stream=call.stream,
+        stream_cls=call.stream_cls,
+        **extra,
+    )
+
+
+def retries_taken(outcome: Any) -> int:
+    """Return how often the SDK tried again before a raw response or an error came, in versions that tell."""
+    count: int | None = getattr(outcome, "retries_taken", None)
+    if count is not None:
+        return count
+    told = http_response(outcome).request.headers.get("x-stainless-retry-count", "")
+    return int(told) if told.isascii() and told.isdigit() else 0
+
+
+def status_error(client: Any, response: Any) -> openai.APIStatusError:
+    """Make the error that the SDK raises for a response."""
+    error: openai.APIStatusError = client._make_status_error_from_response(response)
+    return error
+
+
+def http_request(client: Any, options: Any, retries_taken: int = 0) -> Any:
+    """Build the HTTP request that the SDK would send, as far as it can be built without credentials."""
+    given = _headers(options)
+    extra = {"retries_taken": retries_taken} if retries_taken and "retries_taken" in _BUILD_PARAMETERS else {}
+    for headers in (given, {"Authorization": _types.Omit(), **given}):  # omitting it says that none are needed
+        with contextlib.suppress(Exception):  # what needs credentials differs from version to version
+            return client._build_request(_with_headers(options, _Own(headers)), **extra)
+    mode = raw_mode(options)
+    url = str(client.base_url) + options.url.lstrip("/")
+    return http_library(client).Request(
+        options.method.upper(), url, headers={} if mode is None else {RAW_RESPONSE_HEADER: mode}
+    )
+
+
+def stream_request(client: Any, request: Request) -> Any:
+    """Build the HTTP request of a stream that is replayed without the SDK: its method, URL and body.
+
+    Where the client adds to the path (Azure's deployment, a query), the SDK has to build it, which takes longer than
+    a replay.
+    """
+    if client.default_query:
+        body = parse_json(request.body)
+        return http_request(client, _make_options(method=request.method.lower(), url=request.path, json_data=body))
+    url = f"{str(client.base_url).rstrip('/')}{request.path}"
+    return http_library(client).Request(request.method, url, content=request.body)
+
+
+def close_error(response: Any, library: Any) -> Exception:
+    """Make the error that reading on from a stream raises after it was closed."""
+    cause: Exception = library.ReadError("the stream was closed", request=response.request)
+    if _STREAM_MAPS_ERRORS:
+        error = openai.APIConnectionError(request=response.request)
+        error.__cause__ = cause
+        return error
+    return cause  # pragma: no cover - before openai 3
+
+
+def construct(cls: Any, data: JSON) -> Any:
+    """Build a model as the SDK does, whatever the server left out."""
+    return _models.construct_type(type_=cls, value=data)
+
+
+_HAS_REQUEST_IDS = hasattr(_models, "add_request_id")
+
+
+def set_request_id(model: Any, headers: Mapping[str, str]) -> None:
+    """Give a model its `_request_id`, if this version of the SDK does.
+
+    The same as the SDK's `add_request_id`, past pydantic's `__setattr__`, which for such a name ends here as well.
+    """
+    if _HAS_REQUEST_IDS:  # pragma: no branch - the oldest versions have none
+        object.__setattr__(model, "_request_id", headers.get("x-request-id"))
+
+
+def checks_strictly(client: Any) -> bool:
+    """Whether a client refuses answers that do not fit their type."""
+    return bool(client._strict_response_validation)
+
+
+def default_encoding_format(create: Callable[..., Any]) -> str | None:
+    """Return the format of embeddings that this version of the SDK asks for by itself; it depends on other packages.
+
+    Args:
+        create: the method of `Embeddings`.
+    """
+    asked: dict[str, Any] = {}
+    probe = types.SimpleNamespace(_post=lambda _, *, body, **__: asked.update(body))
+    inspect.unwrap(create)(probe, input="", model="")  # no tracer is to see a call that nobody makes
+    return asked.get("encoding_format")
+
+
+# WebSockets.
+
+WEBSOCKET_MODULES = (
+    "openai.resources.beta.realtime.realtime",
+    "openai.resources.beta.responses.responses",
+    "openai.resources.live.forks",
+    "openai.resources.live.live",
+    "openai.resources.live.sideband",
+    "openai.resources.realtime.realtime",
+    "openai.resources.realtime.translations.translations",
+    "openai.resources.responses.responses",
+)
+"""Where connections are made, in any version of the SDK."""
+_MANAGER = "ConnectionManager"
+
+
+def connection_managers(module: Any) -> list[type]:
+    """Return the classes that open a module's connections, in `__enter__` or `__aenter__`, also called `enter`."""
+    return [value for name, value in vars(module).items() if name.endswith(_MANAGER) and isinstance(value, type)]
+
+
+def manager_client(manager: Any) -> Any:
+    """Return the client that a connection is made for."""
+    owner = next(cls for cls in type(manager).__mro__ if cls.__module__ in WEBSOCKET_MODULES)
+    return getattr(manager, f"_{owner.__name__}__client")
+
+
+def manager_path(manager: Any) -> str:
+    """Return the path that a connection is made to, as far as its class tells it."""
+    parts = type(manager).__module__.split(".")[2:]
+    return "/" + "/".join(dict.fromkeys(part for part in parts if part != "beta"))
+
+
+# What is known of a client.
+
+
+def secrets(client: Any, options: Any = None) -> tuple[str, ...]:
+    """Return what a client and a call know that must not be written: keys, organisation, values of such headers."""
+    values = [getattr(client, name, None) for name in _CREDENTIALS]
+    values += [urlsplit(str(url)).password for url in (client.base_url, getattr(options, "url", ""))]
+    values += _queried(client, options)
+    values += [cookie.value for cookie in client._client.cookies.jar]
+    for headers in (
+        client._client.headers,
+        getattr(client, "_custom_headers", None),
+        getattr(options, "headers", None),
+    ):
+        values += _secret_values(headers.items() if isinstance(headers, Mapping) else ())
+    return _literals(values)
+
+
+def sent(outcome: Any) -> tuple[str, ...]:
+    """Return what a live call sent that must not be written, such as a token that was fetched for it.
+
+    Args:
+        outcome: the response, or an error of the SDK's.
+    """
+    return _literals(_secret_values(outcome.request.headers.items()))
+
+
+def _queried(client: Any, options: Any) -> list[str]:
+    """Return what a query holds that the answer may repeat."""
+    fixed, params = getattr(options, "url", "").partition("?")[2], getattr(options, "params", None)
+    if not (fixed or params or client.default_query):
+        return []
+    return secret_values({**parse_query(fixed), **read_query(client, params)})
+
+
+def _secret_values(headers: Iterable[tuple[str, Any]]) -> list[Any]:
+    """Return the values of headers that hold a secret, and their parts, as in `Bearer …` and `sid=…; theme=…`."""
+    values: list[Any] = []
+    for name, value in headers:
+        if isinstance(value, str) and any(part in name.lower() for part in _SECRET_HEADERS):
+            values += [value, *_parts(name, value)]
+    return values
+
+
+def _parts(name: str, value: str) -> Iterator[str]:
+    """Yield the parts of a header's value, without the scheme, and without the names of parameters and cookies.
+
+    Those are words such as `Signature` or `content-type`, which a chat may hold as well: taken out of a request, they
+    would not be known in replay, where nothing is signed.
+    """
+    if "authorization" in name.lower():
+        pieces = re.split(r"[\s,]+", _SCHEME.sub("", value))
+    else:
+        pieces = re.split(r"[\s;,]+", value)
+    for piece in pieces:
+        yield _PARAMETER.sub("", piece).strip('"=')
+
+
+def _literals(values: Iterable[Any]) -> tuple[str, ...]:
+    found = {value for value in values if isinstance(value, str) and len(value) >= SHORTEST_LITERAL}
+    found = {value for value in found if PLACEHOLDER not in value}
+    return encodings_of(tuple(sorted(found - {"<missing API key>"})))
+
+
+def origin(client: Any) -> Provenance:
+    """Return where a client's recordings come from, without credentials."""
+    parts = urlsplit(str(client.base_url))
+    host = parts.netloc.rpartition("@")[2]
+    return Provenance("", VERSION, urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", "")))

@@ -1,0 +1,104 @@
+"""Which session answers a call.
+
+The innermost `with replay(...)` of this context; else the newest one open in the process, so that threads and
+executors are covered; else the client's own; else the process's, if `inferencereplay run` started it; else none: live.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from inferencereplay.locks import make_lock
+
+if TYPE_CHECKING:
+    from inferencereplay.session.session import Session
+
+OWN = "_inferencereplay_session"
+"""The attribute in which a wrapped client carries its session."""
+
+
+class Activation:
+    """One stretch of time in which a session answers."""
+
+    __slots__ = ("is_open", "session")
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.is_open = True
+
+
+_Stack = tuple[Activation, Any]
+_context: ContextVar[_Stack | None] = ContextVar("inferencereplay", default=None)
+_lock = make_lock()
+_open: list[Activation] = []
+_ambient: list[Session] = []
+
+
+def activate(session: Session) -> Activation:
+    """Let a session answer whoever has none of their own, until `deactivate`."""
+    activation = Activation(session)
+    with _lock:
+        _open.append(activation)
+    return activation
+
+
+def set_ambient(session: Session | None) -> None:
+    """Let a session answer whoever has no other one, for as long as the process lasts; `None` takes it away."""
+    _ambient[:] = [] if session is None else [session]
+
+
+def deactivate(activation: Activation) -> None:
+    """Take a session out of use, also from another context than the one that it was activated in."""
+    activation.is_open = False
+    with _lock:
+        _open.remove(activation)
+    _context.set(_innermost_open())
+
+
+def enter(*activations: Activation) -> None:
+    """Let sessions answer in this context before all others, the last one first."""
+    for activation in activations:
+        _context.set((activation, _innermost_open()))
+
+
+def leave(activation: Activation) -> tuple[Activation, ...]:
+    """Undo `enter`, and take along what was entered since; `enter` takes back what is returned."""
+    above = []
+    stack = _context.get()
+    while stack is not None and stack[0] is not activation:
+        above.append(stack[0])
+        stack = stack[1]
+    _context.set(stack and stack[1])
+    return (activation, *reversed(above))
+
+
+def is_in_context(activation: Activation) -> bool:
+    """Whether it was entered in this context, or in the one that this was copied from."""
+    stack = _context.get()
+    while stack is not None and stack[0] is not activation:
+        stack = stack[1]
+    return stack is not None
+
+
+def _innermost_open() -> _Stack | None:
+    stack = _context.get()
+    while stack is not None and not stack[0].is_open:
+        stack = stack[1]
+    return stack
+
+
+def session_for(client: Any) -> Session | None:
+    """Return the session that answers a client's call, or `None` if nothing of ours is concerned."""
+    stack = _context.get()
+    if stack is not None:
+        stack = stack if stack[0].is_open else _innermost_open()
+        if stack is not None:
+            return stack[0].session
+    if _open:
+        try:
+            return _open[-1].session
+        except IndexError:  # the last one was closed by another thread since the line before
+            pass
+    own: Session | None = client.__dict__.get(OWN)
+    return _ambient[0] if own is None and _ambient else own

@@ -1,0 +1,104 @@
+"""What is said of a request that was not recorded."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import sys
+from typing import TYPE_CHECKING
+
+from inferencereplay.errors import RecordingNotFound
+from inferencereplay.recording.difference import nearest
+from inferencereplay.recording.request import parse_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from inferencereplay.recording.request import JSON, Request
+    from inferencereplay.redaction.redactor import Redactor
+    from inferencereplay.store.interface import Store
+
+RUN = "INFERENCEREPLAY_RUN"
+"""The variable that `inferencereplay run` sets for the program that it starts."""
+MOST_COMPARED = 1_000
+"""Files that a miss is compared with."""
+LONGEST_COMMAND = 200
+"""Characters of a command line that are shown."""
+
+
+def explain(  # noqa: PLR0913 - facts for a message
+    request: Request,
+    store: Store,
+    hide: Redactor,
+    secrets: tuple[str, ...],
+    *,
+    used_up: str | None,
+    exhausted: str,
+    own_mode: str | None,
+    command: Callable[[str], str] | None,
+) -> RecordingNotFound:
+    """Make the error for a request that was not recorded.
+
+    Args:
+        request: redacted.
+        store: where it was looked for.
+        hide: takes out of the message what is secret.
+        secrets: the literals among it.
+        used_up: the first of the request's recordings, if it has any and all are used up.
+        exhausted: the setting that made this a miss then.
+        own_mode: the mode that the program gave, rather than the environment.
+        command: returns what to run to have it recorded in a mode, where that is known.
+    """
+    key, directory = request.key, store.directory
+    near, obstacle = None, ""
+    try:
+        near = nearest(parse_json(request.body), _shown(store.newest(request.path, MOST_COMPARED), hide, secrets))
+    except (ValueError, RecursionError) as deep:
+        obstacle = str(deep)
+    lines = [f"{request.method} {request.path} was not recorded in {directory} (key {key[:12]}…)."]
+    if not os.path.isdir(directory):  # noqa: PTH112
+        lines.append("That directory does not exist.")
+    elif used_up:
+        lines.append(f"Its recordings, the first of which is {used_up}, are used up (exhausted={exhausted!r}).")
+    elif obstacle:
+        lines.append(f"It cannot be compared with what was recorded of that path: {obstacle}.")
+    elif near is None:
+        lines.append("There is no recording of that path.")
+    elif near[1]:
+        lines.append(f"The nearest recording is {near[0]}; it differs (recorded → requested) in")
+        lines += [f"  {line}" for line in near[1]]
+    else:
+        lines.append(f"The nearest recording is {near[0]}; it differs in the method or the query only.")
+    program = hide.text(shlex.join(sys.orig_argv), secrets)  # before it is cut: half a secret is not found any more
+    mode = "record" if used_up and exhausted != "record" else "record-if-missing"
+    lines.append(_mend(store, mode, own_mode, program, command))
+    text = hide.text("\n".join(lines), secrets)
+    error = RecordingNotFound(text, method=request.method, path=request.path, key=key, directory=directory)
+    if near:
+        error.nearest, error.differences = near
+    return error
+
+
+def _shown(
+    candidates: Iterator[tuple[str, JSON]], hide: Redactor, secrets: tuple[str, ...]
+) -> Iterator[tuple[str, JSON]]:
+    """Yield what may be shown of recorded requests, nothing of one that is nested too deeply for that."""
+    for name, body in candidates:
+        with contextlib.suppress(RecursionError):
+            yield name, hide.value(body, secrets)
+
+
+def _mend(store: Store, mode: str, own_mode: str | None, program: str, known: Callable[[str], str] | None) -> str:
+    if not store.is_writable:
+        return f"It is a directory of llama-stack's recorder. To record it, give another directory and mode={mode!r}."
+    if known:
+        return f"To record it, run\n  {known(mode)}"
+    command = program if len(program) < LONGEST_COMMAND else program[:LONGEST_COMMAND] + " …"
+    if own_mode:
+        return f'To record it, say mode="{mode}" where mode={own_mode!r} stands, and run\n  {command}'
+    if os.environ.get(RUN):
+        return (
+            f"To record it, run\n  inferencereplay run --mode {mode} --dir {shlex.quote(store.directory)} -- {command}"
+        )
+    return f"To record it, run\n  INFERENCEREPLAY_MODE={mode} {command}"

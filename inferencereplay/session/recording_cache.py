@@ -1,0 +1,61 @@
+"""Recordings of a store, decoded once for as long as their files stay as they are."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from inferencereplay.recording.format import check_request, decode
+
+if TYPE_CHECKING:
+    from inferencereplay.recording.format import Recording
+    from inferencereplay.recording.request import Request
+    from inferencereplay.store.interface import Store
+
+MOST_KEPT = 64
+LARGEST_KEPT = 256 * 1024
+"""Bytes of a file; together with `MOST_KEPT` the bound of what stays in memory."""
+SETTLED = 100_000_000
+"""Nanoseconds after which no change can have the time of the last one: ten ticks of a slow kernel's clock."""
+
+
+class RecordingCache:
+    """Reads, decodes and checks recordings; what is asked for again is only looked at for changes.
+
+    Args:
+        store: where they live.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._kept: dict[tuple[str, int], tuple[tuple[Any, ...], Recording]] = {}
+
+    def read(self, request: Request, key: str, number: int) -> Recording | None:
+        """Return a recording of `request`, or `None` if there is none; it is shared, and not to be changed.
+
+        Raises:
+            RecordingCorrupt: if the file cannot be used.
+            StoreError: if it cannot be read.
+        """
+        stamp = self._store.stamp(request.path, key, number)
+        if stamp is None:
+            return None
+        kept = self._kept.get((key, number))
+        if kept is not None and kept[0] == stamp:
+            return kept[1]
+        now = time.time_ns()
+        data = self._store.get(request.path, key, number)
+        if data is None:
+            return None
+        name = self.name(request.path, key, number)
+        recording = decode(data, name)
+        check_request(recording, request, key, name)
+        if len(data) <= LARGEST_KEPT and stamp and now - stamp[0] > SETTLED:
+            if len(self._kept) >= MOST_KEPT:
+                self._kept.clear()
+            self._kept[key, number] = stamp, recording
+        return recording
+
+    def name(self, path: str, key: str, number: int) -> str:
+        """Return the file's name with its directory, for messages."""
+        return f"{self._store.directory}/{self._store.sources(path, key, number)[0]}"

@@ -1,0 +1,74 @@
+"""A sign by which other processes see that one lives.
+
+It is a file that the process holds the kernel's lock on: that ends with it, however it ends, at once, and no process
+that gets the same number later is taken for it. Where the file system has no locks, whoever has a file counts as alive.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import weakref
+
+try:
+    import fcntl
+except ImportError:  # pragma: no cover - Windows
+    fcntl = None  # type: ignore[assignment]
+
+
+class LivenessLock:
+    """This process's sign, for as long as somebody holds this object.
+
+    Args:
+        file: the sign, which must not be there yet.
+
+    Attributes:
+        process: the number of the process whose sign it is; a forked child has to make its own.
+
+    Raises:
+        OSError: if the file cannot be made.
+    """
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.process = os.getpid()
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        self._close = weakref.finalize(self, os.close, descriptor)
+        self._close.atexit = False  # threads may be at work until the very end
+        if fcntl is not None:  # pragma: no branch - as above
+            with contextlib.suppress(OSError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _all.add(self)
+
+    def forget(self) -> None:  # pragma: no cover - runs in forked children, whose coverage is not measured
+        """Let go of the file in a forked child, which would keep the lock otherwise, after its parent's death too."""
+        self._close()
+
+
+_all: weakref.WeakSet[LivenessLock] = weakref.WeakSet()
+
+
+def _forget_all() -> None:  # pragma: no cover - as above
+    for life in list(_all):
+        life.forget()
+
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch - as above
+    os.register_at_fork(after_in_child=_forget_all)
+
+
+def is_alive(file: str) -> bool:
+    """Whether the process lives whose sign a file is."""
+    try:
+        descriptor = os.open(file, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        if fcntl is not None:  # pragma: no branch - as above
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return False
+    except OSError:
+        pass
+    finally:
+        os.close(descriptor)
+    return True

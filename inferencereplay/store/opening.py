@@ -1,0 +1,95 @@
+"""From a directory to the store that reads it: ours or the llama-stack recorder's."""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import os
+from typing import TYPE_CHECKING
+
+from inferencereplay.errors import InvalidSetting, StoreError
+from inferencereplay.store.containment import is_inside
+from inferencereplay.store.directory import DirectoryStore
+from inferencereplay.store.llama_stack import LlamaStackStore
+from inferencereplay.store.llama_stack_file import is_llama_stack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from inferencereplay.recording.request import Request
+    from inferencereplay.store.interface import Store
+
+SAMPLE = 8
+"""Files that are looked at to tell whose directory it is."""
+
+
+def open_store(
+    directory: Path,
+    test_id: str | None = None,
+    prepare: Callable[[Request], Request] = lambda request: request,
+    *,
+    is_recorded: bool = False,
+) -> Store:
+    """Open a directory of recordings, ours or the llama-stack recorder's.
+
+    Args:
+        directory: it need not exist yet.
+        test_id: which of llama-stack's recordings of one request to take.
+        prepare: what is applied to a request before it is looked up; ours were stored under it, llama-stack's were not.
+        is_recorded: whether a program is being recorded, which a directory that cannot be used must not break: it is
+            told of each answer that cannot be stored.
+
+    Raises:
+        StoreError: if it is a file, or cannot be looked into, and nothing is recorded.
+        InvalidSetting: if a `test_id` is given for a directory that is not llama-stack's.
+    """
+    directory = directory.absolute()  # for the program may change its working directory
+    try:
+        sample = [_read(file) for file in itertools.islice(_json_files(str(directory), str(directory)), SAMPLE)]
+    except FileNotFoundError:
+        sample = []
+    except OSError as error:
+        if not is_recorded:
+            raise StoreError(_reason(directory, error)) from error
+        sample = []
+    if not any(b'"inferencereplay"' in data[:200] for data in sample) and any(map(is_llama_stack, sample)):
+        return LlamaStackStore(directory, test_id, prepare)
+    if test_id is not None:
+        message = f"test_id={test_id!r} picks among llama-stack's recordings, and {directory} holds none."
+        raise InvalidSetting(message)
+    return DirectoryStore(directory)
+
+
+def _reason(directory: Path, error: OSError) -> str:
+    if error.errno == errno.ENOTDIR:
+        there = next(path for path in (directory, *directory.parents) if path.exists())
+        return f"{there} is a file. Give the directory that holds the recordings."
+    mend = "Look at its permissions" if error.errno == errno.EACCES else "Give another directory"
+    return f"{error.filename} cannot be read: {error.strerror}. {mend}."
+
+
+def _json_files(directory: str, root: str) -> Iterator[str]:
+    """Yield files as the file system gives them, without listing a huge directory to its end."""
+    folders = []
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(entry.path)
+            elif entry.name.endswith(".json") and _is_readable(entry, root):
+                yield entry.path
+    for folder in folders:
+        yield from _json_files(folder, root)
+
+
+def _is_readable(entry: os.DirEntry[str], root: str) -> bool:
+    """Whether it is a file (a pipe would block) of the directory, even if by way of a link."""
+    return entry.is_file() and (not entry.is_symlink() or is_inside(entry.path, root))
+
+
+def _read(file: str) -> bytes:
+    try:
+        with open(file, "rb") as opened:  # noqa: PTH123
+            return opened.read()
+    except OSError:
+        return b""

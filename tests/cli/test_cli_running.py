@@ -1,0 +1,482 @@
+"""`run`: programs recorded and replayed without a change to their code."""
+
+from __future__ import annotations
+
+import importlib.machinery
+import math
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import types
+from pathlib import Path
+
+import pytest
+
+import inferencereplay
+from inferencereplay import InvalidSetting, RecordingNotFound, Session, environment
+from inferencereplay.cli.running import STARTUP, prepare
+from inferencereplay.recording.request import Request
+from inferencereplay.session import active
+from inferencereplay.session.settings import Mode
+from inferencereplay.startup import sitecustomize
+
+PACKAGE = str(Path(inferencereplay.__file__).parents[1])
+APP = """
+    import sys
+    from openai import OpenAI
+
+    def main():
+        client = OpenAI()
+        for text in sys.argv[1:]:
+            made = client.chat.completions.create(model="m", messages=[{"role": "user", "content": text}])
+            print(made.choices[0].message.content)
+
+    if __name__ == "__main__":
+        main()
+"""
+TEST = """
+    import sys, app
+
+    def test_app(monkeypatch):
+        monkeypatch.setattr(sys, "argv", ["", "Hello"])
+        app.main()
+"""
+MANY = """
+    import multiprocessing, sys, app
+
+    if __name__ == "__main__":
+        sys.argv[1:] = ["Hello"]
+        process = multiprocessing.get_context("spawn").Process(target=app.main)
+        process.start()
+        process.join()
+"""
+
+
+@pytest.fixture
+def project(tmp_path):
+    """Make a project with a program that knows nothing of recordings."""
+    (tmp_path / "app.py").write_text(textwrap.dedent(APP))
+    return tmp_path
+
+
+@pytest.fixture
+def run(project, server):
+    """Run a command by way of ours, online while recording and with nowhere to go in replay."""
+
+    def run(mode, *command, options=(), online=None, **environment):
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "INFERENCE"))}
+        if mode != "replay" if online is None else online:
+            kept |= {"OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": "sk-test-0123456789abcdef"}
+        given = [sys.executable, "-m", "inferencereplay", "run", "--mode", mode, *map(str, options), "--", *command]
+        kept["PYTHONPATH"] = os.pathsep.join(filter(None, (PACKAGE, environment.pop("PYTHONPATH", ""))))
+        return subprocess.run(
+            given, cwd=project, env={**kept, **environment}, capture_output=True, text=True, check=False, timeout=120
+        )
+
+    return run
+
+
+def test_a_program_is_recorded_and_then_replayed_offline(run, project, server):
+    """With no change to its code, no key and no network."""
+    recorded = run("record", sys.executable, "app.py", "Hello", "Hello", "Bye")
+    assert (recorded.returncode, recorded.stdout) == (0, "answer 1\nanswer 2\nanswer 3\n")
+    assert len(list((project / "recordings").rglob("*.json"))) == 3
+    replayed = run("replay", sys.executable, "app.py", "Hello", "Hello", "Bye")
+    assert (replayed.returncode, replayed.stdout, replayed.stderr) == (0, recorded.stdout, "")
+    assert server.count == 3
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(("python", "-m", "app", "Hello"), id="module"),
+        pytest.param(("python", "-c", "import sys, app; sys.argv[1:] = ['Hello']; app.main()"), id="-c"),
+        pytest.param(("./bin/app", "Hello"), id="console script"),
+        pytest.param(
+            ("python", "-c", "import subprocess, sys; sys.exit(subprocess.call([sys.executable, 'app.py', 'Hello']))"),
+            id="child",
+        ),
+        pytest.param(("sh", "-c", 'cd / && "$0" "$1" Hello', "python", "APP"), id="another working directory"),
+        pytest.param(("python", "many.py"), id="multiprocessing"),
+        pytest.param(("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-s", "test_app.py"), id="pytest"),
+    ],
+)
+def test_every_way_to_start_a_program(run, project, server, command):
+    """Modules, code, console scripts, children and pytest are covered alike."""
+    script = project / "bin" / "app"
+    script.parent.mkdir()
+    script.write_text(f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(project)!r})\nimport app\napp.main()\n")
+    script.chmod(0o755)
+    (project / "test_app.py").write_text(textwrap.dedent(TEST))
+    (project / "many.py").write_text(textwrap.dedent(MANY))
+    made = [{"python": sys.executable, "APP": str(project / "app.py")}.get(part, part) for part in command]
+    assert "answer 1" in run("record", *made).stdout
+    assert "answer 1" in run("replay", *made).stdout
+    assert server.count == 1
+    assert len(list((project / "recordings").rglob("*.json"))) == 1
+
+
+def test_the_exit_status_is_the_commands(run):
+    """Whatever it is."""
+    assert run("replay", sys.executable, "-c", "raise SystemExit(7)").returncode == 7
+    missing = run("replay", "no-such-command")
+    assert missing.returncode == 2
+    assert "no-such-command: No such file or directory" in missing.stderr
+    assert run("nonsense", "true").returncode == 2
+
+
+def test_signals_reach_the_command(project):
+    """For it takes the place of ours."""
+    handler = "signal.signal(signal.SIGTERM, lambda *_: exit(9))"
+    code = f"import signal, time; {handler}; print('up', flush=True); time.sleep(60)"
+    command = [sys.executable, "-m", "inferencereplay", "run", "--", sys.executable, "-c", code]
+    with subprocess.Popen(command, cwd=project, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"up\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 9
+
+
+def test_signals_that_python_ignores_are_not_ignored_by_the_command(run):
+    """A shell's pipes end as they do without us, and so do files that grow too large."""
+    assert run("replay", "sh", "-c", "yes | head -1").stderr == ""
+    assert run("replay", "sh", "-c", "kill -PIPE $$; kill -XFSZ $$; echo ignored").stdout == ""
+
+
+def test_a_miss_ends_the_program(run):
+    """The error reaches it, says what to run, and is told once."""
+    done = run("replay", sys.executable, "app.py", "Hello")
+    assert done.returncode == 1
+    assert "RecordingNotFound: POST /chat/completions was not recorded" in done.stderr
+    assert "inferencereplay run --mode record-if-missing --dir " in done.stderr
+    assert "and the program went on" not in done.stderr
+
+
+def test_a_swallowed_miss_is_told_at_the_end(run, project):
+    """The program's own status stays."""
+    code = """
+        import app, sys
+        for text in ("a", "b"):
+            sys.argv[1:] = [text]
+            try:
+                app.main()
+            except Exception:
+                print("swallowed")
+    """
+    (project / "careless.py").write_text(textwrap.dedent(code))
+    done = run("replay", sys.executable, "careless.py")
+    assert (done.returncode, done.stdout) == (0, "swallowed\nswallowed\n")
+    assert "inferencereplay: 2 calls were not recorded, and the program went on. The first:\nPOST /chat" in done.stderr
+
+
+def test_the_names_of_used_recordings_are_noted(run, project, cli):
+    """By every process, so that `prune` knows what can go; where that fails, it is told once."""
+    run("record", sys.executable, "app.py", "Hello", "Bye")
+    for text in ("Hello", "Hello", "Bye"):
+        run("replay", sys.executable, "app.py", text, options=("--used", "used.txt"))
+    names = (project / "used.txt").read_text().splitlines()
+    assert len(names) == 3
+    assert len(set(names)) == 2
+    kept = cli("prune", project / "recordings", "--unused-since", project / "used.txt")
+    assert (kept.status, kept.out) == (0, "")
+    lost = run("replay", sys.executable, "app.py", "Bye", "Hello", options=("--used", "no/such/used.txt"))
+    assert lost.returncode == 0
+    assert lost.stderr.count("the used recordings were not noted") == 1
+
+
+@pytest.mark.parametrize(
+    "ending",
+    ["os._exit(0)", "os.kill(os.getpid(), signal.SIGKILL)", "fork()"],
+)
+def test_they_are_noted_however_a_process_ends(run, project, ending):
+    """By a signal, or without Python's own end, as forked children of multiprocessing do."""
+    run("record", sys.executable, "app.py", "Hello", "Bye")
+    code = f"""
+        import app, multiprocessing, os, signal, sys
+
+        def fork():
+            sys.argv[1:] = ["Bye", "Bye"]
+            process = multiprocessing.get_context("fork").Process(target=app.main)
+            process.start()
+            process.join()
+
+        sys.argv[1:] = ["Hello"]
+        app.main()
+        sys.stdout.flush()
+        {ending}
+    """
+    (project / "ends.py").write_text(textwrap.dedent(code))
+    run("replay", sys.executable, "ends.py", options=("--used", "used.txt"))
+    assert len((project / "used.txt").read_text().splitlines()) == (2 if ending == "fork()" else 1)
+
+
+def test_wrapped_clients_and_open_blocks_go_before(run, project):
+    """What the program itself says of recordings holds."""
+    code = """
+        from openai import OpenAI
+        from inferencereplay import replay, wrap
+
+        ask = dict(model="m", messages=[{"role": "user", "content": "Hello"}])
+        print(wrap(OpenAI(), "own", mode="record-if-missing").chat.completions.create(**ask).choices[0].message.content)
+        with replay("block", mode="record-if-missing"):
+            print(OpenAI().chat.completions.create(**ask).choices[0].message.content)
+        print(OpenAI().chat.completions.create(**ask).choices[0].message.content)
+    """
+    (project / "own.py").write_text(textwrap.dedent(code))
+    assert run("record", sys.executable, "own.py").stdout == "answer 1\nanswer 2\nanswer 3\n"
+    for name in ("own", "block", "recordings"):
+        assert len(list((project / name).rglob("*.json"))) == 1
+    assert run("replay", sys.executable, "own.py", OPENAI_API_KEY="none").stdout == "answer 1\nanswer 2\nanswer 3\n"
+
+
+def test_live_changes_nothing(run, server):
+    """Calls go to the network, and nothing is stored."""
+    assert run("live", sys.executable, "app.py", "Hello").stdout == "answer 1\n"
+    assert run("live", sys.executable, "app.py", "Hello").stdout == "answer 2\n"
+
+
+def test_another_sitecustomize_is_imported_as_well(run, project):
+    """As if ours were not there; nor is its failure hidden."""
+    (project / "site").mkdir()
+    (project / "site" / "sitecustomize.py").write_text("import builtins; builtins.customized = True")
+    code = "import sitecustomize, openai; print(customized, sitecustomize.__file__)"
+    done = run("replay", sys.executable, "-c", code, PYTHONPATH=str(project / "site"))
+    assert done.stdout == f"True {project / 'site' / 'sitecustomize.py'}\n"
+
+
+def test_programs_without_openai_pay_nearly_nothing(run):
+    """Nothing of the package is imported until the SDK is."""
+    ours = "('inferencereplay', 'wrapt', 'msgspec', 'openai')"
+    code = f"import sys, json; print([name for name in sys.modules if name.split('.')[0] in {ours}])"
+    assert run("replay", sys.executable, "-c", code).stdout == "[]\n"
+
+
+def test_a_python_without_the_package_refuses_to_call(run, project):
+    """Rather than let its calls reach the network unrecorded."""
+    (project / "openai.py").write_text("")
+    code = "import sys; sys.modules['inferencereplay'] = None\nimport openai"
+    done = run("replay", sys.executable, "-c", code)
+    assert done.returncode == 1
+    assert f"{sys.executable} cannot import inferencereplay, so that calls would reach the network" in done.stderr
+    twice = "for _ in 1, 2:\n  try:\n    import openai\n  except RuntimeError:\n    print('no')"
+    again = run("replay", sys.executable, "-c", code.replace("import openai", twice))
+    assert again.stdout == "no\nno\n"
+
+
+def test_a_command_that_cannot_be_started(cli):
+    """Is named."""
+    done = cli("run", "--", "no-such-command")
+    assert (done.status, done.err.splitlines()[-1]) == (2, "Error: no-such-command: No such file or directory")
+    script = cli("run", "app.py", "a b").err.splitlines()[-1]
+    assert script.endswith("No such file or directory. Run it with Python: inferencereplay run -- python app.py 'a b'")
+    assert signal.getsignal(signal.SIGPIPE) is signal.SIG_IGN, "a pipe that breaks would end this process"
+
+
+def test_run_replaces_the_process_with_the_prepared_one(cli, monkeypatch, tmp_path):
+    """What is handed to the system: the command as it is, and the environment."""
+    handed = []
+    monkeypatch.setattr(os, "execvpe", lambda *given: handed.append(given))
+    monkeypatch.setenv("INFERENCEREPLAY_SPEED", "2")
+    assert cli("run", "--dir", tmp_path, "--used", tmp_path / "used", "--", "pytest", "-q", "--help").status == 0
+    ((file, command, environment),) = handed
+    assert (file, command) == ("pytest", ("pytest", "-q", "--help"))
+    assert environment["INFERENCEREPLAY_MODE"] == "replay"
+    assert environment["INFERENCEREPLAY_DIR"] == str(tmp_path)
+    assert environment["INFERENCEREPLAY_SPEED"] == "2.0"
+    assert environment["INFERENCEREPLAY_USED"] == str(tmp_path / "used")
+    assert cli("run", "pytest", "-q").status == 0
+    assert handed[1][1] == ("pytest", "-q")
+    assert cli("run").status == 2
+
+
+def test_relative_places_are_those_of_run(cli, monkeypatch, tmp_path):
+    """Whatever working directory the program, or a child of it, changes to."""
+    handed = []
+    monkeypatch.setattr(os, "execvpe", lambda *given: handed.append(given))
+    monkeypatch.chdir(tmp_path)
+    cli("run", "--dir", "kept", "--used", "used.txt", "--", "true")
+    environment = handed[0][2]
+    assert environment["INFERENCEREPLAY_DIR"] == str(tmp_path / "kept")
+    assert environment["INFERENCEREPLAY_USED"] == str(tmp_path / "used.txt")
+
+
+def test_our_folder_leads_the_path_once(tmp_path):
+    """Also for a run within a run."""
+    once = prepare({"PYTHONPATH": "/a:/b"}, mode=Mode.RECORD, directory=tmp_path, speed=math.inf, used=None)
+    assert once["PYTHONPATH"] == f"{STARTUP}:/a:/b"
+    assert once["INFERENCEREPLAY_MODE"] == "record"
+    assert prepare(once, mode=Mode.LIVE, directory=tmp_path, speed=1.0, used=None)["PYTHONPATH"] == once["PYTHONPATH"]
+    for given in ({}, {"PYTHONPATH": ""}):
+        assert prepare(given, mode=Mode.LIVE, directory=tmp_path, speed=1.0, used=None)["PYTHONPATH"] == str(STARTUP)
+
+
+def test_the_working_directory_stays_on_the_path(run, project):
+    """Where an empty part of PYTHONPATH puts it there."""
+    (project / "inner").mkdir()
+    (project / "inner" / "program.py").write_text("import app; print('found')")
+    assert run("replay", sys.executable, "inner/program.py", PYTHONPATH="/nowhere:").stdout == "found\n"
+
+
+# The same, in this process.
+
+
+def test_a_miss_under_run_says_how_to_record(monkeypatch, tmp_path):
+    """By `run` again, for the environment alone does nothing to a program that knows of no recordings."""
+    monkeypatch.setenv("INFERENCEREPLAY_RUN", "1")
+    error = Session(tmp_path).miss(Request("POST", "/chat/completions", b"{}"), ())
+    assert f"inferencereplay run --mode record-if-missing --dir {tmp_path} -- " in str(error)
+
+
+@pytest.fixture
+def ended(monkeypatch):
+    """Note what would be called at the end of the process, and give everything back."""
+    registered = []
+    monkeypatch.setattr("atexit.register", lambda *call: registered.append(call))
+    yield registered
+    active.set_ambient(None)
+    if registered:
+        from inferencereplay.sdk import patches  # noqa: PLC0415
+
+        patches.release()
+
+
+def test_the_ambient_session_answers_whoever_has_no_other(ended, monkeypatch, tmp_path, client):
+    """Until it is taken away."""
+    monkeypatch.setenv("INFERENCEREPLAY_MODE", "record")
+    monkeypatch.setenv("INFERENCEREPLAY_DIR", str(tmp_path))
+    session = environment.start()
+    client.chat.completions.create(model="m", messages=[])
+    assert session.recorded == 1
+    assert session.used() == [str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*.json")]
+    ((finish, *arguments),) = [job for job in ended if job[0] is environment.finish]
+    finish(*arguments)
+
+
+def test_a_live_ambient_session_is_none(ended, monkeypatch):
+    """Nothing is put in place for it."""
+    monkeypatch.setenv("INFERENCEREPLAY_MODE", "live")
+    environment.start()
+    assert environment.finish not in [job[0] for job in ended]
+    monkeypatch.setenv("INFERENCEREPLAY_MODE", "nonsense")
+    with pytest.raises(InvalidSetting, match="INFERENCEREPLAY_MODE='nonsense' is no mode"):
+        environment.start()
+
+
+def test_the_end_tells_swallowed_misses(tmp_path, capsys, monkeypatch):
+    """Once, and only in the process that had them; not where Python has printed that very error."""
+    session = Session(tmp_path, mode="replay")
+    missed = RecordingNotFound("POST /x was not recorded")
+    environment.finish(session, os.getpid())
+    assert capsys.readouterr().err == ""
+    session.missed.append(missed)
+    environment.finish(session, os.getpid() + 1)
+    assert capsys.readouterr().err == ""
+    environment.finish(session, os.getpid())
+    told = "inferencereplay: 1 call was not recorded, and the program went on. It was:\nPOST /x was not recorded\n"
+    assert capsys.readouterr().err == told
+    outer = RuntimeError("outer")
+    outer.__cause__ = missed
+    monkeypatch.setattr(sys, "last_value", outer, raising=False)
+    environment.finish(session, os.getpid())
+    assert capsys.readouterr().err == ""
+
+
+def test_used_names_are_noted_as_far_as_that_goes(ended, tmp_path, capsys, monkeypatch, client):
+    """Each one once; a file that cannot be written is told once, and harms nobody."""
+    monkeypatch.setenv(environment.USED, str(tmp_path / "used.txt"))
+    monkeypatch.setenv("INFERENCEREPLAY_MODE", "record-if-missing")
+    monkeypatch.setenv("INFERENCEREPLAY_DIR", str(tmp_path / "kept"))
+    session = environment.start()
+    assert not (tmp_path / "used.txt").exists()
+    for _ in range(3):
+        client.chat.completions.create(model="m", messages=[])
+    assert (tmp_path / "used.txt").read_text().splitlines() == session.used()
+    lost = environment.UsedFile(str(tmp_path))
+    lost.add(["a"])
+    lost.add(["b"])
+    assert capsys.readouterr().err.count("the used recordings were not noted") == 1
+
+
+def test_the_finder_waits_for_the_sdk_alone(monkeypatch, tmp_path):
+    """It lets the others find the module, and begins once that has been run."""
+    (tmp_path / "openai.py").write_text("ran = True")
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    monkeypatch.setattr(sys, "meta_path", [sitecustomize.Finder, importlib.machinery.PathFinder])
+    begun = []
+    monkeypatch.setattr(sitecustomize, "begin", lambda: begun.append(True))
+    find = sitecustomize.Finder.find_spec
+    assert find("json") is None
+    assert find("openai", ["/nowhere"]) is None
+    spec = find("openai")
+    assert spec.loader.name == "openai"
+    module = importlib.util.module_from_spec(spec)
+    assert not begun
+    spec.loader.exec_module(module)
+    assert module.ran
+    assert begun == [True]
+    assert sys.meta_path == [importlib.machinery.PathFinder]
+    assert isinstance(module.__loader__, importlib.machinery.SourceFileLoader)
+    (tmp_path / "openai.py").unlink()
+    (tmp_path / "openai").mkdir()
+    sys.path_importer_cache.clear()
+    importlib.invalidate_caches()
+    assert find("openai").loader is None or find("openai").submodule_search_locations
+
+
+def test_a_module_without_a_spec_is_run_all_the_same(monkeypatch):
+    """As one that was made by hand."""
+
+    class Plain:
+        def exec_module(self, module):
+            module.ran = True
+
+    monkeypatch.setattr(sys, "meta_path", [sitecustomize.Finder])
+    monkeypatch.setattr(sitecustomize, "begin", lambda: None)
+    module = types.ModuleType("openai")
+    sitecustomize.Loader(Plain()).exec_module(module)
+    assert module.ran
+
+
+def test_beginning_without_the_package_is_an_error(monkeypatch):
+    """That no `except ImportError` of the program takes for a missing SDK."""
+    monkeypatch.setitem(sys.modules, "inferencereplay.environment", None)
+    monkeypatch.delattr(inferencereplay, "environment", raising=False)
+    with pytest.raises(RuntimeError, match="cannot import inferencereplay"):
+        sitecustomize.begin()
+
+
+def test_beginning_opens_the_ambient_session(ended, monkeypatch, tmp_path):
+    """Of the environment."""
+    monkeypatch.setenv("INFERENCEREPLAY_DIR", str(tmp_path))
+    sitecustomize.begin()
+    assert ended[0][1].store.directory == str(tmp_path)
+
+
+def test_the_next_sitecustomize(monkeypatch, tmp_path):
+    """Is imported, if there is one, in place of ours."""
+    monkeypatch.setattr(sys, "path", [str(STARTUP), str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "sitecustomize", raising=False)
+    sitecustomize.import_next()
+    assert "sitecustomize" not in sys.modules
+    (tmp_path / "sitecustomize.py").write_text("ran = True")
+    importlib.invalidate_caches()
+    sitecustomize.import_next()
+    assert sys.modules["sitecustomize"].ran
+    monkeypatch.delitem(sys.modules, "sitecustomize")
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+def test_imported_as_python_does_at_its_start(ended, monkeypatch, tmp_path, is_late):
+    """It stands by, or begins at once where the SDK has come first."""
+    import pkgutil  # noqa: F401, PLC0415 - which runpy imports late, when the path is only ours
+    import runpy  # noqa: PLC0415
+
+    monkeypatch.setattr(sys, "path", [str(STARTUP)])
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path])
+    monkeypatch.setenv("INFERENCEREPLAY_DIR", str(tmp_path))
+    if not is_late:
+        monkeypatch.delitem(sys.modules, "openai")
+    runpy.run_path(str(STARTUP / "sitecustomize.py"), run_name="sitecustomize")
+    assert bool(ended) is is_late
+    assert (getattr(sys.meta_path[0], "__name__", "") == "Finder") is not is_late

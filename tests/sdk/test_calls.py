@@ -1,0 +1,609 @@
+"""What becomes of a call: live, recorded and replayed are the same; errors, retries, and what no recording can hold."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime
+import json
+import threading
+from typing import Any, get_args, get_origin
+
+import anyio
+import openai
+import pytest
+from conftest import ASK, Reply, completion, plain
+from openai.lib.streaming.chat import ChatCompletionStreamEvent
+from openai.types.chat import ChatCompletionMessage
+from ways import ANSWER, DEAD, WAYS, create, entered, error_facts, facts, items, run, settle
+
+from inferencereplay import NotRecordable, Pace, RecordingNotFound, Session, replay
+from inferencereplay.pacing.clocks import VirtualClock
+from inferencereplay.sdk import private
+from inferencereplay.sdk.calls import in_thread
+
+
+def _renumber(server, *replies):
+    """Let the server begin again, so that its request ids repeat."""
+    server._count = 0
+    server.replies = list(replies)
+
+
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
+@pytest.mark.parametrize("name", WAYS)
+def test_every_way_of_calling_gives_the_same_live_recorded_and_replayed(driver, server, tmp_path, name):
+    """Whichever way a call is made, nobody can tell live, recorded and replayed apart, and replay needs no server."""
+    way, reply = WAYS[name]
+    _renumber(server, reply)
+    live = run(driver, way)
+    _renumber(server, reply)
+    with replay(tmp_path, mode="record") as session:
+        recorded = run(driver, way)
+    assert session.recorded == 1
+    assert recorded == live
+    made = server.count
+    with replay(tmp_path) as session:
+        replayed = run(driver, way, base_url=DEAD)
+        again = run(driver, way, base_url=DEAD)
+    assert (session.hits, session.misses) == (2, 0)
+    if name == "stream, half of it":
+        assert json.loads(next(tmp_path.rglob("*.json")).read_text())["response"]["end"] == "closed"
+    assert replayed == again == live
+    assert server.count == made
+
+
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
+@pytest.mark.parametrize("name", [name for name in WAYS if name != "stream, half of it"])  # which counts as missing
+def test_record_if_missing_stores_once(driver, server, tmp_path, name):
+    """Record-if-missing asks the server the first time only, whichever way the call is made."""
+    way, reply = WAYS[name]
+    _renumber(server, reply, reply)
+    made = server.count
+    with replay(tmp_path, mode="record-if-missing"):
+        first = run(driver, way)
+        assert run(driver, way) == first
+    assert server.count == made + 1
+
+
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
+def test_the_ways_have_every_event_of_the_stream_helper(driver, server):
+    """Whatever `stream()` may give out is among what is compared, and so is what later versions add to it."""
+    seen = set()
+    for name in (name for name in WAYS if name.startswith("stream()")):
+        _renumber(server, WAYS[name][1])
+        seen |= {told["type"] for _, told in run(driver, WAYS[name][0])[0]}
+    kinds = [get_origin(kind) or kind for kind in get_args(ChatCompletionStreamEvent)]
+    known = {get_args(kind.__annotations__["type"])[0] for kind in kinds}
+    assert seen == known
+
+
+def _error(status: int) -> Reply:
+    body = {"error": {"message": f"no {status}", "type": "x", "param": "p", "code": "c"}}
+    return plain(body, status)
+
+
+async def _failing(client: Any) -> Any:
+    with pytest.raises(openai.APIError) as caught:
+        await settle(client.chat.completions.create(**ASK))
+    return error_facts(caught.value)
+
+
+async def _failing_stream(client: Any) -> Any:
+    with pytest.raises(openai.APIError) as caught:
+        await settle(client.chat.completions.create(**ASK, stream=True))
+    return error_facts(caught.value)
+
+
+async def _failing_raw(client: Any) -> Any:
+    with pytest.raises(openai.APIError) as caught:
+        await settle(client.chat.completions.with_raw_response.create(**ASK))
+    return error_facts(caught.value)
+
+
+async def _failing_streaming(client: Any) -> Any:
+    with pytest.raises(openai.APIError) as caught:
+        manager = client.chat.completions.with_streaming_response.create(**ASK)
+        if hasattr(manager, "__aenter__"):
+            await manager.__aenter__()
+        else:
+            manager.__enter__()
+    return error_facts(caught.value)
+
+
+FAILING = [_failing, _failing_stream, _failing_raw, _failing_streaming]
+
+
+@pytest.mark.parametrize("way", FAILING)
+@pytest.mark.parametrize("status", [400, 404, 413, 422])
+def test_an_error_that_will_repeat_is_recorded(driver, server, tmp_path, way, status):
+    """A 400 and its like come back as the same exception with the same facts."""
+    _renumber(server, _error(status))
+    live = run(driver, way)
+    _renumber(server, _error(status))
+    with replay(tmp_path, mode="record"):
+        assert run(driver, way) == live
+    with replay(tmp_path):
+        assert run(driver, way, base_url=DEAD) == live
+        assert run(driver, way, base_url=DEAD, max_retries=3) == live
+
+
+@pytest.mark.parametrize("status", [401, 403, 408, 409, 429, 500, 503])
+def test_an_error_that_passes_is_not_recorded_unless_asked_for(driver, server, tmp_path, caplog, status):
+    """A 503 and its like are passed on, logged, and stored only with record_errors=True."""
+    _renumber(server, _error(status))
+    with replay(tmp_path, mode="record") as session:
+        live = run(driver, _failing)
+    assert session.recorded == 0
+    assert "record_errors=True" in caplog.text
+    assert not list(tmp_path.rglob("*.json"))
+    _renumber(server, _error(status))
+    with replay(tmp_path, mode="record", record_errors=True):
+        assert run(driver, _failing) == live
+    with replay(tmp_path):
+        assert run(driver, _failing, base_url=DEAD) == live
+
+
+def test_an_error_whose_body_is_no_json_comes_back(driver, server, tmp_path):
+    """A proxy's HTML page is an error like any other."""
+    page = Reply(400, {"content-type": "text/html; charset=utf-8"}, "<h1>Bäd</h1>".encode())
+    _renumber(server, page)
+    live = run(driver, _failing)
+    _renumber(server, page)
+    with replay(tmp_path, mode="record"):
+        assert run(driver, _failing) == live
+    with replay(tmp_path):
+        assert run(driver, _failing, base_url=DEAD) == live
+
+
+def test_a_refused_connection_is_stored_only_with_record_errors(driver, tmp_path, caplog):
+    """A connection that fails is logged; with record_errors=True it is stored and comes back as what it was."""
+    live = run(driver, _failing, base_url=DEAD)
+    assert live[0] is openai.APIConnectionError
+    with replay(tmp_path, mode="record") as session:
+        assert run(driver, _failing, base_url=DEAD) == live
+    assert session.recorded == 0
+    assert "was not recorded" in caplog.text
+    with replay(tmp_path, mode="record", record_errors=True) as session:
+        assert run(driver, _failing, base_url=DEAD) == live
+    assert session.recorded == 1
+    with replay(tmp_path):
+        assert run(driver, _failing) == live
+
+
+def test_a_timeout_is_stored_only_with_record_errors(driver, server, tmp_path):
+    """A server that is too slow comes back as APITimeoutError."""
+    server.replies = [Reply(pieces=[(0.4, b"{}")]), Reply(pieces=[(0.4, b"{}")])]
+    with replay(tmp_path, mode="record") as session:
+        live = run(driver, _failing, timeout=0.05)
+    assert live[0] is openai.APITimeoutError
+    assert session.recorded == 0
+    with replay(tmp_path, mode="record", record_errors=True):
+        assert run(driver, _failing, timeout=0.05) == live
+    with replay(tmp_path):
+        assert run(driver, _failing) == live
+
+
+def test_retries_happen_below_the_recording(driver, server, tmp_path):
+    """A 429 and then a 200 are one call and one recording: the 200."""
+    busy = Reply(429, {"content-type": "application/json", "retry-after-ms": "1"}, b"{}")
+    server.replies = [busy, ANSWER]
+    with replay(tmp_path, mode="record") as session:
+        made = run(driver, create, max_retries=2)
+    assert (session.recorded, server.count) == (1, 2)
+    with replay(tmp_path):
+        assert run(driver, create, base_url=DEAD) == made
+
+
+def test_a_body_that_breaks_is_retried_as_without_recording(driver, server, tmp_path):
+    """Where the caller does not read the body itself, the SDK's retries cover it while recording as well."""
+    server.replies = [Reply(body=b'{"id":', is_cut=True), ANSWER]
+    with replay(tmp_path, mode="record") as session:
+        made = run(driver, create, max_retries=2)
+    assert made[1].choices[0].message.content == "Äh 😀"
+    assert (session.recorded, server.count) == (1, 2)
+
+
+def test_a_miss_is_not_retried(driver, server, tmp_path):
+    """A miss is told at once, whatever max_retries says, and nothing is sent."""
+    with pytest.raises(RecordingNotFound) as caught, replay(tmp_path) as session:
+        run(driver, create, max_retries=5)
+    assert session.misses == 1
+    assert (caught.value.method, caught.value.path) == ("POST", "/chat/completions")
+    assert server.count == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"messages": [{"role": "user", "content": object()}]}, TypeError),
+        ({"messages": [{"role": "user", "content": {1, 2}}]}, TypeError),
+        ({"temperature": float("nan")}, ValueError),
+        ({"unknown_argument": 1}, TypeError),
+        ({"messages": openai.NOT_GIVEN}, Exception),
+    ],
+)
+@pytest.mark.parametrize("mode", ["replay", "record", "record-if-missing"])
+def test_what_cannot_be_sent_is_refused_as_live(driver, server, tmp_path, arguments, error, mode):
+    """A body that is no JSON raises what it raises live, and nothing is sent in replay."""
+    live = None
+    try:
+        driver.chat(**arguments)
+    except error as caught:
+        live = type(caught)
+    made = server.count
+    try:
+        with replay(tmp_path, mode=mode):
+            driver.chat(**arguments)
+    except (error, RecordingNotFound) as caught:
+        if live is None:  # what this version of the SDK sends, though it is no JSON (an old httpx sends NaN)
+            assert isinstance(caught, (RecordingNotFound, ValueError))
+        else:
+            assert type(caught) is live
+    else:
+        assert live is None
+        assert mode != "replay"
+    if mode == "replay":
+        assert server.count == made
+
+
+def test_messages_may_be_any_iterable(driver, server, tmp_path):
+    """Generators, tuples and pydantic messages reach the server once and whole, and are found again."""
+    said = ChatCompletionMessage(role="assistant", content="Hi")
+    user = {"role": "user", "content": "Hello"}
+
+    def made(kind: str) -> Any:
+        return {"generator": (item for item in (user, said)), "tuple": (user, said), "list": [user, said]}[kind]
+
+    for kind in ("generator", "tuple", "list"):
+        with replay(tmp_path / kind, mode="record"):
+            driver.chat(messages=made(kind))
+        body = server.requests[-1][3]
+        assert body["messages"] == [user, {"role": "assistant", "content": "Hi"}]
+        with replay(tmp_path / kind) as session:
+            for other in ("generator", "tuple", "list"):
+                driver.chat(messages=made(other))
+        assert session.hits == 3
+
+
+def test_what_stands_in_secret_headers_is_not_written(driver, tmp_path):
+    """A value of a header that names a key or a token is taken out of bodies as well, and the request is found."""
+    secret = "hunter2-correct-horse"
+    ask = {"extra_headers": {"X-Api-Key": secret, "x-mine": "visible"}, "user": f"my key is {secret}, visible"}
+    with replay(tmp_path, mode="record"):
+        driver.chat(**ask)
+    (path,) = tmp_path.rglob("*.json")
+    assert secret not in path.read_text()
+    assert "visible" in path.read_text()
+    with replay(tmp_path) as session:
+        driver.chat(**ask)
+    assert session.hits == 1
+
+
+def test_what_was_not_given_does_not_count(driver, server, tmp_path):
+    """NOT_GIVEN and omit are nothing, in arguments and in extra_body."""
+    unset = {"stop": openai.NOT_GIVEN, "n": getattr(openai, "omit", openai.NOT_GIVEN)}
+    with replay(tmp_path, mode="record"):
+        driver.chat(**unset)
+    assert server.requests[-1][3] == ASK
+    with replay(tmp_path) as session:
+        driver.chat()
+        driver.chat(**unset)
+    assert session.hits == 2
+
+
+def test_dates_are_written_as_the_sdk_writes_them(driver, server, tmp_path):
+    """A datetime in a body counts as the text that is sent, or is refused as it is live."""
+    when = {"metadata": {"at": datetime.datetime(2026, 1, 2, tzinfo=datetime.timezone.utc)}}
+    try:
+        driver.chat(extra_body=when)
+    except TypeError:
+        with pytest.raises(TypeError), replay(tmp_path):
+            driver.chat(extra_body=when)
+        return
+    sent = server.requests[-1][3]
+    with replay(tmp_path, mode="record"):
+        driver.chat(extra_body=when)
+    with replay(tmp_path):
+        assert driver.chat(extra_body=when) == driver.chat(extra_body={"metadata": sent["metadata"]})
+
+
+def test_extra_query_counts_and_extra_headers_do_not(driver, server, tmp_path):
+    """The query is part of the request, the headers are not."""
+    with replay(tmp_path, mode="record"):
+        driver.chat(extra_query={"a": "1"}, extra_headers={"x-mine": "1"})
+    with replay(tmp_path) as session:
+        driver.chat(extra_query={"a": "1"}, extra_headers={"x-mine": "2"}, timeout=3)
+    assert session.hits == 1
+    with pytest.raises(RecordingNotFound, match="query"), replay(tmp_path):
+        driver.chat(extra_query={"a": "2"})
+
+
+async def _upload(client: Any) -> Any:
+    return await settle(client.files.create(file=("a.txt", b"text"), purpose="assistants"))
+
+
+async def _speech(client: Any) -> Any:
+    return await settle(client.audio.speech.create(model="m", voice="alloy", input="Hi"))
+
+
+async def _content(client: Any) -> Any:
+    return await settle(client.files.with_raw_response.content("file-1"))
+
+
+async def _spoken(client: Any) -> Any:
+    async with entered(
+        client.audio.speech.with_streaming_response.create(model="m", voice="alloy", input="Hi")
+    ) as made:
+        return await settle(made.read())
+
+
+@pytest.mark.parametrize("way", [_upload, _speech, _spoken, _content])
+def test_what_no_recording_can_hold(driver, server, tmp_path, caplog, way):
+    """An upload, audio and files are refused in replay, and let through with one warning while recording."""
+    with pytest.raises(NotRecordable), replay(tmp_path) as session:
+        run(driver, way)
+    assert session.misses == 1
+    assert server.count == 0
+    reply = plain({"id": "f", "object": "file", "bytes": 1, "created_at": 1, "filename": "a", "purpose": "x"})
+    server.replies = [reply, reply]
+    with replay(tmp_path, mode="record") as session:
+        run(driver, way)
+        run(driver, way)
+    assert (session.recorded, server.count) == (0, 2)
+    assert len([record for record in caplog.records if "not recordable" in record.message]) == 1
+
+
+def test_an_answer_that_is_neither_json_nor_text_is_handed_on(client, server, tmp_path, caplog):
+    """Bytes that cannot be written into a file reach the caller, and a warning says that they were not stored."""
+    server.replies = [Reply(200, {"content-type": "application/octet-stream"}, b"\xff\xfe\x00")]
+    with replay(tmp_path, mode="record") as session:
+        made = client.chat.completions.with_raw_response.create(**ASK)
+    assert made.content == b"\xff\xfe\x00"
+    assert session.recorded == 0
+    assert "neither JSON nor text" in caplog.text
+
+
+def test_an_answer_that_is_text_comes_back(driver, server, tmp_path):
+    """A body that is no JSON is stored as text and given back as it was."""
+
+    async def way(client: Any) -> Any:
+        made = await settle(client.chat.completions.with_raw_response.create(**ASK))
+        return made.text, made.content
+
+    server.replies = [Reply(200, {"content-type": "text/plain; charset=utf-8"}, "schön\n".encode())]
+    with replay(tmp_path, mode="record"):
+        made = run(driver, way)
+    assert json.loads(next(tmp_path.rglob("*.json")).read_text())["response"]["text"] == "schön\n"
+    with replay(tmp_path):
+        assert run(driver, way, base_url=DEAD) == made == ("schön\n", "schön\n".encode())
+
+
+def test_a_cast_to_the_http_response_is_recorded(client, server, tmp_path):
+    """`cast_to=httpx.Response` gets the response itself, recorded and replayed."""
+    library = private.http_library(client)
+    with replay(tmp_path, mode="record"):
+        made = client.post("/chat/completions", body=ASK, cast_to=library.Response)
+    with replay(tmp_path):
+        again = client.post("/chat/completions", body=ASK, cast_to=library.Response)
+    assert again.json() == made.json()
+    assert "x-stainless-raw-response" not in made.request.headers
+
+
+def test_absolute_urls_count_by_their_path(client, server, tmp_path):
+    """An absolute URL below the base URL is the same request as the path; another host's is another."""
+    with replay(tmp_path, mode="record"):
+        client.post(server.url + "/chat/completions?a[]=1&a[]=2", body=ASK, cast_to=object)
+    with replay(tmp_path) as session:
+        client.post("/chat/completions", body=ASK, cast_to=object, options={"params": {"a": ["1", "2"]}})
+        with pytest.raises(RecordingNotFound) as caught:
+            client.post("http://elsewhere.example/v9/chat?x=", body=ASK, cast_to=object)
+        assert caught.value.path == "/elsewhere.example/v9/chat"
+        session.missed.clear()
+    assert session.hits == 1
+
+
+def test_a_failure_outside_the_sdk_drops_the_take(client, server, tmp_path):
+    """An interrupt during a call is passed on, and the next call takes its number."""
+
+    def interrupted(request):
+        raise KeyboardInterrupt
+
+    client._client.event_hooks = {"request": [interrupted]}
+    with replay(tmp_path, mode="record") as session:
+        with pytest.raises(KeyboardInterrupt):
+            client.chat.completions.create(**ASK)
+        client._client.event_hooks = {}
+        client.chat.completions.create(**ASK)
+    assert session.recorded == 1
+    assert [path.name.count("~") for path in tmp_path.rglob("*.json")] == [0]
+
+
+def test_a_failure_outside_the_sdk_drops_the_take_async(server, tmp_path):
+    """The same in asynchronous code."""
+
+    async def interrupted(request):
+        raise ZeroDivisionError
+
+    async def main():
+        async with openai.AsyncOpenAI(api_key="x", base_url=server.url, max_retries=0) as client:
+            client._client.event_hooks = {"response": [interrupted]}
+            with replay(tmp_path, mode="record") as session:
+                with pytest.raises((ZeroDivisionError, openai.APIConnectionError)):
+                    await client.chat.completions.create(**ASK)
+                assert session.recorded == 0
+                client._client.event_hooks = {}
+                await client.chat.completions.create(**ASK)
+            assert session.recorded == 1
+
+    anyio.run(main)
+
+
+def test_a_refusal_to_validate_is_not_recorded(server, tmp_path):
+    """With strict validation the SDK's own complaint comes through, recorded or replayed."""
+    options = {"api_key": "x", "base_url": server.url, "max_retries": 0, "_strict_response_validation": True}
+    with openai.OpenAI(**options) as client:
+        server.replies = [plain({"id": 1}), Reply(headers={"content-type": "text/plain"}, body=b"hm")]
+        for _ in range(2):
+            with replay(tmp_path, mode="record"), pytest.raises(openai.APIResponseValidationError):
+                client.chat.completions.create(**ASK)
+            with replay(tmp_path), pytest.raises(openai.APIResponseValidationError):
+                client.chat.completions.create(**ASK)
+
+
+def test_normalize_that_fails_stops_a_replay_and_lets_a_recording_through(driver, server, tmp_path, caplog):
+    """A broken normalize= is told in replay; while recording the call is made and not stored."""
+    with pytest.raises(ValueError, match="normalize="), replay(tmp_path, normalize=lambda body: 1 / 0):
+        driver.chat()
+    with replay(tmp_path, mode="record", normalize=lambda body: 1 / 0) as session:
+        driver.chat()
+    assert (session.recorded, server.count) == (0, 1)
+    assert "was not recorded" in caplog.text
+
+
+def test_equal_calls_of_many_threads_each_get_their_own_variant(server, client, tmp_path):
+    """Threads that make equal calls at once share the variants out, none twice, none lost."""
+    with replay(tmp_path, mode="record"):
+        made = {client.chat.completions.create(**ASK).choices[0].message.content for _ in range(8)}
+    got: list[str] = []
+    with replay(tmp_path):
+
+        def work():
+            for raw in (False, True):
+                answer = (
+                    client.chat.completions.with_raw_response.create(**ASK).parse()
+                    if raw
+                    else client.chat.completions.create(**ASK)
+                )
+                got.append(answer.choices[0].message.content)
+
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert sorted(got) == sorted(made)
+
+
+def test_a_recorded_wait_is_waited_for(driver, server, tmp_path):
+    """At speed 1 plain answers, raw ones, streams and errors take the time that they took."""
+    pause = [(0.1, json.dumps(completion("x")).encode())]
+    slow = Reply(pieces=pause)
+
+    async def raw(client: Any) -> Any:
+        return (await settle(client.chat.completions.with_raw_response.create(**ASK))).text
+
+    for way, reply in ((create, slow), (raw, slow), (_failing, Reply(400, pieces=[(0.1, b"{}")]))):
+        server.replies = [reply]
+        with replay(tmp_path, mode="record"):
+            run(driver, way)
+        clock = VirtualClock()
+        with replay(tmp_path, speed=1, clock=clock):
+            run(driver, way, base_url=DEAD)
+        assert 0.1 <= clock.time < 2
+
+
+def test_recorded_connection_errors_wait_too(driver, tmp_path):
+    """A pace holds for a connection error as well, and its message is kept."""
+    with replay(tmp_path, mode="record", record_errors=True):
+        run(driver, _failing, base_url=DEAD)
+    clock = VirtualClock()
+    with replay(tmp_path, pace=Pace(first=0.5), clock=clock):
+        run(driver, _failing, base_url=DEAD)
+    assert clock.time == pytest.approx(0.5)
+
+
+class _Overtaken(Session):
+    """A session in which another thread's equal call comes first, once, between finding and serving."""
+
+    def find(self, request, secrets):
+        found = super().find(request, secrets)
+        if not self.hits:
+            assert self.serve(found)
+        return found
+
+
+@pytest.mark.parametrize("way", [create, WAYS["raw"][0]])
+def test_a_call_that_is_overtaken_looks_again(driver, server, tmp_path, way):
+    """On either road, a call whose variant another thread took meanwhile gets the next one."""
+    server.replies = [plain(completion("one")), plain(completion("two"))]
+    with replay(tmp_path, mode="record"):
+        run(driver, way)
+        second = run(driver, way)
+    with replay(_Overtaken(tmp_path)) as session:
+        got = run(driver, way, base_url=DEAD)
+    if way is create:
+        assert got == second
+    else:
+        assert got[0] == second[0]
+    assert session.hits == 2
+
+
+async def _pages(client: Any) -> Any:
+    return facts(await items(client.files.list(purpose="batch", extra_query={"limit": 1})))
+
+
+def test_pages_are_recorded_one_by_one(driver, server, tmp_path):
+    """Each page of a list is a request of its own, told from the others by its query."""
+    file = {"object": "file", "bytes": 1, "created_at": 1, "filename": "a", "purpose": "x"}
+    pages = [
+        plain({"object": "list", "data": [{**file, "id": "f1"}], "has_more": True}),
+        plain({"object": "list", "data": [{**file, "id": "f2"}], "has_more": False}),
+    ]
+    _renumber(server, *pages)
+    live = run(driver, _pages)
+    _renumber(server, *pages)
+    with replay(tmp_path, mode="record") as session:
+        assert run(driver, _pages) == live
+    recorded = session.recorded
+    with replay(tmp_path) as session:
+        assert run(driver, _pages, base_url=DEAD) == live
+    assert session.hits == recorded
+    assert [file.parent.name for file in tmp_path.rglob("*.json")] == ["files"] * recorded
+    assert recorded == len(live)
+
+
+@pytest.mark.parametrize("steps", range(1, 6))
+def test_what_is_to_be_written_is_written_once_whenever_the_task_is_cancelled(steps):
+    """Asyncio's cancellation, which no shield holds off, neither loses a file nor writes it twice."""
+
+    async def main():
+        written, done = [], threading.Event()
+
+        def write():
+            written.append(1)
+            done.set()
+
+        task = asyncio.create_task(in_thread(write))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        assert await asyncio.to_thread(done.wait, 5)
+        assert written == [1]
+
+    asyncio.run(main())
+
+
+def test_what_is_being_written_is_not_written_again_when_the_task_is_cancelled():
+    """A task that is cancelled while the thread writes leaves the writing to the thread."""
+
+    async def main():
+        written, begun, go_on, done = [], threading.Event(), threading.Event(), threading.Event()
+
+        def write():
+            begun.set()
+            go_on.wait(5)
+            written.append(1)
+            done.set()
+
+        task = asyncio.create_task(in_thread(write))
+        assert await asyncio.to_thread(begun.wait, 5)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        go_on.set()
+        assert await asyncio.to_thread(done.wait, 5)
+        assert written == [1]
+
+    asyncio.run(main())

@@ -1,0 +1,704 @@
+"""A session: the modes, what counts as equal, misses, and recording that never breaks the program."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import pickle
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import openai
+import pytest
+from conftest import ASK, chunk, plain, sse
+from editing import TOO_DEEP
+
+from inferencereplay import InvalidSetting, RecordingCorrupt, RecordingNotFound, Session, StoreError, replay, wrap
+from inferencereplay.errors import NotRecordable
+from inferencereplay.recording.format import Provenance, Response
+from inferencereplay.recording.request import NotSerializable, Request, canonical_json
+from inferencereplay.store.directory import DirectoryStore
+
+RECORDING = ("record", "record-if-missing")
+
+
+def said(answer):
+    return answer.choices[0].message.content
+
+
+def recordings(directory):
+    return [path for path in Path(directory).rglob("*") if path.is_file()]
+
+
+def miss(directory, call, **options):
+    """Return the error of a call that was not recorded."""
+    with pytest.raises(RecordingNotFound) as caught, replay(directory, **options):
+        call()
+    return caught.value
+
+
+# The table of modes.
+
+
+@pytest.mark.parametrize("is_recorded", [True, False])
+@pytest.mark.parametrize("mode", ["live", "replay", "record", "record-if-missing"])
+def test_the_table_of_modes(driver, server, tmp_path, mode, is_recorded):
+    """Each mode does with a recorded and with an unrecorded request what the design's table says."""
+    if is_recorded:
+        with replay(tmp_path, mode="record"):
+            driver.chat()
+    before = server.count
+    try:
+        with replay(tmp_path, mode=mode) as session:
+            answer = said(driver.chat())
+    except RecordingNotFound:
+        answer = "miss"
+    live, recorded = f"answer {before + 1}", "answer 1"
+    table = {
+        ("live", True): (live, recorded, (0, 0, 0)),
+        ("live", False): (live, None, (0, 0, 0)),
+        ("replay", True): (recorded, recorded, (1, 0, 0)),
+        ("replay", False): ("miss", None, (0, 1, 0)),
+        ("record-if-missing", True): (recorded, recorded, (1, 0, 0)),
+        ("record-if-missing", False): (live, live, (0, 0, 1)),
+        ("record", True): (live, live, (0, 0, 1)),
+        ("record", False): (live, live, (0, 0, 1)),
+    }
+    expected, stored, counts = table[mode, is_recorded]
+    assert answer == expected
+    assert server.count - before == (expected == live)
+    assert (session.hits, session.misses, session.recorded) == counts
+    bodies = [json.loads(path.read_text())["response"]["body"] for path in recordings(tmp_path)]
+    assert [body["choices"][0]["message"]["content"] for body in bodies] == ([stored] if stored else [])
+
+
+@pytest.mark.parametrize("status", [400, 404, 413, 422])
+def test_errors_that_repeat_are_stored(driver, server, tmp_path, status):
+    """An error that the same request will get again is a recording."""
+    server.replies = [plain({"error": {"message": "no"}}, status)]
+    for mode in ("record", "replay"):
+        with replay(tmp_path, mode=mode) as session, pytest.raises(openai.APIStatusError) as caught:
+            driver.chat()
+        assert caught.value.status_code == status
+    assert session.hits == server.count == 1
+
+
+@pytest.mark.parametrize("status", [401, 403, 408, 409, 429, 500, 503])
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_errors_that_pass_are_stored_on_request(client, server, tmp_path, status, is_kept):
+    """An error that may pass is stored only with `record_errors`."""
+    server.replies = [plain({"error": {"message": "later"}}, status)]
+    with replay(tmp_path, mode="record", record_errors=is_kept) as session, pytest.raises(openai.APIStatusError):
+        client.chat.completions.create(**ASK)
+    assert session.recorded == len(recordings(tmp_path)) == is_kept
+
+
+# What counts as equal.
+
+
+def test_ignored_members_do_not_count(driver, server, tmp_path):
+    """Paths given as `ignore`, through lists too, neither tell requests apart nor stand in the file."""
+    ignore = ["metadata.run_id", "user", "messages.name", "absent.path"]
+
+    def ask(run):
+        messages = [{"role": "user", "content": "Hello", "name": run}, {"role": "user", "content": "again"}]
+        return said(driver.chat(metadata={"run_id": run, "kept": "x"}, user=run, messages=messages))
+
+    with replay(tmp_path, mode="record", ignore=ignore):
+        assert ask("run-one") == "answer 1"
+    with replay(tmp_path, ignore=ignore):
+        assert ask("run-two") == "answer 1"
+    assert server.requests[0][3]["user"] == "run-one"
+    (file,) = recordings(tmp_path)
+    assert "run-one" not in file.read_text()
+    assert '"kept": "x"' in file.read_text()
+    with pytest.raises(RecordingNotFound), replay(tmp_path):
+        ask("run-one")
+
+
+def test_one_ignored_path_may_be_given_alone(client, tmp_path):
+    """`ignore` takes a single path as well as several."""
+    with replay(tmp_path, mode="record", ignore="user"):
+        client.chat.completions.create(**ASK, user="a")
+    with replay(tmp_path, ignore="user"):
+        assert said(client.chat.completions.create(**ASK, user="b")) == "answer 1"
+
+
+@pytest.mark.parametrize("ignore", [[""], ["a..b"], [".a"], ["a."], [3]])
+def test_an_ignored_path_that_is_none_is_told(tmp_path, ignore):
+    """A path that leads nowhere by its form is an error when the session is made."""
+    with pytest.raises(InvalidSetting, match="is no path into a request's body"):
+        Session(tmp_path, ignore=ignore)
+
+
+def test_normalize_decides_what_is_equal(driver, server, tmp_path):
+    """Requests that `normalize` makes alike are equal; the network gets the original."""
+
+    def normalize(body):
+        body["messages"][-1]["content"] = body["messages"][-1]["content"].lower()
+        return body
+
+    def ask(text):
+        return said(driver.chat(messages=[{"role": "user", "content": text}]))
+
+    with replay(tmp_path, mode="record", normalize=normalize):
+        assert ask("HELLO") == "answer 1"
+    with replay(tmp_path, normalize=normalize):
+        assert ask("Hello") == "answer 1"
+    assert server.requests[0][3]["messages"][0]["content"] == "HELLO"
+
+
+@pytest.mark.parametrize(
+    "normalize",
+    [lambda _: 1 / 0, lambda _: object(), lambda _: {"a": float("nan")}, lambda body: {1: body}],
+    ids=["raises", "object", "nan", "number as a name"],
+)
+def test_normalize_that_fails_is_told_in_replay(driver, server, tmp_path, normalize):
+    """A `normalize` that raises or returns no JSON is an error that names it, before anything is sent."""
+    with replay(tmp_path, normalize=normalize), pytest.raises(InvalidSetting, match="normalize= failed for a request"):
+        driver.chat()
+    assert server.count == 0
+
+
+def test_normalize_that_fails_never_breaks_a_recorded_program(driver, tmp_path, caplog):
+    """While recording, the program gets its answer, and a warning says that it was not stored."""
+    with replay(tmp_path, mode="record", normalize=lambda _: 1 / 0), caplog.at_level(logging.WARNING):
+        assert said(driver.chat()) == "answer 1"
+    assert [item.message.count("normalize= failed") for item in caplog.records] == [1]
+    assert recordings(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"normalize": "lower"}, "normalize='lower' cannot be called"),
+        ({"exhausted": "stop"}, "exhausted='stop' is none of 'repeat', 'error', 'record'"),
+        ({"mode": "rec"}, "mode='rec' is no mode"),
+        ({"redact": ["("]}, "is no regular expression"),
+    ],
+)
+def test_settings_that_are_none_are_told(tmp_path, settings, message):
+    """A setting that means nothing is an error that says what is valid."""
+    with pytest.raises(InvalidSetting, match=message.replace("(", r"\(")):
+        Session(tmp_path, **settings)
+
+
+def test_redact_adds_patterns(driver, tmp_path):
+    """Given patterns are taken out of request and answer, beside the known ones, and requests stay equal."""
+
+    def ask(ticket):
+        return said(driver.chat(messages=[{"role": "user", "content": f"ticket {ticket} of sk-abcdef1234567890"}]))
+
+    with replay(tmp_path, mode="record", redact=[r"T-\d+"]):
+        ask("T-123")
+    with replay(tmp_path, redact=r"T-\d+"):
+        assert ask("T-999") == "answer 1"
+    (file,) = recordings(tmp_path)
+    assert "ticket [REDACTED] of [REDACTED]" in file.read_text()
+
+
+@pytest.mark.parametrize("mode", RECORDING)
+def test_llama_stacks_directory_cannot_be_recorded_into(tmp_path, mode):
+    """A directory of llama-stack's is replayed only."""
+    (tmp_path / "a.json").write_text('{"request": {"endpoint": "/v1/models", "body": {}}, "response": {"body": {}}}')
+    with pytest.raises(InvalidSetting, match=r"is llama-stack's, and can be replayed only\. Record into another"):
+        Session(tmp_path, mode=mode)
+
+
+# Counts.
+
+
+def test_counts_and_what_was_not_used(client, tmp_path):
+    """A session counts what it did, and names the recordings that nobody asked for."""
+    with replay(tmp_path, mode="record") as session:
+        for seed in (1, 1, 2):
+            client.chat.completions.create(**ASK, seed=seed)
+    assert (session.hits, session.misses, session.recorded, session.unused()) == (0, 0, 3, [])
+    with replay(tmp_path) as session:
+        assert len(session.unused()) == 3
+        client.chat.completions.create(**ASK, seed=1)
+        unused = session.unused()
+    assert session.hits == 1
+    assert len(unused) == 2
+    assert all(name.startswith("chat/completions/") for name in unused)
+    assert sum(name.endswith("~2.json") for name in unused) == 1
+
+
+def test_a_swallowed_miss_is_told_on_leaving(client, tmp_path):
+    """Leaving `with replay` raises the first miss, with the number of the others, once per block."""
+    session = Session(tmp_path)
+    with pytest.raises(RecordingNotFound, match=r"2 calls were not recorded; this is the first\.$"), replay(session):
+        for seed in (1, 2):
+            with pytest.raises(RecordingNotFound):
+                client.chat.completions.create(**ASK, seed=seed)
+    with replay(session):
+        pass
+    assert session.misses == 2
+
+
+# Misses.
+
+
+def test_a_miss_says_all_there_is_to_say(driver, server, tmp_path):
+    """The message has method, path, key, directory, the nearest recording, what differs, and a command."""
+    long = "word " * 200
+    base = [{"role": "system", "content": long + "old end"}, {"role": "user", "content": "Hello"}]
+    with replay(tmp_path, mode="record"):
+        driver.chat(messages=base, seed=7, tools=[{"type": "function", "function": {"name": "f"}}])
+        driver.chat(messages=[{"role": "user", "content": "something else"}], model="other", n=3)
+        driver.text()
+    count = server.count
+    messages = [{"role": "system", "content": long + "new end"}, {"role": "user", "content": "Hello"}]
+    error = miss(
+        tmp_path, lambda: driver.chat(messages=messages, tools=[{"type": "function", "function": {"name": "g"}}])
+    )
+    text = str(error)
+    assert text.startswith(f"POST /chat/completions was not recorded in {tmp_path} (key {error.key[:12]}…).")
+    assert (error.method, error.path, error.directory) == ("POST", "/chat/completions", str(tmp_path))
+    assert len(error.key) == 64
+    assert error.nearest in text
+    assert json.loads((tmp_path / error.nearest).read_text())["request"]["body"]["seed"] == 7
+    assert set(error.differences) == {
+        'messages[0].content: "… word word word old end" → "… word word word new end"',
+        "seed: 7 → absent",
+        'tools[0].function.name: "f" → "g"',
+    }
+    assert all(f"\n  {line}" in text for line in error.differences)
+    assert "To record it, run\n  INFERENCEREPLAY_MODE=record-if-missing " in text
+    assert server.count == count
+    assert str(pickle.loads(pickle.dumps(error))) == text
+
+
+def test_a_miss_names_the_argument_that_sets_the_mode(client, tmp_path):
+    """Where the mode is an argument, the environment could not change it, and the message says what can."""
+    text = str(miss(tmp_path, lambda: client.chat.completions.create(**ASK), mode="replay"))
+    assert "To record it, say mode=\"record-if-missing\" where mode='replay' stands, and run\n" in text
+
+
+def test_a_miss_cuts_a_long_command(tmp_path):
+    """A command of any length stays readable."""
+    script = """
+        import sys
+        from inferencereplay import Session
+        from inferencereplay.recording.request import Request
+        print(Session(sys.argv[1]).miss(Request("POST", "/x", b"{}"), ()))
+    """
+    run = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script), str(tmp_path), "x" * 1_000],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout.endswith(" …\n")
+    assert len(run.stdout) < 800
+
+
+def test_a_miss_that_is_nested_too_deeply_to_be_compared(client, tmp_path):
+    """It is a miss all the same."""
+    with replay(tmp_path, mode="record"):
+        client.chat.completions.create(**ASK)
+    deep = Request("POST", "/chat/completions", b"[" * 200_000 + b"]" * 200_000, {})
+    error = Session(tmp_path, mode="replay").miss(deep, ())
+    assert isinstance(error, RecordingNotFound)
+    assert "It cannot be compared with what was recorded of that path: " in str(error)
+
+
+@pytest.mark.parametrize("depth", [TOO_DEEP, 200_000])
+@pytest.mark.parametrize("said", ["x", "sk-abcdefghijklmnop1234567890"])
+def test_a_request_that_is_nested_too_deeply_is_refused(tmp_path, depth, said):
+    """Where it has to be gone through, for a setting or for a secret, one error says that it cannot be."""
+    body = b'{"a": ' + b"[" * depth + b'"' + said.encode() + b'"' + b"]" * depth + b"}"
+    session = Session(tmp_path, mode="record", ignore="a.b")
+    with pytest.raises(NotSerializable, match="nested too deeply"):
+        session.prepare(Request("POST", "/x", body, {}))
+    if said != "x":
+        with pytest.raises(NotSerializable, match="nested too deeply"):
+            session.redact(Request("POST", "/x", body, {}), ())
+
+
+def test_a_miss_where_no_recording_of_the_path_is(driver, tmp_path):
+    """If nothing was recorded of the path, the message says so."""
+    with replay(tmp_path, mode="record"):
+        driver.text()
+    error = miss(tmp_path, driver.chat)
+    assert "There is no recording of that path." in str(error)
+    assert (error.nearest, error.differences) == (None, ())
+
+
+def test_a_miss_that_differs_in_the_query_only(driver, tmp_path):
+    """If only the query differs, the message does not say that nothing does."""
+    with replay(tmp_path, mode="record"):
+        driver.chat(extra_query={"a": "1"})
+    text = str(miss(tmp_path, lambda: driver.chat(extra_query={"a": "2"})))
+    assert "it differs in the method or the query only" in text
+
+
+def test_a_missing_directory_is_told_at_the_first_call(driver, server, tmp_path):
+    """A directory that does not exist is no error until something is asked of it, and then a clear one."""
+    directory = tmp_path / "nowhere"
+    with replay(directory) as session:
+        pass
+    assert session.unused() == []
+    text = str(miss(directory, driver.chat))
+    assert f"was not recorded in {directory} " in text
+    assert "That directory does not exist." in text
+    assert server.count == 0
+    assert not directory.exists()
+
+
+def test_a_miss_looks_at_the_newest_recordings_only(tmp_path):
+    """On a directory of 3,000 recordings a miss opens no more than 1,000 of them."""
+    session = Session(tmp_path, mode="record")
+    request = Request("POST", "/x", canonical_json({"q": 1}))
+    session.begin(request, (), Provenance()).keep(Response(body=b"{}"))
+    (file,) = recordings(tmp_path)
+    for number in range(3_000):
+        (file.parent / f"{number:032x}.json").write_bytes(file.read_bytes() if number < 1_000 else b"torn")
+        os.utime(file.parent / f"{number:032x}.json", (number, number))
+    script = """
+        import sys
+        from inferencereplay import Session
+        from inferencereplay.recording.request import Request
+        session, opened = Session(sys.argv[1]), []
+        sys.addaudithook(lambda event, args: event == "open" and str(args[0]).endswith(".json") and opened.append(args))
+        session.miss(Request("POST", "/x", b'{"q":2}'), ())
+        print(len(opened))
+    """
+    run = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script), str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    assert 1_000 <= int(run.stdout) <= 1_002
+
+
+def test_what_no_recording_can_answer_is_refused(client, tmp_path, server):
+    """In replay an upload is an error that says why, and counts as a miss."""
+    with pytest.raises(NotRecordable, match="is not recordable") as caught, replay(tmp_path) as session:
+        client.files.create(file=b"x", purpose="batch")
+    assert (caught.value.path, session.misses, server.count) == ("/files", 1, 0)
+
+
+def test_what_no_recording_can_hold_is_let_through_with_one_warning(client, tmp_path, caplog):
+    """While recording an upload goes to the network, and that is told once."""
+    with replay(tmp_path, mode="record"), caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            with pytest.raises(openai.NotFoundError):
+                client.files.create(file=b"x", purpose="batch")
+    assert [item.message.partition(":")[0] for item in caplog.records] == [
+        "POST /files is not recordable and goes to the network"
+    ]
+    assert recordings(tmp_path) == []
+
+
+# Files that cannot be used.
+
+
+@pytest.mark.parametrize("mode", ["replay", "record-if-missing"])
+@pytest.mark.parametrize("change", ["torn", "foreign", "edited", "moved", "empty"])
+def test_a_corrupt_file_is_told_with_its_path(driver, server, tmp_path, mode, change):
+    """A file that is torn, foreign, edited in its request or misplaced is an error, never an answer."""
+    with replay(tmp_path, mode="record"):
+        driver.chat()
+        driver.chat(seed=1)
+    first, second = sorted(recordings(tmp_path), key=lambda path: '"seed"' in path.read_text())
+    data = first.read_bytes()
+    changed = {
+        "torn": data[: len(data) // 2],
+        "foreign": b'{"hello": "world"}',
+        "edited": data.replace(b"Hello", b"Hullo"),
+        "moved": second.read_bytes(),
+        "empty": b"",
+    }
+    first.write_bytes(changed[change])
+    count = server.count
+    with replay(tmp_path, mode=mode), pytest.raises(RecordingCorrupt) as caught:
+        driver.chat()
+    assert caught.value.path == str(first)
+    assert str(first) in str(caught.value)
+    assert server.count == count
+
+
+def test_record_replaces_a_corrupt_file(client, tmp_path):
+    """Recording again mends a corrupt file, with an incomplete stream too."""
+    with replay(tmp_path, mode="record"):
+        client.chat.completions.create(**ASK)
+    (file,) = recordings(tmp_path)
+    file.write_bytes(b"torn")
+    with replay(tmp_path, mode="record"):
+        client.chat.completions.create(**ASK)
+    with replay(tmp_path):
+        assert said(client.chat.completions.create(**ASK)) == "answer 2"
+
+
+def test_an_incomplete_stream_replaces_a_corrupt_file(client, server, tmp_path):
+    """What cannot be read is no whole recording that would have to stay."""
+
+    def leave():
+        server.replies = [sse(chunk("a"), chunk("b"), pause=0.05)]
+        stream = client.chat.completions.create(**ASK, stream=True)
+        next(stream)
+        stream.close()
+
+    for _ in range(2):
+        with replay(tmp_path, mode="record") as session:
+            leave()
+        (file,) = recordings(tmp_path)
+        assert session.recorded == 1
+        assert b'"closed"' in file.read_bytes()
+        file.write_bytes(b"torn")
+
+
+def test_a_file_that_cannot_be_read_is_told(driver, server, tmp_path, caplog):
+    """A recording that is there and cannot be read is an error in replay; a recorded program gets its answer."""
+    with replay(tmp_path, mode="record"):
+        driver.chat()
+    (file,) = recordings(tmp_path)
+    file.unlink()
+    file.mkdir()
+    with replay(tmp_path), pytest.raises(StoreError, match="cannot be read"):
+        driver.chat()
+    assert server.count == 1
+    with replay(tmp_path, mode="record-if-missing"):
+        assert driver.chat()
+    assert server.count == 2
+    assert [item.getMessage().count("cannot be read") for item in caplog.records if item.levelname == "WARNING"] == [1]
+
+
+# Recording never breaks the program.
+
+
+@pytest.mark.parametrize("mode", RECORDING)
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_directory_that_cannot_be_written_costs_one_warning(driver, tmp_path, caplog, mode, stream):
+    """If the directory became a file, the program gets its answer, and one warning says what was lost."""
+    directory = tmp_path / "recordings"
+    with replay(directory, mode=mode) as session, caplog.at_level(logging.WARNING):
+        directory.write_text("in the way")
+        answer = driver.chat(stream=stream)
+    assert len(answer) == 3 if stream else said(answer) == "answer 1"
+    assert session.recorded == 0
+    (warning,) = caplog.records
+    assert warning.message.startswith(f"POST /chat/completions was not recorded in {directory}: ")
+    assert directory.read_text() == "in the way"
+
+
+def test_a_recording_that_cannot_be_replaced_costs_one_warning(driver, tmp_path, caplog):
+    """If something that is no file stands in the recording's place, the program gets its answer all the same."""
+    with replay(tmp_path, mode="record"):
+        driver.chat()
+    (file,) = recordings(tmp_path)
+    file.unlink()
+    file.mkdir()
+    with replay(tmp_path, mode="record") as session, caplog.at_level(logging.WARNING):
+        assert said(driver.chat()) == "answer 2"
+    assert [item.message.partition(" in ")[0] for item in caplog.records] == ["POST /chat/completions was not recorded"]
+    assert session.recorded == 0
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_a_full_disk_costs_one_warning(server, tmp_path):
+    """If a file cannot be written to its end, the program gets its answer, nothing torn is left, and it is told."""
+    script = """
+        import logging, resource, sys
+        import openai
+        from inferencereplay import replay
+        logging.basicConfig(level=logging.WARNING, format="%(name)s %(message)s")
+        client = openai.OpenAI(api_key="x", base_url=sys.argv[1])
+        ask = {"model": "m", "messages": [{"role": "user", "content": "x" * 10_000}]}
+        with replay(sys.argv[2], mode="record-if-missing") as session:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, 1_000))
+            print(client.chat.completions.create(**ask).choices[0].message.content, session.recorded)
+    """
+    run = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script), server.url, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout == "answer 1 0\n"
+    warnings = [line for line in run.stderr.splitlines() if line.startswith("inferencereplay ")]
+    assert len(warnings) == 1
+    assert "File too large" in warnings[0]
+    assert recordings(tmp_path) == []
+
+
+def test_an_answer_that_cannot_be_written_down_costs_one_warning(tmp_path, caplog):
+    """A recording that cannot be made into a file is given up with a warning, and leaves no gap."""
+    session = Session(tmp_path, mode="record")
+    request = Request("POST", "/x", canonical_json({"q": 1}))
+    take, then = session.begin(request, (), Provenance()), session.begin(request, (), Provenance())
+    with caplog.at_level(logging.WARNING, "inferencereplay"):
+        take.keep(Response(body=b"no JSON"))
+    assert [item.message.partition(":")[0] for item in caplog.records] == ["POST /x was not recorded"]
+    then.keep(Response(body=b'"fine"'))
+    assert [path.name for path in recordings(tmp_path)] == [f"{request.key[:32]}.json"]
+    assert session.recorded == 1
+
+
+def test_an_answer_that_came_second_is_told_quietly(tmp_path, caplog):
+    """What is not stored, because another process was first, is told at the level of information."""
+    request = Request("POST", "/x", canonical_json({"q": 1}))
+    takes = [Session(tmp_path, mode="record-if-missing").begin(request, (), Provenance()) for _ in range(2)]
+    with caplog.at_level(logging.INFO, "inferencereplay"):
+        takes[0].keep(Response(body=b'"first"'))
+        takes[1].keep(Response(body=b'"second"'))
+    assert [take.keeper.recorded for take in takes] == [1, 0]
+    assert [(item.levelname, item.message) for item in caplog.records] == [
+        ("INFO", "POST /x was not recorded: a recording that goes before stands there")
+    ]
+    assert b"first" in recordings(tmp_path)[0].read_bytes()
+
+
+# The two keys of a request that holds a secret.
+
+
+SECRET = {"messages": [{"role": "user", "content": "my word is xyzzy-1"}]}
+PATTERN = r"xyzzy-\d"
+
+
+def record_openly(directory, client, count=1):
+    """Record a request with a secret in a session that does not know it for one."""
+    with replay(directory, mode="record"):
+        return [said(client.chat.completions.create(**{**ASK, **SECRET})) for _ in range(count)]
+
+
+def test_what_was_stored_openly_still_answers(driver, client, tmp_path):
+    """A recording from before a pattern was given answers the very same request, but no other."""
+    (answer,) = record_openly(tmp_path, client)
+    with replay(tmp_path, redact=[PATTERN]):
+        assert said(driver.chat(**SECRET)) == answer
+    other = {"messages": [{"role": "user", "content": "my word is xyzzy-2"}]}
+    assert isinstance(miss(tmp_path, lambda: driver.chat(**other), redact=[PATTERN]), RecordingNotFound)
+
+
+def test_recording_again_removes_what_was_stored_openly(driver, client, tmp_path):
+    """`record` removes the variants that hold the secret; otherwise they would go before the new answer."""
+    record_openly(tmp_path, client, 3)
+    with replay(tmp_path, mode="record", redact=[PATTERN]) as session:
+        answer = said(driver.chat(**SECRET))
+    assert len(recordings(tmp_path)) == 1
+    assert b"xyzzy" not in recordings(tmp_path)[0].read_bytes()
+    assert session.unused() == []
+    with replay(tmp_path, redact=[PATTERN]):
+        assert said(driver.chat(**SECRET)) == answer
+
+
+def test_an_abandoned_stream_removes_nothing_that_was_stored_openly(client, server, tmp_path):
+    """A whole recording with a secret stays until a whole one without takes its place."""
+    ask = {**ASK, **SECRET, "stream": True}
+    with replay(tmp_path, mode="record"):
+        whole = list(client.chat.completions.create(**ask))
+    server.replies = [sse(chunk("a"), chunk("b"), pause=0.05)]
+    with replay(tmp_path, mode="record", redact=[PATTERN]):
+        stream = client.chat.completions.create(**ask)
+        next(stream)
+        stream.close()
+    with replay(tmp_path, redact=[PATTERN]):
+        assert list(client.chat.completions.create(**ask)) == whole
+
+
+def test_an_abandoned_stream_that_was_stored_openly_gives_way(client, server, tmp_path):
+    """An incomplete recording with a secret is recorded again, and the whole one without answers from then on."""
+    ask = {**ASK, **SECRET, "stream": True}
+
+    def leave():
+        server.replies = [sse(chunk("a"), chunk("b"), pause=0.05)]
+        with replay(tmp_path, mode="record"):
+            stream = client.chat.completions.create(**ask)
+            next(stream)
+            stream.close()
+
+    leave()
+    with replay(tmp_path, mode="record-if-missing", redact=[PATTERN]) as session:
+        whole = list(client.chat.completions.create(**ask))
+    assert (session.recorded, len(recordings(tmp_path))) == (1, 1)
+    leave()
+    assert len(recordings(tmp_path)) == 2
+    for mode in ("replay", "record-if-missing"):
+        with replay(tmp_path, mode=mode, redact=[PATTERN]):
+            assert list(client.chat.completions.create(**ask)) == whole
+
+
+def test_an_abandoned_stream_that_is_the_only_one_answers(client, server, tmp_path):
+    """In replay an incomplete recording with a secret is better than none."""
+    ask = {**ASK, **SECRET, "stream": True}
+    server.replies = [sse(chunk("a"), chunk("b"), pause=0.05)]
+    with replay(tmp_path, mode="record"):
+        stream = client.chat.completions.create(**ask)
+        next(stream)
+        stream.close()
+    with replay(tmp_path, redact=[PATTERN]):
+        assert next(client.chat.completions.create(**ask)).choices[0].delta.content == "a"
+
+
+def test_live_calls_after_the_last_variant_do_not_mix_keys(client, tmp_path):
+    """With `exhausted="record"` the recorded run and the replayed one get the same list, whatever was stored openly."""
+    record_openly(tmp_path, client, 2)
+
+    def ask(**options):
+        with replay(tmp_path, redact=[PATTERN], **options):
+            return [said(client.chat.completions.create(**{**ASK, **SECRET})) for _ in range(3)]
+
+    live = ask(mode="record-if-missing", exhausted="record")
+    assert len(set(live)) == 3
+    assert ask() == live
+    assert len(recordings(tmp_path)) == 3
+
+
+def test_used_up_is_told_of_what_was_stored_openly_too(client, tmp_path):
+    """With `exhausted="error"` the recordings of a request are used up under whichever key they stand."""
+    record_openly(tmp_path, client, 1)
+    for mode in ("replay", "record-if-missing"):
+        with (
+            pytest.raises(RecordingNotFound, match="are used up"),
+            replay(tmp_path, mode=mode, redact=[PATTERN], exhausted="error"),
+        ):
+            for _ in range(2):
+                client.chat.completions.create(**{**ASK, **SECRET})
+
+
+# Directories.
+
+
+def test_a_file_in_place_of_the_directory_is_told_at_once(client, tmp_path):
+    """A directory that is a file is an error where it is given."""
+    (tmp_path / "file").write_text("x")
+    for give in (Session, replay(tmp_path / "file").__enter__, lambda: wrap(client, tmp_path / "file")):
+        with pytest.raises(StoreError, match="is a file"):
+            give(tmp_path / "file") if give is Session else give()
+
+
+@pytest.mark.parametrize("mode", RECORDING)
+def test_a_program_that_is_recorded_into_a_file_goes_on(driver, tmp_path, caplog, mode):
+    """Recording never breaks the program: each answer that cannot be stored costs one warning."""
+    (tmp_path / "file").write_text("x")
+    with replay(tmp_path / "file", mode=mode) as session, caplog.at_level(logging.WARNING, "inferencereplay"):
+        assert said(driver.chat()) == "answer 1"
+    assert ["Not a directory" in message for message in caplog.messages] == [True]
+    assert (session.recorded, (tmp_path / "file").read_text()) == (0, "x")
+    caplog.clear()
+    with replay(tmp_path / ("n" * 300), mode=mode), caplog.at_level(logging.WARNING, "inferencereplay"):
+        assert said(driver.chat()) == "answer 2"
+    assert ["File name too long" in message for message in caplog.messages] == [True]
+
+
+def test_a_store_is_found_below_the_working_directory(client, tmp_path, monkeypatch):
+    """A relative directory is the one below the working directory at the time when the session was made."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sub").mkdir()
+    with replay("recordings", mode="record"):
+        monkeypatch.chdir(tmp_path / "sub")
+        client.chat.completions.create(**ASK)
+    assert len(recordings(tmp_path / "recordings")) == 1
+    assert list(DirectoryStore(tmp_path / "sub").list()) == []
+
+
+def test_a_miss_that_was_raised_is_not_told_again(tmp_path, client):
+    """A session that is used again after a block that a miss left says nothing of it on leaving the next one."""
+    session = Session(tmp_path)
+    with pytest.raises(RecordingNotFound), replay(session):
+        client.chat.completions.create(**ASK)
+    with replay(session):
+        assert session.misses == 1

@@ -1,0 +1,417 @@
+"""The directory of recordings: whole files under safe names."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inferencereplay.errors import StoreError
+from inferencereplay.recording.format import RecordedRequest, Recording, Response, encode
+from inferencereplay.recording.request import Request, canonical_json
+from inferencereplay.store.directory import STALE, DirectoryStore
+
+KEY = "ab" * 32
+CHAT = "/chat/completions"
+
+
+def made(body, path=CHAT):
+    """Return a request's key and a whole file that holds it."""
+    request = Request("POST", path, canonical_json(body))
+    held = RecordedRequest("POST", path, canonical_json(body))
+    return request.key, encode(Recording(1, request.key, held, Response(body=b'{"a":1}')))
+
+
+def files(directory):
+    return sorted(str(path.relative_to(directory)) for path in Path(directory).rglob("*") if path.is_file())
+
+
+@pytest.fixture
+def store(tmp_path):
+    return DirectoryStore(tmp_path / "recordings")
+
+
+def test_what_was_put_is_returned(store):
+    """Bytes come back as they were put, by path, key and variant, and nothing comes where nothing was put."""
+    assert store.get(CHAT, KEY, 1) is None
+    assert store.put(CHAT, KEY, 1, b"first", replace=False)
+    assert store.put(CHAT, KEY, 2, b"second", replace=True)
+    assert [store.get(CHAT, KEY, number) for number in (1, 2, 3)] == [b"first", b"second", None]
+    assert store.get("/completions", KEY, 1) is None
+    assert store.get(CHAT, "cd" * 32, 1) is None
+
+
+def test_names_are_the_settled_ones(store):
+    """A recording stands at its path under the first 32 digits of its key, later variants with their number."""
+    store.put(CHAT, KEY, 1, b"1", replace=False)
+    store.put(CHAT, KEY, 2, b"2", replace=False)
+    names = [f"chat/completions/{KEY[:32]}.json", f"chat/completions/{KEY[:32]}~2.json"]
+    assert files(store.directory) == names
+    assert list(store.list()) == names
+    assert [store.sources(CHAT, KEY, number) for number in (1, 2)] == [(name,) for name in names]
+
+
+def test_put_without_replace_overwrites_nothing(store):
+    """The first writer wins unless the second says that it replaces."""
+    assert store.put(CHAT, KEY, 1, b"first", replace=False)
+    assert not store.put(CHAT, KEY, 1, b"second", replace=False)
+    assert store.get(CHAT, KEY, 1) == b"first"
+    assert store.put(CHAT, KEY, 1, b"third", replace=True)
+    assert store.get(CHAT, KEY, 1) == b"third"
+    assert len(files(store.directory)) == 1
+
+
+def test_of_many_writers_without_replace_one_wins(store):
+    """Of sixteen threads that put at one place one is told that it was stored, and its bytes are there."""
+    barrier = threading.Barrier(16)
+    won = []
+
+    def write(number):
+        barrier.wait()
+        if store.put(CHAT, KEY, 1, b"%d" % number, replace=False):
+            won.append(b"%d" % number)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert won == [store.get(CHAT, KEY, 1)]
+    assert len(files(store.directory)) == 1
+
+
+def test_delete_removes_what_is_there(store, tmp_path):
+    """A recording can be removed, and removing what is not there is nothing."""
+    store.put(CHAT, KEY, 1, b"1", replace=False)
+    store.delete(CHAT, KEY, 1)
+    assert store.get(CHAT, KEY, 1) is None
+    store.delete(CHAT, KEY, 1)
+    (tmp_path / "file").write_text("x")
+    DirectoryStore(tmp_path / "file").delete(CHAT, KEY, 1)
+    assert (tmp_path / "file").read_text() == "x"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/../../escape", "/..", "/.", "/a/../../../b", "//", "", "/%2e%2e/x", "/a b/ü/…", "/a\\..\\b", "/C:/x", "/~/.ssh"],
+)
+def test_a_path_never_leaves_the_directory(tmp_path, path):
+    """Whatever stands in a request's path, its file stands inside the directory, in a folder that has its own name."""
+    store = DirectoryStore(tmp_path / "in" / "side")
+    assert store.put(path, KEY, 1, b"here", replace=False)
+    assert store.get(path, KEY, 1) == b"here"
+    (name,) = files(tmp_path)
+    assert name == "/".join(("in", "side", *store.sources(path, KEY, 1)))
+    assert list(store.list()) == list(store.sources(path, KEY, 1))
+
+
+@given(st.text(st.characters(codec="utf-8"), max_size=300))
+def test_any_part_of_a_path_is_one_folder_that_can_be_made(part):
+    """Every text between two slashes becomes one folder's name that every file system takes."""
+    store = DirectoryStore(Path("recordings"))
+    (name,) = store.sources("/" + part.replace("/", "") + "/x", KEY, 1)
+    folders = name.split("/")
+    assert len(folders) == (3 if part.replace("/", "") else 2)
+    assert all(0 < len(folder) <= 200 and folder.isascii() and folder.strip(".") for folder in folders)
+
+
+@given(st.lists(st.text(st.sampled_from("ab.%~é"), min_size=1, max_size=4), min_size=2, max_size=2, unique=True))
+def test_different_parts_are_different_folders(parts):
+    """Two parts that differ, however little, never share a folder, long ones neither."""
+    store = DirectoryStore(Path("recordings"))
+    first, second = (store.sources("/" + part, KEY, 1) for part in parts)
+    assert first != second
+    first, second = (store.sources("/" + "x" * 300 + part, KEY, 1) for part in parts)
+    assert first != second
+
+
+@pytest.mark.parametrize("part", ["x" * 201, "x" * 5_000, "ü" * 100, "%" * 70])
+def test_a_very_long_part_can_be_stored(store, part):
+    """A part of a path that no file system would take as a name is cut, and told apart by its digest."""
+    path, other = f"/files/{part}", f"/files/{part}y"
+    assert store.put(path, KEY, 1, b"one", replace=False)
+    assert store.put(other, KEY, 1, b"two", replace=False)
+    assert (store.get(path, KEY, 1), store.get(other, KEY, 1)) == (b"one", b"two")
+
+
+def test_a_link_in_place_of_a_recording_is_replaced_not_followed(store, tmp_path):
+    """A recording that is a link to elsewhere is not read, and writing never touches what it leads to."""
+    outside = tmp_path / "outside"
+    outside.write_bytes(b"outside")
+    link = Path(store.directory, *store.sources(CHAT, KEY, 1))
+    link.parent.mkdir(parents=True)
+    link.symlink_to(outside)
+    with pytest.raises(StoreError, match="a link that leads out of"):
+        store.get(CHAT, KEY, 1)
+    assert not store.put(CHAT, KEY, 1, b"new", replace=False)
+    assert store.put(CHAT, KEY, 1, b"new", replace=True)
+    assert outside.read_bytes() == b"outside"
+    assert not link.is_symlink()
+    assert store.get(CHAT, KEY, 1) == b"new"
+
+
+def test_links_within_the_directory_are_followed(store, tmp_path):
+    """A recording may be a link to another file of the directory; one that leads nowhere is none."""
+    store.put(CHAT, KEY, 1, b"1", replace=False)
+    (file,) = Path(store.directory).rglob("*.json")
+    file.with_name(f"{'cd' * 16}.json").symlink_to(file.name)
+    assert store.get(CHAT, "cd" * 32, 1) == b"1"
+    file.unlink()
+    assert store.get(CHAT, "cd" * 32, 1) is None
+
+
+def test_a_folder_that_leads_out_is_neither_read_nor_written(store, tmp_path):
+    """Nor is anything below it, by whatever name."""
+    DirectoryStore(tmp_path / "outside").put(CHAT, KEY, 1, b"1", replace=False)
+    before = files(tmp_path / "outside")
+    Path(store.directory).mkdir()
+    Path(store.directory, "chat").symlink_to(tmp_path / "outside" / "chat")
+    for _ in range(2):
+        with pytest.raises(StoreError, match="a link that leads out of"):
+            store.get(CHAT, KEY, 1)
+        with pytest.raises(StoreError, match="a link that leads out of"):
+            store.put(CHAT, KEY, 1, b"2", replace=True)
+    assert list(store.newest(CHAT, 9)) == list(store.list()) == []
+    assert files(tmp_path / "outside") == before
+
+
+def test_a_linked_directory_is_a_directory(tmp_path):
+    """Recordings may live behind a link to a directory."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    store = DirectoryStore(tmp_path / "link")
+    store.put(CHAT, KEY, 1, b"1", replace=False)
+    assert list(DirectoryStore(tmp_path / "real").list()) == list(store.list()) == files(tmp_path / "real")
+
+
+def test_no_temporary_file_is_left_after_an_error(store):
+    """If a file cannot be put into its place, the error is told and nothing else has changed."""
+    name = Path(store.directory, *store.sources(CHAT, KEY, 1))
+    name.mkdir(parents=True)
+    with pytest.raises(OSError, match=r"\.json"):
+        store.put(CHAT, KEY, 1, b"x", replace=True)
+    assert not store.put(CHAT, KEY, 1, b"x", replace=False)
+    assert [path.name for path in name.parent.iterdir()] == [name.name]
+
+
+def test_a_directory_that_became_a_file_is_told(store):
+    """If the directory is a file meanwhile, reading finds nothing and writing is an `OSError`."""
+    Path(store.directory).write_text("x")
+    assert store.get(CHAT, KEY, 1) is None
+    with pytest.raises(NotADirectoryError):
+        store.put(CHAT, KEY, 1, b"x", replace=False)
+    assert list(store.list()) == []
+    assert list(store.newest(CHAT, 10)) == []
+
+
+def test_what_cannot_be_read_is_no_missing_recording(store):
+    """A recording that is there and cannot be read is an error with its name, not a miss."""
+    name = Path(store.directory, *store.sources(CHAT, KEY, 1))
+    name.mkdir(parents=True)
+    with pytest.raises(StoreError, match=f"{KEY[:32]}.json cannot be read: Is a directory"):
+        store.get(CHAT, KEY, 1)
+
+
+def test_a_full_disk_leaves_nothing_torn(tmp_path):
+    """If a file cannot be written to its end, neither it nor a temporary one is there, and the old one stays."""
+    script = """
+        import resource, sys
+        from pathlib import Path
+        from inferencereplay.store.directory import DirectoryStore
+        store = DirectoryStore(Path(sys.argv[1]))
+        store.put("/x", "ab" * 32, 1, b"old", replace=False)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+        for number, replace in ((1, True), (1, False), (2, False)):
+            try:
+                store.put("/x", "ab" * 32, number, b"x" * 100_000, replace=replace)
+            except OSError as error:
+                print(error.errno)
+    """
+    run = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script), str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    assert run.stdout.split() == [str(errno.EFBIG)] * 3
+    assert files(tmp_path) == [f"x/{KEY[:32]}.json"]
+    assert (tmp_path / "x" / f"{KEY[:32]}.json").read_bytes() == b"old"
+
+
+def test_a_file_system_without_links_is_written_all_the_same(store, monkeypatch):
+    """Where no hard links can be made, the first writer still wins, and files are still whole."""
+
+    def refuse(*_):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    assert store.put(CHAT, KEY, 1, b"first", replace=False)
+    assert not store.put(CHAT, KEY, 1, b"second", replace=False)
+    assert store.get(CHAT, KEY, 1) == b"first"
+    assert len(files(store.directory)) == 1
+
+
+def test_another_error_of_linking_is_told(store, monkeypatch):
+    """A link that fails for another reason than that there are none is an error, and leaves nothing."""
+
+    def refuse(*_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "link", refuse)
+    with pytest.raises(OSError, match="Input/output error"):
+        store.put(CHAT, KEY, 1, b"first", replace=False)
+    assert files(store.directory) == []
+
+
+def test_what_a_dead_writer_left_is_swept(store):
+    """Putting something into a folder removes temporary files older than an hour, once, and nothing else."""
+    folder = Path(store.directory, "chat", "completions")
+    folder.mkdir(parents=True)
+    now = time.time()
+
+    def leave(name, age):
+        (folder / name).write_bytes(b"torn")
+        os.utime(folder / name, (now - age, now - age))
+
+    stale, fresh = f".{KEY[:32]}.{'0' * 16}.tmp", f".{KEY[:32]}.{'1' * 16}.tmp"
+    leave(stale, STALE + 60)
+    leave(fresh, STALE - 60)
+    leave("notes.tmp", STALE + 60)
+    leave(f"{KEY[:32]}~7.json", STALE + 60)
+    store.put(CHAT, KEY, 1, b"1", replace=False)
+    assert {path.name for path in folder.iterdir()} == {fresh, "notes.tmp", f"{KEY[:32]}~7.json", f"{KEY[:32]}.json"}
+    leave(stale, STALE + 60)
+    store.put(CHAT, KEY, 2, b"2", replace=False)
+    assert (folder / stale).exists()
+    DirectoryStore(Path(store.directory)).put(CHAT, KEY, 3, b"3", replace=False)
+    assert not (folder / stale).exists()
+
+
+def test_what_cannot_be_swept_stands_in_nobodys_way(store):
+    """A stale name that is no file cannot be removed, and recording goes on."""
+    stale = Path(store.directory, "chat", "completions", f".{KEY[:32]}.{'0' * 16}.tmp")
+    stale.mkdir(parents=True)
+    os.utime(stale, (0, 0))
+    assert store.put(CHAT, KEY, 1, b"1", replace=False)
+    assert stale.exists()
+
+
+def test_list_names_recordings_only(store):
+    """Listing names recordings in every folder, sorted, and passes over everything else."""
+    digits = KEY[:32]
+    names = [f"a/{digits}.json", f"a/{digits}~10.json", f"a/{digits}~2.json", f"b/c/{digits}.json", f"{digits}.json"]
+    others = [f"a/{digits}~1.json", f"a/{digits}~02.json", "a/notes.json", f"a/{digits}.json.bak", f".{digits}.0.tmp"]
+    for name in names + others:
+        file = Path(store.directory, name)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("{}")
+    assert sorted(store.list()) == sorted(names)
+    assert list(DirectoryStore(Path(store.directory, "nowhere")).list()) == []
+
+
+def test_newest_yields_the_newest_first(store):
+    """The recordings of a path come with their bodies, the last changed first, no more than asked for."""
+    for age, text in enumerate(["first", "second", "third"]):
+        key, data = made({"q": text})
+        store.put(CHAT, key, 1, data, replace=False)
+        os.utime(Path(store.directory, *store.sources(CHAT, key, 1)), (1000 - age, 1000 - age))
+    key, data = made({"q": "elsewhere"}, "/completions")
+    store.put("/completions", key, 1, data, replace=False)
+    assert [body for _, body in store.newest(CHAT, 10)] == [{"q": "first"}, {"q": "second"}, {"q": "third"}]
+    assert [body for _, body in store.newest(CHAT, 2)] == [{"q": "first"}, {"q": "second"}]
+    assert [name for name, _ in store.newest("/completions", 2)] == list(store.sources("/completions", key, 1))
+
+
+def test_newest_passes_over_what_cannot_be_read(store):
+    """Torn files, foreign ones and folders do not keep the readable ones from being found."""
+    key, data = made({"q": 1})
+    store.put(CHAT, key, 1, data, replace=False)
+    store.put(CHAT, "cd" * 32, 1, data[:50], replace=False)
+    Path(store.directory, *store.sources(CHAT, "ef" * 32, 1)).mkdir()
+    Path(store.directory, *store.sources(CHAT, "ee" * 32, 1)).symlink_to("nowhere")
+    assert list(store.newest(CHAT, 10)) == [(*store.sources(CHAT, key, 1), {"q": 1})]
+
+
+def test_newest_goes_on_when_files_vanish_meanwhile(store, monkeypatch):
+    """Files that another process removes between the listing and the look at them hide none of the others."""
+    names = []
+    for number in range(20):
+        key, data = made({"q": number})
+        store.put(CHAT, key, 1, data, replace=False)
+        names.append(Path(store.directory, *store.sources(CHAT, key, 1)))
+    listing = os.scandir
+
+    @contextlib.contextmanager
+    def vanishing(folder):
+        with listing(folder) as entries:
+            listed = list(entries)
+        for name in names[::2]:
+            name.unlink()
+        yield listed
+
+    monkeypatch.setattr(os, "scandir", vanishing)
+    assert sorted(body["q"] for _, body in store.newest(CHAT, 1000)) == list(range(1, 20, 2))
+
+
+def test_newest_opens_no_more_than_its_limit(tmp_path):
+    """Of 3,000 recordings a search opens the newest 1,000 only."""
+    script = """
+        import os, sys
+        from pathlib import Path
+        from inferencereplay.store.directory import DirectoryStore
+        store = DirectoryStore(Path(sys.argv[1]))
+        opened = []
+        note = lambda event, args: event == "open" and str(args[0]).endswith(".json") and opened.append(args[0])
+        sys.addaudithook(note)
+        found = list(store.newest("/x", 1000))
+        print(len(found), len(opened), min(os.stat(file).st_mtime for file in opened))
+    """
+    _, data = made({"q": 1}, "/x")
+    folder = tmp_path / "x"
+    folder.mkdir()
+    for number in range(3_000):
+        file = folder / f"{number:032x}.json"
+        file.write_bytes(data)
+        os.utime(file, (number, number))
+    run = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script), str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    assert run.stdout.split() == ["1000", "1000", "2000.0"]
+
+
+def test_what_is_there_is_asked_whether_it_gives_way(store):
+    """A function decides by the bytes that are there; where there are none it is not asked."""
+    asked = []
+
+    def gives_way(there):
+        asked.append(there)
+        return there == b"old"
+
+    assert store.put(CHAT, KEY, 1, b"old", replace=gives_way)
+    assert store.put(CHAT, KEY, 1, b"new", replace=gives_way)
+    assert not store.put(CHAT, KEY, 1, b"newest", replace=gives_way)
+    assert store.get(CHAT, KEY, 1) == b"new"
+    assert asked == [b"old", b"new"]
+    assert len(files(store.directory)) == 1
+
+
+def test_nothing_comes_between_looking_and_replacing(store):
+    """While one writer looks at what is there, nobody else replaces it."""
+    store.put(CHAT, KEY, 1, b"half", replace=False)
+    other = threading.Thread(target=store.put, args=(CHAT, KEY, 1, b"whole"), kwargs={"replace": True})
+
+    def gives_way(_):
+        other.start()
+        other.join(0.05)
+        return other.is_alive() and store.get(CHAT, KEY, 1) == b"half"
+
+    assert store.put(CHAT, KEY, 1, b"longer half", replace=gives_way)
+    other.join()
+    assert store.get(CHAT, KEY, 1) == b"whole"
