@@ -54,13 +54,12 @@ _Texts = dict[tuple[str, ...], list[_Piece]]
 """The pieces of each text, by what tells it from the others."""
 
 
-def redact_fragments(chunks: list[bytes], redactor: Redactor, literals: tuple[str, ...]) -> list[bytes]:
+def redact_fragments(chunks: list[bytes], redactor: Redactor) -> list[bytes]:
     """Return the chunks of a stream without the secrets that are in pieces; the same list if there are none.
 
     Args:
         chunks: JSON, each a chunk's; or a single one, which is a plain answer.
         redactor: tells what is secret.
-        literals: as its methods take them.
     """
     read = [*map(msgspec.json.decode, chunks)]
     has_tokens = _LOGPROBS.search(b"\n".join(chunks))
@@ -72,15 +71,15 @@ def redact_fragments(chunks: list[bytes], redactor: Redactor, literals: tuple[st
                 _gather_logprobs(texts, number, _place(chunk), chunk)
     changed: set[int] = set()
     for pieces in texts.values():
-        changed.update(_hide(pieces, redactor.spans("".join(piece.text for piece in pieces), literals)))
+        changed.update(_hide(pieces, redactor.spans("".join(piece.text for piece in pieces))))
     if not changed:
         return chunks
     return [msgspec.json.encode(read[number]) if number in changed else raw for number, raw in enumerate(chunks)]
 
 
-def redact_tokens(body: bytes, redactor: Redactor, literals: tuple[str, ...]) -> bytes:
+def redact_tokens(body: bytes, redactor: Redactor) -> bytes:
     """Return a plain answer without the secrets in its `logprobs`; the very same bytes if there are none."""
-    return redact_fragments([body], redactor, literals)[0] if _LOGPROBS.search(body) else body
+    return redact_fragments([body], redactor)[0] if _LOGPROBS.search(body) else body
 
 
 def _gather_event(texts: _Texts, number: int, event: dict[str, Any]) -> None:

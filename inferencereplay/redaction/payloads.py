@@ -14,48 +14,47 @@ if TYPE_CHECKING:
     from inferencereplay.redaction.redactor import Redactor
 
 
-def redact_request(request: Request, redactor: Redactor, secrets: tuple[str, ...]) -> Request:
+def redact_request(request: Request, redactor: Redactor) -> Request:
     """Return a request without what is secret; the same object if there is nothing.
 
     Args:
         request: prepared.
         redactor: tells what is secret.
-        secrets: the literals among it.
 
     Raises:
         NotPlain: if it is nested too deeply to be looked through.
     """
-    body = request.body if redactor.is_clean(request.body, secrets) else _safe_body(request.body, redactor, secrets)
-    query = redactor.query(request.query, secrets)
-    path = redactor.text(request.path, secrets)
+    body = request.body if redactor.is_clean(request.body) else _safe_body(request.body, redactor)
+    query = redactor.query(request.query)
+    path = redactor.text(request.path)
     if body is request.body and query is request.query and path == request.path:
         return request
     return Request(request.method, path, body, query)
 
 
-def _safe_body(raw: bytes, redactor: Redactor, secrets: tuple[str, ...]) -> bytes:
+def _safe_body(raw: bytes, redactor: Redactor) -> bytes:
     try:
         body = parse_json(raw)
-        safe = redactor.value(body, secrets)
+        safe = redactor.value(body)
     except (ValueError, RecursionError) as error:
         raise NotSerializable(TOO_DEEP) from error
     return raw if safe is body else canonical_json(safe)
 
 
-def redact_response(response: Response, redactor: Redactor, secrets: tuple[str, ...]) -> None:
+def redact_response(response: Response, redactor: Redactor) -> None:
     """Take what is secret out of an answer, wherever it stands in it."""
     headers = response.headers.items()
-    response.headers = {redactor.text(name, secrets): redactor.text(value, secrets) for name, value in headers}
-    response.events = [None if name is None else redactor.text(name, secrets) for name in response.events]
+    response.headers = {redactor.text(name): redactor.text(value) for name, value in headers}
+    response.events = [None if name is None else redactor.text(name) for name in response.events]
     # First what is in pieces: a piece may look like a whole secret, and without it the others look like none.
-    chunks = redactor.jsons(redact_fragments([*map(bytes, response.chunks)], redactor, secrets), secrets)
+    chunks = redactor.jsons(redact_fragments([*map(bytes, response.chunks)], redactor))
     response.chunks = [*map(msgspec.Raw, chunks)]
-    rest = redactor.text(response.rest.decode("utf-8", "surrogateescape"), secrets)
+    rest = redactor.text(response.rest.decode("utf-8", "surrogateescape"))
     response.rest = rest.encode("utf-8", "surrogateescape")
     if bytes(response.body):
-        body = redact_tokens(bytes(response.body), redactor, secrets)
-        response.body = msgspec.Raw(redactor.json(body, secrets))
+        body = redact_tokens(bytes(response.body), redactor)
+        response.body = msgspec.Raw(redactor.json(body))
     if response.text is not None:
-        response.text = redactor.text(response.text, secrets)
+        response.text = redactor.text(response.text)
     if response.failure:
-        response.failure.message = redactor.text(response.failure.message, secrets)
+        response.failure.message = redactor.text(response.failure.message)

@@ -156,31 +156,41 @@ class Redactor:
 
     Args:
         patterns: regular expressions, as text or compiled, that add to the defaults; a single one may stand alone.
+        literals: texts that are secrets as they are, the longest first.
 
     Raises:
         InvalidSetting: if one of them is no regular expression, or can match the empty text.
     """
 
-    def __init__(self, patterns: Iterable[str | re.Pattern[str]] = ()) -> None:
+    def __init__(self, patterns: Iterable[str | re.Pattern[str]] = (), literals: tuple[str, ...] = ()) -> None:
         self._patterns = [_compile(pattern) for pattern in _listed(patterns)]
+        self._literals = literals
 
-    def text(self, text: str, literals: tuple[str, ...] = ()) -> str:
+    def with_literals(self, literals: tuple[str, ...]) -> Redactor:
+        """Return a redactor that also knows these texts, such as a client's keys, as secrets."""
+        if not literals:
+            return self
+        known = Redactor((), tuple(sorted({*self._literals, *literals}, key=lambda text: (-len(text), text))))
+        known._patterns = self._patterns
+        return known
+
+    def text(self, text: str) -> str:
         """Return `text` without what is secret; the same object if there is nothing.
 
         What was taken out before is left alone, and doing it again changes nothing. A text that is made of nothing but
         secrets, one at the end of the other, is taken out as a whole.
         """
-        masked = self._masked(text.replace(REDACTED, _MASK), literals, _one_mask)
+        masked = self._masked(text.replace(REDACTED, _MASK), _one_mask)
         redacted = masked.replace(_MASK, REDACTED)
         return text if redacted == text else redacted
 
-    def value(self, value: Any, literals: tuple[str, ...] = ()) -> Any:
+    def value(self, value: Any) -> Any:
         """Return JSON without what is secret; the same object if there is nothing."""
         if isinstance(value, str):
-            return self.text(value, literals)
+            return self.text(value)
         if isinstance(value, dict):
             value = _hide_pair(value)
-            members = [(self.text(name, literals), self._member(name, item, literals)) for name, item in value.items()]
+            members = [(self.text(name), self._member(name, item)) for name, item in value.items()]
             items = dict(members)
             if len(items) < len(value):
                 items = _apart(members)
@@ -188,52 +198,52 @@ class Redactor:
                 return value
             return items if items.get("token") == value.get("token") else respelt(items)
         if isinstance(value, list):
-            elements = [self.value(item, literals) for item in value]
+            elements = [self.value(item) for item in value]
             return value if all(new is old for new, old in zip(elements, value, strict=True)) else elements
         return value
 
-    def query(self, query: dict[str, Any], literals: tuple[str, ...] = ()) -> dict[str, Any]:
+    def query(self, query: dict[str, Any]) -> dict[str, Any]:
         """Do the same for a URL's query, where many more names stand for secrets."""
         safe = {name: _hide(value) if _SECRET_QUERY.search(name) else value for name, value in query.items()}
-        safe = self.value(safe, literals)
+        safe = self.value(safe)
         return query if safe == query else safe
 
-    def is_clean(self, raw: bytes, literals: tuple[str, ...] = ()) -> bool:
+    def is_clean(self, raw: bytes) -> bool:
         """Whether a search of JSON text, which costs less than to read it, tells that nothing in it is secret."""
-        return not self._patterns and not _may_hold(raw, literals)
+        return not self._patterns and not _may_hold(raw, self._literals)
 
-    def json(self, raw: bytes, literals: tuple[str, ...] = ()) -> bytes:
+    def json(self, raw: bytes) -> bytes:
         """Return JSON text without what is secret; the very same bytes if there is nothing."""
-        if self.is_clean(raw, literals):
+        if self.is_clean(raw):
             return raw
         value = msgspec.json.decode(raw)
-        redacted = self.value(value, literals)
+        redacted = self.value(value)
         return raw if redacted is value else msgspec.json.encode(redacted)
 
-    def jsons(self, raws: list[bytes], literals: tuple[str, ...] = ()) -> list[bytes]:
+    def jsons(self, raws: list[bytes]) -> list[bytes]:
         """Do the same for many texts, such as the chunks of a stream, which cost less together."""
-        if self.is_clean(b"\n".join(raws), literals):
+        if self.is_clean(b"\n".join(raws)):
             return raws
-        return [self.json(raw, literals) for raw in raws]
+        return [self.json(raw) for raw in raws]
 
-    def spans(self, text: str, literals: tuple[str, ...] = ()) -> list[tuple[int, int]]:
+    def spans(self, text: str) -> list[tuple[int, int]]:
         """Return where in `text` secrets stand: begin and end of each, in order."""
-        masked = self._masked(text.replace(REDACTED, _MASK * len(REDACTED)), literals, _same_length)
+        masked = self._masked(text.replace(REDACTED, _MASK * len(REDACTED)), _same_length)
         kept = [(found.start(), found.end()) for found in _MASKED.finditer(masked)]
         return [(first, last) for first, last in kept if text[first:last] != REDACTED]
 
-    def _masked(self, text: str, literals: tuple[str, ...], cover: Callable[[str], str]) -> str:
+    def _masked(self, text: str, cover: Callable[[str], str]) -> str:
         """Cover until nothing changes: what is taken out may uncover the beginning of something more."""
         for _ in range(MOST_PASSES):
-            found = self._mask(text, literals, cover)
+            found = self._mask(text, cover)
             if found == text:
                 return text
             text = found
         return cover(text)
 
-    def _mask(self, text: str, literals: tuple[str, ...], cover: Callable[[str], str]) -> str:
+    def _mask(self, text: str, cover: Callable[[str], str]) -> str:
         if len(text) >= SHORTEST_LITERAL:  # nor is any shape shorter
-            for literal in literals:
+            for literal in self._literals:
                 text = text.replace(literal, cover(literal))
             if len(text) < LONG or not _DATA.fullmatch(text):
                 text = redact_named(_mask_shapes(text, cover), cover, _is_masked)
@@ -241,9 +251,9 @@ class Redactor:
             text = pattern.sub(lambda found: cover(found[0]), text)
         return text
 
-    def _member(self, name: str, value: Any, literals: tuple[str, ...]) -> Any:
+    def _member(self, name: str, value: Any) -> Any:
         is_secret = secret_test_for(name)
-        return self.value(_hide(value, is_secret) if is_secret else value, literals)
+        return self.value(_hide(value, is_secret) if is_secret else value)
 
 
 def _apart(members: list[tuple[str, Any]]) -> dict[str, Any]:

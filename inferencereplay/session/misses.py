@@ -30,8 +30,7 @@ LONGEST_COMMAND = 200
 def explain(  # noqa: PLR0913 - facts for a message
     request: Request,
     store: Store,
-    hide: Redactor,
-    secrets: tuple[str, ...],
+    redactor: Redactor,
     *,
     used_up: str | None,
     exhausted: str,
@@ -43,8 +42,7 @@ def explain(  # noqa: PLR0913 - facts for a message
     Args:
         request: redacted.
         store: where it was looked for.
-        hide: takes out of the message what is secret.
-        secrets: the literals among it.
+        redactor: removes secrets from the message.
         used_up: the first of the request's recordings, if it has any and all are used up.
         exhausted: the setting that made this a miss then.
         own_mode: the mode that the program gave, rather than the environment.
@@ -53,7 +51,7 @@ def explain(  # noqa: PLR0913 - facts for a message
     key, directory = request.key, store.directory
     near, obstacle = None, ""
     try:
-        near = nearest(parse_json(request.body), _shown(store.newest(request.path, MOST_COMPARED), hide, secrets))
+        near = nearest(parse_json(request.body), _shown(store.newest(request.path, MOST_COMPARED), redactor))
     except (ValueError, RecursionError) as deep:
         obstacle = str(deep)
     lines = [f"{request.method} {request.path} was not recorded in {directory} (key {key[:12]}…)."]
@@ -70,23 +68,21 @@ def explain(  # noqa: PLR0913 - facts for a message
         lines += [f"  {line}" for line in near[1]]
     else:
         lines.append(f"The nearest recording is {near[0]}; it differs in the method or the query only.")
-    program = hide.text(shlex.join(sys.orig_argv), secrets)  # before it is cut: half a secret is not found any more
+    program = redactor.text(shlex.join(sys.orig_argv))  # before it is cut: half a secret is not found any more
     mode = "record" if used_up and exhausted != "record" else "record-if-missing"
     lines.append(_mend(store, mode, own_mode, program, command))
-    text = hide.text("\n".join(lines), secrets)
+    text = redactor.text("\n".join(lines))
     error = RecordingNotFound(text, method=request.method, path=request.path, key=key, directory=directory)
     if near:
         error.nearest, error.differences = near
     return error
 
 
-def _shown(
-    candidates: Iterator[tuple[str, JSON]], hide: Redactor, secrets: tuple[str, ...]
-) -> Iterator[tuple[str, JSON]]:
+def _shown(candidates: Iterator[tuple[str, JSON]], redactor: Redactor) -> Iterator[tuple[str, JSON]]:
     """Yield what may be shown of recorded requests, nothing of one that is nested too deeply for that."""
     for name, body in candidates:
         with contextlib.suppress(RecursionError):
-            yield name, hide.value(body, secrets)
+            yield name, redactor.value(body)
 
 
 def _mend(store: Store, mode: str, own_mode: str | None, program: str, known: Callable[[str], str] | None) -> str:

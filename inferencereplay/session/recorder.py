@@ -42,9 +42,14 @@ class PendingRecording(NamedTuple):
     origin: Provenance
     raw: Request | None
 
+    @property
+    def redactor(self) -> Redactor:
+        """Knows what this call must not show."""
+        return self.keeper.redactor.with_literals(self.secrets)
+
     def hide(self, text: str) -> str:
         """Return a text, such as one for the log, without what is secret."""
-        return self.keeper.redactor.text(text, self.secrets)
+        return self.redactor.text(text)
 
     def knowing(self, secrets: tuple[str, ...]) -> PendingRecording:
         """Return the same with more to take out, which was not known before the call was made."""
@@ -82,7 +87,7 @@ class Recorder:
 
     def begin(self, request: Request, secrets: tuple[str, ...], origin: Provenance) -> PendingRecording:
         """Number a prepared request that goes to the network."""
-        redacted = redact_request(request, self.redactor, secrets)
+        redacted = redact_request(request, self.redactor.with_literals(secrets))
         key = redacted.key
         call = self.variants.begin(redacted.path, key)
         return PendingRecording(self, redacted, key, call, secrets, origin, None if redacted is request else request)
@@ -129,13 +134,13 @@ class Recorder:
 
     def _renumbered(self, take: PendingRecording) -> PendingRecording:
         """Begin again where the key was made with a secret that nobody knew of yet."""
-        if redact_request(take.request, self.redactor, take.secrets) is take.request:
+        if redact_request(take.request, take.redactor) is take.request:
             return take
         self.drop(take)
         return self.begin(take.raw or take.request, take.secrets, take.origin)
 
     def _encode(self, take: PendingRecording, response: Response) -> bytes:
-        redact_response(response, self.redactor, take.secrets)
+        redact_response(response, take.redactor)
         request = take.request
         held = RecordedRequest(request.method, request.path, msgspec.Raw(request.body), request.query)
         at = take.origin.at or time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

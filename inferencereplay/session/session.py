@@ -317,8 +317,7 @@ class Session:
         error = explain(
             redacted,
             self.store,
-            self._redactor,
-            secrets,
+            self._redactor.with_literals(secrets),
             used_up=self._first(request, redacted),
             exhausted=self._exhausted,
             own_mode=self._own_mode,
@@ -328,7 +327,7 @@ class Session:
 
     def hide(self, text: str, secrets: tuple[str, ...] = ()) -> str:
         """Return a text, such as one for the log, without what is secret."""
-        return self._redactor.text(text, secrets)
+        return self._redactor.with_literals(secrets).text(text)
 
     def redact_url(self, url: str, secrets: tuple[str, ...] = ()) -> str:
         """Do so for a URL or path, and leave out the query, of which only a session of such a request knows all."""
@@ -373,7 +372,7 @@ class Session:
         Raises:
             NotPlain: if it is nested too deeply to be looked through.
         """
-        return redact_request(request, self._redactor, secrets)
+        return redact_request(request, self._redactor.with_literals(secrets))
 
     def reserve(self, request: Request, secrets: tuple[str, ...], *, takes_over: bool) -> bool:
         """Make sure that a prepared request may go to the network; `False` if another session of the run is at it."""

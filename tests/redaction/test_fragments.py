@@ -30,7 +30,7 @@ def pieces_of(text, cuts):
 
 def hidden(chunks, literals=(), patterns=()):
     raws = [json.dumps(item, ensure_ascii=False).encode() for item in chunks]
-    return [json.loads(raw) for raw in redact_fragments(raws, Redactor(patterns), literals)]
+    return [json.loads(raw) for raw in redact_fragments(raws, Redactor(patterns, literals))]
 
 
 def said(chunks, index=0):
@@ -50,9 +50,9 @@ def test_wherever_it_is_cut(cuts):
 def test_what_holds_nothing_stays_as_it_is():
     """Without a secret the very same list comes back, and of several chunks only those that hold a part are changed."""
     raws = [b'{"choices": [{"index":0,"delta":{"content":"a "}}]}', b'{ "choices":[], "usage":null}', b'"text"', b"5"]
-    assert redact_fragments(raws, Redactor(), ()) is raws
+    assert redact_fragments(raws, Redactor()) is raws
     parts = [b'{"choices":[{"index":0,"delta":{"content":"%b"}}]}' % part.encode() for part in (SECRET[:9], SECRET[9:])]
-    made = redact_fragments([raws[0], *parts, *raws[1:]], Redactor(), ())
+    made = redact_fragments([raws[0], *parts, *raws[1:]], Redactor())
     assert [made[0], *made[3:]] == raws
     assert said([json.loads(item) for item in made[:3]]) == f"a {REDACTED}"
 
@@ -116,7 +116,7 @@ def kept(body=None, chunks=()):
     """Return what is stored of an answer: its body, or its chunks."""
     raws = [msgspec.Raw(json.dumps(item).encode()) for item in chunks]
     answer = Answer(body=msgspec.Raw(json.dumps(body).encode())) if body else Answer(end="done", chunks=raws)
-    redact_response(answer, Redactor(), ())
+    redact_response(answer, Redactor())
     return json.loads(bytes(answer.body)) if body else [json.loads(bytes(raw)) for raw in answer.chunks]
 
 
@@ -224,4 +224,4 @@ def test_tokens_that_hold_nothing_stay_as_they_are():
         b'{"logprobs": [ ]}',
         b'{"logprobs": null}',
     ]
-    assert redact_fragments(raws, Redactor(), ()) is raws
+    assert redact_fragments(raws, Redactor()) is raws

@@ -241,8 +241,8 @@ def test_words_are_not_taken_for_tokens(redactor, text):
 def test_doing_it_again_changes_nothing(text, literals):
     """What was taken out while recording and is sent again while replaying gives the same key."""
     redactor = Redactor([r"[A-Z]{8}"])
-    once = redactor.text(text, tuple(literals))
-    assert redactor.text(once, tuple(literals)) == once
+    once = redactor.with_literals(tuple(literals)).text(text)
+    assert redactor.with_literals(tuple(literals)).text(once) == once
 
 
 # Literals.
@@ -259,11 +259,11 @@ def test_data_is_searched_for_literals_only(redactor, text):
     raw = json.dumps({"input": ["a" * LONG * 10], "vector": text, "b": 1}).encode()
     assert redactor.json(raw) is raw
     secret = text[300:330]
-    assert secret not in redactor.text(text, (secret,))
-    assert secret.encode() not in redactor.json(raw, (secret,))
-    assert redactor.json(json.dumps({"a": text}).encode(), (secret,)) == redactor.json(
-        json.dumps({"a": text}).encode() + b" " * LONG * 10, (secret,)
-    )
+    assert secret not in redactor.with_literals((secret,)).text(text)
+    assert secret.encode() not in redactor.with_literals((secret,)).json(raw)
+    assert redactor.with_literals((secret,)).json(json.dumps({"a": text}).encode()) == redactor.with_literals(
+        (secret,)
+    ).json(json.dumps({"a": text}).encode() + b" " * LONG * 10)
 
 
 @pytest.mark.parametrize("around", ["{} ", "{}-", "x_{}", "[{}", "{}."])
@@ -283,9 +283,9 @@ def test_literals_are_taken_out():
     """The client's own key goes, whatever its shape, from text, values and names."""
     redactor = Redactor()
     literals = ("azure-resource-key", "another one")
-    assert redactor.text("a azure-resource-key, another one!", literals) == f"a {REDACTED}, {REDACTED}!"
-    assert redactor.value({"azure-resource-key": ["another one"]}, literals) == {REDACTED: [REDACTED]}
-    assert redactor.json(b'{"a":"azure-resource-key"}', literals) == b'{"a":"[REDACTED]"}'
+    assert redactor.with_literals(literals).text("a azure-resource-key, another one!") == f"a {REDACTED}, {REDACTED}!"
+    assert redactor.with_literals(literals).value({"azure-resource-key": ["another one"]}) == {REDACTED: [REDACTED]}
+    assert redactor.with_literals(literals).json(b'{"a":"azure-resource-key"}') == b'{"a":"[REDACTED]"}'
 
 
 @pytest.mark.parametrize("literal", ['quoted"key', "back\\slash", "schlüssel", "sla/shes", "tab\tbed12"])
@@ -294,7 +294,7 @@ def test_literals_are_found_however_json_writes_them(literal, ensure_ascii):
     """Escapes do not hide a key."""
     raw = json.dumps({"a": f"x{literal}y"}, ensure_ascii=ensure_ascii).encode()
     for written in (raw, raw.replace(b"/", b"\\/")):
-        assert Redactor().json(written, (literal,)) == b'{"a":"x[REDACTED]y"}'
+        assert Redactor((), (literal,)).json(written) == b'{"a":"x[REDACTED]y"}'
 
 
 # Names.
@@ -465,17 +465,17 @@ def test_json_is_redacted_as_its_value_is(document, ensure_ascii, literals):
     """Looking at the bytes first never misses anything, and where nothing is found the bytes stay the same object."""
     redactor = Redactor()
     raw = json.dumps(document, ensure_ascii=ensure_ascii).encode()
-    redacted = redactor.json(raw, literals)
-    assert json.loads(redacted) == redactor.value(document, literals)
-    assert (redacted is raw) is (redactor.value(document, literals) == document)
-    assert redactor.jsons([raw, b"1"], literals) == [redacted, b"1"]
+    redacted = redactor.with_literals(literals).json(raw)
+    assert json.loads(redacted) == redactor.with_literals(literals).value(document)
+    assert (redacted is raw) is (redactor.with_literals(literals).value(document) == document)
+    assert redactor.with_literals(literals).jsons([raw, b"1"]) == [redacted, b"1"]
 
 
 @given(documents, st.sampled_from([(), ("abcd1234",)]))
 def test_a_value_is_the_same_object_where_nothing_is_found(document, literals):
     """A session tells by that whether it has to hash again; what is given is never changed."""
     before = json.dumps(document)
-    redacted = Redactor().value(document, literals)
+    redacted = Redactor().with_literals(literals).value(document)
     assert (redacted is document) is (redacted == document)
     assert json.dumps(document) == before
 
@@ -635,7 +635,7 @@ def test_tokens_and_secrets_of_an_interface(name):
 def test_the_shortest_secrets_count():
     """What is as long as a limit is within it."""
     literal = "k" * SHORTEST_LITERAL
-    assert Redactor().text(literal, (literal,)) == REDACTED
+    assert Redactor((), (literal,)).text(literal) == REDACTED
     assert secret_values({"sig": "1" * 16, "code": "2" * 15, "q": "3" * 16}) == ["1" * 16]
 
 
