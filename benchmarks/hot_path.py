@@ -46,30 +46,23 @@ def parts(directory: Path) -> dict[str, Callable[[], Any]]:
     key, path = request.key, str(file)
     answer = fast_replay.choose(session, client, endpoint, given)
     assert answer is not None
-    found, response = answer.found, answer.found.recording.response
+    response = answer.recording.response
+    call = session.call(request)
     model = endpoint.build_model(bytes(response.body))
-
-    def find() -> Any:
-        return session.find(request, tuple)
-
-    def find_and_serve() -> None:
-        again = find()
-        assert again
-        session.serve(again)
 
     return {
         "the whole call": lambda: create(**SMALL),
         "  which session answers (active.session_for)": lambda: active.session_for(client),
-        "  which recording (typed.choose)": lambda: fast_replay.choose(session, client, endpoint, given),
-        "    the body (typed.read_body)": lambda: fast_replay.read_body(given),
+        "  which recording (fast_replay.choose)": lambda: fast_replay.choose(session, client, endpoint, given),
+        "    the body (fast_replay.read_body)": lambda: fast_replay.read_body(given),
         "    canonical JSON": lambda: canonical_json(body, private.convert),
-        "    find and serve": find_and_serve,
-        "      find": find,
+        "    the decision (Session.play)": lambda: session.play(call),
+        "      find": lambda: session.find(call),
         "        the key (SHA-256)": lambda: request.key,
-        "        the recording, decoded before (Reader.read)": lambda: session._reader.read(request, key, 1),
+        "        the recording, decoded before (RecordingCache.read)": lambda: session._cache.read(request, key, 1),
         "          what tells whether it changed (os.stat)": lambda: os.stat(path),  # noqa: PTH116 - as it is there
-        "    is it covered": lambda: fast_replay._is_covered(found, endpoint, is_stream=False),
-        "  the object (typed.model)": lambda: fast_replay.model(endpoint, answer),
+        "    is it covered": lambda: endpoint.covers_plain(response),
+        "  the object (fast_replay.model)": lambda: fast_replay.model(endpoint, answer),
         "    validation (pydantic)": lambda: endpoint.build_model(bytes(response.body)),
         "    the request id": lambda: private.set_request_id(model, response.headers),
     }

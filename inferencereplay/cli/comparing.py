@@ -98,16 +98,16 @@ def why(file: str, directory: Path, path: str | None, settings: dict[str, Any]) 
     catalogue = Catalogue(directory)
     session = Session(directory, mode="replay", speed=1, **settings)
     try:
-        request = session.prepare(_read_request(catalogue, file, path))
-        found = session.find(request, tuple)
+        call = session.call(_read_request(catalogue, file, path))
+        found = session.find(call)
     except NotSerializable as error:
         message = f"{file} holds a request that cannot be looked for: {error}."
         raise click.UsageError(message) from error
     if found is not None:
         terminal.show((found.name, "bold green"))
-        terminal.show((f"answers {request.method} {request.path} (key {found.key[:12]}…)", "dim"))
+        terminal.show((f"answers {call.line} (key {found.key[:12]}…)", "dim"))
         return 0
-    miss = session.miss(request, ())
+    miss = session.miss(call)
     terminal.show(("No recording", "bold red"), f" of {miss.method} {miss.path} (key {miss.key[:12]}…) in {directory}")
     if miss.nearest:
         how = "it differs (recorded → requested) in" if miss.differences else "it differs in method or query only"

@@ -128,7 +128,7 @@ def _take_exchange(session: Session, name: str, item: Exchange | Unconvertible, 
         response = read_response(item)
     except Unconvertible as error:
         return Taken(name, str(item), str(error))
-    if not session.keeper.stores_status(response.status):
+    if not session.recorder.stores_status(response.status):
         problem = f"an error that passes (status {response.status}) is not kept; --record-errors keeps it"
         return Taken(name, str(item), problem)
     taken = _take(session, name, request, response, Provenance(item.at, "", base))
@@ -139,16 +139,16 @@ def _take(session: Session, name: str, request: Request, response: Response, ori
     call = f"{request.method} {request.path}"
     content = _content(response)
     try:
-        take = session.begin(session.prepare(request), (), origin)
+        pending = session.begin(session.call(request, find_origin=lambda: origin))
     except NotSerializable as error:
         return Taken(name, call, f"its request cannot be filed: {error}")
-    reason = take.keep(response)
+    reason = pending.keep(response)
     if not reason:
         return Taken(name, call, is_new=True)
-    there = session.store.get(take.request.path, take.key, take.call)
+    there = session.store.get(pending.request.path, pending.key, pending.number)
     if there is None:
         return Taken(name, call, f"it could not be written: {reason}")
-    stored = session.store.sources(take.request.path, take.key, take.call)[0]
+    stored = session.store.sources(pending.request.path, pending.key, pending.number)[0]
     if content == _content(decode(there, stored).response):
         return Taken(name, call)
     return Taken(name, call, f"{stored} is there and has another answer to the same request", is_other=True)

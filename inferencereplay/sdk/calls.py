@@ -1,43 +1,55 @@
-"""One call of `request`, through which every call of the SDK passes: replayed, recorded, refused or let through.
+"""One call of `request`, through which every call of the SDK passes: played, recorded, refused or let through.
 
-The decisions are made once, in plain functions; what surrounds them stands twice, for `def` and `async def`.
+A call is one flow for sync and async clients. It asks the session for a decision and carries it out.
 """
 
 from __future__ import annotations
 
 import functools
 import logging
-import threading
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import openai
 
 from inferencereplay.errors import StoreError
 from inferencereplay.recording.format import Failure, Response
-from inferencereplay.recording.request import NotSerializable
+from inferencereplay.recording.request import NotSerializable, Request
 from inferencereplay.sdk import private
 from inferencereplay.sdk.capture import ResponseCapture, plain_response, record_stream, start_of
 from inferencereplay.sdk.http_replay import build_response, error_class, failure_error
+from inferencereplay.sdk.steps import Step, in_thread, pause, send, work
+from inferencereplay.session import garbage
+from inferencereplay.session.call import Call
+from inferencereplay.session.decision import Play, Wait
 from inferencereplay.session.run_coordinator import PATIENCE, PAUSE
 from inferencereplay.session.settings import Mode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from inferencereplay.pacing.pacer import Pacer
-    from inferencereplay.recording.request import Request
+    from inferencereplay.sdk.steps import Flow
     from inferencereplay.session.recorder import PendingRecording
-    from inferencereplay.session.session import Found, Session
+    from inferencereplay.session.session import Session
 
 log = logging.getLogger("inferencereplay")
 
 
-class Call(NamedTuple):
-    """The arguments of `request`."""
+class ClientCall(Call, kw_only=True):
+    """A call of a client's `request`, with how the caller wants the answer.
 
-    cast_to: Any
+    Attributes:
+        client: whose `request` is called.
+        options: the SDK's request options.
+        cast_to: the type of the answer.
+        stream: whether the caller wants a stream.
+        stream_cls: the type of the stream.
+        rest: further arguments of some versions of the SDK.
+    """
+
+    client: Any
     options: Any
+    cast_to: Any
     stream: bool
     stream_cls: Any
     rest: dict[str, Any]
@@ -48,134 +60,117 @@ class Call(NamedTuple):
         return self.stream or private.raw_mode(self.options) == "stream"
 
 
-def read_call(cast_to: Any, options: Any, *, stream: bool = False, stream_cls: Any = None, **rest: Any) -> Call:
-    """Name the arguments of `request`, in any of its versions."""
-    return Call(cast_to, options, stream, stream_cls, rest)
+def read_call(  # noqa: PLR0913 - the arguments of `request`, in any of its versions
+    session: Session,
+    client: Any,
+    cast_to: Any,
+    options: Any,
+    *,
+    stream: bool = False,
+    stream_cls: Any = None,
+    **rest: Any,
+) -> ClientCall:
+    """Read a call, but for what it sends: only its method and path."""
+    return ClientCall(
+        Request(options.method.upper(), options.url, b"null"),
+        session.redactor,
+        functools.partial(private.secrets, client, options),
+        functools.partial(private.origin, client),
+        client=client,
+        options=options,
+        cast_to=cast_to,
+        stream=stream,
+        stream_cls=stream_cls,
+        rest=rest,
+    )
+
+
+def answer(session: Session, call: ClientCall, request: Callable[..., Any]) -> Flow:
+    """Answer a call.
+
+    Args:
+        session: what decides.
+        call: the call.
+        request: the SDK's own method, bound to the client.
+
+    Raises:
+        RecordingNotFound: for a request that was not recorded, in `replay`.
+        RecordingCorrupt: if the file that should answer cannot be used.
+    """
+    if garbage.has_noted() and session.mode is not Mode.REPLAY:
+        yield work(garbage.run_noted)
+    decision = yield from _decide(session, call)
+    if decision is None:
+        options = {"stream": call.stream, "stream_cls": call.stream_cls, **call.rest}
+        return (yield send(request, call.cast_to, call.options, **options))
+    if isinstance(decision, Play):
+        return (yield from _play(session, call, decision))
+    return (yield from _record(call, decision, request))
+
+
+def _decide(session: Session, call: ClientCall) -> Flow:
+    """Return the session's decision once it need not wait; `None` to let the call through to the network."""
+    if not private.is_recordable(call.cast_to, call.options):
+        if session.mode is Mode.REPLAY:
+            raise session.refuse(call)
+        session.warn_once(call)
+        return None
+    try:
+        call.request = session.prepare(private.read_request(call.client, call.options), call)
+    except Exception as error:  # noqa: BLE001 - a failing recorder never breaks what it records
+        _let_through(session, call, error)
+        return None
+    deadline = time.monotonic() + PATIENCE
+    try:
+        while isinstance(decision := session.decide(call, takes_over=time.monotonic() > deadline), Wait):
+            yield pause(PAUSE)
+    except (StoreError, NotSerializable) as error:
+        _let_through(session, call, error)
+        return None
+    return decision
+
+
+def _let_through(session: Session, call: ClientCall, error: Exception) -> None:
+    """Log why a call goes to the network unrecorded; in `replay`, raise the error instead."""
+    if session.mode is not Mode.REPLAY:
+        # An encoder's error holds the whole text that it could not encode, which `repr` would show.
+        told = str(error) if isinstance(error, StoreError) else f"{type(error).__name__}: {error}"
+        log.warning("%s was not recorded: %s", call.line, call.redactor.text(told))
+    elif isinstance(error, NotSerializable):
+        raise session.refuse(call, str(error)) from error
+    else:
+        raise error
+
+
+# Playing.
+
+
+def _play(session: Session, call: ClientCall, play: Play) -> Flow:
+    """Give the SDK the HTTP response of a recording, or raise the error of a connection that failed."""
+    recorded = play.recording.response
+    library = private.http_library(call.client)
+    request = private.http_request(call.client, call.options, recorded.retries)
+    pacer = session.pacer(recorded)
+    is_success = _is_success(recorded.status)
+    is_read_late = call.is_unread and is_success  # the SDK reads errors itself
+    if pacer and not is_read_late:  # all of it is there when its last byte is due
+        yield Step(functools.partial(pacer.wait, -1), functools.partial(pacer.wait_async, -1))
+    if recorded.failure and not (is_read_late or recorded.is_stream):
+        raise connection_error(recorded.failure, library, request)
+    response = build_response(recorded, library, request, pacer if is_read_late else None, play.name)
+    if not is_read_late:
+        yield Step(response.read, response.aread)
+    if not is_success:
+        raise private.status_error(call.client, response) from None
+    return (yield send(private.process, call, response, recorded.retries))
 
 
 def _is_success(status: int) -> bool:
     return 200 <= status < 300  # noqa: PLR2004 - the rest is an error to the SDK, redirects that lead nowhere as well
 
 
-class Replayed(NamedTuple):
-    """An answer from a recording, before its time has passed."""
-
-    response: Any
-    pacer: Pacer | None
-    failure: Exception | None
-    retries: int = 0
-
-
-class Busy(NamedTuple):
-    """Another session of the run is just about to record the equal call: its answer is the one to wait for.
-
-    Attributes:
-        again: decides once more.
-    """
-
-    again: Callable[[], Decision]
-
-
-Decision: TypeAlias = "Replayed | PendingRecording | Busy | None"
-
-
-def decide(session: Session, client: Any, call: Call) -> Decision:
-    """Say what becomes of a call: an answer, a take to record it with, a wait, or `None` to let it through.
-
-    Raises:
-        RecordingNotFound: for a request that was not recorded, in `replay`.
-        RecordingCorrupt: if the file that should answer cannot be used.
-    """
-    if not private.is_recordable(call.cast_to, call.options):
-        _refuse(session, client, call)
-        return None
-    try:
-        request = session.prepare(
-            private.read_request(client, call.options), lambda: private.secrets(client, call.options)
-        )
-    except Exception as error:  # noqa: BLE001 - a failing recorder never breaks what it records
-        _let_through(session, client, call, error)
-        return None
-    return _answer(session, client, call, request, time.monotonic() + PATIENCE)
-
-
-def _answer(session: Session, client: Any, call: Call, request: Request, deadline: float) -> Decision:
-    try:
-        return _decide(session, client, call, request, deadline)
-    except (StoreError, NotSerializable) as error:
-        _let_through(session, client, call, error)
-        return None
-
-
-def _decide(
-    session: Session, client: Any, call: Call, request: Request, deadline: float
-) -> Replayed | PendingRecording | Busy:
-    secrets = private.secrets(client, call.options)
-    while session.answers and (found := session.find(request, lambda: secrets)):
-        if session.serve(found):
-            return replayed(session, client, call, found)
-    if session.mode is Mode.REPLAY:
-        raise session.miss(request, secrets)
-    if not session.reserve(request, secrets, takes_over=time.monotonic() > deadline):
-        return Busy(functools.partial(_answer, session, client, call, request, deadline))
-    return session.begin(request, secrets, private.origin(client))
-
-
-def _let_through(session: Session, client: Any, call: Call, error: Exception) -> None:
-    """Log why a call goes to the network unrecorded; in `replay`, where none does, raise the error."""
-    secrets = private.secrets(client, call.options)
-    if session.mode is not Mode.REPLAY:
-        # An error of an encoder's holds the whole text that it could not encode, which `repr` would show.
-        told = str(error) if isinstance(error, StoreError) else f"{type(error).__name__}: {error}"
-        url = session.redact_url(call.options.url, secrets)
-        log.warning("%s was not recorded: %s", url, session.hide(told, secrets))
-        return
-    if isinstance(error, NotSerializable):
-        raise session.refuse(call.options.method.upper(), call.options.url, str(error), secrets=secrets) from error
-    raise error
-
-
-def wait_sync(decision: Decision) -> Replayed | PendingRecording | None:
-    """Decide again until it is not another session's turn any more."""
-    while isinstance(decision, Busy):
-        time.sleep(PAUSE)
-        decision = decision.again()
-    return decision
-
-
-async def wait_async(decision: Decision) -> Replayed | PendingRecording | None:
-    """Do the same in asynchronous code."""
-    while isinstance(decision, Busy):
-        import anyio  # noqa: PLC0415 - 30 ms to import, and only who has to wait needs it
-
-        await anyio.sleep(PAUSE)
-        decision = decision.again()
-    return decision
-
-
-def _refuse(session: Session, client: Any, call: Call) -> None:
-    method, secrets = call.options.method.upper(), private.secrets(client, call.options)
-    if session.mode is Mode.REPLAY:
-        raise session.refuse(method, call.options.url, secrets=secrets)
-    session.warn_once(method, call.options.url, secrets=secrets)
-
-
-def replayed(session: Session, client: Any, call: Call, found: Found) -> Replayed:
-    """Make the HTTP response of a recording, or the error of a connection that failed."""
-    recorded = found.recording.response
-    library = private.http_library(client)
-    request = private.http_request(client, call.options, recorded.retries)
-    pacer = session.pacer(recorded)
-    is_read_late = call.is_unread and _is_success(recorded.status)  # the SDK reads errors itself
-    if recorded.failure and not (is_read_late or recorded.is_stream):
-        return Replayed(None, pacer, connection_error(recorded.failure, library, request))
-    response = build_response(recorded, library, request, pacer if is_read_late else None, found.name)
-    # A stream that the caller wants read, or an error: all of it is there when its last byte is due.
-    return Replayed(response, None if is_read_late else pacer, None, recorded.retries)
-
-
 def connection_error(failure: Failure, library: Any, request: Any) -> openai.APIConnectionError:
-    """Make the SDK's error for a connection that failed before there was an answer, with the HTTP library's below."""
+    """Make the SDK's error for a connection that failed before there was an answer, caused by the HTTP library's."""
     has_cause = error_class(failure, library) is not None
     message = "" if has_cause else failure.message
     error = openai.APIConnectionError(message=message or "Connection error.", request=request)
@@ -185,143 +180,83 @@ def connection_error(failure: Failure, library: Any, request: Any) -> openai.API
     return error
 
 
-def finish(client: Any, call: Call, answer: Replayed) -> Any:
-    """Hand a read or to-be-read response to the SDK; a coroutine for an async client.
-
-    Raises:
-        openai.APIStatusError: for a recorded error.
-    """
-    if not _is_success(answer.response.status_code):
-        raise private.status_error(client, answer.response) from None
-    return private.process(client, call, answer.response, answer.retries)
-
-
-def replay_sync(client: Any, call: Call, answer: Replayed) -> Any:
-    """Answer a call from a recording."""
-    if answer.pacer:
-        answer.pacer.wait(-1)
-    if answer.failure:
-        raise answer.failure
-    if not (call.is_unread and _is_success(answer.response.status_code)):
-        answer.response.read()
-    return finish(client, call, answer)
-
-
-async def replay_async(client: Any, call: Call, answer: Replayed) -> Any:
-    """Do the same in asynchronous code."""
-    if answer.pacer:
-        await answer.pacer.wait_async(-1)
-    if answer.failure:
-        raise answer.failure
-    if not (call.is_unread and _is_success(answer.response.status_code)):
-        await answer.response.aread()
-    return await finish(client, call, answer)
-
-
 # Recording.
 
 
-def record_sync(wrapped: Callable[..., Any], client: Any, call: Call, take: PendingRecording) -> Any:
-    """Make a call live and keep its answer."""
+def _record(call: ClientCall, pending: PendingRecording, request: Callable[..., Any]) -> Flow:
+    """Make a call live, store its answer, and let the SDK parse it."""
+    try:
+        response, retries = yield from _make_live(call, pending, request)
+    except BaseException:  # an interrupt too, at whatever point
+        pending.drop()
+        raise
+    return (yield send(private.process, call, response, retries))
+
+
+def _make_live(call: ClientCall, pending: PendingRecording, request: Callable[..., Any]) -> Flow:
+    """Make a call live and store its answer; return the HTTP response and the number of the SDK's retries."""
     start = time.perf_counter()
+    # An unread response only where the caller reads it: otherwise the SDK's retries cover the body too.
+    options = private.ask(call.options, "stream" if call.is_unread else "true")
     try:
-        raw = wrapped(call.cast_to, _asked(call), stream=call.stream, stream_cls=call.stream_cls, **call.rest)
+        raw = yield send(request, call.cast_to, options, stream=call.stream, stream_cls=call.stream_cls, **call.rest)
     except (openai.APIStatusError, openai.APIConnectionError) as error:
-        _error_job(client, call, take, error)()
+        private.restore(error, call.options)
+        yield work(functools.partial(_keep_error, call, pending, error))
         raise
-    except BaseException:
-        take.drop()
-        raise
-    _answer_job(client, call, take, raw, start)()
-    return private.process(client, call, private.http_response(raw), private.retries_taken(raw))
-
-
-async def record_async(wrapped: Callable[..., Any], client: Any, call: Call, take: PendingRecording) -> Any:
-    """Do the same in asynchronous code; files are written in a thread."""
-    start = time.perf_counter()
-    try:
-        raw = await wrapped(call.cast_to, _asked(call), stream=call.stream, stream_cls=call.stream_cls, **call.rest)
-    except (openai.APIStatusError, openai.APIConnectionError) as error:
-        await in_thread(_error_job(client, call, take, error))
-        raise
-    except BaseException:
-        take.drop()
-        raise
-    await in_thread(_answer_job(client, call, take, raw, start))
-    return await private.process(client, call, private.http_response(raw), private.retries_taken(raw))
-
-
-async def in_thread(job: Callable[[], object]) -> None:
-    """Run a blocking function to its end, once, without blocking the event loop, even if the task is cancelled."""
-    import anyio.to_thread  # noqa: PLC0415 - 30 ms to import, and only asynchronous recording needs it
-
-    first = threading.Lock()
-
-    def run() -> None:
-        if first.acquire(blocking=False):
-            job()
-
-    try:
-        with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(run)
-    except BaseException:
-        run()  # asyncio's own cancellation goes through the shield, and may come before the thread has begun
-        raise
-
-
-def _asked(call: Call) -> Any:
-    """Ask for an unread response only where the caller reads it: otherwise the SDK's retries cover the body too."""
-    return private.ask(call.options, "stream" if call.is_unread else "true")
-
-
-def _answer_job(client: Any, call: Call, take: PendingRecording, raw: Any, start: float) -> Callable[[], object]:
-    """Put a tape on an unread response, or return what writes a read one."""
-    response = private.http_response(raw)
+    response, retries = private.http_response(raw), private.retries_taken(raw)
     private.restore(response, call.options)
     if not call.is_unread:
-        return lambda: _keep_plain(take, response, private.retries_taken(raw))
-    library = private.http_library(client)
-    take = take.knowing(private.sent(response))
-    tape = ResponseCapture(response, start_of(response, start), library, take.keep, take.drop)
-    tape.kept.retries = private.retries_taken(raw)
-    if response.is_closed:
-        tape.add_all(response.content)
-        return tape.finish
-    record_stream(response, tape, library, in_thread)
-    return _nothing
+        yield work(functools.partial(_keep_plain, pending, response, retries))
+    elif capture := _capture(call, pending, response, start, retries):
+        yield work(capture.finish)
+    return response, retries
 
 
-def _error_job(
-    client: Any, call: Call, take: PendingRecording, error: openai.APIStatusError | openai.APIConnectionError
-) -> Callable[[], object]:
-    """Return what keeps an error, or forgets it if it is one that passes."""
-    take = take.knowing(private.sent(error))
+def _capture(
+    call: ClientCall, pending: PendingRecording, response: Any, start: float, retries: int
+) -> ResponseCapture | None:
+    """Capture an unread response while its caller reads it; return the capture if the response was read already."""
+    library = private.http_library(call.client)
+    pending.learn(private.sent(response))
+    capture = ResponseCapture(response, start_of(response, start), library, pending.keep, pending.drop)
+    capture.kept.retries = retries
+    if not response.is_closed:
+        record_stream(response, capture, library, in_thread)
+        return None
+    capture.add_all(response.content)
+    return capture
+
+
+def _keep_error(
+    call: ClientCall, pending: PendingRecording, error: openai.APIStatusError | openai.APIConnectionError
+) -> None:
+    """Store an error, unless it is transient."""
+    pending.learn(private.sent(error))
     status = error.status_code if isinstance(error, openai.APIStatusError) else 0
-    private.restore(error, call.options)
-    if not take.keeper.stores_status(status):
-        told = take.hide(str(error))
-        log.warning("%s: %s was not recorded, for it may pass (record_errors=True keeps it)", take.request.path, told)
-        return take.drop
-    if isinstance(error, openai.APIStatusError):
-        response = error.response
-        return lambda: _keep_plain(take, response, private.retries_taken(error))
-    failure = Failure(type(error.__cause__).__name__, str(error.__cause__))
-    if error_class(failure, private.http_library(client)) is None:
-        failure = Failure(type(error).__name__, error.message)
-    return lambda: take.keep(Response(status=0, failure=failure, retries=private.retries_taken(error)))
+    retries = private.retries_taken(error)
+    if not pending.recorder.stores_status(status):
+        told = pending.redactor.text(str(error))
+        log.warning("%s was not recorded: it is transient (record_errors=True stores it): %s", pending.line, told)
+        pending.drop()
+    elif isinstance(error, openai.APIStatusError):
+        _keep_plain(pending, error.response, retries)
+    else:
+        failure = Failure(type(error.__cause__).__name__, str(error.__cause__))
+        if error_class(failure, private.http_library(call.client)) is None:
+            failure = Failure(type(error).__name__, error.message)
+        pending.keep(Response(status=0, failure=failure, retries=retries))
 
 
-def _keep_plain(take: PendingRecording, response: Any, retries: int) -> None:
+def _keep_plain(pending: PendingRecording, response: Any, retries: int) -> None:
+    """Store an answer that was read."""
     try:
         kept = plain_response(response)
     except Exception as error:  # noqa: BLE001 - a failing recorder never breaks what it records
         kind = type(error).__name__  # its message may hold the answer
-        log.warning("%s was not recorded: its answer is neither JSON nor text (%s)", take.request.path, kind)
-        take.drop()
+        log.warning("%s was not recorded: its answer is neither JSON nor text (%s)", pending.line, kind)
+        pending.drop()
     else:
         kept.retries = retries
-        take.knowing(private.sent(response)).keep(kept)
-
-
-def _nothing() -> None:
-    """Have nothing to write yet."""
+        pending.learn(private.sent(response))
+        pending.keep(kept)

@@ -18,7 +18,7 @@ from inferencereplay.locks import make_lock
 from inferencereplay.recording.format import Failure, Response
 from inferencereplay.sdk.http_replay import byte_stream, charset, is_for_hosts, kept_headers
 from inferencereplay.sdk.sse import Event, EventDecoder
-from inferencereplay.session.garbage import run_apart
+from inferencereplay.session import garbage
 
 if TYPE_CHECKING:
     import datetime
@@ -128,11 +128,6 @@ class ResponseCapture:
             self._drop()
         else:
             self._keep(self.kept)
-
-    def finish_apart(self) -> None:
-        """Do so from the garbage collector."""
-        if not self._is_finished:
-            run_apart(self.finish)
 
     def _assemble(self) -> None:
         decoded = self._decoded()
@@ -257,7 +252,7 @@ class _Taped:
         self._errors = library.RequestError
         self._run_async = run_async
         # Dropped without being closed, or still open when the interpreter ends: what there is is kept.
-        weakref.finalize(self, tape.finish_apart)
+        weakref.finalize(self, garbage.note, tape.finish)
 
     @property
     def elapsed(self) -> datetime.timedelta | None:

@@ -1,28 +1,30 @@
-"""The typed road: from a recording to the SDK's objects, without a request, a response body or SSE in between.
+"""The fast path: from a recording to the SDK's objects, without an HTTP request, a response or server-sent events.
 
-It is a fast lane, never a second truth: what it does not cover it leaves to the wire road, and for every request both
-give the same key and equal objects.
+It covers `create`. A call that it does not cover takes the SDK path, and for every request both paths give the same key
+and equal objects.
 """
 
 from __future__ import annotations
 
+import functools
 import inspect
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from inferencereplay.errors import InvalidSetting, StoreError
-from inferencereplay.pacing.pacer import Pacer
 from inferencereplay.recording.request import NotSerializable, Request, canonical_json
 from inferencereplay.sdk import private
 from inferencereplay.sdk.http_replay import build_response, excessive_spaces
-from inferencereplay.session.session import Found
 from inferencereplay.session.settings import Mode
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
+    from inferencereplay.pacing.pacer import Pacer
+    from inferencereplay.recording.format import Response
+    from inferencereplay.session.decision import Play
     from inferencereplay.session.session import Session
 
 _OK = 200
@@ -69,16 +71,23 @@ class Endpoint:
         self.adds = adds
         self.names = frozenset(inspect.signature(create).parameters) - {"self"}
 
+    def covers_plain(self, response: Response) -> bool:
+        """Whether the fast path can give out a plain answer."""
+        if response.status != _OK or response.is_stream:
+            return False
+        body = bytes(response.body)
+        is_covered = body[:1] == b"{" and (self.covers is None or self.covers(body))
+        return is_covered and not excessive_spaces(response)
 
-class Answer(msgspec.Struct, frozen=True):  # which is made four times faster than a NamedTuple
-    """A recording that was chosen for a call."""
+    def covers_stream(self, response: Response) -> bool:
+        """Whether the fast path can give out a stream."""
+        if response.status != _OK or response.end != "done" or response.verbatim or response.rest:
+            return False
+        return _are_plain(response.events, self) and not any(map(_raises, _suspects(response.chunks)))
 
-    found: Found
-    pacer: Pacer | None
 
-
-def choose(session: Session, client: Any, endpoint: Endpoint, arguments: dict[str, Any]) -> Answer | None:
-    """Choose the recording that answers a call of `create`, or `None` if the call is not for this road.
+def choose(session: Session, client: Any, endpoint: Endpoint, arguments: dict[str, Any]) -> Play | None:
+    """Choose the recording that answers a call of `create`, or `None` if the call is not for the fast path.
 
     Raises:
         RecordingCorrupt: if the file that should answer cannot be used.
@@ -90,20 +99,11 @@ def choose(session: Session, client: Any, endpoint: Endpoint, arguments: dict[st
         return None
     try:
         body = canonical_json(read_body(arguments, endpoint.adds), private.convert)
-    except NotSerializable:
+        query = private.read_query(client) if client.default_query else {}
+        call = session.call(Request("POST", endpoint.path, body, query), functools.partial(private.secrets, client))
+        return session.play(call, endpoint.covers_stream if arguments.get("stream") else endpoint.covers_plain)
+    except (InvalidSetting, NotSerializable, StoreError):  # the SDK path says what becomes of it
         return None
-    query = private.read_query(client) if client.default_query else {}
-    is_stream = bool(arguments.get("stream"))
-    try:
-        request = session.prepare(Request("POST", endpoint.path, body, query))
-        while found := session.find(request, lambda: private.secrets(client)):
-            if not _is_covered(found, endpoint, is_stream=is_stream):
-                return None
-            if session.serve(found):
-                return Answer(found, session.pacer(found.recording.response))
-    except (InvalidSetting, NotSerializable, StoreError):  # the wire road says what becomes of it
-        return None
-    return None
 
 
 def read_body(arguments: Mapping[str, Any], adds: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
@@ -117,19 +117,6 @@ def read_body(arguments: Mapping[str, Any], adds: Mapping[str, Any] = MappingPro
         body = {**adds, **body}
     extra = arguments.get("extra_body")
     return body if extra is None else {**body, **extra}
-
-
-def _is_covered(found: Found, endpoint: Endpoint, *, is_stream: bool) -> bool:
-    response = found.recording.response
-    if response.status != _OK or response.is_stream is not is_stream:
-        return False
-    if not is_stream:
-        body = bytes(response.body)
-        is_covered = body[:1] == b"{" and (endpoint.covers is None or endpoint.covers(body))
-        return is_covered and not excessive_spaces(response)
-    if response.end != "done" or response.verbatim or response.rest or not _are_plain(response.events, endpoint):
-        return False
-    return not any(map(_raises, _suspects(response.chunks)))
 
 
 def _are_plain(names: list[str | None], endpoint: Endpoint) -> bool:
@@ -169,50 +156,65 @@ def _raises(chunk: bytes) -> bool:
         return False
 
 
-def model(endpoint: Endpoint, answer: Answer) -> Any:
+def model(endpoint: Endpoint, play: Play) -> Any:
     """Build the object of a plain answer."""
-    response = answer.found.recording.response
+    response = play.recording.response
     built = endpoint.build_model(bytes(response.body))
     private.set_request_id(built, response.headers)
     return built
 
 
-def stream(endpoint: Endpoint, answer: Answer, client: Any, play: Callable[..., Any]) -> Any:
+def stream(endpoint: Endpoint, play: Play, session: Session, client: Any, iterate: Callable[..., Any]) -> Any:
     """Build the stream of an answer: the SDK's own, over an HTTP response that is read only if somebody asks for it.
 
     Args:
         endpoint: what was called.
-        answer: what was chosen.
+        play: the session's decision.
+        session: sets the pace.
         client: whose stream it is.
-        play: `play_sync` or `AsyncPlay`.
+        iterate: `iterate_sync` or `AsyncIteration`.
     """
-    found = answer.found
+    recorded, pacer = play.recording.response, session.pacer(play.recording.response)
     library = private.http_library(client)
-    request = private.stream_request(client, found.request)
-    response = build_response(found.recording.response, library, request, answer.pacer, found.name)
+    request = private.stream_request(client, play.request)
+    response = build_response(recorded, library, request, pacer, play.name)
     built = endpoint.stream(cast_to=endpoint.chunk, response=response, client=client)
-    built._iterator = play(built._iterator, endpoint.build_chunk, answer, response, library)  # noqa: SLF001
+    chunks = Chunks(recorded.chunks, endpoint.build_chunk, pacer, response, library)
+    built._iterator = iterate(built._iterator, chunks)  # noqa: SLF001
     return built
 
 
-def play_sync(
-    unread: Iterator[Any], build: Callable[[bytes], Any], answer: Answer, response: Any, library: Any
-) -> Iterator[Any]:
+class Chunks(NamedTuple):
+    """The chunks of a stream, and what is needed to give them out.
+
+    Attributes:
+        raws: the JSON of each.
+        build: makes a chunk of its JSON.
+        pacer: what they wait by.
+        response: the stream's HTTP response; it is closed at the end, as a live one is.
+        library: `httpx2` or `httpx`.
+    """
+
+    raws: list[msgspec.Raw]
+    build: Any
+    pacer: Pacer | None
+    response: Any
+    library: Any
+
+
+def iterate_sync(unread: Iterator[Any], chunks: Chunks) -> Iterator[Any]:
     """Yield the chunks when they are due.
 
     Args:
-        unread: the SDK's own iterator over `response`, for one that was closed before it was read.
-        build: makes a chunk of its JSON.
-        answer: what was chosen.
-        response: the stream's response; it is closed at the end, as a live one is.
-        library: `httpx2` or `httpx`.
+        unread: the SDK's own iterator over the response, for one that was closed before it was read.
+        chunks: what is yielded.
     """
+    raws, build, pacer, response, library = chunks
     if response.is_closed:  # or read as a whole
         yield from unread
         return
-    pacer = answer.pacer
     try:
-        for index, raw in enumerate(answer.found.recording.response.chunks):
+        for index, raw in enumerate(raws):
             if pacer:
                 pacer.wait(index)
             if response.is_closed:
@@ -223,40 +225,34 @@ def play_sync(
         response.close()
 
 
-class AsyncPlay:
-    """Do the same in asynchronous code.
+class AsyncIteration:
+    """Yields the chunks when they are due, in async code.
 
-    No generator: trio warns of one that is dropped half-read.
+    It is no generator: trio warns of one that is dropped half-read.
+
+    Args:
+        unread: the SDK's own iterator over the response, for one that was closed before it was read.
+        chunks: what is yielded.
     """
 
-    def __init__(
-        self,
-        unread: AsyncIterator[Any],
-        build: Callable[[bytes], Any],
-        answer: Answer,
-        response: Any,
-        library: Any,
-    ) -> None:
+    def __init__(self, unread: AsyncIterator[Any], chunks: Chunks) -> None:
         self._unread = unread
-        self._build = build
-        self._pacer = answer.pacer
-        self._chunks = enumerate(answer.found.recording.response.chunks)
-        self._response = response
-        self._library = library
+        raws, self._build, self._pacer, self._response, self._library = chunks
+        self._raws = enumerate(raws)
         self._is_begun = False
 
-    def __aiter__(self) -> AsyncPlay:
+    def __aiter__(self) -> AsyncIteration:
         return self
 
     async def __anext__(self) -> Any:
         if not self._is_begun and self._response.is_closed:
             return await self._unread.__anext__()
         self._is_begun = True
-        for index, raw in self._chunks:
+        for index, raw in self._raws:
             if self._pacer:
                 await self._pacer.wait_async(index)
             if self._response.is_closed:
-                self._chunks = enumerate(())
+                self._raws = enumerate(())
                 raise private.close_error(self._response, self._library)
             return self._build(bytes(raw))
         if not self._response.is_closed:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import openai
 
 from inferencereplay.locks import make_reentrant_lock
-from inferencereplay.sdk import calls, fast_replay, private, wrappers
+from inferencereplay.recording.request import Request
+from inferencereplay.sdk import calls, fast_replay, private, steps, wrappers
 from inferencereplay.sdk.import_watcher import ImportWatcher
 from inferencereplay.sdk.model_builder import EmbeddingsBuilder, EventBuilder, ModelBuilder, VectorsBuilder, has_vectors
 from inferencereplay.session.active import session_for
@@ -23,6 +24,8 @@ from inferencereplay.session.settings import Mode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from inferencereplay.session.session import Session
 
 
 class _Patch(NamedTuple):
@@ -39,61 +42,51 @@ class _Patch(NamedTuple):
 
 
 def _request(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    session = session_for(instance)
-    if session is None or session.is_live:
-        return _pass(session, wrapped, args, kwargs)
-    call = calls.read_call(*args, **kwargs)
-    if private.is_asked(call.options):
-        return wrapped(*args, **kwargs)
-    decision = calls.wait_sync(calls.decide(session, instance, call))
-    if decision is None:
-        return wrapped(*args, **kwargs)
-    if isinstance(decision, calls.Replayed):
-        return calls.replay_sync(instance, call, decision)
-    return calls.record_sync(wrapped, instance, call, decision)
+    flow = _flow(wrapped, instance, args, kwargs)
+    return wrapped(*args, **kwargs) if flow is None else steps.run(flow)
 
 
 async def _request_async(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    session = session_for(instance)
+    flow = _flow(wrapped, instance, args, kwargs)
+    return await (wrapped(*args, **kwargs) if flow is None else steps.run_async(flow))
+
+
+def _flow(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Return the flow of a call of `request`; `None` if it goes to the network untouched."""
+    session = _session(instance)
     if session is None or session.is_live:
-        return await _pass(session, wrapped, args, kwargs)
-    call = calls.read_call(*args, **kwargs)
-    if private.is_asked(call.options):
-        return await wrapped(*args, **kwargs)
-    decision = await calls.wait_async(calls.decide(session, instance, call))
-    if decision is None:
-        return await wrapped(*args, **kwargs)
-    if isinstance(decision, calls.Replayed):
-        return await calls.replay_async(instance, call, decision)
-    return await calls.record_async(wrapped, instance, call, decision)
+        return None
+    call = calls.read_call(session, instance, *args, **kwargs)
+    return None if private.is_asked(call.options) else calls.answer(session, call, wrapped)
 
 
 def _build_request(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Stop what comes here in `replay` without having passed `_request`: on its way to the network."""
+    """Stop in `replay` what has not passed `_request`: it is on its way to the network."""
     session, options = session_for(instance), args[0]
     if session is not None and not session.is_live and not (private.is_own(options) or private.is_asked(options)):
         is_mended = _state.repair(instance)
+        call = calls.read_call(session, instance, None, options)
         if session.mode is Mode.REPLAY:
-            raise session.bypassed(options.method.upper(), options.url, private.secrets(instance, options))
+            raise session.refuse_bypass(call)
         if is_mended:
-            session.warn_bypassed(options.method.upper(), options.url, private.secrets(instance, options))
+            session.warn_bypass(call)
     return wrapped(*args, **kwargs)
 
 
 def _create(endpoint: fast_replay.Endpoint) -> Callable[..., Any]:
     def create(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         client = instance._client  # noqa: SLF001
-        session = session_for(client)
-        if session is None or args or not _is_alone(client):
-            return _pass(session, wrapped, args, kwargs)
-        answer = fast_replay.choose(session, client, endpoint, kwargs)
-        if answer is None:
-            return wrapped(**kwargs)
-        if answer.found.recording.response.is_stream:
-            return fast_replay.stream(endpoint, answer, client, fast_replay.play_sync)
-        if answer.pacer:
-            answer.pacer.wait(-1)
-        return fast_replay.model(endpoint, answer)
+        session = _session(client)
+        play = None
+        if session is not None and not args and _is_alone(client):
+            play = fast_replay.choose(session, client, endpoint, kwargs)
+        if session is None or play is None:
+            return wrapped(*args, **kwargs)
+        if play.recording.response.is_stream:
+            return fast_replay.stream(endpoint, play, session, client, fast_replay.iterate_sync)
+        if pacer := session.pacer(play.recording.response):
+            pacer.wait(-1)
+        return fast_replay.model(endpoint, play)
 
     return create
 
@@ -101,17 +94,17 @@ def _create(endpoint: fast_replay.Endpoint) -> Callable[..., Any]:
 def _create_async(endpoint: fast_replay.Endpoint) -> Callable[..., Any]:
     async def create(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         client = instance._client  # noqa: SLF001
-        session = session_for(client)
-        if session is None or args or not _is_alone(client):
-            return await _pass(session, wrapped, args, kwargs)
-        answer = fast_replay.choose(session, client, endpoint, kwargs)
-        if answer is None:
-            return await wrapped(**kwargs)
-        if answer.found.recording.response.is_stream:
-            return fast_replay.stream(endpoint, answer, client, fast_replay.AsyncPlay)
-        if answer.pacer:
-            await answer.pacer.wait_async(-1)
-        return fast_replay.model(endpoint, answer)
+        session = _session(client)
+        play = None
+        if session is not None and not args and _is_alone(client):
+            play = fast_replay.choose(session, client, endpoint, kwargs)
+        if session is None or play is None:
+            return await wrapped(*args, **kwargs)
+        if play.recording.response.is_stream:
+            return fast_replay.stream(endpoint, play, session, client, fast_replay.AsyncIteration)
+        if pacer := session.pacer(play.recording.response):
+            await pacer.wait_async(-1)
+        return fast_replay.model(endpoint, play)
 
     return create
 
@@ -124,11 +117,12 @@ def _is_alone(client: Any) -> bool:
     return False
 
 
-def _pass(session: Any, wrapped: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Let a call through; a wrapper that outlived its use, for somebody had wrapped it, takes itself off."""
+def _session(client: Any) -> Session | None:
+    """Return the session that answers; a wrapper that outlived its use, for another library wrapped it, is removed."""
+    session = session_for(client)
     if session is None and not _state.users:
         _state.remove()
-    return wrapped(*args, **kwargs)
+    return session
 
 
 def _by_format(given: Callable[..., Any], default: Callable[..., Any]) -> Callable[..., Any]:
@@ -142,13 +136,14 @@ def _by_format(given: Callable[..., Any], default: Callable[..., Any]) -> Callab
 
 
 def _connect(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    session = session_for(private.manager_client(instance))
-    if session is None or session.is_live:
-        return _pass(session, wrapped, args, kwargs)
-    connection = "WEBSOCKET", private.manager_path(instance), "it is a connection for many messages"
-    if session.mode is Mode.REPLAY:
-        raise session.refuse(*connection)
-    session.warn_once(*connection)
+    client = private.manager_client(instance)
+    session = _session(client)
+    if session is not None and not session.is_live:
+        call = session.call(Request("WEBSOCKET", private.manager_path(instance), b"null"))
+        reason = "it is a connection for many messages"
+        if session.mode is Mode.REPLAY:
+            raise session.refuse(call, reason)
+        session.warn_once(call, reason)
     return wrapped(*args, **kwargs)
 
 

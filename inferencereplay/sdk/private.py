@@ -235,10 +235,10 @@ def restore(outcome: Any, options: Any) -> None:
         outcome.request.headers[RAW_RESPONSE_HEADER] = mode
 
 
-def process(client: Any, call: Any, response: Any, retries_taken: int = 0) -> Any:
+def process(call: Any, response: Any, retries_taken: int = 0) -> Any:
     """Let the SDK parse a response as the call asked for; a coroutine for an async client."""
     extra = {"retries_taken": retries_taken} if "retries_taken" in _PROCESS_PARAMETERS else {}
-    return client._process_response(
+    return call.client._process_response(
         cast_to=call.cast_to,
         options=call.options,
         response=response,

@@ -1,51 +1,86 @@
-"""What a program drops without closing it: having the garbage collector come, and doing what it calls for."""
+"""Objects that a program drops without closing them: their work is noted by a finalizer, and done later.
+
+A finalizer may run at any point of any thread, also while a lock is held. So it only notes what is to be done; the next
+call, the end of a session or the end of the process does it.
+"""
 
 from __future__ import annotations
 
+import atexit
 import gc
+import os
 import threading
 import time
+from collections import deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 LONGEST_WAIT = 1.0
-"""Seconds that one thread waits for what another does for the garbage collector, or it for the other."""
+"""Seconds to wait for a garbage collection that another thread has begun."""
+_noted: deque[Callable[[], object]] = deque()
+_exiting = threading.Event()
 
 
-def run_apart(job: Callable[[], object]) -> None:
-    """Run what the garbage collector has called for, which may come at any point, also while a lock is held.
-
-    So a thread does it; it is waited for as far as that cannot become a deadlock.
-    """
-    begun: list[bool] = []
-
-    def run() -> None:
-        begun.append(True)
-        job()
-
-    thread = threading.Thread(target=run)
-    try:
-        thread.start()
-        thread.join(LONGEST_WAIT)
-    except RuntimeError:  # the interpreter ends, and starts no more threads
+def note(job: Callable[[], object]) -> None:
+    """Have a finalizer's work done later; at the end of the process, at once."""
+    if _exiting.is_set():
         job()
     else:
-        if not begun and not thread.is_alive():  # as where a debugger is just being installed
-            job()
+        _noted.append(job)
+
+
+def has_noted() -> bool:
+    """Whether finalizers have noted work."""
+    return bool(_noted)
+
+
+def run_noted() -> None:
+    """Do the work that finalizers have noted."""
+    while _noted:
+        try:
+            job = _noted.popleft()
+        except IndexError:  # another thread took it
+            return
+        job()
+
+
+@atexit.register
+def _exit() -> None:
+    _exiting.set()
+    run_noted()
+
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no forks
+    os.register_at_fork(after_in_child=_noted.clear)  # it is the parent's work
 
 
 def collect() -> None:
-    """Collect all garbage: `gc.collect` does nothing and says nothing while another thread is collecting some."""
+    """Collect all garbage.
+
+    It happens in a thread of its own: objects such as the SDK's asynchronous clients start tasks in the event loop
+    that runs where they are deleted, which need not be theirs.
+    """
+    try:
+        thread = threading.Thread(target=_collect)
+        thread.start()
+    except RuntimeError:  # the interpreter ends, and starts no more threads
+        _collect()
+    else:
+        thread.join(2 * LONGEST_WAIT)  # a finalizer of the program's may wait for this very thread
+
+
+def _collect() -> None:
+    """Collect all garbage: `gc.collect` returns at once while another thread is collecting."""
     thread = threading.get_ident()
     ended: list[str] = []
 
-    def note(phase: str, _: object) -> None:
+    def note_end(phase: str, _: object) -> None:
         if phase == "stop" and threading.get_ident() == thread:
             ended.append(phase)
 
-    gc.callbacks.append(note)
+    gc.callbacks.append(note_end)
     try:
         end = time.monotonic() + LONGEST_WAIT
         while True:
@@ -55,4 +90,4 @@ def collect() -> None:
                 return
             time.sleep(0.001)
     finally:
-        gc.callbacks.remove(note)
+        gc.callbacks.remove(note_end)

@@ -1,155 +1,144 @@
-"""What becomes of a call that goes to the network: it is numbered, and its answer stored without what is secret."""
+"""Recording one live call: it gets a number when it starts, and its answer is stored without secrets."""
 
 from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 import msgspec
 
 from inferencereplay.locks import make_lock
 from inferencereplay.recording import format as files
-from inferencereplay.recording.format import Provenance, RecordedRequest, Recording, Response
+from inferencereplay.recording.format import RecordedRequest, Recording, Response
 from inferencereplay.redaction.payloads import redact_request, redact_response
 
 if TYPE_CHECKING:
     from inferencereplay.recording.request import Request
-    from inferencereplay.redaction.redactor import Redactor
+    from inferencereplay.session.call import Call
     from inferencereplay.session.variants import Variants
     from inferencereplay.store.interface import Store
 
 log = logging.getLogger("inferencereplay")
 
 REPEATABLE = frozenset((400, 404, 413, 422))
-"""The error statuses that the same request will get again; the others pass."""
+"""The error statuses that the same request will get again; the others are transient."""
 _FIRST_ERROR = 400
 
 
-class PendingRecording(NamedTuple):
-    """A call that went to the network, and whose answer is to be stored.
+class PendingRecording:
+    """A live call whose answer is to be stored.
 
-    Attributes:
-        raw: the request as it was before secrets were taken out of it, if there were any.
+    Args:
+        recorder: stores it.
+        call: what is called.
     """
 
-    keeper: Recorder
-    request: Request
-    key: str
-    call: int
-    secrets: tuple[str, ...]
-    origin: Provenance
-    raw: Request | None
+    __slots__ = ("_begun", "call", "key", "number", "recorder", "redactor", "request")
+
+    def __init__(self, recorder: Recorder, call: Call) -> None:
+        self.recorder = recorder
+        self.call = call
+        self.redactor = call.redactor
+        self._begin(call.redacted)
+
+    def _begin(self, request: Request) -> None:
+        self.request = request
+        self.key = request.key
+        self.number = self.recorder.variants.begin(request.path, self.key)
 
     @property
-    def redactor(self) -> Redactor:
-        """Knows what this call must not show."""
-        return self.keeper.redactor.with_literals(self.secrets)
+    def line(self) -> str:
+        """Method and path for messages, without secrets and without the query."""
+        return self.redactor.text(self.call.line)
 
-    def hide(self, text: str) -> str:
-        """Return a text, such as one for the log, without what is secret."""
-        return self.redactor.text(text)
+    def learn(self, literals: tuple[str, ...]) -> None:
+        """Redact these texts too: secrets that were not known before the call was made."""
+        self.redactor = self.redactor.with_literals(literals)
 
-    def knowing(self, secrets: tuple[str, ...]) -> PendingRecording:
-        """Return the same with more to take out, which was not known before the call was made."""
-        return self._replace(secrets=tuple(sorted({*self.secrets, *secrets}, key=len, reverse=True)))
+    def renumber(self) -> None:
+        """Begin again if the key was made with a secret that was not known then."""
+        if redact_request(self.request, self.redactor) is not self.request:
+            self.drop()
+            self._begin(redact_request(self.call.request, self.redactor))
 
     def keep(self, response: Response) -> str:
         """Store the answer; see `Recorder.keep`."""
-        return self.keeper.keep(self, response)
+        return self.recorder.keep(self, response)
 
     def drop(self) -> None:
-        """Forget the call: it came to nothing that can be stored."""
-        self.keeper.drop(self)
+        """Give the number back: the call has no answer that can be stored."""
+        self.recorder.variants.give_up(self.request.path, self.key, self.number)
 
 
 class Recorder:
-    """The recording half of a session.
+    """Stores the answers of a session's live calls.
 
     Args:
         store: where recordings go.
         variants: numbers them.
-        redactor: tells what is secret.
-        record_errors: whether errors that will pass are stored as well.
+        record_errors: whether transient errors are stored too.
 
     Attributes:
         recorded: recordings that were stored.
     """
 
-    def __init__(self, store: Store, variants: Variants, redactor: Redactor, *, record_errors: bool) -> None:
+    def __init__(self, store: Store, variants: Variants, *, record_errors: bool) -> None:
         self.variants = variants
-        self.redactor = redactor
         self.recorded = 0
         self._store = store
         self._record_errors = record_errors
         self._lock = make_lock()
 
-    def begin(self, request: Request, secrets: tuple[str, ...], origin: Provenance) -> PendingRecording:
-        """Number a prepared request that goes to the network."""
-        redacted = redact_request(request, self.redactor.with_literals(secrets))
-        key = redacted.key
-        call = self.variants.begin(redacted.path, key)
-        return PendingRecording(self, redacted, key, call, secrets, origin, None if redacted is request else request)
-
     def stores_status(self, status: int) -> bool:
-        """Whether an answer of that status is stored; 0 stands for a connection that failed."""
+        """Whether an answer of that status is stored; 0 means a connection that failed."""
         return self._record_errors or _FIRST_ERROR > status > 0 or status in REPEATABLE
 
-    def keep(self, take: PendingRecording, response: Response) -> str:
+    def keep(self, pending: PendingRecording, response: Response) -> str:
         """Store the answer to a call; a failure is logged, never raised.
 
         Returns:
             Why it was not stored, for people; empty if it was.
         """
-        method, path = take.request.method, take.request.path
-        if response.failure and not response.is_stream and not self._record_errors:
-            log.warning("%s was not recorded, for its connection broke (record_errors=True keeps it)", path)
-            self.drop(take)
-            return "its connection broke"
+        is_stored = False
         try:
-            take = self._renumbered(take)
-            path = take.request.path
-            data = self._encode(take, response)
+            reason = self._store_answer(pending, response)
+            is_stored = not reason
         except Exception as error:  # noqa: BLE001 - a failing recorder never breaks what it records
-            log.warning("%s %s was not recorded: %s", method, path, take.hide(repr(error)))
-            self.drop(take)
-            return take.hide(repr(error))
-        try:
-            is_stored = self._store_answer(take, data, is_whole=response.is_whole)
-        except Exception as error:  # noqa: BLE001 - as above
-            told = take.hide(str(error))
-            log.warning("%s %s was not recorded in %s: %s", method, path, self._store.directory, told)
-            return told
-        if not is_stored:
-            log.info("%s %s was not recorded: a recording that goes before stands there", method, path)
-            return "a recording that goes before stands there"
+            reason = pending.redactor.text(str(error) if isinstance(error, OSError) else repr(error))
+            log.warning("%s was not recorded in %s: %s", pending.line, self._store.directory, reason)
+        finally:
+            if not is_stored:  # also if an interrupt came in between
+                pending.drop()
         with self._lock:
-            self.recorded += 1
-        return ""
+            self.recorded += is_stored
+        return reason
 
-    def drop(self, take: PendingRecording) -> None:
-        """Forget a call that came to nothing."""
-        self.variants.give_up(take.request.path, take.key, take.call)
+    def _store_answer(self, pending: PendingRecording, response: Response) -> str:
+        if response.failure and not response.is_stream and not self._record_errors:
+            reason = "its connection broke"
+            log.warning("%s was not recorded: %s (record_errors=True stores it)", pending.line, reason)
+            return reason
+        pending.renumber()
+        data = self._encode(pending, response)
+        path, is_whole = pending.request.path, response.is_whole
+        is_stored = self.variants.store(path, pending.key, pending.number, data, is_whole=is_whole)
+        raw = pending.call.request
+        if is_whole and raw.key != pending.key:
+            # A session that knew fewer secrets may have stored one under this key, where it would be found first.
+            self.variants.remove(raw.path, raw.key)
+        if is_stored:
+            return ""
+        reason = "a recording with precedence already exists"
+        log.info("%s was not recorded: %s", pending.line, reason)
+        return reason
 
-    def _renumbered(self, take: PendingRecording) -> PendingRecording:
-        """Begin again where the key was made with a secret that nobody knew of yet."""
-        if redact_request(take.request, take.redactor) is take.request:
-            return take
-        self.drop(take)
-        return self.begin(take.raw or take.request, take.secrets, take.origin)
-
-    def _encode(self, take: PendingRecording, response: Response) -> bytes:
-        redact_response(response, take.redactor)
-        request = take.request
+    def _encode(self, pending: PendingRecording, response: Response) -> bytes:
+        redact_response(response, pending.redactor)
+        request, origin = pending.request, pending.call.find_origin()
         held = RecordedRequest(request.method, request.path, msgspec.Raw(request.body), request.query)
-        at = take.origin.at or time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        origin = msgspec.structs.replace(take.origin, at=at, base_url=take.hide(unquote(take.origin.base_url)))
-        return files.encode(Recording(files.VERSION, take.key, held, response, origin))
-
-    def _store_answer(self, take: PendingRecording, data: bytes, *, is_whole: bool) -> bool:
-        is_stored = self.variants.store(take.request.path, take.key, take.call, data, is_whole=is_whole)
-        if take.raw and is_whole:
-            # What a session that knew of fewer secrets stored of this request holds one, and would be found first.
-            self.variants.remove(take.raw.path, take.raw.key)
-        return is_stored
+        at = origin.at or time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        base_url = pending.redactor.text(unquote(origin.base_url))
+        origin = msgspec.structs.replace(origin, at=at, base_url=base_url)
+        return files.encode(Recording(files.VERSION, pending.key, held, response, origin))

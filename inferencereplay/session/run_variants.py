@@ -119,8 +119,10 @@ class RunVariants(Variants):
         return is_stored
 
     def give_up(self, path: str, key: str, call: int) -> None:
-        """Forget a call that came to nothing."""
+        """Free the number of a call without an answer; a number that is not pending is left alone."""
         with self._lock:
+            if (key, call) not in self._pending:
+                return
             self._pending.discard((key, call))
             given_up = self._given_up.setdefault(key, set())
             given_up.add(call)

@@ -7,7 +7,7 @@ import logging
 import math
 import weakref
 from array import array
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -16,7 +16,7 @@ from inferencereplay.locks import make_lock
 from inferencereplay.pacing.clocks import check_clock
 from inferencereplay.pacing.pacer import check_pace, make_pacer
 from inferencereplay.pacing.timing import Timing, summarize
-from inferencereplay.recording.format import Recording, is_whole
+from inferencereplay.recording.format import Provenance, is_whole
 from inferencereplay.recording.request import (
     JSON,
     TOO_DEEP,
@@ -26,11 +26,12 @@ from inferencereplay.recording.request import (
     parse_json,
     without,
 )
-from inferencereplay.redaction.payloads import redact_request
 from inferencereplay.redaction.redactor import Redactor
-from inferencereplay.session.garbage import collect
+from inferencereplay.session import garbage
+from inferencereplay.session.call import Call
+from inferencereplay.session.decision import WAIT, Decision, Play
 from inferencereplay.session.misses import explain
-from inferencereplay.session.recorder import Recorder
+from inferencereplay.session.recorder import PendingRecording, Recorder
 from inferencereplay.session.recording_cache import RecordingCache
 from inferencereplay.session.run_variants import RunVariants
 from inferencereplay.session.settings import Mode, check_behaviour, parse_ignore, resolve
@@ -44,36 +45,14 @@ if TYPE_CHECKING:
 
     from inferencereplay.pacing.clocks import Clock
     from inferencereplay.pacing.pacer import Pace, Pacer
-    from inferencereplay.recording.format import Provenance, Response
-    from inferencereplay.session.recorder import PendingRecording
+    from inferencereplay.recording.format import Response
     from inferencereplay.session.run_coordinator import RunCoordinator
 
 log = logging.getLogger("inferencereplay")
 
-NO_JSON = "what it sends or returns is no JSON"
+NO_JSON = "what it sends or returns is not JSON"
 _RECORDING = (Mode.RECORD, Mode.RECORD_IF_MISSING)
 _Miss = TypeVar("_Miss", bound=RecordingNotFound)
-
-
-class Found(msgspec.Struct, frozen=True):  # which is made four times faster than a NamedTuple
-    """A recording that may answer a call."""
-
-    recording: Recording
-    request: Request
-    key: str
-    reader: RecordingCache
-    number: int
-    call: int
-
-    @property
-    def name(self) -> str:
-        """The file, for messages."""
-        return self.reader.name(self.request.path, self.key, self.number)
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether it is a stream that was abandoned while it was recorded."""
-        return self.recording.response.end == "closed"
 
 
 class Session:
@@ -138,7 +117,7 @@ class Session:
         check_behaviour(exhausted, record_errors, normalize)
         self.mode = settings.mode
         self.is_live = settings.mode is Mode.LIVE
-        self.answers = settings.mode is not Mode.RECORD
+        self.replays = settings.mode is not Mode.RECORD
         self.speed = settings.speed
         self.from_environment = settings.from_environment
         self.hits = self.misses = 0
@@ -151,7 +130,7 @@ class Session:
         self._late = array("d")  # seconds, of every paced chunk
         self._ignore = parse_ignore(ignore)
         self._normalize = normalize
-        self._redactor = Redactor(redact)
+        self.redactor = Redactor(redact)
         self._exhausted = exhausted
         self._lock = make_lock()
         self._warned: set[str] = set()
@@ -160,21 +139,21 @@ class Session:
         if self.mode in _RECORDING and not self.store.is_writable:
             message = f"mode={self.mode.value!r}: {self.store.directory} is llama-stack's, and can be replayed only."
             raise InvalidSetting(message + " Record into another directory.")
-        self._reader = RecordingCache(self.store)
+        self._cache = RecordingCache(self.store)
         variants = Variants(
             self.store,
             replaces=self.mode is Mode.RECORD,
             repeats=exhausted == "repeat",
             is_whole=is_whole,
         )
-        if self.mode is Mode.RECORD:  # of a client that stays wrapped nobody says when it is over
-            weakref.finalize(self, variants.finish_apart)
-        self.keeper = Recorder(self.store, variants, self._redactor, record_errors=record_errors)
+        if self.mode is Mode.RECORD:  # nobody closes the session of a client that stays wrapped
+            weakref.finalize(self, garbage.note, variants.finish)
+        self.recorder = Recorder(self.store, variants, record_errors=record_errors)
 
     @property
     def recorded(self) -> int:
         """How many recordings were stored."""
-        return self.keeper.recorded
+        return self.recorder.recorded
 
     @property
     def timing(self) -> Timing:
@@ -187,8 +166,8 @@ class Session:
         What the run has recorded answers then also in `record`. In the other modes it changes nothing.
         """
         if self.mode is Mode.RECORD:
-            self.keeper.variants = self._joined = RunVariants(self.store, run, is_whole)
-            self.answers = True
+            self.recorder.variants = self._joined = RunVariants(self.store, run, is_whole)
+            self.replays = True
 
     def unused(self) -> list[str]:
         """Return the names, relative to the directory, of the recordings that answered no call and were not stored."""
@@ -197,23 +176,24 @@ class Session:
 
     def used(self) -> list[str]:
         """Return the names, relative to the directory, of the recordings that answered a call or were stored."""
-        return sorted({name for item in self.keeper.variants.used.copy() for name in self.store.sources(*item)})
+        return sorted({name for item in self.recorder.variants.used.copy() for name in self.store.sources(*item)})
 
     def follow_used(self, tell: Callable[[tuple[str, ...]], None]) -> None:
         """Have the names of each recording told when it is used for the first time; to be said before the first call.
 
         It is called under a lock, and must not fail.
         """
-        self.keeper.variants.used = Followed(lambda item: tell(self.store.sources(*item)))
+        self.recorder.variants.used = Followed(lambda item: tell(self.store.sources(*item)))
 
     def finish(self) -> None:
-        """Have streams stored that were left early and nobody holds any more; the SDK's stand in reference cycles.
+        """Store streams that the program abandoned without closing them; the SDK's are in reference cycles.
 
-        In `record`, what was replaced is removed then.
+        In `record`, replaced variants are removed then.
         """
-        if self.keeper.variants.has_pending():
-            collect()
-        self.keeper.variants.finish()
+        if self.recorder.variants.has_pending():
+            garbage.collect()
+        garbage.run_noted()
+        self.recorder.variants.finish()
 
     def tell_misses(self) -> None:
         """Raise the first miss: if nobody has heard of it until now, the program swallowed it.
@@ -235,18 +215,35 @@ class Session:
         with self._lock:
             self.missed = []
 
-    # What the two roads ask for.
+    # The decision.
 
-    def prepare(self, request: Request, secrets: Callable[[], tuple[str, ...]] = tuple) -> Request:
-        """Apply `ignore` and `normalize`.
-
-        Args:
-            request: what is asked for.
-            secrets: returns the literals to take out of the message of an error.
+    def call(
+        self,
+        request: Request,
+        find_literals: Callable[[], tuple[str, ...]] = tuple,
+        find_origin: Callable[[], Provenance] = Provenance,
+    ) -> Call:
+        """Read a call: what it sends, and how to find its client's secrets and server if they are needed.
 
         Raises:
-            InvalidSetting: if `normalize` fails or returns something that is no JSON.
-            NotPlain: if it is nested too deeply to be looked through.
+            InvalidSetting: if `normalize` fails or returns something that is not JSON.
+            NotSerializable: if the request is nested too deeply to be searched.
+        """
+        call = Call(request, self.redactor, find_literals, find_origin)
+        if self._ignore or self._normalize is not None:
+            call.request = self.prepare(request, call)
+        return call
+
+    def prepare(self, request: Request, call: Call | None = None) -> Request:
+        """Apply `ignore` and `normalize` to a request.
+
+        Args:
+            request: what is sent.
+            call: whose secrets are redacted in the message of an error.
+
+        Raises:
+            InvalidSetting: if `normalize` fails or returns something that is not JSON.
+            NotSerializable: if the request is nested too deeply to be searched.
         """
         if not self._ignore and self._normalize is None:
             return request
@@ -259,46 +256,84 @@ class Session:
                 body = self._normalize(body)
                 if not isinstance(body, dict):
                     told = f"it returned an object of the type {type(body).__name__}"
-                    raise TypeError(told)  # noqa: TRY301 - one message for all that it does wrong
+                    raise TypeError(told)  # noqa: TRY301 - one message for all its mistakes
             return msgspec.structs.replace(request, body=canonical_json(body))
         except Exception as error:
             message = f"normalize= failed for a request to {request.path}: {error!r}. It has to return the body."
-            raise InvalidSetting(self.hide(message, secrets())) from error
+            redactor = self.redactor if call is None else call.redactor
+            raise InvalidSetting(redactor.text(message)) from error
 
-    def find(self, request: Request, secrets: Callable[[], tuple[str, ...]]) -> Found | None:
-        """Return what would answer a prepared request, which `serve` makes it do.
-
-        A request is looked for as it stands before it is searched for secrets, which costs more than the rest. What is
-        found that way is right: only this very request can have been stored there, by a session that knew of no secret
-        in it. It is passed over where it would mix with what is stored under the redacted key: where it is incomplete,
-        and where live calls are to follow the last variant or the last one of the run.
+    def decide(self, call: Call, *, takes_over: bool = False) -> Decision:
+        """Decide what becomes of a call: play a recording, record the live answer, or wait and decide again.
 
         Args:
-            request: what is to be answered.
-            secrets: returns the literals to take out.
+            call: the call.
+            takes_over: whether to record even if another session of the run is recording the equal call.
+
+        Raises:
+            RecordingNotFound: for a request that was not recorded, in `replay`.
+            RecordingCorrupt: if the file that should answer cannot be used.
+            StoreError: if the file that should answer cannot be read.
+            NotSerializable: if the request is nested too deeply to be searched.
+        """
+        if play := self.play(call):
+            return play
+        if self.mode is Mode.REPLAY:
+            raise self.miss(call)
+        if self._joined is not None:
+            redacted = call.redacted
+            if not self._joined.reserve(redacted.path, redacted.key, takes_over=takes_over):
+                return WAIT
+        return self.begin(call)
+
+    def play(self, call: Call, covers: Callable[[Response], bool] | None = None) -> Play | None:
+        """Count a call as answered by a recording, and return that; `None` if there is none.
+
+        Args:
+            call: the call.
+            covers: whether the caller can give out an answer; one that it cannot give out is not counted.
 
         Raises:
             RecordingCorrupt: if the file that should answer cannot be used.
             RecordingNotFound: if the recordings are used up and `exhausted="error"`.
-            NotPlain: if it is nested too deeply to be looked through.
+            NotSerializable: if the request is nested too deeply to be searched.
+        """
+        while self.replays and (play := self.find(call)):
+            if covers is not None and not covers(play.recording.response):
+                return None
+            with self._lock:
+                if self.recorder.variants.commit(play.request.path, play.key, play.number, play.call):
+                    self.hits += 1
+                    return play
+        return None
+
+    def begin(self, call: Call) -> PendingRecording:
+        """Number a call that goes to the network."""
+        return PendingRecording(self.recorder, call)
+
+    def find(self, call: Call) -> Play | None:
+        """Return what would answer a call; nothing is counted.
+
+        A request is looked up as it is before it is searched for secrets, which costs more than the rest. A recording
+        found that way is right: only this very request can have been stored there, by a session that knew of no secret
+        in it. It is passed over where it would mix with the recordings of the redacted key: if it is incomplete, and if
+        live calls follow the last variant or the last one of the run.
+
+        Raises:
+            RecordingCorrupt: if the file that should answer cannot be used.
+            RecordingNotFound: if the recordings are used up and `exhausted="error"`.
+            NotSerializable: if the request is nested too deeply to be searched.
         """
         may_store = self.mode is Mode.RECORD_IF_MISSING
         is_mixing = self._joined is not None or (may_store and self._exhausted == "record")
-        found = None if is_mixing else self._peek(request)
+        found = None if is_mixing else self._peek(call.request)
         if found is None or found.is_closed:
-            redacted = self.redact(request, secrets())
-            if is_mixing or redacted is not request:
+            redacted = call.redacted
+            if is_mixing or redacted is not call.request:
                 found = self._peek(redacted) or found
-            if may_store and found is None and self._exhausted == "error" and self._first(request, redacted):
-                raise self.miss(request, secrets())
+            if may_store and found is None and self._exhausted == "error" and self._first(call.request, redacted):
+                raise self.miss(call)
         return None if may_store and found and found.is_closed else found
-
-    def serve(self, found: Found) -> bool:
-        """Count a call as answered; `False` if another thread's equal call came first, and one has to look again."""
-        with self._lock:
-            is_next = self.keeper.variants.commit(found.request.path, found.key, found.number, found.call)
-            self.hits += is_next
-            return is_next
 
     def pacer(self, response: Response) -> Pacer | None:
         """Return what the chunks of a stream, or a plain answer as a whole, wait by."""
@@ -311,88 +346,57 @@ class Session:
         note = self._late.append
         return make_pacer(offsets, count, speed=self.speed, pace=self._pace, clock=self._clock, note=note)
 
-    def miss(self, request: Request, secrets: tuple[str, ...]) -> RecordingNotFound:
-        """Count a prepared request as a miss and return the error that says what differs."""
-        redacted = self.redact(request, secrets)
+    # Calls without an answer.
+
+    def miss(self, call: Call) -> RecordingNotFound:
+        """Count a call as a miss and return the error that says what differs."""
         error = explain(
-            redacted,
+            call.redacted,
             self.store,
-            self._redactor.with_literals(secrets),
-            used_up=self._first(request, redacted),
+            call.redactor,
+            used_up=self._first(call.request, call.redacted),
             exhausted=self._exhausted,
             own_mode=self._own_mode,
             command=self.command,
         )
         return self._note(error)
 
-    def hide(self, text: str, secrets: tuple[str, ...] = ()) -> str:
-        """Return a text, such as one for the log, without what is secret."""
-        return self._redactor.with_literals(secrets).text(text)
+    def refuse(self, call: Call, reason: str = NO_JSON) -> NotRecordable:
+        """Count a call that no recording can answer as a miss and return the error."""
+        message = f"{call.line} is not recordable: {reason}. Replace it in the test."
+        return self._note(NotRecordable(message, **self._facts(call)))
 
-    def redact_url(self, url: str, secrets: tuple[str, ...] = ()) -> str:
-        """Do so for a URL or path, and leave out the query, of which only a session of such a request knows all."""
-        return self.hide(url.partition("?")[0], secrets)
-
-    def refuse(self, method: str, path: str, reason: str = NO_JSON, *, secrets: tuple[str, ...] = ()) -> NotRecordable:
-        """Count a request that no recording can answer as a miss and return the error."""
-        path = self.redact_url(path, secrets)
-        message = f"{method} {path} is not recordable: {reason}. Replace it in the test."
-        return self._note(NotRecordable(message, method=method, path=path, directory=self.store.directory))
-
-    def bypassed(self, method: str, path: str, secrets: tuple[str, ...]) -> RecordingNotFound:
-        """Count a request that went round us to the network, where it is stopped, as a miss and return the error."""
-        path = self.redact_url(path, secrets)
+    def refuse_bypass(self, call: Call) -> RecordingNotFound:
+        """Count a call that bypassed the session as a miss and return the error that keeps it off the network."""
         message = (
-            f"{method} {path} was kept off the network, but cannot be answered: another library's wrapper around "
+            f"{call.line} was kept off the network, but cannot be answered: another library's wrapper around "
             "this client's `request`, older than the session, calls the SDK's own method. Put it on inside the block."
         )
-        return self._note(RecordingNotFound(message, method=method, path=path, directory=self.store.directory))
+        return self._note(RecordingNotFound(message, **self._facts(call)))
 
-    def warn_bypassed(self, method: str, path: str, secrets: tuple[str, ...]) -> None:
-        """Log that a call went round us to the network, and that those which follow will not."""
+    def warn_bypass(self, call: Call) -> None:
+        """Log that a call bypassed the session, and that the next ones will not."""
         message = (
-            "%s %s was not recorded: another library's wrapper, older than the session, calls the SDK's own method. "
+            "%s was not recorded: another library's wrapper, older than the session, calls the SDK's own method. "
             "From now on its calls are recorded."
         )
-        log.warning(message, method, self.redact_url(path, secrets))
+        log.warning(message, call.line)
 
-    def warn_once(self, method: str, path: str, reason: str = NO_JSON, *, secrets: tuple[str, ...] = ()) -> None:
-        """Log that an endpoint is let through unrecorded, the first time."""
-        path = self.redact_url(path, secrets)
+    def warn_once(self, call: Call, reason: str = NO_JSON) -> None:
+        """Log that calls of an endpoint go to the network unrecorded, the first time."""
+        line = call.line
         with self._lock:
-            is_new = path not in self._warned
-            self._warned.add(path)
+            is_new = line not in self._warned
+            self._warned.add(line)
         if is_new:
-            message = "%s %s is not recordable and goes to the network: %s"
-            log.warning(message, method, path, reason)
+            log.warning("%s is not recordable and goes to the network: %s", line, reason)
 
-    def redact(self, request: Request, secrets: tuple[str, ...]) -> Request:
-        """Return a request without what is secret; the same object if there is nothing.
-
-        Raises:
-            NotPlain: if it is nested too deeply to be looked through.
-        """
-        return redact_request(request, self._redactor.with_literals(secrets))
-
-    def reserve(self, request: Request, secrets: tuple[str, ...], *, takes_over: bool) -> bool:
-        """Make sure that a prepared request may go to the network; `False` if another session of the run is at it."""
-        if self._joined is None:
-            return True
-        redacted = self.redact(request, secrets)
-        return self._joined.reserve(redacted.path, redacted.key, takes_over=takes_over)
-
-    def begin(self, request: Request, secrets: tuple[str, ...], origin: Provenance) -> PendingRecording:
-        """Number a prepared request that goes to the network."""
-        return self.keeper.begin(request, secrets, origin)
-
-    # Inside.
-
-    def _peek(self, request: Request) -> Found | None:
+    def _peek(self, request: Request) -> Play | None:
         key = request.key
-        variant = self.keeper.variants.peek(request.path, key, functools.partial(self._reader.read, request, key))
+        variant = self.recorder.variants.peek(request.path, key, functools.partial(self._cache.read, request, key))
         if variant is None:
             return None
-        return Found(variant.data, request, key, self._reader, variant.number, variant.call)
+        return Play(variant.data, request, key, variant.number, variant.call, self._cache)
 
     def _first(self, *requests: Request) -> str | None:
         """Return the name of the first recording of what may be one request, with secrets and without."""
@@ -400,6 +404,9 @@ class Session:
             if self.store.get(request.path, request.key, 1) is not None:
                 return self.store.sources(request.path, request.key, 1)[0]
         return None
+
+    def _facts(self, call: Call) -> dict[str, Any]:
+        return {"method": call.request.method, "path": call.path, "directory": self.store.directory}
 
     def _note(self, error: _Miss) -> _Miss:
         with self._lock:

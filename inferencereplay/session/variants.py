@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from inferencereplay.locks import make_lock
-from inferencereplay.session.garbage import run_apart
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -182,10 +181,11 @@ class Variants:
             return is_stored
 
     def give_up(self, path: str, key: str, call: int) -> None:
-        """Forget a call that came to nothing."""
+        """Free the number of a call without an answer; a number that is not pending is left alone."""
         slots = self._slots[key]
         with slots.lock:
-            self._end(slots, path, key, call, has_gap=True)
+            if call in slots.pending:
+                self._end(slots, path, key, call, has_gap=True)
 
     def remove(self, path: str, key: str) -> None:
         """Remove all that is stored of a key.
@@ -195,11 +195,6 @@ class Variants:
         """
         for number in sorted(self._stamps(path, key), reverse=True):
             self._store.delete(path, key, number)
-
-    def finish_apart(self) -> None:
-        """Finish from the garbage collector, where the session's user has not: its client stayed wrapped."""
-        if any(slots.old and slots.is_renewed for slots in self._slots.copy().values()):
-            run_apart(self.finish)
 
     def finish(self) -> None:
         """Remove the old variants past the last call, for the session is over; a call under way does it at its end.

@@ -131,7 +131,7 @@ def _plan(catalogue: Catalogue, session: Session) -> tuple[list[_Planned], list[
 
 def _request(entry: Entry, session: Session) -> Request:
     try:
-        return session.redact(session.prepare(entry.request), ())
+        return session.call(entry.request).redacted
     except NotSerializable as error:
         raise corrupt(entry.name, "$.request.body", f"its request cannot be filed ({error})") from error
 

@@ -34,7 +34,7 @@ def no_wire(monkeypatch):
         def decide(*_: Any) -> Any:
             raise AssertionError("the wire road was taken")
 
-        monkeypatch.setattr(calls, "decide", decide)
+        monkeypatch.setattr(calls, "answer", decide)
 
     return refuse
 

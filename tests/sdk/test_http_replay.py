@@ -388,7 +388,7 @@ def test_a_plain_answer_that_breaks_while_it_is_read(driver, server, tmp_path):
     with replay(tmp_path, mode="record") as session:
         assert run(driver, way) == live
     assert session.recorded == 0
-    assert not session.keeper.variants.has_pending()
+    assert not session.recorder.variants.has_pending()
     with replay(tmp_path, mode="record", record_errors=True):
         assert run(driver, way) == live
     with replay(tmp_path):
@@ -529,23 +529,7 @@ def test_a_tape_is_finished_once():
     tape.add(b"{}")
     tape.finish()
     tape.finish()
-    tape.finish_apart()
     assert len(kept) == 1
-
-
-def test_a_tape_is_finished_where_no_thread_can_be_started(monkeypatch):
-    """When the interpreter ends and starts no more threads, a tape is finished all the same."""
-    library = private._library(object)
-    kept: list[Response] = []
-    tape = ResponseCapture(library.Response(200, headers=SSE), 0.0, library, kept.append, lambda: kept.append(None))
-    tape.add(event(CHUNKS[0]))
-
-    def refuse(thread):
-        raise RuntimeError("can't create new thread at interpreter shutdown")
-
-    monkeypatch.setattr(threading.Thread, "start", refuse)
-    tape.finish_apart()
-    assert [item.end for item in kept] == ["closed"]
 
 
 @pytest.mark.parametrize("indent", [None, 1, 2, 4])

@@ -81,7 +81,7 @@ def test_the_typed_road_answers_responses(driver, server, tmp_path, monkeypatch)
     server.replies = [plain(response(message("a"))), named(*WHOLE)]
     with replay(tmp_path, mode="record"):
         made = run(driver, _ask_both)
-    monkeypatch.setattr(calls, "decide", _refuse)
+    monkeypatch.setattr(calls, "answer", _refuse)
     with replay(tmp_path) as session:
         assert run(driver, _ask_both) == made
     assert session.hits == 2
@@ -158,13 +158,13 @@ def test_both_roads_have_the_same_key_and_equal_objects(shared, given):
         (path,) = Path(folder).rglob("*.json")
         asked = Request("POST", "/responses", canonical_json(server.requests[-1][3]))
         assert json.loads(path.read_text())["key"] == redact_request(asked, Redactor()).key
-        decide = calls.decide
+        answer = calls.answer
         with replay(folder):
-            calls.decide = _refuse
+            calls.answer = _refuse
             try:
                 made = client.responses.create(**given)
             finally:
-                calls.decide = decide
+                calls.answer = answer
             typed = list(made) if isinstance(made, openai.Stream) else made
             made = client.responses.with_raw_response.create(**given).parse()
             wire = list(made) if isinstance(made, openai.Stream) else made

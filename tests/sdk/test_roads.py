@@ -95,13 +95,13 @@ def test_both_roads_have_the_same_key_and_equal_objects(shared, given):
         kept = json.loads(path.read_text())
         asked = Request("POST", "/chat/completions", canonical_json(server.requests[-1][3]))
         assert kept["key"] == redact_request(asked, Redactor()).key
-        decide = calls.decide
+        answer = calls.answer
         with replay(folder):
-            calls.decide = _refuse
+            calls.answer = _refuse
             try:
                 made = client.chat.completions.create(**given)
             finally:
-                calls.decide = decide
+                calls.answer = answer
             typed = list(made) if isinstance(made, openai.Stream) else made
             made = client.chat.completions.with_raw_response.create(**given).parse()
             wire = list(made) if isinstance(made, openai.Stream) else made

@@ -1,8 +1,12 @@
-"""Garbage that is collected while another thread is at it."""
+"""Work that finalizers note, and garbage that is collected while another thread collects."""
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import subprocess
+import sys
+import textwrap
 import threading
 import time
 import types
@@ -120,21 +124,77 @@ def test_only_its_own_collection_counts(monkeypatch):
     assert not callbacks
 
 
-def test_what_is_run_apart_is_run_where_its_thread_dies_at_once(monkeypatch):
-    """As one does that begins while a trace function is being installed."""
+def test_noted_work_is_done_later_and_once():
+    """A finalizer may run while a lock is held: it does nothing itself."""
     done = []
+    garbage.note(lambda: done.append(1))
+    assert garbage.has_noted()
+    assert done == []
+    garbage.run_noted()
+    garbage.run_noted()
+    assert done == [1]
+    assert not garbage.has_noted()
 
-    class Dead(threading.Thread):
-        def run(self):
-            """Do nothing."""
 
-    monkeypatch.setattr(garbage.threading, "Thread", Dead)
-    garbage.run_apart(lambda: done.append(True))
-    assert done == [True]
-    monkeypatch.undo()
-    garbage.run_apart(lambda: done.append(threading.current_thread()))
-    assert done[1:] != [threading.current_thread()]
-    assert len(done) == 2
+def test_another_thread_may_take_the_last_job(monkeypatch):
+    """Between the look and the taking, it is gone."""
+
+    class Emptied:
+        def __bool__(self):
+            return True
+
+        def popleft(self):
+            raise IndexError
+
+    monkeypatch.setattr(garbage, "_noted", Emptied())
+    garbage.run_noted()
+
+
+def test_work_that_is_noted_at_the_end_of_the_process_is_done():
+    """Whether its finalizer runs before the functions that are to run at exit, or after them."""
+    script = """
+        import atexit, weakref
+        early = type("Early", (), {})()
+        weakref.finalize(early, lambda: garbage.note(lambda: print("early", flush=True)))
+        from inferencereplay.session import garbage
+        late = type("Late", (), {})()
+        atexit.register(lambda: garbage.note(lambda: print("late", flush=True)))
+        garbage.note(lambda: print("noted", flush=True))
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True)
+    assert sorted(done.stdout.split()) == ["early", "late", "noted"]
+
+
+def test_garbage_is_collected_where_no_event_loop_runs():
+    """The SDK's asynchronous clients start tasks in the loop that runs where they are deleted."""
+    loops = []
+
+    def end():
+        try:
+            loops.append(asyncio.get_running_loop())
+        except RuntimeError:
+            loops.append(None)
+
+    async def main():
+        Cycle(end)
+        garbage.collect()
+
+    asyncio.run(main())
+    assert loops == [None]
+
+
+def test_garbage_is_collected_here_where_no_thread_can_be_started(monkeypatch):
+    """As at the end of the interpreter."""
+
+    class Refused(threading.Thread):
+        def start(self):
+            raise RuntimeError("can't start new thread at interpreter shutdown")
+
+    gone = []
+    Cycle(lambda: gone.append(True))
+    monkeypatch.setattr(garbage.threading, "Thread", Refused)
+    garbage.collect()
+    assert gone == [True]
 
 
 def test_nothing_is_left_behind(monkeypatch):

@@ -22,15 +22,20 @@ def asked(said="hi", path="/chat/completions"):
     return Request("POST", path, canonical_json({"said": said}), {})
 
 
+def learned(pending, *secrets):
+    pending.learn(secrets)
+    return pending
+
+
 def names(session):
     return [name for name in session.store.list() if not name.startswith(".")]
 
 
 def test_a_secret_that_holds_another_is_taken_out_first(session):
     """Otherwise its end would be left, and be known."""
-    take = session.begin(asked(), (), Provenance()).knowing((SECRET[:12], SECRET, SECRET[:15]))
-    assert list(take.secrets) == [SECRET, SECRET[:15], SECRET[:12]]
-    assert take.hide(f"it is {SECRET}.") == "it is [REDACTED]."
+    take = learned(session.begin(session.call(asked())), SECRET[:12], SECRET, SECRET[:15])
+    assert take.redactor.text(f"it is {SECRET}.") == "it is [REDACTED]."
+    assert SECRET not in repr(take) + repr(take.redactor)
 
 
 @pytest.mark.parametrize("error", [OSError(5, SECRET), RuntimeError(SECRET), RecursionError()])
@@ -45,30 +50,31 @@ def test_no_failure_is_raised_and_none_tells_a_secret(session, monkeypatch, capl
         monkeypatch.setattr(session.store, "put", fail)
     else:
         monkeypatch.setattr("inferencereplay.recording.format.encode", fail)
-    take = session.begin(asked(path=f"/models/{SECRET}"), (), Provenance()).knowing((SECRET,))
+    take = learned(session.begin(session.call(asked(path=f"/models/{SECRET}"))), SECRET)
     caplog.set_level(logging.DEBUG, "inferencereplay")
     assert SECRET not in take.keep(Response(text="hello"))
     (told,) = caplog.records
     assert "/models/[REDACTED] was not recorded" in told.getMessage()
     assert SECRET not in told.getMessage()
     assert session.recorded == 0
-    assert not session.keeper.variants.has_pending()
+    assert not session.recorder.variants.has_pending()
     monkeypatch.undo()
-    assert not session.begin(asked(), (), Provenance()).keep(Response(text="hello"))
+    assert not session.begin(session.call(asked())).keep(Response(text="hello"))
 
 
 def test_a_secret_that_turns_up_late_leaves_no_number_behind(session):
     """The call is numbered anew under the key that it has without it, and nothing is under way any more."""
-    take = session.begin(asked(SECRET), (), Provenance()).knowing((SECRET,))
+    take = learned(session.begin(session.call(asked(SECRET))), SECRET)
     assert not take.keep(Response(text="hello"))
-    assert not session.keeper.variants.has_pending()
+    assert not session.recorder.variants.has_pending()
     assert len(names(session)) == 1
     assert SECRET not in (session.store.get("/chat/completions", take.request.key, 1) or b"").decode()
 
 
 def test_a_secret_in_the_base_url_is_found_in_any_spelling(session):
     """A URL may write a letter as its number."""
-    take = session.begin(asked(), (SECRET,), Provenance(base_url="http://h/hunter-%61bcdefgh-0001/v1"))
+    origin = Provenance(base_url="http://h/hunter-%61bcdefgh-0001/v1")
+    take = session.begin(session.call(asked(), lambda: (SECRET,), lambda: origin))
     take.keep(Response(text="hello"))
     data = session.store.get("/chat/completions", take.key, 1)
     assert b'"base_url": "http://h/[REDACTED]/v1"' in data
@@ -79,22 +85,22 @@ def test_what_was_stored_openly_goes_also_where_the_redacted_recording_stood_bef
 
     def keep(*secrets):
         session = Session(tmp_path / "kept", mode="record-if-missing")
-        take = session.begin(asked(SECRET), secrets, Provenance())
+        take = session.begin(session.call(asked(SECRET), lambda: secrets))
         return session, take.keep(Response(text="hello"))
 
     keep(SECRET)
     session, _ = keep()
     assert len(names(session)) == 2
     session, reason = keep(SECRET)
-    assert "stands there" in reason
+    assert reason == "a recording with precedence already exists"
     (name,) = names(session)
     assert SECRET not in (tmp_path / "kept" / name).read_text()
 
 
 def test_a_connection_that_broke_gives_its_number_back(session):
     """The next answer is the first one."""
-    first = session.begin(asked(), (), Provenance())
+    first = session.begin(session.call(asked()))
     assert first.keep(Response(text="hel", failure=Failure("ReadError"))) == "its connection broke"
-    assert not session.keeper.variants.has_pending()
-    session.begin(asked(), (), Provenance()).keep(Response(text="hello"))
+    assert not session.recorder.variants.has_pending()
+    session.begin(session.call(asked())).keep(Response(text="hello"))
     assert [name.rpartition("/")[2] for name in names(session)] == [f"{first.key[:32]}.json"]

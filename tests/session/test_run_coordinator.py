@@ -146,7 +146,7 @@ def test_gaps_are_closed_at_the_end(record, server, tmp_path, run):
     server.replies += [sse(chunk("cut"), is_cut=True), sse(chunk("whole"))]
     with replay(session), openai.OpenAI(api_key="test", base_url=server.url, max_retries=0, **cheap()) as client:
         streams = [client.chat.completions.create(**ASK, stream=True) for _ in range(2)]
-        session.keeper.variants.give_up("/chat/completions", key := next(iter(session.keeper.variants._calls)), 1)
+        session.recorder.variants.give_up("/chat/completions", key := next(iter(session.recorder.variants._calls)), 1)
         assert text(streams[1]) == "whole"
         streams[0].close()
     (tmp_path / "kept/chat/completions" / f"{key[:32]}.json").unlink()
@@ -312,10 +312,10 @@ def test_a_call_that_was_overtaken_replaces_nothing(server, tmp_path, run, clien
     with replay(sessions[0]):
         late = client.chat.completions.create(**ASK, stream=True)
     with replay(sessions[1]):
-        assert sessions[1].keeper.variants.reserve("/chat/completions", key := _key(sessions[0]), takes_over=True)
+        assert sessions[1].recorder.variants.reserve("/chat/completions", key := _key(sessions[0]), takes_over=True)
         server.replies.append(sse(chunk("theirs")))
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(sessions[1].keeper.variants, "reserve", lambda *_, **__: True)
+            patch.setattr(sessions[1].recorder.variants, "reserve", lambda *_, **__: True)
             assert text(client.chat.completions.create(**ASK, stream=True)) == "theirs"
     assert text(late) == "answer 1 and more"
     assert [session.recorded for session in sessions] == [0, 1]
@@ -324,7 +324,7 @@ def test_a_call_that_was_overtaken_replaces_nothing(server, tmp_path, run, clien
 
 
 def _key(session):
-    return next(iter(session.keeper.variants._calls))
+    return next(iter(session.recorder.variants._calls))
 
 
 def test_what_was_reserved_is_what_is_begun(run, tmp_path):

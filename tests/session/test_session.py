@@ -18,7 +18,7 @@ from editing import TOO_DEEP
 
 from inferencereplay import InvalidSetting, RecordingCorrupt, RecordingNotFound, Session, StoreError, replay, wrap
 from inferencereplay.errors import NotRecordable
-from inferencereplay.recording.format import Provenance, Response
+from inferencereplay.recording.format import Response
 from inferencereplay.recording.request import NotSerializable, Request, canonical_json
 from inferencereplay.store.directory import DirectoryStore
 
@@ -284,7 +284,8 @@ def test_a_miss_cuts_a_long_command(tmp_path):
         import sys
         from inferencereplay import Session
         from inferencereplay.recording.request import Request
-        print(Session(sys.argv[1]).miss(Request("POST", "/x", b"{}"), ()))
+        session = Session(sys.argv[1])
+        print(session.miss(session.call(Request("POST", "/x", b"{}"))))
     """
     run = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(script), str(tmp_path), "x" * 1_000],
@@ -301,7 +302,8 @@ def test_a_miss_that_is_nested_too_deeply_to_be_compared(client, tmp_path):
     with replay(tmp_path, mode="record"):
         client.chat.completions.create(**ASK)
     deep = Request("POST", "/chat/completions", b"[" * 200_000 + b"]" * 200_000, {})
-    error = Session(tmp_path, mode="replay").miss(deep, ())
+    session = Session(tmp_path, mode="replay")
+    error = session.miss(session.call(deep))
     assert isinstance(error, RecordingNotFound)
     assert "It cannot be compared with what was recorded of that path: " in str(error)
 
@@ -316,7 +318,7 @@ def test_a_request_that_is_nested_too_deeply_is_refused(tmp_path, depth, said):
         session.prepare(Request("POST", "/x", body, {}))
     if said != "x":
         with pytest.raises(NotSerializable, match="nested too deeply"):
-            session.redact(Request("POST", "/x", body, {}), ())
+            _ = session.call(Request("POST", "/x", body, {})).redacted
 
 
 def test_a_miss_where_no_recording_of_the_path_is(driver, tmp_path):
@@ -353,7 +355,7 @@ def test_a_miss_looks_at_the_newest_recordings_only(tmp_path):
     """On a directory of 3,000 recordings a miss opens no more than 1,000 of them."""
     session = Session(tmp_path, mode="record")
     request = Request("POST", "/x", canonical_json({"q": 1}))
-    session.begin(request, (), Provenance()).keep(Response(body=b"{}"))
+    session.begin(session.call(request)).keep(Response(body=b"{}"))
     (file,) = recordings(tmp_path)
     for number in range(3_000):
         (file.parent / f"{number:032x}.json").write_bytes(file.read_bytes() if number < 1_000 else b"torn")
@@ -364,7 +366,7 @@ def test_a_miss_looks_at_the_newest_recordings_only(tmp_path):
         from inferencereplay.recording.request import Request
         session, opened = Session(sys.argv[1]), []
         sys.addaudithook(lambda event, args: event == "open" and str(args[0]).endswith(".json") and opened.append(args))
-        session.miss(Request("POST", "/x", b'{"q":2}'), ())
+        session.miss(session.call(Request("POST", "/x", b'{"q":2}')))
         print(len(opened))
     """
     run = subprocess.run(
@@ -528,10 +530,10 @@ def test_an_answer_that_cannot_be_written_down_costs_one_warning(tmp_path, caplo
     """A recording that cannot be made into a file is given up with a warning, and leaves no gap."""
     session = Session(tmp_path, mode="record")
     request = Request("POST", "/x", canonical_json({"q": 1}))
-    take, then = session.begin(request, (), Provenance()), session.begin(request, (), Provenance())
+    take, then = session.begin(session.call(request)), session.begin(session.call(request))
     with caplog.at_level(logging.WARNING, "inferencereplay"):
         take.keep(Response(body=b"no JSON"))
-    assert [item.message.partition(":")[0] for item in caplog.records] == ["POST /x was not recorded"]
+    assert [item.message.partition(" in ")[0] for item in caplog.records] == ["POST /x was not recorded"]
     then.keep(Response(body=b'"fine"'))
     assert [path.name for path in recordings(tmp_path)] == [f"{request.key[:32]}.json"]
     assert session.recorded == 1
@@ -540,13 +542,14 @@ def test_an_answer_that_cannot_be_written_down_costs_one_warning(tmp_path, caplo
 def test_an_answer_that_came_second_is_told_quietly(tmp_path, caplog):
     """What is not stored, because another process was first, is told at the level of information."""
     request = Request("POST", "/x", canonical_json({"q": 1}))
-    takes = [Session(tmp_path, mode="record-if-missing").begin(request, (), Provenance()) for _ in range(2)]
+    sessions = [Session(tmp_path, mode="record-if-missing") for _ in range(2)]
+    takes = [session.begin(session.call(request)) for session in sessions]
     with caplog.at_level(logging.INFO, "inferencereplay"):
         takes[0].keep(Response(body=b'"first"'))
         takes[1].keep(Response(body=b'"second"'))
-    assert [take.keeper.recorded for take in takes] == [1, 0]
+    assert [take.recorder.recorded for take in takes] == [1, 0]
     assert [(item.levelname, item.message) for item in caplog.records] == [
-        ("INFO", "POST /x was not recorded: a recording that goes before stands there")
+        ("INFO", "POST /x was not recorded: a recording with precedence already exists")
     ]
     assert b"first" in recordings(tmp_path)[0].read_bytes()
 

@@ -1,0 +1,80 @@
+"""One flow for sync and async code: a generator that yields what has to be waited for, and two drivers that do it."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Generator
+from typing import Any, NamedTuple, TypeAlias
+
+
+class Step(NamedTuple):
+    """Something that takes time.
+
+    Attributes:
+        run: does it in sync code.
+        run_async: returns an awaitable that does it in async code.
+    """
+
+    run: Callable[[], Any]
+    run_async: Callable[[], Any]
+
+
+Flow: TypeAlias = Generator[Step, Any, Any]
+
+
+def run(flow: Flow) -> Any:
+    """Run a flow in sync code and return its result."""
+    advance, given = flow.send, None
+    while True:
+        try:
+            step = advance(given)
+        except StopIteration as stop:
+            return stop.value
+        try:
+            advance, given = flow.send, step.run()
+        except BaseException as error:  # noqa: BLE001 - the flow decides what becomes of it
+            advance, given = flow.throw, error
+
+
+async def run_async(flow: Flow) -> Any:
+    """Run a flow in async code and return its result."""
+    advance, given = flow.send, None
+    while True:
+        try:
+            step = advance(given)
+        except StopIteration as stop:
+            return stop.value
+        try:
+            advance, given = flow.send, await step.run_async()
+        except BaseException as error:  # noqa: BLE001 - the flow decides what becomes of it
+            advance, given = flow.throw, error
+
+
+def send(request: Callable[..., Any], *args: Any, **kwargs: Any) -> Step:
+    """Return the step that makes a call of the SDK's, which is a coroutine in async code."""
+    call = functools.partial(request, *args, **kwargs)
+    return Step(call, call)
+
+
+def work(job: Callable[[], object]) -> Step:
+    """Return the step that runs a blocking function, without blocking the event loop."""
+    return Step(job, functools.partial(in_thread, job))
+
+
+def pause(seconds: float) -> Step:
+    """Return the step that waits for some seconds."""
+    return Step(functools.partial(time.sleep, seconds), functools.partial(_sleep, seconds))
+
+
+async def _sleep(seconds: float) -> None:
+    import anyio  # noqa: PLC0415 - 30 ms to import, and only who has to wait needs it
+
+    await anyio.sleep(seconds)
+
+
+async def in_thread(job: Callable[[], object]) -> None:
+    """Run a blocking function without blocking the event loop."""
+    from inferencereplay.sdk import worker_thread  # noqa: PLC0415 - it imports AnyIO
+
+    await worker_thread.in_thread(job)
