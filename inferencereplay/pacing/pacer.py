@@ -87,6 +87,10 @@ class Pacer:
         if late < 0:
             await self._clock.sleep_async(-late)
             late = self._late(index)
+        else:
+            from inferencereplay.pacing.event_loop import give_turn  # noqa: PLC0415 - it imports asyncio
+
+            await give_turn()
         self._note(late)
 
     def _late(self, index: int) -> float:

@@ -18,7 +18,7 @@ from inferencereplay.recording.request import NotSerializable, Request
 from inferencereplay.sdk import private
 from inferencereplay.sdk.capture import ResponseCapture, plain_response, record_stream, start_of
 from inferencereplay.sdk.http_replay import build_response, error_class, failure_error
-from inferencereplay.sdk.steps import Step, in_thread, pause, send, work
+from inferencereplay.sdk.steps import TURN, Step, in_thread, pause, send, work
 from inferencereplay.session import garbage
 from inferencereplay.session.call import Call
 from inferencereplay.session.decision import Play, Wait
@@ -155,6 +155,8 @@ def _play(session: Session, call: ClientCall, play: Play) -> Flow:
     is_read_late = call.is_unread and is_success  # the SDK reads errors itself
     if pacer and not is_read_late:  # all of it is there when its last byte is due
         yield Step(functools.partial(pacer.wait, -1), functools.partial(pacer.wait_async, -1))
+    elif not is_read_late:
+        yield TURN
     if recorded.failure and not (is_read_late or recorded.is_stream):
         raise connection_error(recorded.failure, library, request)
     response = build_response(recorded, library, request, pacer if is_read_late else None, play.name)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from inferencereplay.errors import InvalidSetting, StoreError
+from inferencereplay.pacing.event_loop import give_turn
 from inferencereplay.recording.request import NotSerializable, Request, canonical_json
 from inferencereplay.sdk import private
 from inferencereplay.sdk.http_replay import build_response, excessive_spaces
@@ -249,8 +250,11 @@ class AsyncIteration:
             return await self._unread.__anext__()
         self._is_begun = True
         for index, raw in self._raws:
-            if self._pacer:
-                await self._pacer.wait_async(index)
+            try:
+                await (self._pacer.wait_async(index) if self._pacer else give_turn())
+            except BaseException:  # a cancelled `anext` ends the stream, as live
+                self._raws = enumerate(())
+                raise
             if self._response.is_closed:
                 self._raws = enumerate(())
                 raise private.close_error(self._response, self._library)

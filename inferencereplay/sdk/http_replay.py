@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from inferencereplay.errors import IncompleteRecording
+from inferencereplay.pacing.event_loop import give_turn
 from inferencereplay.recording.format import corrupt
 
 if TYPE_CHECKING:
@@ -182,8 +183,7 @@ class _Replayed:
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for index, piece in enumerate(self._pieces):
-            if self._pacer:
-                await self._pacer.wait_async(index)
+            await (self._pacer.wait_async(index) if self._pacer else give_turn())
             self._check()
             yield piece
         for piece in self._end():

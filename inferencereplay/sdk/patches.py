@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import openai
 
 from inferencereplay.locks import make_reentrant_lock
+from inferencereplay.pacing.event_loop import give_turn
 from inferencereplay.recording.request import Request
 from inferencereplay.sdk import calls, fast_replay, private, steps, wrappers
 from inferencereplay.sdk.import_watcher import ImportWatcher
@@ -102,8 +103,8 @@ def _create_async(endpoint: fast_replay.Endpoint) -> Callable[..., Any]:
             return await wrapped(*args, **kwargs)
         if play.recording.response.is_stream:
             return fast_replay.stream(endpoint, play, session, client, fast_replay.AsyncIteration)
-        if pacer := session.pacer(play.recording.response):
-            await pacer.wait_async(-1)
+        pacer = session.pacer(play.recording.response)
+        await (pacer.wait_async(-1) if pacer else give_turn())
         return fast_replay.model(endpoint, play)
 
     return create

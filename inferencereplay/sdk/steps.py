@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Generator
 from typing import Any, NamedTuple, TypeAlias
 
+from inferencereplay.pacing.event_loop import give_turn
+
 
 class Step(NamedTuple):
     """Something that takes time.
@@ -49,6 +51,10 @@ async def run_async(flow: Flow) -> Any:
             advance, given = flow.send, await step.run_async()
         except BaseException as error:  # noqa: BLE001 - the flow decides what becomes of it
             advance, given = flow.throw, error
+
+
+TURN = Step(lambda: None, give_turn)
+"""The step that waits for nothing, but lets other tasks run."""
 
 
 def send(request: Callable[..., Any], *args: Any, **kwargs: Any) -> Step:
