@@ -51,7 +51,7 @@ class StreamCapture:
 
         Args:
             is_exhausted: whether the server ended it.
-            is_parsed: whether the SDK parsed it, and read no further than to an event at which it raises.
+            is_parsed: whether the SDK parsed it.
         """
         kept, decoder = self._kept, self._decoder
         if self.is_done:
@@ -60,8 +60,12 @@ class StreamCapture:
         if is_exhausted:
             decoder.finish()
         kept.rest, kept.sentinel = bytes(decoder.rest), False
-        is_raised = kept.rest or (is_parsed and kept.verbatim) or _has_error_event(kept)
-        kept.end = "error" if kept.failure else "done" if is_exhausted or is_raised else "closed"
+        if kept.failure:
+            kept.end = "error"
+        elif is_exhausted or kept.rest or (is_parsed and kept.verbatim) or _has_error_event(kept):
+            kept.end = "done"  # the SDK reads no further than to an event at which it raises
+        else:
+            kept.end = "closed"
 
     def _add(self, event: Event, seconds: float) -> None:
         kept = self._kept
@@ -81,5 +85,13 @@ class StreamCapture:
 
 
 def _has_error_event(kept: Response) -> bool:
-    last = msgspec.json.decode(kept.chunks[-1]) if kept.chunks else None
-    return isinstance(last, dict) and bool(last.get("error"))
+    """Whether the SDK raises an error that the server sent as an event."""
+    names = kept.events or [None] * len(kept.chunks)
+    return any(
+        _is_error(bytes(chunk)) for name, chunk in zip(names, kept.chunks, strict=True) if name in (None, "error")
+    )
+
+
+def _is_error(chunk: bytes) -> bool:
+    event = msgspec.json.decode(chunk) if b"error" in chunk else None
+    return isinstance(event, dict) and bool(event.get("error"))
