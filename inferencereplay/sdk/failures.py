@@ -26,21 +26,22 @@ def failure_of(error: BaseException, library: Any) -> Failure:
         error: as the transport raised it.
         library: `httpx2` or `httpx`.
     """
-    causes = [
-        Cause(name, str(below), is_context)
-        for below, is_context in _chain(error)
-        if (name := _name(type(below))) and _lookup(name, library) is not None
-    ]
+    causes = [Cause(_name(type(below)), str(below), is_context) for below, is_context in _chain(error, library)]
     return Failure(_failure_name(type(error), library), str(error), causes[:_MOST_CAUSES])
 
 
-def _chain(error: BaseException) -> Iterator[tuple[BaseException, bool]]:
-    """Yield the exceptions that led to one, and whether each is only the context of the one before."""
+def _chain(error: BaseException, library: Any) -> Iterator[tuple[BaseException, bool]]:
+    """Yield the exceptions that led to one, and whether each is only the context of the one before.
+
+    The chain ends where the program's own exceptions begin, for a call may be made while one of those is handled.
+    """
     seen = {id(error)}
     while True:
         is_context = error.__cause__ is None
         below = error.__context__ if is_context else error.__cause__
-        if below is None or id(below) in seen or not isinstance(below, Exception):
+        if below is None or id(below) in seen or _lookup(_name(type(below)), library) is None:
+            return
+        if type(below).__module__ == "builtins" and not isinstance(below, OSError):
             return
         seen.add(id(below))
         yield below, is_context
