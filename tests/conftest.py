@@ -39,6 +39,7 @@ class Reply:
 
     Attributes:
         is_cut: whether the connection breaks after the last piece, in the middle of the body.
+        reason: the phrase after the status, if it is not the usual one.
     """
 
     status: int = 200
@@ -46,6 +47,7 @@ class Reply:
     body: bytes = b"{}"
     pieces: list[tuple[float, bytes]] | None = None
     is_cut: bool = False
+    reason: str | None = None
 
 
 def completion(text: str, **more: Any) -> dict[str, Any]:
@@ -153,7 +155,7 @@ class Server:
             self.requests.append((handler.command, handler.path, dict(handler.headers), body))
             self._count += 1
             reply = self.replies.pop(0) if self.replies else self._numbered(handler.path, body)
-        handler.send_response(reply.status)
+        handler.send_response(reply.status, reply.reason)
         for name, value in {"x-request-id": f"req_{self._count}", **reply.headers, "set-cookie": "sid=c00kie"}.items():
             handler.send_header(name, value)
         if reply.pieces is None:

@@ -18,7 +18,13 @@ VERSION = 1
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=1_000_000)]
 """A time that a person may have edited; the limit keeps a slip from making a replay wait for years."""
 Count = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
+REDIRECTS = frozenset((301, 302, 303, 307, 308))
+"""The statuses that an HTTP library follows."""
+Bytes = Annotated[int, msgspec.Meta(ge=0)]
 MOST_INDENT = 16
+ENCODINGS = ("", "utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
+"""The encodings of JSON that a text may name; a file may not have any codec of Python's run."""
+_REASON = re.compile(r"[\t\x20-\x7e]*")
 _POSITION = re.compile(r"\(byte (\d+)\)|at `(\$[^`]*)`")
 
 
@@ -39,11 +45,39 @@ class RecordedRequest(msgspec.Struct):
     query: dict[str, Any] = {}
 
 
-class Failure(msgspec.Struct):
-    """What broke the connection: the HTTP library's exception class, by name, and its message."""
+class Cause(msgspec.Struct, omit_defaults=True):
+    """An exception that led to a failure.
+
+    Attributes:
+        type: its class by name, after the package's name if it is no builtin.
+        message: its text.
+        is_context: whether it was only being handled when the next one was raised, and not named as its cause.
+    """
 
     type: str
     message: str = ""
+    is_context: bool = msgspec.field(default=False, name="context")
+
+
+class Failure(msgspec.Struct, omit_defaults=True):
+    """An exception that broke the connection.
+
+    Attributes:
+        type: its class by name: the HTTP library's, a builtin, or, if it is neither, the SDK's.
+        message: its text.
+        causes: the exceptions that led to it, the nearest first.
+    """
+
+    type: str
+    message: str = ""
+    causes: list[Cause] = []
+
+
+class Redirect(msgspec.Struct):
+    """An answer that sent the client on to another URL: its status and the headers on the allow-list."""
+
+    status: Count
+    headers: dict[str, str]
 
 
 class Response(msgspec.Struct, omit_defaults=True):
@@ -52,6 +86,9 @@ class Response(msgspec.Struct, omit_defaults=True):
     Attributes:
         status: the HTTP status; 0 if the connection failed before there was one.
         headers: names in lower case; the ones on the allow-list.
+        reason: the phrase after the status, if it is not the usual one.
+        redirects: the answers that led to this one, in order.
+        downloaded: bytes that the HTTP library counted, if a replay would count others.
         elapsed: seconds from the start of the call to the end of a plain answer.
         end: of a stream: `done`, `closed` (the caller left) or `error` (the connection broke); `closed` also of a plain
             answer that its caller did not read to the end.
@@ -60,9 +97,12 @@ class Response(msgspec.Struct, omit_defaults=True):
         offsets: seconds from the start of the call to each chunk; empty where they are not known.
         events: the names of a stream's events, `None` where one had none; empty where none had.
         verbatim: the indices of chunks that are no JSON; they stand in `chunks` as JSON strings.
-        text: a plain answer that is no JSON.
+        text: a plain answer that is no JSON, or JSON that is not in UTF-8.
+        encoding: the encoding of `text`, if it is not the charset that the content type names.
         body: a plain answer that is JSON.
         indent: how the server laid it out, as `msgspec.json.format` counts: -1 without spaces, 0 on one line.
+        leading: white space before the JSON.
+        trailing: white space after it.
         chunks: the events' data.
         rest: what came after the chunks, as it came, from the first event that is no UTF-8 on.
         retries: how often the SDK tried again before this answer came.
@@ -70,6 +110,9 @@ class Response(msgspec.Struct, omit_defaults=True):
 
     status: int = 200
     headers: dict[str, str] = {}
+    reason: str | None = None
+    redirects: list[Redirect] = []
+    downloaded: Bytes | None = None
     elapsed: Seconds | None = None
     end: str = ""
     sentinel: bool = True
@@ -78,8 +121,11 @@ class Response(msgspec.Struct, omit_defaults=True):
     events: list[str | None] = []
     verbatim: list[int] = []
     text: str | None = None
+    encoding: str = ""
     body: msgspec.Raw = msgspec.Raw(b"")
     indent: int = -1
+    leading: str = ""
+    trailing: str = ""
     chunks: list[msgspec.Raw] = []
     rest: bytes = b""
     retries: Count = 0
@@ -189,8 +235,23 @@ def _check(response: Response, name: str) -> None:
     if not 0 <= response.status <= 999 or (response.status < 100 and not has_none):  # noqa: PLR2004
         raise corrupt(name, "$.response.status", f"{response.status} is no HTTP status")
     if not -1 <= response.indent <= MOST_INDENT:
-        raise corrupt(name, "$.response.indent", f"{response.indent} is none of -1 to {MOST_INDENT}")
+        raise corrupt(name, "$.response.indent", f"{response.indent} is not in the range -1 to {MOST_INDENT}")
     _check_content(response, name)
+    _check_extras(response, name)
+
+
+def _check_extras(response: Response, name: str) -> None:
+    for member, spaces in (("leading", response.leading), ("trailing", response.trailing)):
+        if spaces.strip(" \t\r\n"):
+            raise corrupt(name, f"$.response.{member}", f"{spaces!r} is not white space")
+    if response.encoding not in ENCODINGS:
+        reason = f"{response.encoding!r} is not one of {', '.join(ENCODINGS[1:])}"
+        raise corrupt(name, "$.response.encoding", reason)
+    if response.reason is not None and not _REASON.fullmatch(response.reason):
+        raise corrupt(name, "$.response.reason", f"{response.reason!r} is not a reason phrase of HTTP")
+    for redirect in response.redirects:
+        if redirect.status not in REDIRECTS or "location" not in redirect.headers:
+            raise corrupt(name, "$.response.redirects", "a redirect has a status of 301 to 308 and a location")
 
 
 def _is_text(raw: msgspec.Raw) -> bool:
@@ -277,6 +338,12 @@ def _request_members(request: RecordedRequest) -> list[bytes]:
 
 def _response_members(response: Response) -> list[bytes]:
     members = [b'"status": %d' % response.status, b'"headers": ' + _json(response.headers)]
+    if response.reason is not None:
+        members.append(b'"reason": ' + _json(response.reason))
+    if response.redirects:
+        members.append(b'"redirects": ' + _json(response.redirects))
+    if response.downloaded is not None:
+        members.append(b'"downloaded": %d' % response.downloaded)
     if response.retries:
         members.append(b'"retries": %d' % response.retries)
     if response.end:
@@ -294,9 +361,15 @@ def _plain_members(response: Response) -> list[bytes]:
         members.append(b'"elapsed": %.6f' % response.elapsed)
     if response.text is not None:
         members.append(b'"text": ' + _json(response.text))
+        if response.encoding:
+            members.append(b'"encoding": ' + _json(response.encoding))
     if bytes(response.body):
         if response.indent != -1:
             members.append(b'"indent": %d' % response.indent)
+        if response.leading:
+            members.append(b'"leading": ' + _json(response.leading))
+        if response.trailing:
+            members.append(b'"trailing": ' + _json(response.trailing))
         members.append(b'"body": ' + _pretty(response.body))
     return members
 

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 import msgspec
+from msgspec.structs import replace
 
-from inferencereplay.recording.request import TOO_DEEP, NotSerializable, Request, canonical_json, parse_json
+from inferencereplay.recording.format import Redirect
+from inferencereplay.recording.request import (
+    TOO_DEEP,
+    NotSerializable,
+    Request,
+    canonical_json,
+    parse_json,
+    parse_query,
+)
 from inferencereplay.redaction.fragments import redact_fragments, redact_tokens
 
 if TYPE_CHECKING:
@@ -43,8 +53,9 @@ def _safe_body(raw: bytes, redactor: Redactor) -> bytes:
 
 def redact_response(response: Response, redactor: Redactor) -> None:
     """Take what is secret out of an answer, wherever it stands in it."""
-    headers = response.headers.items()
-    response.headers = {redactor.text(name): redactor.text(value) for name, value in headers}
+    response.headers = _safe_headers(response.headers, redactor)
+    response.redirects = [Redirect(hop.status, _safe_headers(hop.headers, redactor)) for hop in response.redirects]
+    response.reason = response.reason and redactor.text(response.reason)
     response.events = [None if name is None else redactor.text(name) for name in response.events]
     # First what is in pieces: a piece may look like a whole secret, and without it the others look like none.
     chunks = redactor.jsons(redact_fragments([*map(bytes, response.chunks)], redactor))
@@ -57,4 +68,16 @@ def redact_response(response: Response, redactor: Redactor) -> None:
     if response.text is not None:
         response.text = redactor.text(response.text)
     if response.failure:
-        response.failure.message = redactor.text(response.failure.message)
+        causes = [replace(cause, message=redactor.text(cause.message)) for cause in response.failure.causes]
+        message = redactor.text(response.failure.message)
+        response.failure = replace(response.failure, message=message, causes=causes)
+
+
+def _safe_headers(headers: dict[str, str], redactor: Redactor) -> dict[str, str]:
+    safe = {redactor.text(name): redactor.text(value) for name, value in headers.items()}
+    url, mark, query = safe.get("location", "").partition("?")
+    if mark:
+        values = parse_query(query)
+        hidden = redactor.query(values)
+        safe["location"] = safe["location"] if hidden is values else f"{url}?{urlencode(hidden, doseq=True)}"
+    return safe

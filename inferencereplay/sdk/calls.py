@@ -17,7 +17,8 @@ from inferencereplay.recording.format import Failure, Response
 from inferencereplay.recording.request import NotSerializable, Request
 from inferencereplay.sdk import private
 from inferencereplay.sdk.capture import ResponseCapture, plain_response, record_stream, start_of
-from inferencereplay.sdk.http_replay import build_response, error_class, failure_error
+from inferencereplay.sdk.failures import failure_of, is_known
+from inferencereplay.sdk.http_exchange import HttpExchange
 from inferencereplay.sdk.steps import TURN, Step, in_thread, pause, send, work
 from inferencereplay.session import garbage
 from inferencereplay.session.call import Call
@@ -151,35 +152,27 @@ def _play(session: Session, call: ClientCall, play: Play) -> Flow:
     library = private.http_library(call.client)
     request = private.http_request(call.client, call.options, recorded.retries)
     pacer = session.pacer(recorded)
-    is_success = _is_success(recorded.status)
-    is_read_late = call.is_unread and is_success  # the SDK reads errors itself
+    is_read_late = call.is_unread and _is_success(recorded.status)  # the SDK reads errors itself
     if pacer and not is_read_late:  # all of it is there when its last byte is due
         yield Step(functools.partial(pacer.wait, -1), functools.partial(pacer.wait_async, -1))
     elif not is_read_late:
         yield TURN
-    if recorded.failure and not (is_read_late or recorded.is_stream):
-        raise connection_error(recorded.failure, library, request)
-    response = build_response(recorded, library, request, pacer if is_read_late else None, play.name)
-    if not is_read_late:
-        yield Step(response.read, response.aread)
-    if not is_success:
-        raise private.status_error(call.client, response) from None
+    hooks = private.event_hooks(call.client)
+    exchange = HttpExchange(recorded, library, request, pacer if is_read_late else None, play.name, hooks)
+    with private.mapped_errors(request):
+        response = yield Step(exchange.send, exchange.send_async)
+        if not is_read_late:
+            yield Step(response.read, response.aread)
+    if not _is_success(recorded.status):
+        try:
+            response.raise_for_status()
+        except library.HTTPStatusError:
+            raise private.status_error(call.client, response) from None
     return (yield send(private.process, call, response, recorded.retries))
 
 
 def _is_success(status: int) -> bool:
     return 200 <= status < 300  # noqa: PLR2004 - the rest is an error to the SDK, redirects that lead nowhere as well
-
-
-def connection_error(failure: Failure, library: Any, request: Any) -> openai.APIConnectionError:
-    """Make the SDK's error for a connection that failed before there was an answer, caused by the HTTP library's."""
-    has_cause = error_class(failure, library) is not None
-    message = "" if has_cause else failure.message
-    error = openai.APIConnectionError(message=message or "Connection error.", request=request)
-    if "Timeout" in failure.type:
-        error = openai.APITimeoutError(request=request)
-    error.__cause__ = failure_error(failure, library, request) if has_cause else None
-    return error
 
 
 # Recording.
@@ -202,14 +195,16 @@ def _make_live(call: ClientCall, pending: PendingRecording, request: Callable[..
     options = private.ask(call.options, "stream" if call.is_unread else "true")
     try:
         raw = yield send(request, call.cast_to, options, stream=call.stream, stream_cls=call.stream_cls, **call.rest)
-    except (openai.APIStatusError, openai.APIConnectionError) as error:
-        private.restore(error, call.options)
-        yield work(functools.partial(_keep_error, call, pending, error))
+    except Exception as error:
+        if _is_answer(call, error):
+            private.restore(error, call.options)
+            yield work(functools.partial(_keep_error, call, pending, error))
         raise
     response, retries = private.http_response(raw), private.retries_taken(raw)
     private.restore(response, call.options)
     if not call.is_unread:
-        yield work(functools.partial(_keep_plain, pending, response, retries))
+        library = private.http_library(call.client)
+        yield work(functools.partial(_keep_plain, pending, response, library, retries))
     elif capture := _capture(call, pending, response, start, retries):
         yield work(capture.finish)
     return response, retries
@@ -221,7 +216,8 @@ def _capture(
     """Capture an unread response while its caller reads it; return the capture if the response was read already."""
     library = private.http_library(call.client)
     pending.learn(private.sent(response))
-    capture = ResponseCapture(response, start_of(response, start), library, pending.keep, pending.drop)
+    began, is_stream = start_of(response, start), call.stream and private.raw_mode(call.options) != "stream"
+    capture = ResponseCapture(response, began, library, pending.keep, pending.drop, is_stream=is_stream)
     capture.kept.retries = retries
     if not response.is_closed:
         record_stream(response, capture, library, in_thread)
@@ -230,30 +226,41 @@ def _capture(
     return capture
 
 
-def _keep_error(
-    call: ClientCall, pending: PendingRecording, error: openai.APIStatusError | openai.APIConnectionError
-) -> None:
+def _is_answer(call: ClientCall, error: Exception) -> bool:
+    """Whether an error is the outcome of this call's request, and a replay can raise it again."""
+    if isinstance(error, openai.APIStatusError):
+        return not private.is_foreign_answer(error)
+    if isinstance(error, openai.APIConnectionError):
+        return True
+    return private.is_sent(error, call.client) and is_known(error, private.http_library(call.client))
+
+
+def _keep_error(call: ClientCall, pending: PendingRecording, error: Exception) -> None:
     """Store an error, unless it is transient."""
+    library, retries = private.http_library(call.client), private.retries_taken(error)
     pending.learn(private.sent(error))
-    status = error.status_code if isinstance(error, openai.APIStatusError) else 0
-    retries = private.retries_taken(error)
-    if not pending.recorder.stores_status(status):
+    if not pending.recorder.stores_status(error.status_code if isinstance(error, openai.APIStatusError) else 0):
         told = pending.redactor.text(str(error))
         log.warning("%s was not recorded: it is transient (record_errors=True stores it): %s", pending.line, told)
         pending.drop()
     elif isinstance(error, openai.APIStatusError):
-        _keep_plain(pending, error.response, retries)
+        _keep_plain(pending, error.response, library, retries)
     else:
-        failure = Failure(type(error.__cause__).__name__, str(error.__cause__))
-        if error_class(failure, private.http_library(call.client)) is None:
-            failure = Failure(type(error).__name__, error.message)
-        pending.keep(Response(status=0, failure=failure, retries=retries))
+        pending.keep(Response(status=0, failure=_failure(error, library), retries=retries))
 
 
-def _keep_plain(pending: PendingRecording, response: Any, retries: int) -> None:
+def _failure(error: Exception, library: Any) -> Failure:
+    if not isinstance(error, openai.APIConnectionError):
+        return failure_of(error, library)
+    if error.__cause__ is None:
+        return Failure(type(error).__name__, error.message)
+    return failure_of(error.__cause__, library)
+
+
+def _keep_plain(pending: PendingRecording, response: Any, library: Any, retries: int) -> None:
     """Store an answer that was read."""
     try:
-        kept = plain_response(response)
+        kept = plain_response(response, library)
     except Exception as error:  # noqa: BLE001 - a failing recorder never breaks what it records
         kind = type(error).__name__  # its message may hold the answer
         log.warning("%s was not recorded: its answer is neither JSON nor text (%s)", pending.line, kind)

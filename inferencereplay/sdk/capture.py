@@ -1,47 +1,60 @@
-"""The way back of the wire road: from what an HTTP response delivers to the answer in a recording.
+"""From what an HTTP response delivers to the answer in a recording.
 
 Nothing here needs a client.
 """
 
 from __future__ import annotations
 
-import codecs
 import logging
-import re
 import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from inferencereplay.locks import make_lock
-from inferencereplay.recording.format import Failure, Response
-from inferencereplay.sdk.http_replay import byte_stream, charset, is_for_hosts, kept_headers
-from inferencereplay.sdk.sse import Event, EventDecoder
+from inferencereplay.recording.format import REDIRECTS, Redirect, Response
+from inferencereplay.sdk.content import fill
+from inferencereplay.sdk.failures import failure_of
+from inferencereplay.sdk.http_replay import byte_stream, content_length, is_usual_reason, kept_headers
+from inferencereplay.sdk.stream_capture import StreamCapture
 from inferencereplay.session import garbage
 
 if TYPE_CHECKING:
     import datetime
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 
 log = logging.getLogger("inferencereplay")
 
 NO_CONTENT = 204
-SENTINEL = "[DONE]"
-INDENTS = (-1, 0, 2, 4)
-"""The layouts of a JSON body that come back as they were: none, one line with spaces, indented by 2 or 4."""
-_BLANK_LINE = re.compile(rb"(?:\r\n|\r(?!\n)|\n){2}")
+MOST_WAITING = 256 * 1024
+"""Bytes of a stream that wait to be read until its end; if there are more, they are read at once."""
 
 
-def plain_response(response: Any, seconds: float | None = None) -> Response:
+def plain_response(response: Any, library: Any, seconds: float | None = None) -> Response:
     """Make a recording's answer of a response that has been read.
+
+    Args:
+        response: of the HTTP library.
+        library: `httpx2` or `httpx`.
+        seconds: what it took, if the response does not say so.
 
     Raises:
         ValueError: if its content is neither JSON nor text that its charset gives back.
     """
-    kept = Response(response.status_code, kept_headers(response.headers))
+    kept = _head(response, library)
     kept.elapsed = _elapsed(response) if seconds is None else seconds
-    _fill(kept, response.content, charset(kept))
+    fill(kept, response.content)
+    _count_bytes(kept, response)
+    return kept
+
+
+def _head(response: Any, library: Any) -> Response:
+    """Make a recording's answer of what a response says before its content."""
+    kept = Response(response.status_code, kept_headers(response.headers))
+    reason = response.extensions.get("reason_phrase")
+    if reason is not None and not is_usual_reason(kept.status, reason, library):
+        kept.reason = reason.decode("ascii", "ignore")
+    hops = [Redirect(hop.status_code, kept_headers(hop.headers)) for hop in response.history]
+    kept.redirects = [hop for hop in hops if hop.status in REDIRECTS and "location" in hop.headers]
     return kept
 
 
@@ -62,17 +75,11 @@ def _length(response: Any) -> int | None:
     return int(length) if length.isascii() and length.isdigit() else None
 
 
-def _fill(kept: Response, content: bytes, encoding: str) -> None:
-    try:
-        msgspec.json.decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        kept.text = "" if is_for_hosts(encoding) else content.decode(encoding)
-        if kept.text.encode(encoding) != content:
-            message = f"{encoding} does not give back the same bytes"
-            raise ValueError(message) from None
-        return
-    kept.body = msgspec.Raw(content.strip())
-    kept.indent = next((indent for indent in INDENTS if msgspec.json.format(content, indent=indent) == content), -1)
+def _count_bytes(kept: Response, response: Any) -> None:
+    """Note how many bytes the HTTP library counted, if it read any, and a replay would count others."""
+    count = 0 if response is None else response.num_bytes_downloaded
+    if count and kept.is_whole and count != content_length(kept):
+        kept.downloaded = count
 
 
 class ResponseCapture:
@@ -84,19 +91,32 @@ class ResponseCapture:
         library: `httpx2` or `httpx`.
         keep: takes the answer; it or `drop` is called, once.
         drop: is called if there is nothing that can be kept.
+        is_stream: whether the caller asked for a stream, and the SDK parses it.
     """
 
-    def __init__(
-        self, response: Any, start: float, library: Any, keep: Callable[[Response], object], drop: Callable[[], None]
+    def __init__(  # noqa: PLR0913 - what a call knows
+        self,
+        response: Any,
+        start: float,
+        library: Any,
+        keep: Callable[[Response], object],
+        drop: Callable[[], None],
+        *,
+        is_stream: bool = False,
     ) -> None:
-        self.kept = Response(response.status_code, kept_headers(response.headers))
+        self.kept = _head(response, library)
+        self._response = weakref.ref(response)
         self._encoding = response.headers.get("content-encoding")
         self._length = _length(response)
         self._start = start
         self._library = library
         self._keep = keep
         self._drop = drop
+        self._is_asked = is_stream
+        self._is_stream = "event-stream" in self.kept.headers.get("content-type", "")
+        self._stream = StreamCapture(self.kept)
         self._pieces: list[tuple[float, bytes]] = []
+        self._waiting = self._size = 0
         self._lock = make_lock()
         self._is_finished = False
         self.is_exhausted = False
@@ -104,6 +124,10 @@ class ResponseCapture:
     def add(self, data: bytes) -> None:
         """Note the arrival of some bytes."""
         self._pieces.append((time.perf_counter() - self._start, data))
+        self._size += len(data)
+        self._waiting += len(data)
+        if self._waiting > MOST_WAITING and self._is_stream and not self._encoding:
+            self._read_stream()
 
     def add_all(self, content: bytes) -> None:
         """Note a body that was there at once, its encoding undone: a hook has read it, or it never was on a network."""
@@ -113,7 +137,7 @@ class ResponseCapture:
 
     def fail(self, error: Exception) -> None:
         """Note what broke the connection."""
-        self.kept.failure = Failure(type(error).__name__, str(error))
+        self.kept.failure = failure_of(error, self._library)
 
     def finish(self) -> None:
         """Hand on what there is; the first call counts, and none ever raises."""
@@ -123,6 +147,7 @@ class ResponseCapture:
             self._is_finished = True
         try:
             self._assemble()
+            _count_bytes(self.kept, self._response())
         except Exception as error:  # noqa: BLE001 - a failing recorder never breaks what it records
             log.warning("an answer was not recorded: %s", type(error).__name__)  # its message may hold the answer
             self._drop()
@@ -130,59 +155,45 @@ class ResponseCapture:
             self._keep(self.kept)
 
     def _assemble(self) -> None:
-        decoded = self._decoded()
-        is_stream = "event-stream" in self.kept.headers.get("content-type", "")
-        if not is_stream and not b"".join(data for _, data in decoded[:1]).startswith((b"data:", b"event:", b":")):
-            self._assemble_plain(decoded)
-            return
-        self.kept.end = "error" if self.kept.failure else "done" if self.is_exhausted else "closed"
-        self.kept.sentinel = False
-        length = self._readable_length(b"".join(data for _, data in decoded))
-        decoder = EventDecoder()
+        if self._is_stream:
+            self._read_stream()
+        else:
+            decoded = list(self._decoded())
+            is_likely = b"".join(data for _, data in decoded[:1]).startswith((b"data:", b"event:", b":"))
+            if is_likely or self._is_asked:
+                self._feed(decoded)
+            if not (is_likely or self._stream):
+                self._assemble_plain(decoded)
+                return
+        self._stream.finish(is_exhausted=self.is_exhausted, is_parsed=self._is_asked)
+
+    def _read_stream(self) -> None:
+        """Read the pieces of a stream, which are forgotten."""
+        self._feed(self._decoded())
+        self._pieces.clear()
+        self._waiting = 0
+
+    def _feed(self, decoded: Iterable[tuple[float, bytes]]) -> None:
         for seconds, data in decoded:
-            for event in decoder.feed(data[:length]):
-                if event.data.startswith(SENTINEL):
-                    self.kept.end, self.kept.sentinel, self.kept.failure = "done", True, None
-                    return
-                self._add_event(event, seconds)
-            self.kept.rest += data[length:]
-            length = max(0, length - len(data))
-        if self.kept.end == "closed" and (self.kept.rest or _is_error_event(self.kept)):
-            self.kept.end = "done"  # the SDK raises there, and reads no further
-
-    def _readable_length(self, data: bytes) -> int:
-        """Return how much of a stream's bytes is text, up to the first event that is none.
-
-        A character that is cut where the connection broke is no fault of the text's.
-        """
-        try:
-            codecs.getincrementaldecoder("utf-8")().decode(data, final=self.is_exhausted)
-        except UnicodeDecodeError as error:
-            return max((blank.end() for blank in _BLANK_LINE.finditer(data, 0, error.start)), default=0)
-        return len(data)
+            self._stream.feed(seconds, data)
 
     def _assemble_plain(self, decoded: list[tuple[float, bytes]]) -> None:
-        if not (self.is_exhausted or self.kept.failure or self._is_all_there()):
+        if not (self.is_exhausted or self.kept.failure or self._size == self._length):  # or nothing more can follow
             self.kept.end, self.kept.sentinel = "closed", False
             return
         self.kept.elapsed = decoded[-1][0] if decoded else 0.0
-        _fill(self.kept, b"".join(data for _, data in decoded), charset(self.kept))
+        fill(self.kept, b"".join(data for _, data in decoded))
 
-    def _is_all_there(self) -> bool:
-        """Whether nothing more can follow, though its reader left before being told so."""
-        return self._length is not None and sum(len(data) for _, data in self._pieces) == self._length
-
-    def _decoded(self) -> list[tuple[float, bytes]]:
+    def _decoded(self) -> Iterator[tuple[float, bytes]]:
         """Undo the content's encoding (gzip, …), as far as the HTTP library could do it for the caller."""
         if not self._encoding:
-            return self._pieces
-        decoded: list[tuple[float, bytes]] = []
+            yield from self._pieces
+            return
         try:
-            decoded.extend(self._decode(self._encoding))
+            yield from self._decode(self._encoding)
         except self._library.DecodingError as error:
             if self.kept.failure is None:
                 self.fail(error)
-        return decoded
 
     def _decode(self, encoding: str) -> Iterator[tuple[float, bytes]]:
         now = 0.0
@@ -195,27 +206,6 @@ class ResponseCapture:
         scratch = self._library.Response(200, headers={"content-encoding": encoding}, content=arriving())
         for data in scratch.iter_bytes():
             yield now, data
-
-    def _add_event(self, event: Event, seconds: float) -> None:
-        kept = self.kept
-        data = event.data.encode()
-        try:
-            msgspec.json.decode(data)
-            chunk = msgspec.json.format(data, indent=-1) if b"\n" in data else data.strip()
-        except (msgspec.DecodeError, RecursionError):
-            kept.verbatim.append(len(kept.chunks))
-            chunk = msgspec.json.encode(event.data)
-        if event.name is not None and not kept.events:
-            kept.events = [None] * len(kept.chunks)
-        if kept.events or event.name is not None:
-            kept.events.append(event.name)
-        kept.chunks.append(msgspec.Raw(chunk))
-        kept.offsets.append(seconds)
-
-
-def _is_error_event(kept: Response) -> bool:
-    last = msgspec.json.decode(kept.chunks[-1]) if kept.chunks else None
-    return isinstance(last, dict) and bool(last.get("error"))
 
 
 def start_of(response: Any, fallback: float) -> float:
@@ -240,16 +230,15 @@ def record_stream(
         library: `httpx2` or `httpx`.
         run_async: runs a blocking function without blocking the event loop.
     """
-    response.stream = byte_stream(_Taped, library)(response.stream, tape, library, run_async)
+    response.stream = byte_stream(_Taped, library)(response.stream, tape, run_async)
 
 
 class _Taped:
     """The bytes of a live response, handed on as they come, with a tape that notes them."""
 
-    def __init__(self, inner: Any, tape: ResponseCapture, library: Any, run_async: Callable[..., Any]) -> None:
+    def __init__(self, inner: Any, tape: ResponseCapture, run_async: Callable[..., Any]) -> None:
         self._inner = inner
         self._tape = tape
-        self._errors = library.RequestError
         self._run_async = run_async
         # Dropped without being closed, or still open when the interpreter ends: what there is is kept.
         weakref.finalize(self, garbage.note, tape.finish)
@@ -264,7 +253,7 @@ class _Taped:
             for data in self._inner:
                 self._tape.add(data)
                 yield data
-        except self._errors as error:
+        except Exception as error:
             self._tape.fail(error)
             self._tape.finish()  # not every version of the SDK closes what broke
             raise
@@ -275,7 +264,7 @@ class _Taped:
             async for data in self._inner:
                 self._tape.add(data)
                 yield data
-        except self._errors as error:
+        except Exception as error:
             self._tape.fail(error)
             await self._run_async(self._tape.finish)
             raise

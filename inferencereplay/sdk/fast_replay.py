@@ -17,7 +17,8 @@ from inferencereplay.errors import InvalidSetting, StoreError
 from inferencereplay.pacing.event_loop import give_turn
 from inferencereplay.recording.request import NotSerializable, Request, canonical_json
 from inferencereplay.sdk import private
-from inferencereplay.sdk.http_replay import build_response, excessive_spaces
+from inferencereplay.sdk.content import excessive_spaces
+from inferencereplay.sdk.http_replay import build_response
 from inferencereplay.session.settings import Mode
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class Endpoint:
 
     def covers_stream(self, response: Response) -> bool:
         """Whether the fast path can give out a stream."""
-        if response.status != _OK or response.end != "done" or response.verbatim or response.rest:
+        if response.status != _OK or response.end != "done" or response.verbatim or response.rest or response.redirects:
             return False
         return _are_plain(response.events, self) and not any(map(_raises, _suspects(response.chunks)))
 
@@ -94,6 +95,8 @@ def choose(session: Session, client: Any, endpoint: Endpoint, arguments: dict[st
         RecordingCorrupt: if the file that should answer cannot be used.
     """
     if session.mode not in _ANSWERING or not arguments.keys() <= endpoint.names or private.checks_strictly(client):
+        return None
+    if any(private.event_hooks(client).values()):  # they run where there is a request
         return None
     headers = arguments.get("extra_headers")
     if arguments.get("extra_query") is not None or (headers and private.asks_for_raw(headers)):

@@ -1,15 +1,12 @@
-"""The wire road: from a recording and an HTTP request to the HTTP response that the SDK reads.
+"""The SDK path: from a recording and an HTTP request to the HTTP response that the SDK reads.
 
 Nothing here needs a client.
 """
 
 from __future__ import annotations
 
-import codecs
 import datetime
-import email.message
 import functools
-import re
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +15,14 @@ import msgspec
 from inferencereplay.errors import IncompleteRecording
 from inferencereplay.pacing.event_loop import give_turn
 from inferencereplay.recording.format import corrupt
+from inferencereplay.sdk.content import charset, excessive_spaces, is_for_hosts, plain_content
+from inferencereplay.sdk.failures import raise_failure
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from inferencereplay.pacing.pacer import Pacer
-    from inferencereplay.recording.format import Failure, Response
+    from inferencereplay.recording.format import Response
 
 HEADERS = frozenset(
     (
@@ -34,12 +33,13 @@ HEADERS = frozenset(
         "openai-poll-after-ms",
         "retry-after",
         "retry-after-ms",
+        "location",
     )
 )
 HEADER_PREFIX = "x-ratelimit-"
-MOST_LAID_OUT = 64
-"""How many times as large as its JSON an answer may get by white space; deep nesting would make it thousands."""
-_STRUCTURE = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{\]},]')
+SENTINEL = b"data: [DONE]\n\n"
+_RENAMED = frozenset((413, 414, 416, 422))
+"""The statuses whose phrase is not the same in all versions of the HTTP libraries."""
 
 
 def build_response(response: Response, library: Any, request: Any, pacer: Pacer | None, name: str) -> Any:
@@ -65,23 +65,10 @@ def build_response(response: Response, library: Any, request: Any, pacer: Pacer 
     pieces = stream_pieces(response) if response.is_stream else iter((plain_content(response),))
     played = byte_stream(_Replayed, library)(response, pieces, pacer, library, name)
     headers = [(name.encode(), value.encode()) for name, value in kept_headers(response.headers).items()]
-    built = library.Response(response.status, headers=headers, stream=played, request=request)
+    extensions = {} if response.reason is None else {"reason_phrase": response.reason.encode()}
+    built = library.Response(response.status, headers=headers, stream=played, request=request, extensions=extensions)
     played.attach(built)
     return built
-
-
-def excessive_spaces(response: Response) -> int:
-    """Count the white space of an edited file's answer before memory is taken for it; 0 if there is not too much."""
-    if response.indent <= 0:
-        return 0
-    body = bytes(response.body)
-    if body.count(b"[") + body.count(b"{") < MOST_LAID_OUT:
-        return 0
-    size = depth = 0
-    for mark in _STRUCTURE.findall(body):
-        depth += (mark in b"[{") - (mark in b"]}")
-        size += depth * response.indent
-    return size if size > MOST_LAID_OUT * len(body) else 0
 
 
 def kept_headers(headers: Any) -> dict[str, str]:
@@ -90,65 +77,35 @@ def kept_headers(headers: Any) -> dict[str, str]:
     return {name: value for name, value in pairs if name in HEADERS or name.startswith(HEADER_PREFIX)}
 
 
-def plain_content(response: Response) -> bytes:
-    """Return the bytes of a plain answer, laid out as they were sent."""
-    body = bytes(response.body)
-    if not body:
-        return _encode(response.text or "", charset(response))
-    return msgspec.json.format(body, indent=response.indent)
+def is_usual_reason(status: int, reason: bytes, library: Any) -> bool:
+    """Whether a reason phrase is the one that every version of an HTTP library gives a status by itself."""
+    return status not in _RENAMED and reason == library.codes.get_reason_phrase(status).encode()
 
 
-def charset(response: Response) -> str:
-    """Return the charset in which a text is sent, as the HTTP libraries see it."""
-    return _charset(response.headers.get("content-type", ""))
-
-
-@functools.lru_cache(maxsize=64)
-def _charset(content_type: str) -> str:
-    message = email.message.Message()
-    message["content-type"] = content_type
-    named = message.get_content_charset("utf-8")
-    try:
-        codecs.lookup(named)
-    except (LookupError, ValueError):
-        return "utf-8"
-    return named
-
-
-def is_for_hosts(known: str) -> bool:
-    """Whether a charset is one for the names of hosts, which takes time by the square of a text's length."""
-    return codecs.lookup(known).name in ("punycode", "idna")
-
-
-def _encode(text: str, known: str) -> bytes:
-    """Encode a text as it was sent."""
-    try:
-        return text.encode(known)
-    except (LookupError, ValueError):
-        return text.encode()
+def content_length(response: Response) -> int:
+    """Return how many bytes a replay delivers in all."""
+    if not response.is_stream:
+        return len(plain_content(response))
+    if response.events or response.verbatim:
+        size = sum(map(len, stream_pieces(response)))
+    else:
+        size = sum(map(len, response.chunks)) + len(b"data: \n\n") * len(response.chunks)
+    return size + len(response.rest) + len(SENTINEL) * response.sentinel
 
 
 def stream_pieces(response: Response) -> Iterator[bytes]:
     """Yield the bytes of each event of a stream."""
     verbatim = set(response.verbatim)
     for index, chunk in enumerate(response.chunks):
-        data = msgspec.json.decode(chunk, type=str).encode() if index in verbatim else bytes(chunk)
+        if index in verbatim:
+            data = msgspec.json.decode(chunk, type=str).encode().replace(b"\n", b"\ndata: ")
+        else:
+            data = bytes(chunk)
+            if b"\n" in data:  # a formatter has laid it out
+                data = msgspec.json.format(data, indent=-1)
         name = response.events[index] if response.events else None
         head = b"event: %b\n" % name.encode() if name is not None else b""
-        yield head + b"data: " + data.replace(b"\n", b"\ndata: ") + b"\n\n"
-
-
-def failure_error(failure: Failure, library: Any, request: Any) -> Exception:
-    """Make the HTTP library's exception that broke a connection, one of its own whatever the name says."""
-    cls = error_class(failure, library) or library.ReadError
-    error: Exception = cls(failure.message, request=request)
-    return error
-
-
-def error_class(failure: Failure, library: Any) -> Any:
-    """Look a failure's class up among the HTTP library's own errors; `None` if it is none of them."""
-    cls = getattr(library, failure.type, None)
-    return cls if isinstance(cls, type) and issubclass(cls, library.RequestError) else None
+        yield head + b"data: " + data + b"\n\n"
 
 
 @functools.cache
@@ -169,6 +126,7 @@ class _Replayed:
         self._library = library
         self._name = name
         self._is_closed = False
+        self._is_complete = False
 
     def attach(self, response: Any) -> None:
         self._response = weakref.ref(response)
@@ -196,21 +154,24 @@ class _Replayed:
 
     def _end(self) -> Iterator[bytes]:
         recorded = self._recorded
+        self._is_complete = True
         if recorded.rest:
             yield recorded.rest
         if recorded.end == "closed":
             raise incomplete(recorded, self._name)
         if recorded.failure:
             response = self._response()
-            raise failure_error(recorded.failure, self._library, response and response.request)
+            raise_failure(recorded.failure, self._library, response and response.request)
         if recorded.is_stream and recorded.sentinel:
-            yield b"data: [DONE]\n\n"
+            yield SENTINEL
 
     def close(self) -> None:
         self._is_closed = True
         response = self._response()
         if response is not None:
             response.elapsed = datetime.timedelta(seconds=elapsed(self._recorded))
+            if self._is_complete and self._recorded.downloaded is not None:
+                response._num_bytes_downloaded = self._recorded.downloaded  # noqa: SLF001 - nothing public sets it
 
     async def aclose(self) -> None:
         self.close()

@@ -21,7 +21,8 @@ import pydantic
 from openai import _base_client, _models, _streaming, _types, _utils
 from openai._constants import OVERRIDE_CAST_TO_HEADER, RAW_RESPONSE_HEADER
 
-from inferencereplay.recording.format import Provenance
+from inferencereplay.errors import InferenceReplayError
+from inferencereplay.recording.format import Failure, Provenance
 from inferencereplay.recording.request import JSON, NotSerializable, Request, canonical_json, parse_json, parse_query
 from inferencereplay.redaction.encodings import encodings_of
 from inferencereplay.redaction.redactor import SHORTEST_LITERAL, secret_values
@@ -43,6 +44,7 @@ PLACEHOLDER = "inferencereplay-placeholder"
 BaseClient = _base_client.BaseClient
 SyncAPIClient = _base_client.SyncAPIClient
 AsyncAPIClient = _base_client.AsyncAPIClient
+SSEDecoder = _streaming.SSEDecoder
 UNSET: tuple[type, ...] = (openai.NotGiven, getattr(openai, "Omit", openai.NotGiven), _types.Omit)
 """The types of arguments that were not given."""
 NOT_BODY = frozenset(("extra_headers", "extra_query", "extra_body", "timeout"))
@@ -61,6 +63,7 @@ _SECRET_HEADERS = ("auth", "key", "token", "cookie", "secret", "openai-organizat
 _RAW_HEADERS = frozenset((RAW_RESPONSE_HEADER.lower(), OVERRIDE_CAST_TO_HEADER.lower()))
 _SCHEME = re.compile(r"^\s*[\w-]+\s+(?=\S)")
 _PARAMETER = re.compile(r"^[\w.-]+=(?=[^=])")
+_FOREIGN_ANSWERS: tuple[type[Exception], ...] = (openai.OAuthError,) if hasattr(openai, "OAuthError") else ()
 _STREAM_MAPS_ERRORS = hasattr(_streaming, "request_exceptions")
 _make_options = _models.FinalRequestOptions.construct
 _PROCESS_PARAMETERS = inspect.signature(SyncAPIClient._process_response).parameters
@@ -87,6 +90,22 @@ def forget_placeholder() -> None:
 def http_library(client: Any) -> Any:
     """Return the HTTP library under a client, the module `httpx2` or `httpx`."""
     return _library(type(client._client))  # type: ignore[arg-type, unused-ignore]  # classes can be hashed
+
+
+def event_hooks(client: Any) -> dict[str, list[Any]]:
+    """Return the hooks of the HTTP client under a client."""
+    hooks: dict[str, list[Any]] = client._client.event_hooks
+    return hooks
+
+
+def is_sent(error: Exception, client: Any) -> bool:
+    """Whether an exception comes out of the HTTP client under a client, not out of the SDK around it."""
+    library = http_library(client)
+    codes = (library.Client.send.__code__, library.AsyncClient.send.__code__)
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code not in codes:
+        trace = trace.tb_next
+    return trace is not None
 
 
 def default_http_library() -> Any:
@@ -226,8 +245,15 @@ def http_response(raw: Any) -> Any:
     return getattr(raw, "http_response", raw)
 
 
+def _has_request(outcome: Any) -> bool:
+    """Whether an outcome of a call holds its request, which only the SDK's errors do."""
+    return isinstance(outcome, openai.APIError) or not isinstance(outcome, Exception)
+
+
 def restore(outcome: Any, options: Any) -> None:
     """Make the request of a response, or of an error of the SDK's, look as if `ask` had not been there."""
+    if not _has_request(outcome):
+        return
     mode = raw_mode(options)
     if mode is None:
         outcome.request.headers.pop(RAW_RESPONSE_HEADER, None)
@@ -248,8 +274,15 @@ def process(call: Any, response: Any, retries_taken: int = 0) -> Any:
     )
 
 
+def is_foreign_answer(error: Exception) -> bool:
+    """Whether an error is the answer to another request than the call's, such as one for a token."""
+    return isinstance(error, _FOREIGN_ANSWERS)
+
+
 def retries_taken(outcome: Any) -> int:
     """Return how often the SDK tried again before a raw response or an error came, in versions that tell."""
+    if not _has_request(outcome):
+        return 0
     count: int | None = getattr(outcome, "retries_taken", None)
     if count is not None:
         return count
@@ -288,6 +321,41 @@ def stream_request(client: Any, request: Request) -> Any:
         return http_request(client, _make_options(method=request.method.lower(), url=request.path, json_data=body))
     url = f"{str(client.base_url).rstrip('/')}{request.path}"
     return http_library(client).Request(request.method, url, content=request.body)
+
+
+@contextlib.contextmanager
+def mapped_errors(request: Any) -> Iterator[None]:
+    """Raise what an HTTP client raises as the SDK does."""
+    try:
+        yield
+    except _timeouts() as error:
+        raise openai.APITimeoutError(request=request) from error
+    except (openai.OpenAIError, InferenceReplayError):
+        raise
+    except _connection_errors() as error:
+        raise openai.APIConnectionError(request=request) from error
+
+
+def connection_error(failure: Failure, request: Any) -> openai.APIConnectionError:
+    """Make the SDK's error for a failure that is no exception of the HTTP library's, nor a builtin."""
+    if "Timeout" in failure.type:
+        return openai.APITimeoutError(request=request)
+    return openai.APIConnectionError(message=failure.message or "Connection error.", request=request)
+
+
+def _timeouts() -> tuple[type[Exception], ...]:
+    return tuple(module.TimeoutException for module in _http_modules())
+
+
+def _connection_errors() -> tuple[type[Exception], ...]:
+    """Return the exceptions that the SDK makes connection errors of; older versions do so with all."""
+    known = getattr(_base_client, "request_exceptions", None)
+    errors: tuple[type[Exception], ...] = known() if known else (Exception,)
+    return errors
+
+
+def _http_modules() -> list[Any]:
+    return [sys.modules[name] for name in ("httpx", "httpx2") if name in sys.modules]
 
 
 def close_error(response: Any, library: Any) -> Exception:
@@ -389,8 +457,10 @@ def sent(outcome: Any) -> tuple[str, ...]:
     """Return what a live call sent that must not be written, such as a token that was fetched for it.
 
     Args:
-        outcome: the response, or an error of the SDK's.
+        outcome: the response, or an error.
     """
+    if not _has_request(outcome):
+        return ()
     return _literals(_secret_values(outcome.request.headers.items()))
 
 

@@ -1,16 +1,13 @@
-"""Server-sent events: from bytes to events.
+"""Server-sent events: from bytes to events, by the SDK's own rules.
 
-The rules are the HTML standard's (https://html.spec.whatwg.org/multipage/server-sent-events.html), in the reading
-of the `openai` package: an event that has only an id or a retry time counts, with empty data, and since an id stays
-until the next one, so does an empty line after it.
+Those are the HTML standard's (https://html.spec.whatwg.org/multipage/server-sent-events.html), but for an event that
+has only an id or a retry time: it counts, with empty data, and since an id stays until the next one, so does an empty
+line after it.
 """
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple
-
-_LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
 class Event(NamedTuple):
@@ -21,72 +18,68 @@ class Event(NamedTuple):
 
 
 class EventDecoder:
-    """Fed bytes as they arrive, it returns the events that they complete."""
+    """Fed bytes as they arrive, it returns the events that they complete.
+
+    Attributes:
+        rest: the bytes from the first event on that is not UTF-8.
+    """
 
     def __init__(self) -> None:
+        self.rest = bytearray()
         self._line = bytearray()
         self._is_after_return = False
-        self._name = ""
-        self._data: list[str] = []
-        self._id = ""
-        self._has_retry = False
+        self._pending = bytearray()
+        from inferencereplay.sdk.private import SSEDecoder  # noqa: PLC0415 - it imports openai, which takes a second
+
+        self._sdk = SSEDecoder()
 
     def feed(self, data: bytes) -> list[Event]:
-        """Return the events that `data` completes; what is not complete waits for more.
-
-        Raises:
-            UnicodeDecodeError: if a line is no UTF-8.
-        """
-        if data[:6] == b"data: " and data[-2:] == b"\n\n" and self._is_between_events():
+        """Return the events that `data` completes; what is not complete waits for more."""
+        if self.rest:
+            self.rest += data
+            return []
+        if data[:6] == b"data: " and data[-2:] == b"\n\n" and not (self._line or self._pending):
             text = data[6:-2]
             if b"\n" not in text and b"\r" not in text:  # one event, as it nearly always comes
                 self._is_after_return = False
-                return [Event(None, text.decode())]
-        return [event for line in self._lines(data) if (event := self._read(line.decode()))]
+                try:
+                    return [Event(None, text.decode())]
+                except UnicodeDecodeError:
+                    pass
+        return self._read(self._lines(data))
 
-    def _is_between_events(self) -> bool:
-        return not (self._line or self._name or self._data or self._has_retry)
+    def finish(self) -> None:
+        """Note that nothing follows: the SDK reads a last line that has no end."""
+        line, self._line = bytes(self._line), bytearray()
+        if line and not self.rest:
+            self._read([line])
 
     def _lines(self, data: bytes) -> list[bytes]:
         """Return the lines that `data` completes. A carriage return ends one at once, a line feed after it is its."""
         if not data:
             return []
-        text = data[1:] if self._is_after_return and data.startswith(b"\n") else data
+        if self._is_after_return and data.startswith(b"\n"):
+            data = data[1:]
         self._is_after_return = data.endswith(b"\r")
-        first, *others = _LINE_END.split(text) if b"\r" in text else text.split(b"\n")  # which is four times faster
-        self._line += first
-        if not others:
+        self._line += data
+        if b"\n" not in data and b"\r" not in data:
             return []
-        lines = [bytes(self._line), *others[:-1]]
-        self._line = bytearray(others[-1])
+        lines = bytes(self._line).splitlines(keepends=True)
+        self._line = bytearray() if lines[-1].endswith((b"\n", b"\r")) else bytearray(lines.pop())
         return lines
 
-    def _read(self, line: str) -> Event | None:
-        if not line:
-            return self._dispatch()
-        field, _, value = line.partition(":")
-        value = value.removeprefix(" ")
-        if field == "event":
-            self._name = value
-        elif field == "data":
-            self._data.append(value)
-        elif field == "id" and "\0" not in value:
-            self._id = value
-        elif field == "retry":
-            self._has_retry = self._has_retry or _is_number(value)
-        return None
-
-    def _dispatch(self) -> Event | None:
-        if not (self._name or self._data or self._id or self._has_retry):
-            return None
-        event = Event(self._name or None, "\n".join(self._data))
-        self._name, self._data, self._has_retry = "", [], False
-        return event
-
-
-def _is_number(text: str) -> bool:
-    try:
-        int(text)
-    except ValueError:
-        return False
-    return True
+    def _read(self, lines: list[bytes]) -> list[Event]:
+        events = []
+        for index, line in enumerate(lines):
+            try:
+                made = self._sdk.decode(line.decode().rstrip("\r\n"))
+            except UnicodeDecodeError:
+                self.rest = self._pending + b"".join(lines[index:]) + self._line
+                break
+            if not line.strip(b"\r\n"):
+                self._pending.clear()
+            elif self._pending or not line.startswith(b":"):
+                self._pending += line
+            if made:
+                events.append(Event(made.event, made.data))
+        return events

@@ -103,8 +103,6 @@ def _secrets(recording: Recording, redactor: Redactor) -> Iterator[str]:
         yield "request.query"
     yield from _within("request.body", bytes(request.body), redactor)
     hidden = msgspec.structs.replace(recording.response)
-    if hidden.failure:
-        hidden.failure = msgspec.structs.replace(hidden.failure)
     redact_response(hidden, redactor)
     if hidden != recording.response:
         yield from (item.path for item in differences(_plain(recording.response), _plain(hidden), "response"))

@@ -93,9 +93,31 @@ def test_an_event_is_there_with_its_last_byte():
     assert decoder.feed(b"\n") == [Event(None, "2")]
 
 
-def test_a_line_that_is_no_utf_8_cannot_be_read():
-    """Such a line raises when it is complete."""
+def test_what_is_no_utf_8_is_left_as_it_came():
+    """From the first event on that is not UTF-8 the bytes stay bytes, with the lines of it that came before."""
     decoder = EventDecoder()
-    assert decoder.feed(b"data: \xff") == []
-    with pytest.raises(UnicodeDecodeError):
-        decoder.feed(b"\n")
+    assert decoder.feed(b"data: 1\n\n: ping\nevent: e\n: ping\ndata: \xff") == [Event(None, "1")]
+    assert not decoder.rest
+    assert decoder.feed(b"\n") == []
+    assert decoder.feed(b"\ndata: 2\n\n") == []
+    assert decoder.rest == b"event: e\n: ping\ndata: \xff\n\ndata: 2\n\n"
+
+
+def test_an_event_that_is_no_utf_8_in_one_piece():
+    """An event that comes alone, and is not UTF-8, stays bytes."""
+    decoder = EventDecoder()
+    assert decoder.feed(b"data: \xff\n\n") == []
+    assert decoder.rest == b"data: \xff\n\n"
+
+
+@pytest.mark.parametrize(
+    ("last", "rest"),
+    [(b"data: \xc3", b"id: 1\ndata: \xc3"), (b"data: 1", b""), (b"", b"")],
+    ids=["half a character", "text", "nothing"],
+)
+def test_the_sdk_reads_a_last_line_without_an_end(last, rest):
+    """Half a character at the end of a stream is not UTF-8 either; a last line that is text makes no event."""
+    decoder = EventDecoder()
+    decoder.feed(b"id: 1\n" + last)
+    decoder.finish()
+    assert decoder.rest == rest

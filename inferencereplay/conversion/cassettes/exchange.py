@@ -107,7 +107,8 @@ def read_response(exchange: Exchange) -> Response:
         reason = f"{exchange.status} is no HTTP status"
         raise Unconvertible(reason)
     kept: list[Response] = []
-    head = SimpleNamespace(status_code=exchange.status, headers=exchange.headers)
+    told = {"extensions": {}, "history": (), "num_bytes_downloaded": 0}
+    head = SimpleNamespace(status_code=exchange.status, headers=exchange.headers, **told)
     tape = ResponseCapture(head, 0.0, None, kept.append, lambda: None)
     tape.add_all(_unpacked(exchange))
     tape.finish()

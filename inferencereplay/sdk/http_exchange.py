@@ -1,0 +1,82 @@
+"""A recorded answer on its way to the SDK, through the hooks of an HTTP client and by the redirects that led to it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from inferencereplay.sdk import private
+from inferencereplay.sdk.failures import error_class, raise_failure
+from inferencereplay.sdk.http_replay import build_response, kept_headers
+
+if TYPE_CHECKING:
+    from inferencereplay.pacing.pacer import Pacer
+    from inferencereplay.recording.format import Response
+
+
+class HttpExchange(NamedTuple):
+    """What an HTTP client would do with a request, and what the recording has for an answer.
+
+    Attributes:
+        recorded: the answer.
+        library: `httpx2` or `httpx`.
+        request: the library's request.
+        pacer: what the answer waits by while it is read.
+        name: the file, for messages.
+        hooks: the client's `event_hooks`.
+    """
+
+    recorded: Response
+    library: Any
+    request: Any
+    pacer: Pacer | None
+    name: str
+    hooks: dict[str, list[Any]]
+
+    @property
+    def _is_direct(self) -> bool:
+        return not (self.recorded.redirects or any(self.hooks.values()))
+
+    def send(self) -> Any:
+        """Return the response, unread.
+
+        Raises:
+            Exception: what broke the connection, or what a hook raises.
+        """
+        if self._is_direct:
+            return self._answer(self.request)
+        return self.library.Client(**self._client_options()).send(self.request, stream=True)
+
+    async def send_async(self) -> Any:
+        """Return the response, unread, from asynchronous code.
+
+        Raises:
+            Exception: what broke the connection, or what a hook raises.
+        """
+        if self._is_direct:
+            return self._answer(self.request)
+        return await self.library.AsyncClient(**self._client_options()).send(self.request, stream=True)
+
+    def _client_options(self) -> dict[str, Any]:
+        """Return the options of an HTTP client that follows the recorded redirects and reaches no network."""
+        hops = iter(self.recorded.redirects)
+
+        def handle(request: Any) -> Any:
+            for hop in hops:
+                return self.library.Response(hop.status, headers=kept_headers(hop.headers))
+            return self._answer(request)
+
+        return {
+            "transport": self.library.MockTransport(handle),
+            "event_hooks": self.hooks,
+            "follow_redirects": bool(self.recorded.redirects),
+            "max_redirects": len(self.recorded.redirects),
+            "trust_env": False,
+        }
+
+    def _answer(self, request: Any) -> Any:
+        recorded = self.recorded
+        if recorded.failure and not recorded.status:
+            if error_class(recorded.failure, self.library) is None:
+                raise private.connection_error(recorded.failure, request)
+            raise_failure(recorded.failure, self.library, request)
+        return build_response(recorded, self.library, request, self.pacer, self.name)

@@ -1,0 +1,97 @@
+"""The events of a recorded stream: from the bytes that arrived to chunks, as they are in a recording."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from inferencereplay.sdk.sse import Event, EventDecoder
+
+if TYPE_CHECKING:
+    from inferencereplay.recording.format import Response
+
+SENTINEL = "[DONE]"
+_SLICE = 64 * 1024
+"""Bytes that are read at once; to read more would keep other threads waiting."""
+
+
+class StreamCapture:
+    """Fed the bytes of a stream, it keeps their events; comments take no memory.
+
+    Args:
+        kept: the answer of the recording.
+
+    Attributes:
+        is_done: whether the stream closed with `data: [DONE]`. What follows does not count.
+    """
+
+    def __init__(self, kept: Response) -> None:
+        self._kept = kept
+        self._decoder = EventDecoder()
+        self.is_done = False
+
+    def __bool__(self) -> bool:
+        """Whether there was any event."""
+        return bool(self.is_done or self._kept.chunks or self._decoder.rest)
+
+    def feed(self, seconds: float, data: bytes) -> None:
+        """Take bytes that arrived at one time."""
+        for start in range(0, len(data), _SLICE):
+            for event in self._decoder.feed(data[start : start + _SLICE] if len(data) > _SLICE else data):
+                if self.is_done:
+                    return
+                if event.data.startswith(SENTINEL):
+                    self.is_done = True
+                    return
+                self._add(event, seconds)
+
+    def finish(self, *, is_exhausted: bool, is_parsed: bool) -> None:
+        """Note how the stream ended.
+
+        Args:
+            is_exhausted: whether the server ended it.
+            is_parsed: whether the SDK parsed it.
+        """
+        kept, decoder = self._kept, self._decoder
+        if self.is_done:
+            kept.end, kept.sentinel, kept.failure = "done", True, None
+            return
+        if is_exhausted:
+            decoder.finish()
+        kept.rest, kept.sentinel = bytes(decoder.rest), False
+        if kept.failure:
+            kept.end = "error"
+        elif is_exhausted or kept.rest or (is_parsed and kept.verbatim) or _has_error_event(kept):
+            kept.end = "done"  # the SDK reads no further than to an event at which it raises
+        else:
+            kept.end = "closed"
+
+    def _add(self, event: Event, seconds: float) -> None:
+        kept = self._kept
+        data = event.data.encode()
+        try:
+            msgspec.json.decode(data)
+            chunk = msgspec.json.format(data, indent=-1) if b"\n" in data else data.strip()
+        except (msgspec.DecodeError, RecursionError):
+            kept.verbatim.append(len(kept.chunks))
+            chunk = msgspec.json.encode(event.data)
+        if event.name is not None and not kept.events:
+            kept.events = [None] * len(kept.chunks)
+        if kept.events or event.name is not None:
+            kept.events.append(event.name)
+        kept.chunks.append(msgspec.Raw(chunk))
+        kept.offsets.append(seconds)
+
+
+def _has_error_event(kept: Response) -> bool:
+    """Whether the SDK raises an error that the server sent as an event."""
+    names = kept.events or [None] * len(kept.chunks)
+    return any(
+        _is_error(bytes(chunk)) for name, chunk in zip(names, kept.chunks, strict=True) if name in (None, "error")
+    )
+
+
+def _is_error(chunk: bytes) -> bool:
+    event = msgspec.json.decode(chunk) if b"error" in chunk else None
+    return isinstance(event, dict) and bool(event.get("error"))
