@@ -10,7 +10,6 @@ import weakref
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from inferencereplay.decorator import decorate
 from inferencereplay.errors import InvalidClient, InvalidSetting
 from inferencereplay.session import active
 from inferencereplay.session.session import Session
@@ -176,8 +175,8 @@ class replay:  # noqa: N801 - used like a function
         exhausted: str = "repeat",
         test_id: str | None = None,
     ) -> None:
-        if callable(directory):
-            message = f"@replay stands bare over {directory!r}. Write @replay() or @replay('recordings')."
+        if callable(directory) or isinstance(directory, classmethod):
+            message = f"`@replay` needs parentheses over {directory!r}: write `@replay('recordings')` or `@replay()`."
             raise InvalidSetting(message)
         if mode is not None:
             parse_mode(mode)
@@ -220,6 +219,8 @@ class replay:  # noqa: N801 - used like a function
 
     def __call__(self, function: _Function) -> _Function:
         """Decorate a function: each call of it is a session of its own."""
+        from inferencereplay.decorator import decorate  # noqa: PLC0415 - imports wrapt
+
         return decorate(function, self._use)
 
     def _use(self) -> SessionScope:

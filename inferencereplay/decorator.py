@@ -1,10 +1,13 @@
-"""The decorator: a session for each call of a function, whatever kind of function it is."""
+"""The decorator `@replay(...)`: a session for each call of a function of any kind."""
 
 from __future__ import annotations
 
 import functools
 import inspect
+import types
 from typing import TYPE_CHECKING, Any, TypeVar
+
+import wrapt
 
 from inferencereplay.errors import InvalidSetting
 
@@ -13,98 +16,107 @@ if TYPE_CHECKING:
 
     from inferencereplay.session_scope import SessionScope
 
+    _OpenScope = Callable[[], SessionScope]
+
 _Function = TypeVar("_Function", bound="Callable[..., Any]")
 
 
-def decorate(function: _Function, open_use: Callable[[], SessionScope]) -> _Function:
-    """Make each call of `function` a session of its own.
+class _Decorated(wrapt.FunctionWrapper):  # type: ignore[type-arg]  # generic since wrapt 2 only
+    """A decorated function, which is bound, pickled and copied as a function is."""
 
-    A generator's session is open from its first step to its end, so that a fixture or a context manager that is made
-    of it answers whoever uses it in between; a coroutine's until it has been awaited.
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        return self if instance is None else types.MethodType(self, instance)
+
+    def __reduce_ex__(self, protocol: Any) -> str:
+        return self.__qualname__
+
+    def __copy__(self) -> _Decorated:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> _Decorated:
+        return self
+
+
+def decorate(function: _Function, open_scope: _OpenScope) -> _Function:
+    """Return a function that opens a session for each of its calls.
+
+    The session of a generator is open from its first step to its end, so that a fixture or a context manager made of
+    the generator answers the calls of its user in between. The session of a coroutine is open while the coroutine runs.
 
     Args:
-        function: a function, coroutine function or generator, sync or async.
-        open_use: makes the session's use.
+        function: a function, coroutine function, generator function or asynchronous generator function; a static method
+            or a class method of any of these.
+        open_scope: returns the scope of a new session.
 
     Raises:
-        InvalidSetting: for anything else.
+        InvalidSetting: for any other object.
     """
-    if not inspect.isroutine(function) or isinstance(function, (staticmethod, classmethod)):
-        message = f"@replay decorates functions and methods, not {function!r} (it goes under @staticmethod)."
+    if isinstance(function, (staticmethod, classmethod)):
+        return type(function)(decorate(function.__func__, open_scope))
+    if not (inspect.isroutine(function) and callable(function)):
+        message = f"`@replay(...)` decorates functions and methods, not {function!r}."
         raise InvalidSetting(message)
     if inspect.isasyncgenfunction(function):
-        decorated = _async_generator(function, open_use)
+        handler: Callable[..., Any] = _async_generator
     elif inspect.isgeneratorfunction(function):
-        decorated = _generator(function, open_use)
+        handler = _generator
     elif inspect.iscoroutinefunction(function):
-        decorated = _coroutine(function, open_use)
+        handler = _coroutine
     else:
-        decorated = _plain(function, open_use)
-    return functools.wraps(function)(decorated)  # type: ignore[return-value]  # the same signature
+        handler = _plain
+    return _Decorated(function, functools.partial(handler, open_scope))  # type: ignore[return-value]  # it acts like it
 
 
-def _plain(function: Callable[..., Any], open_use: Callable[[], SessionScope]) -> Callable[..., Any]:
-    def decorated(*args: Any, **kwargs: Any) -> Any:
-        with open_use() as use, use.running():
-            made = function(*args, **kwargs)
-        if inspect.iscoroutine(made):  # from a function that is none of `async def` itself
-            return _coroutine(lambda: made, open_use)()
-        if inspect.isgenerator(made):
-            return _generator(lambda: made, open_use)()
-        return _async_generator(lambda: made, open_use)() if inspect.isasyncgen(made) else made
-
-    return decorated
+def _plain(open_scope: _OpenScope, function: Any, _: Any, args: Any, kwargs: Any) -> Any:
+    with open_scope() as scope, scope.running():
+        made = function(*args, **kwargs)
+    if inspect.iscoroutine(made):  # from a function that is not an `async def` itself
+        return _coroutine(open_scope, lambda: made, None, (), {})
+    if inspect.isgenerator(made):
+        return _generator(open_scope, lambda: made, None, (), {})
+    return _async_generator(open_scope, lambda: made, None, (), {}) if inspect.isasyncgen(made) else made
 
 
-def _coroutine(function: Callable[..., Any], open_use: Callable[[], SessionScope]) -> Callable[..., Any]:
-    async def decorated(*args: Any, **kwargs: Any) -> Any:
-        with open_use() as use, use.running():
-            return await function(*args, **kwargs)
-
-    return decorated
+async def _coroutine(open_scope: _OpenScope, function: Any, _: Any, args: Any, kwargs: Any) -> Any:
+    with open_scope() as scope, scope.running():
+        return await function(*args, **kwargs)
 
 
-def _generator(function: Callable[..., Any], open_use: Callable[[], SessionScope]) -> Callable[..., Any]:
-    def decorated(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        with open_use() as use:
-            generator = function(*args, **kwargs)
-            step = functools.partial(next, generator)
-            while True:
-                try:
-                    with use.running():
-                        item = step()
-                except StopIteration as stop:
-                    return stop.value
-                try:
-                    step = functools.partial(generator.send, (yield item))
-                except GeneratorExit:
-                    with use.running():
-                        generator.close()
-                    raise
-                except BaseException as error:  # noqa: BLE001 - it is thrown into the generator
-                    step = functools.partial(generator.throw, error)
-
-    return decorated
+def _generator(open_scope: _OpenScope, function: Any, _: Any, args: Any, kwargs: Any) -> Generator[Any, Any, Any]:
+    with open_scope() as scope:
+        generator = function(*args, **kwargs)
+        step = functools.partial(next, generator)
+        while True:
+            try:
+                with scope.running():
+                    item = step()
+            except StopIteration as stop:
+                return stop.value
+            try:
+                step = functools.partial(generator.send, (yield item))
+            except GeneratorExit:
+                with scope.running():
+                    generator.close()
+                raise
+            except BaseException as error:  # noqa: BLE001 - it is thrown into the generator
+                step = functools.partial(generator.throw, error)
 
 
-def _async_generator(function: Callable[..., Any], open_use: Callable[[], SessionScope]) -> Callable[..., Any]:
-    async def decorated(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
-        with open_use() as use:
-            generator = function(*args, **kwargs)
-            step = functools.partial(generator.asend, None)
-            while True:
-                try:
-                    with use.running():
-                        item = await step()
-                except StopAsyncIteration:
-                    return
-                try:
-                    step = functools.partial(generator.asend, (yield item))
-                except GeneratorExit:
-                    with use.running():
-                        await generator.aclose()
-                    raise
-                except BaseException as error:  # noqa: BLE001 - it is thrown into the generator
-                    step = functools.partial(generator.athrow, error)
-
-    return decorated
+async def _async_generator(open_scope: _OpenScope, function: Any, _: Any, args: Any, kwargs: Any) -> AsyncIterator[Any]:
+    with open_scope() as scope:
+        generator = function(*args, **kwargs)
+        step = functools.partial(generator.asend, None)
+        while True:
+            try:
+                with scope.running():
+                    item = await step()
+            except StopAsyncIteration:
+                return
+            try:
+                step = functools.partial(generator.asend, (yield item))
+            except GeneratorExit:
+                with scope.running():
+                    await generator.aclose()
+                raise
+            except BaseException as error:  # noqa: BLE001 - it is thrown into the generator
+                step = functools.partial(generator.athrow, error)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import inspect
 import logging
+import operator
 import os
+import pickle
 import threading
 import weakref
 
@@ -449,7 +452,7 @@ def test_a_decorated_coroutine_function(recorded):
 
 
 def test_decorated_methods(recorded):
-    """Methods, static and class methods are decorated; a class is not, nor is staticmethod's own object."""
+    """Methods are decorated, static and class methods on either side of Python's own decorator."""
     directory, answer = recorded
 
     class Program:
@@ -470,15 +473,102 @@ def test_decorated_methods(recorded):
         def of_class(cls, client):
             return cls, chat(client)
 
+        @replay(directory)
+        @staticmethod
+        def static_inside(client):
+            return chat(client)
+
+        @replay(directory)
+        @classmethod
+        def of_class_inside(cls, client):
+            return cls, chat(client)
+
     program = Program()
-    assert program.ask() == Program.static(program.client) == answer
-    assert Program.of_class(program.client) == (Program, answer)
-    program.client.close()
-    for wrong in (Program, staticmethod(len), classmethod(len), 3):
-        with pytest.raises(InvalidSetting, match="decorates functions"):
-            replay(directory)(wrong)
-    with pytest.raises(InvalidSetting, match="stands bare"):
-        replay(test_decorated_methods)
+    client = program.client
+    assert program.ask() == Program.ask(program) == answer
+    for holder in (program, Program):
+        assert holder.static(client) == holder.static_inside(client) == answer
+        assert holder.of_class(client) == holder.of_class_inside(client) == (Program, answer)
+    client.close()
+
+
+def test_what_is_not_decorated(tmp_path):
+    """A class, an object that cannot be called and a missing pair of parentheses are told when the module is read."""
+    for wrong in (Decorated, 3, functools.partialmethod(len), functools.cached_property(len), staticmethod(3)):
+        with pytest.raises(InvalidSetting, match="decorates functions and methods, not "):
+            replay(tmp_path)(wrong)
+    for bare in (chat, staticmethod(chat), classmethod(chat)):
+        with pytest.raises(InvalidSetting, match=r"needs parentheses over <.*>: write `@replay\('recordings'\)`"):
+            replay(bare)
+
+
+class Plain:
+    """A function of each kind, and the ways to hold one in a class."""
+
+    def function(self, text: str = "hi", /, *rest: int, key: float, **more: object) -> str:
+        """Say what it does."""
+
+    async def coroutine(self, text):
+        """Say what it does."""
+
+    def generator(self, text):
+        yield text
+
+    async def async_generator(self, text):
+        yield text
+
+    @staticmethod
+    def static(text):
+        """Say what it does."""
+
+    @classmethod
+    def of_class(cls, text):
+        """Say what it does."""
+
+
+class Decorated:
+    """The same functions, decorated."""
+
+
+NAMES = [name for name in vars(Plain) if not name.startswith("_")]
+for name in NAMES:
+    setattr(Decorated, name, replay("recordings", mode="live")(vars(Plain)[name]))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_inspect_says_of_a_decorated_function_stays(name):
+    """Signature, kind, names, documentation, source and the type that Python binds are those of the function."""
+    asked = (
+        inspect.signature,
+        inspect.getdoc,
+        inspect.getsource,
+        inspect.isfunction,
+        inspect.ismethod,
+        inspect.iscoroutinefunction,
+        inspect.isgeneratorfunction,
+        inspect.isasyncgenfunction,
+        operator.attrgetter("__module__", "__name__", "__qualname__", "__annotations__"),
+    )
+    for of in (getattr, lambda cls, name: getattr(cls(), name)):
+        plain, decorated = of(Plain, name), of(Decorated, name)
+        assert plain is not decorated
+        assert [ask(decorated) for ask in asked] == [ask(plain) for ask in asked]
+
+
+@replay("recordings", mode="live")
+def importable():
+    """Can be found by its name."""
+
+
+def test_a_decorated_function_is_pickled_and_copied_as_a_function(monkeypatch):
+    """A decorated function, and a bound one, can be sent to another process, and is itself in a copy of its holder."""
+    monkeypatch.setattr(Plain, "function", bound := Decorated.__dict__["function"])
+    one = Plain()
+    assert pickle.loads(pickle.dumps(importable)) is importable
+    assert pickle.loads(pickle.dumps(one.function)).__func__ is bound
+    for copied in (copy.copy, copy.deepcopy):
+        assert copied(importable) is importable
+        assert copied(one.function).__func__ is bound
 
 
 def test_a_decorated_function_tells_a_swallowed_miss(client, tmp_path):

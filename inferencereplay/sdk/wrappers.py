@@ -1,7 +1,8 @@
-"""A wrapper that is put under other libraries' wrappers, not over them, and is taken out again.
+"""Wrappers of the SDK's methods, installed under the wrappers of other libraries and removed again.
 
-Instrumentors wrap the same methods of the SDK as we do. What they see must not depend on who came first, so ours goes
-to the bottom: they see each call as if it went to the network, and taking theirs off leaves ours in its place.
+Instrumentors wrap the same methods of the SDK as this package. What they see must not depend on the order of
+installation, so our wrappers are the innermost: instrumentors see each call as if it reached the network, and removing
+their wrappers leaves ours in place.
 """
 
 from __future__ import annotations
@@ -10,49 +11,92 @@ import contextlib
 import functools
 import inspect
 import types
-import weakref
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import wrapt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_inner: weakref.WeakKeyDictionary[Callable[..., Any], Callable[..., Any]] = weakref.WeakKeyDictionary()
-"""What each wrapper of ours is around. It tells them from others', onto which attributes of ours may be copied."""
+
+class MethodWrapper(wrapt.FunctionWrapper):  # type: ignore[type-arg]  # generic since wrapt 2 only
+    """A wrapper of one method of the SDK, which looks like that method to a caller that inspects it.
+
+    It is bound as Python binds functions. A bound wrapper of wrapt's has a type of its own, is equal to the method that
+    it wraps, and doubles the cost of a call. A class gives out the wrapper itself, so that it is recognised wherever
+    another library keeps it or puts it back.
+    """
+
+    __eq__, __ne__, __hash__ = object.__eq__, object.__ne__, object.__hash__
+
+    def __init__(self, function: Callable[..., Any], handler: Callable[..., Any]) -> None:
+        super().__init__(_coroutine_function(function) if _decorates_one(function) else function, handler)
+        bind = types.MethodType if type(function) is types.FunctionType else _bind
+        self._self_function = function
+        self._self_call = bind, function, handler
+
+    @property
+    def __code__(self) -> types.CodeType:
+        return self._self_function.__code__
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        return self if instance is None else types.MethodType(self, instance)
+
+    def __call__(self, instance: Any, /, *args: Any, **kwargs: Any) -> Any:
+        """Give the handler the call of a bound method, or of the function in the class with its object."""
+        bind, function, handler = self._self_call
+        return handler(bind(function, instance), instance, args, kwargs)
 
 
-def _wrap(function: Callable[..., Any], handler: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function that looks like another, also to who asks `__wrapped__` whether it is a coroutine function."""
-    bind = types.MethodType if isinstance(function, types.FunctionType) else _bind
+def _decorates_one(function: Any) -> bool:
+    """Return whether a function is not a coroutine function but decorates one, as the SDK's asynchronous `create`."""
+    decorated = getattr(function, "__wrapped__", None)
+    return inspect.iscoroutinefunction(decorated) and not inspect.iscoroutinefunction(function)
 
-    def ours(self: Any, /, *args: Any, **kwargs: Any) -> Any:
-        return handler(bind(function, self), self, args, kwargs)
 
-    async def ours_async(self: Any, /, *args: Any, **kwargs: Any) -> Any:
-        return await handler(bind(function, self), self, args, kwargs)
+def _coroutine_function(function: Any) -> Any:
+    """Return a coroutine function for the `__wrapped__` of our wrapper, where langsmith looks for one.
 
-    wrapper: Any = functools.wraps(function)(ours_async if inspect.iscoroutinefunction(function) else ours)
-    wrapper.__wrapped__ = getattr(function, "__wrapped__", function)
-    _inner[wrapper] = function
-    return wrapper  # type: ignore[no-any-return]
+    No call passes through it, unless another library takes it for the original and puts it in the place of our wrapper.
+    """
+
+    @functools.wraps(function)
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        return await function(*args, **kwargs)
+
+    return call
+
+
+_CODE = _coroutine_function(len).__code__
+
+
+def _original(function: Any) -> Any:
+    """Return the function inside our wrapper or inside its `__wrapped__`; any other function as it is."""
+    if type(function) is MethodWrapper:
+        return function._self_function  # noqa: SLF001
+    is_ours = type(function) is types.FunctionType and function.__code__ is _CODE
+    return function.__wrapped__ if is_ours else function
 
 
 def _bind(function: Any, instance: Any) -> Any:
-    """Do what Python does with whatever stands in a class; what does not bind, such as a mock, gets no object."""
+    """Bind as Python does; an object without `__get__`, such as a mock, is not bound and gets no instance."""
     get = getattr(type(function), "__get__", None)
     return function if get is None else get(function, instance, type(instance))
 
 
 def put(owner: type, name: str, handler: Callable[..., Any], *, goes_over: bool = True) -> bool:
-    """Wrap a method wherever calls of it end, unless it is done already; say whether there was need to.
+    """Wrap a method of a class wherever calls of it end, and return whether anything was changed.
 
-    That is in the class, and in each subclass that has a wrapper of its own around the class's function, or that very
-    function; a subclass's override is left alone, for it calls on.
+    Calls end in the class, and in each subclass that holds the class's function, or another library's wrapper of it.
+    An override in a subclass stays as it is, because it calls the class's method. A method that is wrapped already
+    stays as it is, too.
 
     Args:
         owner: the class.
-        name: of the method.
-        handler: what calls go through. It gets the bound method, its object, the arguments and the keyword arguments.
-        goes_over: whether ours goes over a wrapper that it cannot get under; else such a method is left alone.
+        name: the name of the method.
+        handler: is called for each call, with the bound method, its object, the arguments and the keyword arguments.
+        goes_over: whether to wrap a wrapper of another library that does not show the function inside; else the method
+            stays as it is.
     """
     method, is_changed = _Method(owner, name), False
     for cls in _owners(owner, name):
@@ -65,30 +109,30 @@ def put(owner: type, name: str, handler: Callable[..., Any], *, goes_over: bool 
 
 
 def put_into(instance: Any, owner: type, name: str, handler: Callable[..., Any]) -> bool:
-    """Do the same in an object that has a wrapper of its own, which was put around the class's method."""
+    """Wrap a class's method inside a wrapper in an object's own attributes; return whether anything was changed."""
     return _wrap_all(list(_Method(owner, name).ends_in(instance)), handler)
 
 
 def take_out(owner: type, name: str) -> None:
-    """Undo `put`, as far as ours can be reached."""
+    """Remove our wrappers of a method from a class and its subclasses, as far as they can be found."""
     for cls in _owners(owner, name):
         _unwrap_all(list(_Method(owner, name).ends(_Place(cls, name, cls.__dict__[name]))))
 
 
 def take_out_of(instance: Any, owner: type, name: str) -> None:
-    """Undo `put_into`."""
+    """Remove our wrappers of a method from an object's own attributes."""
     _unwrap_all(list(_Method(owner, name).ends_in(instance)))
 
 
 def is_outermost(instance: Any, name: str) -> bool:
-    """Whether a call of an object's method comes to our wrapper before anything else."""
+    """Return whether our wrapper is the first to be called for a method of an object."""
     if name in instance.__dict__:
         return False
-    return _is_ours(getattr(type(instance), name))  # a plain function, as ours is, comes as it stands in the class
+    return _is_ours(getattr(type(instance), name))
 
 
 class _Place(NamedTuple):
-    """Where a function is held: a class, an object's dict, a wrapper of wrapt's or a closure's cell."""
+    """A place that holds a function: a class, an object's dict, a wrapper made with wrapt or the cell of a closure."""
 
     holder: Any
     name: str
@@ -96,11 +140,11 @@ class _Place(NamedTuple):
 
     @property
     def function(self) -> Any:
-        """What is held; of a bound method, its function."""
+        """The function in this place; of a bound method, its function."""
         return self.held.__func__ if type(self.held) is types.MethodType else self.held
 
     def fill(self, function: Any) -> None:
-        """Put another function there, bound as the one before."""
+        """Put another function into this place, bound if the present one is."""
         if type(self.held) is types.MethodType:
             function = types.MethodType(function, self.held.__self__)
         if isinstance(self.holder, dict):
@@ -112,49 +156,48 @@ class _Place(NamedTuple):
 def _wrap_all(places: list[_Place], handler: Callable[..., Any]) -> bool:
     missing = [place for place in places if not _is_ours(place.function)]
     for place in missing:
-        place.fill(_wrap(place.function, handler))
+        place.fill(MethodWrapper(_original(place.function), handler))
     return bool(missing)
 
 
 def _unwrap_all(places: list[_Place]) -> None:
     for place in places:
-        function = place.function
-        while _is_ours(function):
-            function = _inner[function]
+        function = _original(place.function)
+        if function is not place.function:
             place.fill(function)
 
 
 class _Method(NamedTuple):
-    """A method of the SDK's, which wrappers of any kind may hold."""
+    """A method of the SDK, which wrappers of any kind may hold."""
 
     owner: type
     name: str
 
     def ends(self, start: _Place) -> Iterator[_Place]:
-        """Yield where the SDK's own function, or ours, is held, in or under what is held in a place."""
+        """Yield each place that holds the SDK's own function or our wrapper, from `start` inwards."""
         rest, seen = [start], set[int]()
         while rest:
             place = rest.pop()
             function = place.function
-            if _is_ours(function) or self._is_own(function):
+            if self._is_own(function) or _original(function) is not function:
                 yield place
             elif id(function) not in seen:
                 seen.add(id(function))
                 rest += _inside(function)
 
     def ends_in(self, instance: Any) -> Iterator[_Place]:
-        """Yield the same for an object's own attribute, if it has one."""
+        """Yield each place that holds the SDK's own function or our wrapper, from an object's own attribute inwards."""
         attributes = instance.__dict__
         if self.name in attributes:
             yield from self.ends(_Place(attributes, self.name, attributes[self.name]))
 
     def is_behind(self, place: _Place) -> bool:
-        """Whether a class's function is another's wrapper of the method, as far as it says so, and no override."""
+        """Return whether a class holds another library's wrapper of the method, by `__wrapped__`, and no override."""
         layers = list(_layers(place.held))
         return not any(map(_is_ours, layers)) and (place.holder is self.owner or any(map(self._is_own, layers)))
 
     def _is_own(self, function: Any) -> bool:
-        """Whether it is the SDK's function, by where it was written: wrappers take on names, but not that."""
+        """Return whether a function was written in the SDK; wrappers copy its name, but not its globals."""
         return (
             type(function) is types.FunctionType
             and function.__qualname__ == f"{self.owner.__qualname__}.{self.name}"
@@ -167,7 +210,7 @@ def _package(module: str) -> str:
 
 
 def _is_ours(function: Any) -> bool:
-    return type(function) is types.FunctionType and function in _inner
+    return type(function) is MethodWrapper
 
 
 def _owners(owner: type, name: str) -> Iterator[type]:
@@ -185,17 +228,17 @@ def _layers(function: Any) -> Iterator[Any]:
 
 
 def _inside(wrapper: Any) -> Iterator[_Place]:
-    """Yield what a wrapper holds that may be what it wraps: in an object of wrapt's, or in a closure's cells."""
+    """Yield the places inside a wrapper that may hold the function it wraps."""
     if _is_proxy(wrapper):
-        # A bound one was made by another, which each new binding asks.
+        # A bound wrapper was made by its parent, which makes each further bound wrapper.
         for holder in filter(None, (wrapper, getattr(wrapper, "_self_parent", None))):
             yield _Place(holder, "__wrapped__", holder.__wrapped__)
     elif type(wrapper) is types.FunctionType:
         for cell in wrapper.__closure__ or ():
-            with contextlib.suppress(ValueError):  # it is empty
+            with contextlib.suppress(ValueError):  # the cell is empty
                 yield _Place(cell, "cell_contents", cell.cell_contents)
 
 
 def _is_proxy(function: Any) -> bool:
-    """Whether what it wraps can be exchanged, as in wrapt's objects, also of a vendored wrapt."""
+    """Return whether the wrapped function can be exchanged, as in wrapt's wrappers, those of a vendored wrapt too."""
     return inspect.isdatadescriptor(getattr(type(function), "__wrapped__", None))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import types
 
 import openai
 import pytest
@@ -314,6 +315,21 @@ def test_what_stands_in_for_request_gets_what_it_gets_live(client, server, tmp_p
     assert (given, server.count) == ([str, str], 0)
 
 
+def test_a_wrapper_around_a_stand_in_gets_its_object(client, server, tmp_path, monkeypatch):
+    """A wrapper of wrapt's that goes under ours, for the SDK's method is not in it, is bound as ever."""
+    given = []
+
+    def note(wrapped, instance, args, kwargs):
+        given.append(instance)
+        return wrapped(*args, **kwargs)
+
+    stand_in = wrapt.FunctionWrapper(lambda self, cast_to, options, **_: "canned", note)
+    monkeypatch.setattr(private.SyncAPIClient, "request", stand_in)
+    with replay(tmp_path, mode="record"):
+        assert client.post("/x", cast_to=str, files={"a": b"b"}) == "canned"
+    assert (given, server.count) == ([client], 0)
+
+
 class Careful(openai.OpenAI):
     def request(self, cast_to, options, **kwargs):
         options.json_data["user"] = "somebody"
@@ -385,6 +401,40 @@ def test_what_the_first_wrapped_function_says(tmp_path):
     before = told()
     with replay(tmp_path):
         assert told() == before
+
+
+def test_the_patches_are_of_wrapt(tmp_path):
+    """What a class gives out is our wrapper itself; what an object gives out is not equal to the SDK's method."""
+    with replay(tmp_path):
+        for owner, name in PLACES:
+            assert isinstance(getattr(owner, name), wrapt.FunctionWrapper)
+            assert getattr(owner, name) is owner.__dict__[name]
+        with openai.OpenAI(api_key="x") as client:
+            chat = client.chat.completions
+            assert chat.create == chat.create != types.MethodType(ORIGINALS[2], chat)
+
+
+def test_a_wrapper_taken_off_by_others_is_found(driver, server, tmp_path):
+    """Where another library takes ours for its own and puts its `__wrapped__` back, calls are answered, and seen.
+
+    Ours is there again with the next block, and the SDK as it was after the last.
+    """
+
+    def take_off(places):
+        for owner, name in places:
+            setattr(owner, name, owner.__dict__[name].__wrapped__)
+
+    with replay(tmp_path, mode="record"):
+        recorded = use(driver)
+    with replay(tmp_path):
+        take_off(PLACES)
+        with replay(tmp_path):
+            assert all(type(owner.__dict__[name]) is wrappers.MethodWrapper for owner, name in PLACES)
+            assert use(driver)[:2] == recorded[:2]
+        take_off(PLACES[2:])
+        assert use(driver)[:2] == recorded[:2]
+    assert server.count == 3
+    assert as_found()
 
 
 class Base:
