@@ -1,8 +1,8 @@
-"""Being told when a module has been imported.
+"""A callback for modules that are imported later.
 
-wrapt has hooks for this, but their finder looks for modules by `importlib.util.find_spec`, which waits for module locks
-while the import system holds its global one: two threads that import parts of one package then wait for each other for
-ever. This one asks the other finders themselves, as the import system would, and takes no lock.
+wrapt's post-import hooks do not serve: their finder calls `importlib.util.find_spec`, which waits for module locks while
+the import system holds its global lock, so that two threads that import parts of one package can block each other for
+good. `ImportWatcher` calls the other finders itself, as the import system would, and takes no lock.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 class ImportWatcher:
-    """A finder that says which of some modules have been imported, between `start` and `stop`.
+    """A finder that reports the import of some modules, between `start` and `stop`.
 
     Args:
-        names: the modules.
-        tell: is called with a module when it has been executed, in the thread that imports it.
+        names: the names of the modules.
+        tell: is called with each of them when it has been executed, in the thread that imports it.
     """
 
     def __init__(self, names: Container[str], tell: Callable[[ModuleType], object]) -> None:
@@ -29,19 +29,19 @@ class ImportWatcher:
         self._tell = tell
 
     def start(self) -> None:
-        """Look at imports from now on."""
+        """Report imports from now on."""
         if self not in sys.meta_path:
             sys.meta_path.insert(0, self)
 
     def stop(self) -> None:
-        """Leave no trace in the import system."""
+        """Remove this finder from the import system."""
         if self in sys.meta_path:
             sys.meta_path.remove(self)
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Find a module as the others do, and have its loader say when it is done."""
+        """Find a module by the other finders, and have its loader report that it has been executed."""
         if fullname not in self._names:
             return None
         for finder in sys.meta_path:
