@@ -1,8 +1,8 @@
 """A callback for modules that are imported later.
 
-wrapt's post-import hooks do not serve: their finder calls `importlib.util.find_spec`, which waits for module locks while
-the import system holds its global lock, so that two threads that import parts of one package can block each other for
-good. `ImportWatcher` calls the other finders itself, as the import system would, and takes no lock.
+wrapt's post-import hooks do not serve: their finder calls `importlib.util.find_spec`, which waits for module locks
+while the import system holds its global lock, so that two threads that import parts of one package can block each other
+for good. `ImportWatcher` calls the other finders itself, as the import system would, and takes no lock.
 """
 
 from __future__ import annotations
