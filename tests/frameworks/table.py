@@ -1,6 +1,6 @@
-"""Makes the README's table and `docs/frameworks.md` of what the frameworks' runs have saved in `results/`.
+"""Makes `docs/frameworks.md` of what the frameworks' runs have saved in `results/`.
 
-`python tests/frameworks/table.py` writes both, `--check` tells with its exit status whether they are up to date.
+`python tests/frameworks/table.py` writes the page, `--check` says with its exit status whether it is up to date.
 """
 
 from __future__ import annotations
@@ -11,30 +11,81 @@ import sys
 from pathlib import Path
 from typing import Any
 
-BEGIN, END = "<!-- frameworks -->\n", "<!-- /frameworks -->\n"
 COLUMNS = ("plain", "streamed", "async", "tools", "structured output", "Responses API", "embeddings")
 """Words; a column counts the capabilities whose name has one. A capability may have several."""
 HEAD = """# Frameworks
 
-What was recorded against a server on loopback and replayed with that server gone, each with objects made before and
-inside the `with replay(...)`: `yes` says that all that the framework's user can see was the same live, recorded and
-replayed, that the session counted every call, and that nothing was connected to in replay. `bypasses` says that the
-framework does it without the `openai` package; its requests reach the network, in `replay` as well. `nox -s frameworks`
-runs all of it, `nox -s frameworks -- --save` and `python tests/frameworks/table.py` make this page.
+Whatever calls the `openai` package is recorded and replayed, and so are the frameworks on top of it. Each framework on
+this page was recorded against a server on loopback, and replayed with that server gone, by objects made before and
+inside the `with replay(...)`. `nox -s frameworks` runs all of them; `nox -s frameworks -- --save` and
+`python tests/frameworks/table.py` make this page.
 
-openinference, opentelemetry, langfuse and langsmith trace the SDK's calls. What is compared is their spans, generations
-and runs, put on before the block and inside it, and taken off in either order. opentelemetry-instrumentation-openai
-does not trace a response of the Responses API whose id it has seen in the same process, and so traces a recording of
-one only once.
+## Overview
+
+A number says how many capabilities of a kind came back equal; one capability can be of several kinds.
+
+{overview}
+None of these frameworks needs an API key inside `with replay(...)`. A miss reaches the program in whatever error the
+framework makes of it. A cache of the framework's own, such as dspy's, answers before anything is recorded: switch it
+off.
+
+openinference, opentelemetry, langfuse and langsmith trace calls of the SDK. Their spans, generations and runs are equal
+live, recorded and replayed. They can be installed before the block or inside it, and removed in either order.
+opentelemetry-instrumentation-openai does not trace a response of the Responses API whose id it has seen in the same
+process; it traces a recording of one only once.
+
+## Settings that a framework needs
+
+Read in the sources of the versions on this page.
+
+| framework | what changes from run to run, or reaches the network | setting |
+| --- | --- | --- |
+| openai-agents | a random `prompt_cache_key` in every request, if the base URL is `https://api.openai.com` | `ignore="prompt_cache_key"`, or an equal `RunConfig(group_id=…)` or session id in each run |
+| openai-agents | traces are sent to `api.openai.com`, see below | `RunConfig(tracing_disabled=True)`, `set_tracing_disabled(True)`, or `OPENAI_AGENTS_DISABLE_TRACING=1` |
+| pydantic-ai | a random id (`pyd_ai_…`) of a tool call that the server sent without an id; the next request repeats it | `normalize`, see below |
+| smolagents | a random id of a tool call that `ToolCallingAgent` reads from the text of an answer; the next request repeats it in a text | `normalize`, see below |
+| dspy | its default engine bypasses the SDK; its caches answer before a recording does | `dspy.LM(…, engine="litellm", cache=False)` |
+| litellm | downloads its list of prices when it is imported | `LITELLM_LOCAL_MODEL_COST_MAP=True` |
+| langchain-openai, llama-index, autogen-ext | `tiktoken` downloads a vocabulary at the first count of tokens; `OpenAIEmbeddings` of LangChain counts | `TIKTOKEN_CACHE_DIR` with the file in it, or `OpenAIEmbeddings(check_embedding_ctx_length=False)` |
+
+An id that a request repeats can be replaced before requests are compared:
+
+```python
+import json
+import re
+
+
+def without_random_ids(body):
+    text = re.sub(r"pyd_ai_[0-9a-f]{{32}}|[0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}", "id", json.dumps(body))
+    return json.loads(text)
+```
+
+Give it as `normalize=without_random_ids` while recording and in replay.
 
 ## What bypasses the SDK
 
-- dspy's default engine: say `dspy.LM(…, engine="litellm")`, not with `model_type="responses"`.
+These requests do not pass through the `openai` package. They reach the network, in `replay` too, and no session counts
+them.
+
+Models:
+
+- dspy's default engine: use `dspy.LM(…, engine="litellm")`, without `model_type="responses"`.
 - openai-agents with `use_responses_websocket=True`.
 - litellm's `litellm.responses`, and its providers `amazon_nova/`, `cometapi/`, `compactifai/`, `databricks/`,
   `deepseek/`, `fireworks_ai/`, `groq/`, `hosted_vllm/`, `huggingface/`, `mistral/`, `openrouter/`, `ovhcloud/`,
-  `together_ai/`, `xai/` and those that speak another protocol. `openai/`, `azure/` and `lm_studio/` are covered; for a
-  vLLM server take `openai/` with `api_base=`.
+  `together_ai/`, `xai/` and those that use another protocol. `openai/`, `azure/` and `lm_studio/` are covered; for a
+  vLLM server use `openai/` with `api_base=`.
+
+Traces:
+
+- openai-agents sends traces to `https://api.openai.com/v1/traces/ingest` by an HTTP client of its own, from a thread, if
+  `OPENAI_API_KEY` is set. They hold inputs and outputs. Switch it off as the table above says.
+- langsmith, and LangChain with it, send runs to LangSmith if `LANGSMITH_TRACING` (or `LANGCHAIN_TRACING_V2`) is `true`.
+- langfuse sends to its server once it has keys, unless `LANGFUSE_TRACING_ENABLED=false`.
+- openinference and opentelemetry make spans only; the exporter that you give to OpenTelemetry sends them. The same holds
+  for pydantic-ai, agent-framework and autogen-ext, which send nothing until OpenTelemetry or logfire is set up.
+
+instructor, llama-index, smolagents and dspy have no exporter that is on by default.
 """
 
 
@@ -43,8 +94,8 @@ def load(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*.json"))]
 
 
-def short(results: list[dict[str, Any]]) -> str:
-    """Return the table of the README: how many ways of each kind came back as they were, a row a framework."""
+def overview(results: list[dict[str, Any]]) -> str:
+    """Return the overview: how many ways of each kind came back as they were, a row a framework."""
     lines = [_row("framework", "openai", *COLUMNS, "all"), _row(*["---"] * (len(COLUMNS) + 3))]
     for result in results:
         rows = [row for row in result["rows"] if row["outcome"] in ("yes", "no")]
@@ -55,7 +106,7 @@ def short(results: list[dict[str, Any]]) -> str:
 
 def page(results: list[dict[str, Any]]) -> str:
     """Return the page with a row a capability."""
-    parts = [HEAD]
+    parts = [HEAD.format(overview=overview(results))]
     for result in results:
         framework = f"{result['framework']} {result['version']}, openai {result['openai']}, Python {result['python']}"
         parts.append(f"\n## {framework}\n\n")
@@ -76,21 +127,19 @@ def _row(*cells: str) -> str:
 
 
 def main() -> int:
-    """Write the files, or check them; return the exit status."""
+    """Write the page, or check it; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing")
-    parser.add_argument("--root", type=Path, default=Path(__file__).parents[2], help="where README.md is")
+    parser.add_argument("--root", type=Path, default=Path(__file__).parents[2], help="the folder of docs/")
     options = parser.parse_args()
-    results = load(options.root / "tests/frameworks/results")
-    readme, docs = options.root / "README.md", options.root / "docs/frameworks.md"
-    before, _, rest = readme.read_text("utf-8").partition(BEGIN)
-    made = {readme: before + BEGIN + short(results) + END + rest.partition(END)[2], docs: page(results)}
-    stale = [path for path, text in made.items() if not path.exists() or path.read_text("utf-8") != text]
-    for path in stale:
-        print(f"{path.name} is out of date" if options.check else f"wrote {path.name}")
+    file = options.root / "docs/frameworks.md"
+    text = page(load(options.root / "tests/frameworks/results"))
+    is_stale = not file.exists() or file.read_text("utf-8") != text
+    if is_stale:
+        print(f"{file.name} is out of date" if options.check else f"wrote {file.name}")
         if not options.check:
-            path.write_text(made[path], "utf-8")
-    return int(bool(stale) and options.check)
+            file.write_text(text, "utf-8")
+    return int(is_stale and options.check)
 
 
 if __name__ == "__main__":
