@@ -36,6 +36,7 @@ ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 SHOWN = {
     "README.md": 3,
+    "architecture.md": 1,
     "command-line.md": 2,
     "format.md": 1,
     "getting-started.md": 1,
