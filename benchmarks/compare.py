@@ -105,7 +105,7 @@ SCENES = (
 )
 
 
-class RunCoordinator:
+class Run:
     """Recordings of every contender, made once, and what went wrong with which."""
 
     def __init__(self, root: Path, url: str, *, is_quick: bool) -> None:
@@ -360,7 +360,7 @@ def compare(root: Path, *, is_quick: bool) -> list[Cell]:
     recorded |= {f"memory_{kind}": chat(**{**STREAM, "model": model}) for kind, model in STREAMS.items()}
     recorded["one"] = chat(**numbered(SMALL, 0))
     with serving() as url:
-        run = RunCoordinator(root, url, is_quick=is_quick)
+        run = Run(root, url, is_quick=is_quick)
         plain = contenders.client("plain", url)
         live = {scene.name: scene.make(plain)() for scene in SCENES}
         for scene, make in recorded.items():
