@@ -13,17 +13,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from inferencereplay.errors import InvalidClient, InvalidSetting
 from inferencereplay.session import active
 from inferencereplay.session.session import Session
-from inferencereplay.session.settings import Mode, parse_mode, parse_speed
+from inferencereplay.session.settings import DEFAULTS, list_options, parse_options
 from inferencereplay.session_scope import SessionScope
 
 if TYPE_CHECKING:
     import os
-    import re
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Mapping
 
-    from inferencereplay.pacing.clocks import Clock
-    from inferencereplay.pacing.pacer import Pace
-    from inferencereplay.recording.request import JSON
+    from typing_extensions import Unpack
+
+    from inferencereplay.session.settings import Options
 
 log = logging.getLogger("inferencereplay")
 
@@ -33,20 +32,9 @@ _HOLD = "_inferencereplay_hold"
 _COPIES = ("copy", "with_options")
 
 
-def wrap(  # noqa: PLR0913 - the settings
-    client: _Client,
-    directory: str | os.PathLike[str] | Session | None = None,
-    *,
-    mode: Mode | str | None = None,
-    speed: float | str | None = None,
-    pace: Pace | None = None,
-    clock: Clock | None = None,
-    ignore: Iterable[str] = (),
-    normalize: Callable[[JSON], JSON] | None = None,
-    redact: Iterable[str | re.Pattern[str]] = (),
-    record_errors: bool = False,
-    exhausted: str = "repeat",
-    test_id: str | None = None,
+@list_options
+def wrap(
+    client: _Client, directory: str | os.PathLike[str] | Session | None = None, **options: Unpack[Options]
 ) -> _Client:
     """Record or replay the calls of one client.
 
@@ -56,24 +44,15 @@ def wrap(  # noqa: PLR0913 - the settings
     Args:
         client: any client of the `openai` package, or the module `openai` for its module-level client.
         directory: where recordings live, or a `Session` to share; without it and a `mode` the environment decides,
-            and where that is silent the client is left untouched.
-        mode: see `Session`, as for all that follow.
-        speed: 1 for the original pace, 10 for ten times faster, `inf` for no waiting.
-        pace: the pace of recordings that hold no timing.
-        clock: takes the place of real time.
-        ignore: dotted paths into the body that do not count.
-        normalize: a function from body to body, called before requests are compared.
-        redact: regular expressions for secrets, which add to the ones that are known.
-        record_errors: whether errors that will pass are stored as well.
-        exhausted: what the call after the last variant gets: `"repeat"`, `"error"` or `"record"`.
-        test_id: which of a llama-stack directory's recordings of one request to take.
+            and without variables the client is left untouched.
+        options: the settings that `Session` describes.
 
     Returns:
         The same object.
 
     Raises:
         InvalidClient: if it is no client.
-        InvalidSetting: for a setting that is none.
+        InvalidSetting: for an invalid setting.
         StoreError: if the directory is a file, or cannot be read, in `replay` mode.
 
     Example:
@@ -82,19 +61,7 @@ def wrap(  # noqa: PLR0913 - the settings
         'The capital of France is Paris.'
     """
     target = _target(client)
-    settings = {
-        "mode": mode,
-        "speed": speed,
-        "pace": pace,
-        "clock": clock,
-        "ignore": _kept(ignore),
-        "normalize": normalize,
-        "redact": _kept(redact),
-        "record_errors": record_errors,
-        "exhausted": exhausted,
-        "test_id": test_id,
-    }
-    session = _session(directory, settings)
+    session = _session(directory, options)
     if session.is_live:
         _detach(target)
     else:
@@ -128,21 +95,12 @@ class replay:  # noqa: N801 - used like a function
     innermost of the context answers. In `replay` mode `OpenAI()` and `AsyncOpenAI()` can be made without an API key.
 
     Args:
-        directory: where recordings live, or a `Session`; without it and a `mode` the environment decides, and where
-            that is silent calls go to the network.
-        mode: see `Session`, as for all that follow.
-        speed: 1 for the original pace, 10 for ten times faster, `inf` for no waiting.
-        pace: the pace of recordings that hold no timing.
-        clock: takes the place of real time.
-        ignore: dotted paths into the body that do not count.
-        normalize: a function from body to body, called before requests are compared.
-        redact: regular expressions for secrets, which add to the ones that are known.
-        record_errors: whether errors that will pass are stored as well.
-        exhausted: what the call after the last variant gets: `"repeat"`, `"error"` or `"record"`.
-        test_id: which of a llama-stack directory's recordings of one request to take.
+        directory: where recordings live, or a `Session`; without it and a `mode` the environment decides, and without
+            variables calls go to the network.
+        options: the settings that `Session` describes.
 
     Raises:
-        InvalidSetting: for a setting that is none.
+        InvalidSetting: for an invalid setting.
         StoreError: if the directory is a file, or cannot be read, in `replay` mode.
         RecordingNotFound: on leaving, if a call was not recorded and the program swallowed the error.
 
@@ -160,41 +118,14 @@ class replay:  # noqa: N801 - used like a function
         'The capital of France is Paris.'
     """
 
-    def __init__(  # noqa: PLR0913 - the settings
-        self,
-        directory: str | os.PathLike[str] | Session | None = None,
-        *,
-        mode: Mode | str | None = None,
-        speed: float | str | None = None,
-        pace: Pace | None = None,
-        clock: Clock | None = None,
-        ignore: Iterable[str] = (),
-        normalize: Callable[[JSON], JSON] | None = None,
-        redact: Iterable[str | re.Pattern[str]] = (),
-        record_errors: bool = False,
-        exhausted: str = "repeat",
-        test_id: str | None = None,
-    ) -> None:
+    @list_options
+    def __init__(self, directory: str | os.PathLike[str] | Session | None = None, **options: Unpack[Options]) -> None:
         if callable(directory) or isinstance(directory, classmethod):
             message = f"`@replay` needs parentheses over {directory!r}: write `@replay('recordings')` or `@replay()`."
             raise InvalidSetting(message)
-        if mode is not None:
-            parse_mode(mode)
-        if speed is not None:
-            parse_speed(speed)
         self._directory = directory
-        self._settings = {
-            "mode": mode,
-            "speed": speed,
-            "pace": pace,
-            "clock": clock,
-            "ignore": _kept(ignore),
-            "normalize": normalize,
-            "redact": _kept(redact),
-            "record_errors": record_errors,
-            "exhausted": exhausted,
-            "test_id": test_id,
-        }
+        self._options = {name: _repeatable(value) for name, value in options.items()}
+        parse_options(self._options)
         self._uses: list[SessionScope] = []
 
     def __enter__(self) -> Session:
@@ -224,34 +155,34 @@ class replay:  # noqa: N801 - used like a function
         return decorate(function, self._use)
 
     def _use(self) -> SessionScope:
-        return SessionScope(_session(self._directory, self._settings))
+        return SessionScope(_session(self._directory, self._options))
 
 
 _announced = threading.Event()
-_DEFAULTS = {"ignore": (), "redact": (), "record_errors": False, "exhausted": "repeat"}
-"""The defaults that are not `None`."""
 
 
-def _session(directory: Any, settings: dict[str, Any]) -> Session:
+def _session(directory: Any, options: Mapping[str, Any]) -> Session:
     if isinstance(directory, Session):
-        given = [name for name, value in settings.items() if value is not _DEFAULTS.get(name)]
+        given = [name for name, value in options.items() if value is not DEFAULTS.get(name)]
         if given:
             message = f"{', '.join(given)} cannot be given beside a Session, which has its own."
             raise InvalidSetting(message)
-    session = directory if isinstance(directory, Session) else Session(directory, **settings)
+        session = directory
+    else:
+        session = Session(directory, **options)
     if session.from_environment and not _announced.is_set():
         _announced.set()
         log.warning("the environment alone switches to %s from %s", session.mode.value, session.store.directory)
     return session
 
 
-def _kept(items: Any) -> Any:
-    """Keep what an iterator gives, for more than one session is made with it; what is none of ours is told there."""
-    return tuple(items) if isinstance(items, Iterator) else items
+def _repeatable(value: Any) -> Any:
+    """Return what an iterator yields as a tuple, for more than one session is made with it."""
+    return tuple(value) if isinstance(value, Iterator) else value
 
 
 def _target(client: Any) -> Any:
-    from inferencereplay.sdk import private  # noqa: PLC0415 - as above
+    from inferencereplay.sdk import private  # noqa: PLC0415 - imports openai, which takes 200 ms and more
 
     if isinstance(client, types.ModuleType) and client.__name__ == "openai":
         return private.module_client()
@@ -274,7 +205,7 @@ class _Hold:
 
 
 def _attach(client: Any, session: Session) -> None:
-    from inferencereplay.sdk import patches  # noqa: PLC0415 - as above
+    from inferencereplay.sdk import patches  # noqa: PLC0415 - imports openai, which takes 200 ms and more
 
     attributes = client.__dict__
     if active.OWN not in attributes:

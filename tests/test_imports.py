@@ -25,7 +25,7 @@ ROOMS = {
     "session_scope": "locks session sdk",
     "decorator": "errors session_scope",
     "environment": "errors session sdk session_scope",
-    "api": "errors recording pacing session sdk session_scope decorator",
+    "api": "errors session sdk session_scope decorator",
     "conversion": "errors recording store session sdk catalogue",
     "upkeep": "errors recording redaction store session catalogue",
     "report": "errors recording catalogue",

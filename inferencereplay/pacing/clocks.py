@@ -84,7 +84,7 @@ class VirtualClock:
 SYSTEM_CLOCK = SystemClock()
 
 
-def check_clock(clock: Clock | None) -> Clock | None:
+def check_clock(clock: Clock | None, source: str = "clock") -> Clock | None:
     """Return `clock` if it is one.
 
     Raises:
@@ -93,5 +93,7 @@ def check_clock(clock: Clock | None) -> Clock | None:
     methods = ("now", "sleep", "sleep_async")
     if clock is None or (not isinstance(clock, type) and all(callable(getattr(clock, name, None)) for name in methods)):
         return clock
-    message = f"clock={clock!r} is no clock. Give an object with the methods {', '.join(methods)}, as VirtualClock()."
+    message = (
+        f"{source}={clock!r} is no clock. Give an object with the methods {', '.join(methods)}, as VirtualClock()."
+    )
     raise InvalidSetting(message)

@@ -46,17 +46,17 @@ def environment(monkeypatch):
 def test_an_argument_beats_the_environment_which_beats_the_default(environment, directory, mode, variables, decided):
     """A directory alone means replay, nothing means live, and the environment alone is noted as such."""
     environment(**variables)
-    found = resolve(directory, mode, None)
+    found = resolve(directory, {"mode": mode})
     assert (str(found.directory), found.mode.value, found.from_environment) == decided
     assert found.speed == math.inf
 
 
 def test_the_speed_is_decided_alike(environment):
     """An argument, else the variable, else no waiting."""
-    assert resolve(None, None, None).speed == math.inf
+    assert resolve(None, {}).speed == math.inf
     environment(SPEED="10")
-    assert resolve(None, None, None).speed == 10
-    assert resolve(None, None, 0.5).speed == 0.5
+    assert resolve(None, {}).speed == 10
+    assert resolve(None, {"speed": 0.5}).speed == 0.5
 
 
 @pytest.mark.parametrize(
@@ -126,15 +126,15 @@ def test_what_is_no_path_is_no_directory(directory):
     with pytest.raises(
         InvalidSetting, match=r"^directory=.* is no path of a directory\. Give a str or a pathlib\.Path"
     ):
-        resolve(directory, None, None)
+        resolve(directory, {})
 
 
 def test_a_directory_is_any_path(monkeypatch):
     """Text, a path of any kind, and a home folder's `~`."""
     monkeypatch.setenv("HOME", "/somewhere")
-    assert resolve("a/b", None, None).directory == Path("a/b")
-    assert resolve(PurePosixPath("a/b"), None, None).directory == Path("a/b")
-    assert resolve("~/a", None, None).directory == Path("/somewhere/a")
+    assert resolve("a/b", {}).directory == Path("a/b")
+    assert resolve(PurePosixPath("a/b"), {}).directory == Path("a/b")
+    assert resolve("~/a", {}).directory == Path("/somewhere/a")
 
 
 @pytest.mark.parametrize(
@@ -144,4 +144,4 @@ def test_a_bad_variable_is_named(environment, name, value):
     """The message says which variable it was, not which argument."""
     environment(**{name: value})
     with pytest.raises(InvalidSetting, match=rf"^INFERENCEREPLAY_{name}='{value}' is no "):
-        resolve(None, None, None)
+        resolve(None, {})
