@@ -14,7 +14,7 @@ from inferencereplay.errors import InvalidClient, InvalidSetting
 from inferencereplay.session import active
 from inferencereplay.session.session import Session
 from inferencereplay.session.settings import DEFAULTS, list_options, parse_options
-from inferencereplay.session_scope import SessionScope
+from inferencereplay.session_scope import SessionScope, current_patches
 
 if TYPE_CHECKING:
     import os
@@ -126,19 +126,25 @@ class replay:  # noqa: N801 - used like a function
         self._directory = directory
         self._options = {name: _repeatable(value) for name, value in options.items()}
         parse_options(self._options)
-        self._uses: list[SessionScope] = []
+        self._scopes: list[SessionScope] = []
 
     def __enter__(self) -> Session:
-        use = self._use()
-        use.__enter__()
-        use.enter()
-        self._uses.append(use)
-        return use.session
+        scope = self._scope()
+        try:
+            scope.__enter__()
+            scope.enter()
+            self._scopes.append(scope)
+        except BaseException as error:  # an interrupt may come between any two steps
+            scope.__exit__(type(error), error, None)
+            raise
+        return scope.session
 
     def __exit__(self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: object) -> None:
-        use = next((use for use in reversed(self._uses) if use.is_of_this_context()), self._uses[-1])
-        self._uses.remove(use)
-        use.__exit__(exc_type, exc, traceback)
+        scope = next((scope for scope in reversed(self._scopes) if scope.is_of_this_context()), self._scopes[-1])
+        try:
+            scope.__exit__(exc_type, exc, traceback)
+        finally:
+            self._scopes.remove(scope)
 
     async def __aenter__(self) -> Session:
         return self.__enter__()
@@ -152,9 +158,9 @@ class replay:  # noqa: N801 - used like a function
         """Decorate a function: each call of it is a session of its own."""
         from inferencereplay.decorator import decorate  # noqa: PLC0415 - imports wrapt
 
-        return decorate(function, self._use)
+        return decorate(function, self._scope)
 
-    def _use(self) -> SessionScope:
+    def _scope(self) -> SessionScope:
         return SessionScope(_session(self._directory, self._options))
 
 
@@ -182,8 +188,7 @@ def _repeatable(value: Any) -> Any:
 
 
 def _target(client: Any) -> Any:
-    from inferencereplay.sdk import private  # noqa: PLC0415 - imports openai, which takes 200 ms and more
-
+    private = current_patches().private
     if isinstance(client, types.ModuleType) and client.__name__ == "openai":
         return private.module_client()
     if not private.is_client(client):
@@ -205,14 +210,13 @@ class _Hold:
 
 
 def _attach(client: Any, session: Session) -> None:
-    from inferencereplay.sdk import patches  # noqa: PLC0415 - imports openai, which takes 200 ms and more
-
     attributes = client.__dict__
     if active.OWN not in attributes:
-        patches.acquire()
-        patches.repair(client)
+        patches, user = current_patches(), object()
         attributes[_HOLD] = hold = _Hold()
-        weakref.finalize(hold, patches.release).atexit = False
+        weakref.finalize(hold, patches.release, user).atexit = False
+        patches.acquire(user)
+        patches.repair(client)
         hold.copies = {name: attributes[name] for name in _COPIES if name in attributes}
     for name in _COPIES:
         copier = _copier(getattr(type(client), name), attributes[_HOLD].copies.get(name))

@@ -40,7 +40,8 @@ if TYPE_CHECKING:
 
 VERSION: str = openai.__version__
 PLACEHOLDER = "inferencereplay-placeholder"
-"""The API key of a client that was made where there is none; a replay never sends it."""
+"""The API key of a client that was made without one; a replay never sends it."""
+base_module = _base_client
 BaseClient = _base_client.BaseClient
 SyncAPIClient = _base_client.SyncAPIClient
 AsyncAPIClient = _base_client.AsyncAPIClient
@@ -78,13 +79,6 @@ def is_client(client: object) -> bool:
 def module_client() -> Any:
     """Return the client behind `openai.chat.completions.create` and its like."""
     return openai._load_client()  # type: ignore[attr-defined, unused-ignore]
-
-
-def forget_placeholder() -> None:
-    """Let the module-level client look for a key anew if it was made with the placeholder."""
-    if openai.api_key == PLACEHOLDER:
-        openai.api_key = None
-        openai._reset_client()  # type: ignore[attr-defined, unused-ignore]
 
 
 def http_library(client: Any) -> Any:
