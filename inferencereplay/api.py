@@ -134,17 +134,26 @@ class replay:  # noqa: N801 - used like a function
             scope.__enter__()
             scope.enter()
             self._scopes.append(scope)
-        except BaseException as error:  # an interrupt may come between any two steps
-            scope.__exit__(type(error), error, None)
+        except BaseException:  # an interrupt may come between any two steps
+            scope.close()
             raise
         return scope.session
 
     def __exit__(self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: object) -> None:
-        scope = next((scope for scope in reversed(self._scopes) if scope.is_of_this_context()), self._scopes[-1])
+        scope: SessionScope | None = None
         try:
+            scope = self._innermost()
             scope.__exit__(exc_type, exc, traceback)
         finally:
+            scope = scope or self._innermost()
+            scope.close()  # for an interrupt before `scope.__exit__`
             self._scopes.remove(scope)
+
+    def _innermost(self) -> SessionScope:
+        for scope in reversed(self._scopes):
+            if scope.is_of_this_context():
+                return scope
+        return self._scopes[-1]
 
     async def __aenter__(self) -> Session:
         return self.__enter__()

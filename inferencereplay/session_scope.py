@@ -45,30 +45,33 @@ class SessionScope:
             self._patches.acquire(self)
             active.activate(self._activation)
         except BaseException:  # an interrupt may come between any two steps
-            self._close()
+            self.close()
             raise
         return self
 
     def __exit__(self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: object) -> None:
         try:
-            self._close()
+            self.close()
         except BaseException:
-            self._close()  # an interrupt came in between; each step may be repeated
+            self.close()  # an interrupt came in between; each step may be repeated
             raise
         if exc is None:
             self.session.tell_misses()
         else:
             self.session.forget_misses()
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Undo all that `__enter__` did, or may have done when it was interrupted; twice is once."""
         active.deactivate(self._activation)
+        if self._patches is None:
+            return
         try:
             self.session.finish()
         finally:
-            if self._patches is not None:
-                self._patches.release(self)
-                if self.session.mode is Mode.REPLAY:
-                    self._patches.placeholder.forget()
+            self._patches.release(self)
+            if self.session.mode is Mode.REPLAY:
+                self._patches.placeholder.forget()
+        self._patches = None
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:

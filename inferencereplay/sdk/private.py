@@ -72,8 +72,9 @@ _BUILD_PARAMETERS = inspect.signature(SyncAPIClient._build_request).parameters
 
 
 def is_client(client: object) -> bool:
-    """Whether it is a client of the `openai` package, or of a subclass."""
-    return isinstance(client, (SyncAPIClient, AsyncAPIClient))
+    """Whether it is a client of the `openai` package, of a subclass, or of an import of the package before this one."""
+    names = {(cls.__module__, cls.__qualname__) for cls in type(client).__mro__}
+    return any((cls.__module__, cls.__qualname__) in names for cls in (SyncAPIClient, AsyncAPIClient))
 
 
 def module_client() -> Any:
