@@ -1,6 +1,6 @@
-"""Clocks: what time a pacer follows, and how it waits.
+"""The clocks that a pacer follows and waits by.
 
-`SystemClock` is real time. `VirtualClock` moves only when somebody waits, so that tests of timed answers take no time.
+`SystemClock` is real time. `VirtualClock` moves only when a task waits, so that tests of timed answers take no time.
 """
 
 from __future__ import annotations
@@ -28,21 +28,25 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """Real time."""
+    """Real time.
 
-    def now(self) -> float:
-        """Return `time.perf_counter()`."""
-        return time.perf_counter()
+    The functions of `time` are bound here, where libraries that freeze time (freezegun) do not replace them: the pace of
+    an answer is no matter of the date that a test pretends.
+    """
 
-    def sleep(self, seconds: float) -> None:
-        """Wait for real."""
-        time.sleep(seconds)
+    now = staticmethod(time.perf_counter)
+    sleep = staticmethod(time.sleep)
+    _monotonic = staticmethod(time.monotonic)
 
     async def sleep_async(self, seconds: float) -> None:
         """Wait for real, on asyncio or trio."""
-        import anyio  # noqa: PLC0415 - 30 ms to import, and only paced streams need it
+        import anyio.to_thread  # noqa: PLC0415 - 30 ms to import, and only paced streams need it
 
-        await anyio.sleep(seconds)
+        if time.monotonic is self._monotonic:
+            await anyio.sleep(seconds)
+        else:  # the event loop's own clock may be frozen
+            limiter = anyio.CapacityLimiter(1)  # of our own: the application's threads are not to wait for ours
+            await anyio.to_thread.run_sync(self.sleep, seconds, abandon_on_cancel=True, limiter=limiter)
 
 
 class VirtualClock:

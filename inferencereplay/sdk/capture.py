@@ -11,6 +11,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from inferencereplay.locks import make_lock
+from inferencereplay.pacing.clocks import SYSTEM_CLOCK
 from inferencereplay.recording.format import REDIRECTS, Redirect, Response
 from inferencereplay.sdk.content import fill
 from inferencereplay.sdk.failures import failure_of
@@ -87,7 +88,7 @@ class ResponseCapture:
 
     Args:
         response: the HTTP response, unread.
-        start: `time.perf_counter()` at the start of the call.
+        start: the system clock's time at the start of the call.
         library: `httpx2` or `httpx`.
         keep: takes the answer; it or `drop` is called, once.
         drop: is called if there is nothing that can be kept.
@@ -123,7 +124,7 @@ class ResponseCapture:
 
     def add(self, data: bytes) -> None:
         """Note the arrival of some bytes."""
-        self._pieces.append((time.perf_counter() - self._start, data))
+        self._pieces.append((SYSTEM_CLOCK.now() - self._start, data))
         self._size += len(data)
         self._waiting += len(data)
         if self._waiting > MOST_WAITING and self._is_stream and not self._encoding:
@@ -213,8 +214,10 @@ def start_of(response: Any, fallback: float) -> float:
 
     Args:
         response: as the HTTP library returned it; its stream holds the time.
-        fallback: `time.perf_counter()` at the start of the call.
+        fallback: the system clock's time at the start of the call.
     """
+    if time.perf_counter is not SYSTEM_CLOCK.now:  # it is frozen, and so is what the HTTP library noted
+        return fallback
     start = getattr(response.stream, "_start", fallback)
     return start if isinstance(start, float) else fallback
 
