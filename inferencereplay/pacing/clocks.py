@@ -30,21 +30,20 @@ class Clock(Protocol):
 class SystemClock:
     """Real time.
 
-    The functions of `time` are bound here, where libraries that freeze time (freezegun) do not replace them: the pace of
-    an answer is no matter of the date that a test pretends.
+    The functions of `time` are bound in the class, where libraries that freeze time, such as freezegun, do not replace
+    them: the pace of an answer does not depend on the date that a test pretends.
     """
 
     now = staticmethod(time.perf_counter)
     sleep = staticmethod(time.sleep)
-    _monotonic = staticmethod(time.monotonic)
 
     async def sleep_async(self, seconds: float) -> None:
         """Wait for real, on asyncio or trio."""
         import anyio.to_thread  # noqa: PLC0415 - 30 ms to import, and only paced streams need it
 
-        if time.monotonic is self._monotonic:
+        if not is_time_frozen():
             await anyio.sleep(seconds)
-        else:  # the event loop's own clock may be frozen
+        else:  # the event loop's own clock may be frozen as well
             limiter = anyio.CapacityLimiter(1)  # of our own: the application's threads are not to wait for ours
             await anyio.to_thread.run_sync(self.sleep, seconds, abandon_on_cancel=True, limiter=limiter)
 
@@ -86,6 +85,11 @@ class VirtualClock:
 
 
 SYSTEM_CLOCK = SystemClock()
+
+
+def is_time_frozen() -> bool:
+    """Whether a library has replaced the clocks of `time`, which other packages use."""
+    return time.perf_counter is not SYSTEM_CLOCK.now
 
 
 def check_clock(clock: Clock | None, source: str = "clock") -> Clock | None:

@@ -6,12 +6,11 @@ Nothing here needs a client.
 from __future__ import annotations
 
 import logging
-import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
 from inferencereplay.locks import make_lock
-from inferencereplay.pacing.clocks import SYSTEM_CLOCK
+from inferencereplay.pacing.clocks import SYSTEM_CLOCK, is_time_frozen
 from inferencereplay.recording.format import REDIRECTS, Redirect, Response
 from inferencereplay.sdk.content import fill
 from inferencereplay.sdk.failures import failure_of
@@ -61,6 +60,8 @@ def _head(response: Any, library: Any) -> Response:
 
 def _elapsed(response: Any) -> float | None:
     """Return what the HTTP library measured; it measures nothing where the body was there at once, as in a mock."""
+    if is_time_frozen():
+        return None
     try:
         seconds: float = response.elapsed.total_seconds()
     except RuntimeError:
@@ -216,7 +217,7 @@ def start_of(response: Any, fallback: float) -> float:
         response: as the HTTP library returned it; its stream holds the time.
         fallback: the system clock's time at the start of the call.
     """
-    if time.perf_counter is not SYSTEM_CLOCK.now:  # it is frozen, and so is what the HTTP library noted
+    if is_time_frozen():  # the HTTP library noted frozen time
         return fallback
     start = getattr(response.stream, "_start", fallback)
     return start if isinstance(start, float) else fallback
