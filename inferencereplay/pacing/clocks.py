@@ -69,6 +69,9 @@ class VirtualClock:
     def __init__(self) -> None:
         self.time = 0.0
 
+    def __repr__(self) -> str:
+        return f"<VirtualClock time={self.time:g}>"
+
     def now(self) -> float:
         """Return the seconds that were waited for so far."""
         return self.time

@@ -136,6 +136,10 @@ class Session:
             weakref.finalize(self, garbage.note, variants.finish)
         self.recorder = Recorder(self.store, variants, record_errors=settings.record_errors)
 
+    def __repr__(self) -> str:
+        counts = f"hits={self.hits}, misses={self.misses}, recorded={self.recorded}"
+        return f"<Session {self.store.directory!r} mode={self.mode.value!r} speed={self.speed:g} {counts}>"
+
     @property
     def recorded(self) -> int:
         """How many recordings were stored."""
