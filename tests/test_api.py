@@ -22,7 +22,7 @@ from ways import DEAD, facts, settle
 
 import inferencereplay
 from inferencereplay import InvalidClient, InvalidSetting, RecordingNotFound, Session, api, replay, unwrap, wrap
-from inferencereplay.sdk import patches
+from inferencereplay.sdk import patches, placeholder
 from inferencereplay.session import active
 from inferencereplay.session.garbage import collect
 
@@ -389,17 +389,24 @@ def test_the_placeholder_is_for_replay_only(tmp_path, mode):
         openai.OpenAI(**cheap()).chat.completions.create(**ASK)
 
 
-def test_a_clients_own_refusal_is_told_as_it_is(tmp_path):
-    """Where it is not for want of a key that the SDK makes no client, its own error comes, as live."""
+@pytest.mark.parametrize("given", [{}, {"api_key": "x"}], ids=["no key", "key"])
+def test_a_refusal_for_another_reason_is_told_as_it_is(client, tmp_path, given):
+    """Where the placeholder does not help, the SDK's first error comes, as live."""
+    asked = []
 
-    def refusal():
-        with pytest.raises(openai.OpenAIError) as caught:
-            openai.AzureOpenAI(azure_endpoint="http://azure.test", api_version="1")
-        return str(caught.value)
+    def refuse(**settings):
+        asked.append(settings)
+        raise openai.OpenAIError(len(asked))
 
-    with replay(tmp_path):
-        inside = refusal()
-    assert inside == refusal()
+    with replay(tmp_path), pytest.raises(openai.OpenAIError, match="1"):
+        placeholder.make_client(refuse, client, (), given)
+    assert len(asked) == 2 - len(given)
+
+
+def test_azures_credentials_are_asked_for_as_live(tmp_path):
+    """The placeholder is for `OpenAI` and `AsyncOpenAI` only."""
+    with replay(tmp_path), pytest.raises(openai.OpenAIError, match="AZURE_OPENAI_API_KEY"):
+        openai.AzureOpenAI(azure_endpoint="http://azure.test", api_version="1")
 
 
 @pytest.mark.parametrize("cls", [openai.OpenAI, openai.AsyncOpenAI])
