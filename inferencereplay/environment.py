@@ -52,14 +52,12 @@ def start() -> Session:
         StoreError: if the directory cannot be used.
     """
     from inferencereplay.sdk import patches  # noqa: PLC0415 - imports openai, which is being imported
-    from inferencereplay.session_scope import supply_placeholder  # noqa: PLC0415 - as above
 
     session = Session()
     if not session.is_live:
         if file := os.environ.get(USED):
             session.follow_used(UsedFile(file).add)
-        patches.acquire()
-        supply_placeholder(session)
+        patches.acquire(session)
         active.set_ambient(session)
         atexit.register(finish, session, os.getpid())
     return session

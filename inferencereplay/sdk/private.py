@@ -40,7 +40,8 @@ if TYPE_CHECKING:
 
 VERSION: str = openai.__version__
 PLACEHOLDER = "inferencereplay-placeholder"
-"""The API key of a client that was made where there is none; a replay never sends it."""
+"""The API key of a client that was made without one; a replay never sends it."""
+base_module = _base_client
 BaseClient = _base_client.BaseClient
 SyncAPIClient = _base_client.SyncAPIClient
 AsyncAPIClient = _base_client.AsyncAPIClient
@@ -71,20 +72,14 @@ _BUILD_PARAMETERS = inspect.signature(SyncAPIClient._build_request).parameters
 
 
 def is_client(client: object) -> bool:
-    """Whether it is a client of the `openai` package, or of a subclass."""
-    return isinstance(client, (SyncAPIClient, AsyncAPIClient))
+    """Whether it is a client of the `openai` package, of a subclass, or of an import of the package before this one."""
+    names = {(cls.__module__, cls.__qualname__) for cls in type(client).__mro__}
+    return any((cls.__module__, cls.__qualname__) in names for cls in (SyncAPIClient, AsyncAPIClient))
 
 
 def module_client() -> Any:
     """Return the client behind `openai.chat.completions.create` and its like."""
     return openai._load_client()  # type: ignore[attr-defined, unused-ignore]
-
-
-def forget_placeholder() -> None:
-    """Let the module-level client look for a key anew if it was made with the placeholder."""
-    if openai.api_key == PLACEHOLDER:
-        openai.api_key = None
-        openai._reset_client()  # type: ignore[attr-defined, unused-ignore]
 
 
 def http_library(client: Any) -> Any:

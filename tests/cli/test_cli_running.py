@@ -338,7 +338,7 @@ def ended(monkeypatch):
     if registered:
         from inferencereplay.sdk import patches  # noqa: PLC0415
 
-        patches.release()
+        patches.release(registered[0][1])
 
 
 def test_the_ambient_session_answers_whoever_has_no_other(ended, monkeypatch, tmp_path, client):

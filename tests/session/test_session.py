@@ -175,7 +175,7 @@ def test_normalize_that_fails_never_breaks_a_recorded_program(driver, tmp_path, 
     ("settings", "message"),
     [
         ({"normalize": "lower"}, "normalize='lower' cannot be called"),
-        ({"exhausted": "stop"}, "exhausted='stop' is none of 'repeat', 'error', 'record'"),
+        ({"exhausted": "stop"}, "exhausted='stop' is not valid. Valid are 'repeat', 'error', 'record'"),
         ({"mode": "rec"}, "mode='rec' is no mode"),
         ({"redact": ["("]}, "is no regular expression"),
     ],
