@@ -6,24 +6,20 @@ Nothing is read before it is asked for, and one file at a time, so that a direct
 from __future__ import annotations
 
 import datetime
-import fnmatch
 import functools
 import os
 import re
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import msgspec
-
 from inferencereplay.catalogue.conversation import parsed, read_conversation
+from inferencereplay.catalogue.file_content import UnusableFile, interpret, read_file
 from inferencereplay.errors import AmbiguousRecording, RecordingCorrupt, StoreError, UnknownRecording
-from inferencereplay.recording.format import VERSION, RecordedRequest, Recording, corrupt, decode, stored_request
+from inferencereplay.recording.format import Recording, corrupt, stored_request
 from inferencereplay.store.containment import is_inside
 from inferencereplay.store.directory import DIGITS
 from inferencereplay.store.llama_stack import walk
-from inferencereplay.store.llama_stack_file import UnsupportedFile, is_llama_stack, parse
 from inferencereplay.store.opening import open_store
 
 if TYPE_CHECKING:
@@ -117,38 +113,6 @@ class Unreadable(NamedTuple):
     reason: str
 
 
-@dataclass(frozen=True)
-class Filter:
-    """Which entries are wanted; what is empty lets everything through.
-
-    Attributes:
-        model: a part of the model's name, or a pattern such as `gpt-*`; upper and lower case are alike.
-        path: the same for the request's path.
-        since: not before this moment.
-        until: before this moment.
-        text: words that were said on either side; upper and lower case are alike.
-    """
-
-    model: str = ""
-    path: str = ""
-    since: datetime.datetime | None = None
-    until: datetime.datetime | None = None
-    text: str = ""
-
-    def accepts(self, entry: Entry) -> bool:
-        """Whether an entry is wanted; what costs least is looked at first."""
-        return (
-            _matches(self.path, entry.path)
-            and (self.since is None or entry.date >= self.since)
-            and (self.until is None or entry.date < self.until)
-            and (not self.model or _matches(self.model, entry.model))
-            and (not self.text or self.text.casefold() in entry.conversation.text.casefold())
-        )
-
-
-EVERYTHING = Filter()
-
-
 class Catalogue:
     """The recordings of a directory, ours or llama-stack's.
 
@@ -197,11 +161,9 @@ class Catalogue:
             except RecordingCorrupt as error:  # noqa: PERF203 - each file by itself
                 yield Unreadable(name, str(error))
 
-    def entries(self, wanted: Filter = EVERYTHING) -> Iterator[Entry]:
-        """Yield what can be read and is wanted."""
-        for item in self.scan():
-            if isinstance(item, Entry) and wanted.accepts(item):
-                yield item
+    def entries(self) -> Iterator[Entry]:
+        """Yield the files that can be read."""
+        return (item for item in self.scan() if isinstance(item, Entry))
 
     def find(self, reference: str) -> Entry:
         """Return the recording that a person means.
@@ -260,37 +222,11 @@ def load(file: str | os.PathLike[str]) -> Entry:
 
 def _read(file: Path, name: str) -> Entry:
     try:
-        found = file.stat()
-        if not stat.S_ISREG(found.st_mode):
-            raise corrupt(str(file), "$", "it is no regular file", "Take it out of the directory")
-        data = file.read_bytes()
-    except OSError as error:
-        mend = "Look at its permissions"
-        raise corrupt(str(file), "$", f"it cannot be read ({error.strerror})", mend) from error
+        data, found = read_file(file)
+    except UnusableFile as error:
+        raise corrupt(str(file), "$", str(error), error.mend) from error
     modified = datetime.datetime.fromtimestamp(found.st_mtime, datetime.timezone.utc)
     return Entry(name, interpret(data, str(file)), len(data), modified)
-
-
-def interpret(data: bytes, name: str) -> Recording:
-    """Make a recording of a file's content, ours or llama-stack's.
-
-    Args:
-        data: the content.
-        name: the file, for messages.
-
-    Raises:
-        RecordingCorrupt: if it is neither.
-    """
-    if b'"inferencereplay"' in data[:200] or not is_llama_stack(data):
-        return decode(data, name)
-    try:
-        kept = parse(data)
-    except UnsupportedFile as error:
-        mend = "Record it again, or leave it to llama-stack"
-        raise corrupt(name, "$", "it is a llama-stack recording that cannot be replayed", mend) from error
-    request = kept.request
-    held = RecordedRequest(request.method, request.path, msgspec.Raw(request.body), request.query)
-    return Recording(VERSION, request.key, held, kept.response)
 
 
 def _is_named(name: str, digits: str, end: str) -> bool:
@@ -303,8 +239,3 @@ def _ambiguous(reference: str, names: list[str]) -> AmbiguousRecording:
     listed = "".join(f"\n  {name}" for name in names[:MOST_CANDIDATES])
     message = f"{len(names)} recordings begin with {reference!r}. Give more digits of one of them:{listed}{more}"
     return AmbiguousRecording(message, candidates=tuple(names))
-
-
-def _matches(wanted: str, text: str) -> bool:
-    wanted, text = wanted.casefold(), text.casefold()
-    return fnmatch.fnmatchcase(text, wanted) if any(sign in wanted for sign in "*?[") else wanted in text

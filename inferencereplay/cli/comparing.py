@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from inferencereplay.catalogue.conversation import parsed
-from inferencereplay.catalogue.entries import Catalogue, Entry, interpret
+from inferencereplay.catalogue.entries import Catalogue, Entry
+from inferencereplay.catalogue.file_content import interpret
 from inferencereplay.cli import options, terminal
 from inferencereplay.cli.showing import find
 from inferencereplay.errors import RecordingCorrupt, UnknownRecording

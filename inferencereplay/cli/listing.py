@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from inferencereplay.catalogue.entries import Catalogue, Entry, Filter, Unreadable
+from inferencereplay.catalogue.entries import Catalogue, Entry, Unreadable
 from inferencereplay.catalogue.totals import Total, add_up, load_prices
 from inferencereplay.cli import options, terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
+
+    from inferencereplay.catalogue.filtering import Filter
 
 _SORTS = {
     "name": lambda row: row.name,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from inferencereplay.catalogue.entries import Filter
+from inferencereplay.catalogue.filtering import Filter
 from inferencereplay.session.settings import DEFAULT_DIRECTORY, VARIABLES
 
 if TYPE_CHECKING:

@@ -7,13 +7,16 @@ stand there without quotes and are texts; version 1.1 would make a date and a nu
 from __future__ import annotations
 
 import functools
+import gzip
+import io
 import re
-import stat
 import sys
+import zlib
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from inferencereplay.catalogue.file_content import LARGEST, UnusableFile, read_file
 from inferencereplay.conversion.cassettes.exchange import Unconvertible
 from inferencereplay.recording.request import parse_json
 
@@ -21,7 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-KINDS = (".yaml", ".yml", ".json", ".toml")
+_KINDS = (".yaml", ".yml", ".json", ".toml")
+ENDINGS = (*_KINDS, *(f"{kind}.gz" for kind in _KINDS))
+"""How the names of cassettes end; LangChain's are compressed."""
 _SCALARS = {
     "null": (r"~|null|Null|NULL|", "~nN\0"),
     "bool": (r"true|True|TRUE|false|False|FALSE", "tTfF"),
@@ -41,17 +46,14 @@ def load(file: Path) -> dict[str, Any]:
     """Read a cassette file by the end of its name.
 
     Raises:
-        Unconvertible: if it cannot be read, or what reads it is missing.
+        Unconvertible: if it cannot be read, or the library that reads its format is missing.
     """
     try:
-        if not stat.S_ISREG(file.stat().st_mode):
-            reason = "it is no regular file"
-            raise Unconvertible(reason)
-        data = file.read_bytes()
-    except OSError as error:
-        reason = f"it cannot be read: {error.strerror}"
-        raise Unconvertible(reason) from error
-    read = {".json": _json, ".toml": _toml}.get(file.suffix, _yaml)
+        data, _ = read_file(file)
+    except UnusableFile as error:
+        raise Unconvertible(str(error)) from error
+    data = _decompressed(data) if file.suffix == ".gz" else data
+    read = {".json": _json, ".toml": _toml}.get(ending_of(file.name).removesuffix(".gz"), _yaml)
     document = read(data)
     try:
         is_bomb = _size(document, {}) > MOST_EXPANDED * (len(data) + _SMALL)
@@ -61,10 +63,28 @@ def load(file: Path) -> dict[str, Any]:
     if is_bomb:
         reason = "its aliases stand for many times as much as the file holds"
         raise Unconvertible(reason)
-    if not isinstance(document, dict) or not isinstance(document.get("interactions"), list):
+    if not isinstance(document, dict):
         reason = "it is no cassette: it has no list of interactions"
         raise Unconvertible(reason)
     return document
+
+
+def ending_of(name: str) -> str:
+    """Return the end of a file's name that says what it holds, empty if that is no cassette's."""
+    return next((end for end in ENDINGS if name.endswith(end)), "")
+
+
+def _decompressed(data: bytes) -> bytes:
+    try:
+        with gzip.open(io.BytesIO(data)) as packed:
+            content = packed.read(LARGEST + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        reason = f"it is said to be compressed with gzip, and is not: {error}"
+        raise Unconvertible(reason) from error
+    if len(content) > LARGEST:
+        reason = f"it has more than {LARGEST:,} bytes when it is unpacked"
+        raise Unconvertible(reason)
+    return content
 
 
 def _json(data: bytes) -> Any:
