@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import os
     from pathlib import Path
 
-LARGEST = 256_000_000
-"""Bytes of a file that is read: a recording of 100,000 chunks has a fifth of them."""
+LARGEST = 2**30
+"""Bytes of a file that is read: a recording of 100,000 chunks has a twentieth of them."""
 
 
 class UnusableFile(Exception):  # noqa: N818 - a signal between modules: its text says why
@@ -30,8 +30,8 @@ class UnusableFile(Exception):  # noqa: N818 - a signal between modules: its tex
         self.mend = mend
 
 
-def read_file(file: Path) -> tuple[bytes, os.stat_result]:
-    """Read a regular file of at most `LARGEST` bytes.
+def read_file(file: Path, limit: int | None = None) -> tuple[bytes, os.stat_result]:
+    """Read a regular file of at most `limit` bytes, by default `LARGEST`.
 
     A pipe would block, a device may never end, and a sparse file takes no room on the disk and all of the memory.
 
@@ -42,8 +42,9 @@ def read_file(file: Path) -> tuple[bytes, os.stat_result]:
         found = file.stat()
         if not stat.S_ISREG(found.st_mode):
             raise UnusableFile("it is no regular file", "Move it out of the directory")
-        if found.st_size > LARGEST:
-            reason = f"it has {found.st_size:,} bytes, and files of up to {LARGEST:,} are read"
+        limit = LARGEST if limit is None else limit
+        if found.st_size > limit:
+            reason = f"it has {found.st_size:,} bytes, and at most {limit:,} are read"
             raise UnusableFile(reason, "Move it out of the directory")
         with file.open("rb") as opened:
             return opened.read(found.st_size), found

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from inferencereplay.catalogue.entries import Unreadable
+from inferencereplay.catalogue.file_content import UnusableFile, read_file
 from inferencereplay.errors import InvalidSetting
 
 if TYPE_CHECKING:
@@ -155,11 +156,11 @@ def load_prices(file: Path) -> Prices:
     """
     decode: Any = msgspec.toml.decode if file.suffix == ".toml" else msgspec.json.decode
     try:
-        prices: Prices = decode(file.read_bytes().removeprefix(codecs.BOM_UTF8), type=Prices)
+        prices: Prices = decode(read_file(file)[0].removeprefix(codecs.BOM_UTF8), type=Prices)
     except ImportError as error:
         message = f"{file}: TOML is read by Python 3.11 and later. Give the prices as JSON."
         raise InvalidSetting(message) from error
-    except (OSError, ValueError) as error:  # msgspec's errors are of the second kind
+    except (UnusableFile, ValueError) as error:  # msgspec's errors are of the second kind
         example = '{"models": {"gpt-4o*": {"input": 2.5, "cached": 1.25, "output": 10}}, "dated": "2026-11-01"}'
         message = f"{file} is no table of prices ({error}). Give prices of a million tokens: {example}."
         raise InvalidSetting(message) from error

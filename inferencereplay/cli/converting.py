@@ -1,4 +1,4 @@
-"""`import` and `export`: other formats."""
+"""`import` and `export`: recordings from and to other formats."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ _OUTCOMES = ("imported", "there already", "repeated by the SDK", "not imported")
 @click.argument("source", metavar="SRC", type=click.Path(exists=True, path_type=Path))
 @click.argument("target", metavar="DST", type=options.PATH)
 @options.of_a_request
-@click.option("--base-url", default="", help="Of the calls that count; else the form of the URL tells them.")
+@click.option("--base-url", default="", help="The beginning of the URLs to import; without it their form decides.")
 @click.option("--separate", "is_apart", is_flag=True, help="Give each cassette a directory of its own in DST.")
-@click.option("--test-id", help="Which of llama-stack's recordings of one request to take.")
+@click.option("--test-id", help="Which of llama-stack's recordings of one request to import.")
 def import_(  # noqa: PLR0913 - the options
     maker: str,
     source: Path,
@@ -41,10 +41,10 @@ def import_(  # noqa: PLR0913 - the options
     test_id: str | None,
     is_apart: bool,
 ) -> int:
-    """Take over recordings of llama-stack, VCR.py or cassetter.
+    """Import recordings of llama-stack, VCR.py or cassetter.
 
-    Calls of other services, and what cannot be converted, are listed with the reason. Nothing in DST is overwritten.
-    Streams of cassettes have no timing. Exit status 1 if something was not taken over.
+    Calls of other services, and calls that cannot be converted, are listed with the reason. Nothing in DST is
+    overwritten. Streams of cassettes have no timing. Exit status 1 if a call was not imported.
     """
     if maker == "llama-stack":
         items = import_llama_stack(source, target, test_id=test_id, **settings)
@@ -78,13 +78,13 @@ def _outcome(item: Taken) -> str:
 @click.argument("kind", type=click.Choice(list(FORMATS)), metavar="openai-jsonl|messages")
 @options.whole_directory
 @options.filtered
-@click.option("-o", "--output", type=options.PATH, help="The file to write; else standard output.")
+@click.option("-o", "--output", type=options.PATH, help="The file to write; the default is standard output.")
 def export(kind: str, directory: Path, wanted: Filter, output: Path | None) -> int:
     """Write conversations for other tools.
 
     openai-jsonl: chats in OpenAI's format for fine-tuning, a line each, with the first answer. messages: a JSON array
-    of all conversations with key, model, messages, tools and every answer. Errors, incomplete streams and what is no
-    conversation are left out and counted. Exit status 1 if a file cannot be read.
+    of all conversations with key, model, messages, tools and every answer. Errors, incomplete streams and recordings
+    without a conversation are left out and counted. Exit status 1 if a file cannot be read.
     """
     counts: Counter[str] = Counter()
     items = (item for item in Catalogue(directory).scan() if isinstance(item, Unreadable) or wanted.accepts(item))

@@ -10,7 +10,7 @@ import msgspec
 from inferencereplay.catalogue.entries import load
 from inferencereplay.conversion.cassettes.documents import ending_of
 from inferencereplay.conversion.cassettes.exchange import Unconvertible, read_request, read_response
-from inferencereplay.conversion.cassettes.reading import read_cassette
+from inferencereplay.conversion.cassettes.interactions import read_cassette
 from inferencereplay.errors import InvalidSetting, RecordingCorrupt
 from inferencereplay.recording.format import Provenance, decode, stored_request
 from inferencereplay.recording.request import NotSerializable

@@ -19,7 +19,7 @@ from editing import TOO_DEEP, edit
 from inferencereplay import replay
 from inferencereplay.catalogue.entries import Catalogue
 from inferencereplay.conversion.cassettes.exchange import Unconvertible
-from inferencereplay.conversion.cassettes.reading import read_cassette
+from inferencereplay.conversion.cassettes.interactions import read_cassette
 
 HTTP = next(base.__module__ for base in openai.DefaultHttpxClient.__mro__ if base.__name__ == "Client")
 """The HTTP library of the SDK."""
@@ -416,7 +416,7 @@ def test_a_request_that_is_nested_too_deeply(cli, tmp_path):
     body.write_text('{"messages": ' + "[" * TOO_DEEP + '"api_key="' + "]" * TOO_DEEP + "}")
     asked = cli("why", body, "--dir", tmp_path / "out")
     assert asked.status == 2
-    assert "body.json holds a request that cannot be looked for: it is nested too deeply." in asked.err
+    assert "body.json holds a request that cannot be looked up: it is nested too deeply." in asked.err
     assert cli("show", f"{0:032x}", "--dir", tmp_path / "out", "--request").out.count("[") == TOO_DEEP
 
 

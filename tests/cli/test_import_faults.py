@@ -13,7 +13,6 @@ import pytest
 import yaml
 
 from inferencereplay import replay
-from inferencereplay.catalogue import file_content
 from inferencereplay.catalogue.entries import Catalogue
 from inferencereplay.conversion.cassettes import documents, exchange
 
@@ -351,7 +350,7 @@ def test_yaml_values_that_json_has_not(cli, tmp_path):
 
 def small(monkeypatch, limit):
     """Let so many bytes be the most that is read."""
-    for module in (file_content, documents, exchange):
+    for module in (documents, exchange):
         monkeypatch.setattr(module, "LARGEST", limit)
 
 
@@ -394,7 +393,7 @@ def test_a_cassette_that_is_very_large(cli, tmp_path):
     (tmp_path / "c.json").touch()
     os.truncate(tmp_path / "c.json", 200_000_000_000)
     done = cli("import", "vcr", tmp_path, tmp_path / "out")
-    reason = "it has 200,000,000,000 bytes, and files of up to 256,000,000 are read"
+    reason = "it has 200,000,000,000 bytes, and at most 256,000,000 are read"
     assert done.out == f"not imported  c.json: {reason}\n"
 
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from inferencereplay.catalogue.file_content import LARGEST, UnusableFile, read_file
-from inferencereplay.conversion.cassettes.exchange import Unconvertible
+from inferencereplay.catalogue.file_content import UnusableFile, read_file
+from inferencereplay.conversion.cassettes.exchange import LARGEST, Unconvertible
 from inferencereplay.recording.request import parse_json
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def load(file: Path) -> dict[str, Any]:
         Unconvertible: if it cannot be read, or the library that reads its format is missing.
     """
     try:
-        data, _ = read_file(file)
+        data, _ = read_file(file, LARGEST)
     except UnusableFile as error:
         raise Unconvertible(str(error)) from error
     data = _decompressed(data) if file.suffix == ".gz" else data

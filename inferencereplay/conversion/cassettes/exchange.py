@@ -7,13 +7,14 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
-from inferencereplay.catalogue.file_content import LARGEST
 from inferencereplay.recording.request import NotSerializable, Request, canonical_json, parse_json, parse_query
 from inferencereplay.sdk.capture import ResponseCapture
 
 if TYPE_CHECKING:
     from inferencereplay.recording.format import Response
 
+LARGEST = 256_000_000
+"""Bytes of a cassette, and of an answer in it, when they are unpacked."""
 _ENDPOINTS = re.compile(
     r"POST /(?:completions|embeddings|moderations|images/(?:generations|edits|variations))"
     r"|POST /audio/(?:speech|transcriptions|translations)"
