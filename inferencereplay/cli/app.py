@@ -52,7 +52,7 @@ def run(arguments: list[str]) -> int:
     except click.exceptions.Exit as end:
         return end.exit_code
     except click.exceptions.NoArgsIsHelpError as error:  # its message is the help
-        note(error.format_message())
+        _note_lines(error.format_message())
         return _FAILED
     except click.UsageError as error:
         return _report_usage(error)
@@ -60,13 +60,18 @@ def run(arguments: list[str]) -> int:
         silence(sys.stdout)  # the reader of the rows has left
         return 0
     except InferenceReplayError as error:
-        note(f"Error: {error}")
+        _note_lines(f"Error: {error}")
         return _FAILED
     except OSError as error:
         place = f"{os.fsdecode(error.filename)}: " if error.filename else ""
         note(f"Error: {place}{error.strerror}.")
         return _FAILED
     return status if isinstance(status, int) else 0
+
+
+def _note_lines(text: str) -> None:
+    for line in text.split("\n"):
+        note(line)
 
 
 def _report_usage(error: click.UsageError) -> int:

@@ -51,7 +51,7 @@ def diff(first: str, second: str, directory: Path, what: str | None, *, is_json:
     for item in found:
         path, _, rest = str(item).partition(": ")
         old, _, new = rest.partition(" → ")
-        terminal.show((path, "bold"), ": ", (old, "red"), " → ", (new, "green"))
+        terminal.show((terminal.name(path), "bold"), ": ", (old, "red"), " → ", (new, "green"))
     return 1 if found else 0
 
 
@@ -106,16 +106,16 @@ def why(file: str, directory: Path, path: str | None, settings: dict[str, Any]) 
         message = f"{file} holds a request that cannot be looked up: {error}."
         raise click.UsageError(message) from error
     if found is not None:
-        terminal.show((found.name, "bold green"))
+        terminal.show((terminal.name(found.name), "bold green"))
         terminal.show((f"answers {call.line} (key {found.key[:12]}…)", "dim"))
         return 0
     miss = session.miss(call)
     terminal.show(("No recording", "bold red"), f" of {miss.method} {miss.path} (key {miss.key[:12]}…) in {directory}")
     if miss.nearest:
         how = "it differs (recorded → requested) in" if miss.differences else "it differs in method or query only"
-        terminal.show("The nearest is ", (miss.nearest, "bold"), f"; {how}")
+        terminal.show("The nearest is ", (terminal.name(miss.nearest), "bold"), f"; {how}")
         for line in miss.differences:
-            terminal.show(f"  {line}")
+            terminal.show(f"  {terminal.name(line)}")
     return 1
 
 

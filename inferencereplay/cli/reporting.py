@@ -25,7 +25,7 @@ def report(directory: Path, output: Path) -> int:
     """
     written = write_report(directory, output, follow=lambda items, total: terminal.progress(items, total, "reading"))
     count = f"{written.recordings} recording{'' if written.recordings == 1 else 's'}"
-    terminal.show((count, "bold"), f", {terminal.size(written.size)}: {written.file}")
+    terminal.show((count, "bold"), f", {terminal.size(written.size)}: {terminal.name(str(written.file))}")
     for notice in written.notices:
         terminal.note(notice)
     return 1 if written.unreadable else 0

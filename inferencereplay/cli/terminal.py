@@ -109,8 +109,8 @@ def show(*parts: str | tuple[str, str]) -> None:
 
 
 def note(text: str) -> None:
-    """Print a message that is no result, such as a warning, to standard error."""
-    _print(console(is_error=True), Text(safe(text)))
+    """Print a line that is no result, such as a warning, to standard error; no name of a file forges another line."""
+    _print(console(is_error=True), Text(name(text)))
 
 
 def _print(target: Console, line: Text) -> None:

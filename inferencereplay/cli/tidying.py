@@ -40,7 +40,7 @@ def check(directory: Path, redact: tuple[str, ...], *, is_json: bool) -> int:
         terminal.show_json([problem._asdict() for problem in problems])
         return 1 if problems else 0
     for problem in problems:
-        terminal.show((f"{problem.kind:10} ", "bold red"), problem.message)
+        terminal.show((f"{problem.kind:10} ", "bold red"), terminal.name(problem.message))
     kinds = Counter(problem.kind for problem in problems)
     wrong = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
     style = "bold red" if problems else "bold green"
@@ -101,10 +101,11 @@ def rekey(directory: Path, settings: dict[str, Any], *, is_dry: bool, has_room: 
     for move in rekey_files(catalogue, session, is_dry=is_dry, has_room=has_room):
         if move.problem:
             stayed += 1
-            terminal.show(("stays  ", "bold red"), f"{move.name}: {move.problem}")
+            terminal.show(("stays  ", "bold red"), terminal.name(f"{move.name}: {move.problem}"))
         else:
             moved += 1
-            terminal.show(f"{move.name} → {move.target}" if move.name != move.target else f"{move.name} (its key)")
+            what = f"{move.name} → {move.target}" if move.name != move.target else f"{move.name} (its key)"
+            terminal.show(terminal.name(what))
     how = "Would be filed anew" if is_dry else "Filed anew"
     terminal.note(f"{how}: {terminal.count(moved, 'recording')}. {stayed} stay where they are.")
     return 1 if stayed else 0
