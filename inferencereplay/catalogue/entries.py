@@ -1,6 +1,6 @@
-"""All recordings of a directory, read for people: to list, to search and to look up.
+"""The recordings of a directory, for people: list them, search them, look one up.
 
-Nothing is read before it is asked for, and one file at a time, so that a directory may hold a hundred thousand.
+Files are read one at a time, when they are asked for, so that a directory may hold a hundred thousand.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ if TYPE_CHECKING:
 _REFERENCE = re.compile(r"(?P<key>[0-9a-f]{1,64})(?:~(?P<variant>[1-9][0-9]*))?")
 _VARIANT = re.compile(r"[0-9a-f]{32}~([0-9]+)\.json")
 MOST_CANDIDATES = 20
-"""Names that the error of an ambiguous prefix lists."""
+"""Names that the error for an ambiguous prefix lists."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One file that holds a recording.
+    """One file with a recording.
 
     Attributes:
-        name: relative to the catalogue's directory, or the path as it was given.
-        recording: what it holds; a llama-stack file in our words.
+        name: relative to the catalogue's directory, or the given path.
+        recording: the content; that of a llama-stack file is converted.
         size: bytes.
-        modified: when the file was written last (UTC).
+        modified: when the file was last written (UTC).
     """
 
     name: str
@@ -52,12 +52,12 @@ class Entry:
 
     @property
     def key(self) -> str:
-        """The key as the file has it."""
+        """The key in the file."""
         return self.recording.key
 
     @property
     def variant(self) -> int:
-        """The number of the variant, as the name of a file of ours says."""
+        """The number of the variant, from the file's name; 1 for a llama-stack file."""
         found = _VARIANT.fullmatch(Path(self.name).name)
         return int(found[1]) if found else 1
 
@@ -82,18 +82,18 @@ class Entry:
 
     @functools.cached_property
     def conversation(self) -> Conversation:
-        """The recording as a person reads it."""
+        """The recording as a conversation."""
         return read_conversation(self.recording)
 
     @property
     def model(self) -> str:
-        """The model that the request names, or the answer where the request does not; may be empty."""
+        """The model that the request names, otherwise the one of the answer; may be empty."""
         named = self.body.get("model") if isinstance(self.body, dict) else None
         return named if isinstance(named, str) else self.conversation.model
 
     @property
     def recorded_at(self) -> datetime.datetime | None:
-        """When it was recorded (UTC), if the file says so."""
+        """When it was recorded (UTC), or `None` if the file does not hold it."""
         try:
             at = datetime.datetime.fromisoformat(self.recording.recorded.at.replace("Z", "+00:00"))
         except ValueError:
@@ -102,7 +102,7 @@ class Entry:
 
     @property
     def date(self) -> datetime.datetime:
-        """When it was recorded or, where the file does not say so, written."""
+        """When it was recorded or, if the file does not hold that, last written."""
         return self.recorded_at or self.modified
 
 
@@ -117,7 +117,7 @@ class Catalogue:
     """The recordings of a directory, ours or llama-stack's.
 
     Args:
-        directory: it has to exist.
+        directory: an existing one.
 
     Raises:
         StoreError: if it does not exist, is a file, or cannot be read.
@@ -154,7 +154,7 @@ class Catalogue:
         return _read(file, name)
 
     def scan(self) -> Iterator[Entry | Unreadable]:
-        """Read one file after the other; what cannot be used is reported in its place."""
+        """Read one file after the other; each that cannot be used is an `Unreadable`."""
         for name in self.names():
             try:
                 yield self.read(name)
@@ -166,11 +166,11 @@ class Catalogue:
         return (item for item in self.scan() if isinstance(item, Entry))
 
     def find(self, reference: str) -> Entry:
-        """Return the recording that a person means.
+        """Return one recording.
 
         Args:
-            reference: the beginning of a key, with `~2` for the second variant; or a file, as the catalogue names it
-                or as a path.
+            reference: the beginning of a key, with `~2` for the second variant; or a file, by its name in the catalogue
+                or by its path.
 
         Raises:
             UnknownRecording: if there is none.
@@ -182,7 +182,7 @@ class Catalogue:
                 return self.read(os.path.relpath(file, self.directory)) if self._holds(file) else load(reference)
         names = self._candidates(reference.lower())
         if not names:
-            message = f"No recording in {self.directory} is named {reference!r}, nor does a key begin so."
+            message = f"No recording in {self.directory} is named {reference!r} or has a key that begins so."
             raise UnknownRecording(message)
         if len(names) > 1:
             raise _ambiguous(reference, names)
@@ -192,7 +192,7 @@ class Catalogue:
         return self.directory in file.absolute().parents
 
     def _candidates(self, reference: str) -> list[str]:
-        """Return the files that a prefix may mean: one of each key, the first variant unless it says which."""
+        """Return the files that fit a prefix: one of each key, of the variant with that number or the first."""
         found = _REFERENCE.fullmatch(reference)
         if not found:
             return []
@@ -207,15 +207,15 @@ class Catalogue:
         return [name for name in self.names() if _is_named(name, digits, end) and self._has_key(name, digits)]
 
     def _has_key(self, name: str, digits: str) -> bool:
-        """Look into the file where the prefix is longer than its name."""
+        """Compare a prefix that is longer than the file's name with the key in the file."""
         return len(digits) <= DIGITS or self.read(name).key.startswith(digits)
 
 
 def load(file: str | os.PathLike[str]) -> Entry:
-    """Read a file that belongs to no directory.
+    """Read a single file.
 
     Raises:
-        RecordingCorrupt: if it is no recording, neither ours nor llama-stack's.
+        RecordingCorrupt: if it is neither a recording of ours nor of llama-stack's.
     """
     return _read(Path(file), os.fspath(file))
 

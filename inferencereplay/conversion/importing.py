@@ -1,4 +1,4 @@
-"""Other recorders' recordings, taken over into our format."""
+"""Import recordings of other recorders."""
 
 from __future__ import annotations
 
@@ -93,28 +93,28 @@ def _cassettes(source: Path) -> Iterator[Path]:
 
 
 def _check_inside(file: Path, source: Path) -> None:
-    """Read no file through a link out of the directory, which may have come with somebody's pull request."""
+    """Refuse a link that leads out of the directory: it may have come with somebody's pull request."""
     if file != source and not is_inside(str(file), str(source)):
         reason = f"it is a link that leads out of {source}; put a copy there, or import the file by its own name"
         raise Unconvertible(reason)
 
 
 def import_llama_stack(source: Path, target: Path, **settings: Any) -> Iterator[Taken]:
-    """Take over what a directory of llama-stack's recorder would replay, so that it replays alike from `target`.
+    """Import the recordings of llama-stack's recorder that a directory would replay; `target` replays the same.
 
     Args:
         source: the directory.
         target: the directory that gets the recordings.
-        settings: as for `import_cassettes`, and `test_id`.
+        settings: `ignore`, `normalize` and `redact` of the sessions that will replay, and `test_id`.
 
     Raises:
-        InvalidSetting: if it is no directory of llama-stack's.
+        InvalidSetting: if it is no directory of llama-stack's recorder.
     """
     store = open_store(source, settings.pop("test_id", None))
     if not isinstance(store, LlamaStackStore):
         message = f"{source} holds no recordings of llama-stack's recorder."
         raise InvalidSetting(message)
-    settings["record_errors"] = True  # what they kept, they replay
+    settings["record_errors"] = True  # llama-stack replays the errors that it has kept
     session = Session(target, mode="record-if-missing", speed=1, **settings)
     for path, key, variant in store.addresses():
         name = store.sources(path, key, variant)[0]
@@ -126,13 +126,13 @@ def import_llama_stack(source: Path, target: Path, **settings: Any) -> Iterator[
 
 
 def _reason(file: Path, source: Path) -> str:
-    """Say why a file was passed over."""
+    """Return the reason why a file was passed over."""
     try:
         _check_inside(file, source)
         load(file)
     except (RecordingCorrupt, Unconvertible) as error:
         return str(error).removeprefix(f"{file}: ")
-    return "it is none of llama-stack's recorder, or was changed meanwhile"
+    return "it is no recording of llama-stack's recorder, or was changed meanwhile"
 
 
 def _take_exchange(session: Session, name: str, item: Exchange, base_url: str, retries: int) -> Taken:
@@ -162,11 +162,11 @@ def _take(session: Session, name: str, request: Request, response: Response, ori
     stored = session.store.sources(pending.request.path, pending.key, pending.number)[0]
     if content == _content(decode(there, stored).response):
         return Taken(name, call)
-    return Taken(name, call, f"{stored} is there and has another answer to the same request", is_other=True)
+    return Taken(name, call, f"{stored} has another answer to the same request", is_other=True)
 
 
 def _content(response: Response) -> tuple[bytes, ...]:
-    """Return what an answer says, whatever its layout."""
+    """Return the content of an answer, without its layout."""
     body = msgspec.json.format(bytes(response.body), indent=-1) if bytes(response.body) else b""
     text = (response.text or "").encode()
     return (b"%d" % response.status, body, text, *map(bytes, response.chunks))

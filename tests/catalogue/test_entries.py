@@ -125,7 +125,7 @@ def test_a_recording_is_found_by_name_or_key(directory, monkeypatch):
     elsewhere = shutil.copy(directory / twice.name, directory.parent / "copy.json")
     assert catalogue.find(elsewhere).key == key
     for wrong in (key[:40] + "0" * 24, key[:8] + "~3", "no such", "", "0" * 65):
-        with pytest.raises(UnknownRecording, match="nor does a key begin so"):
+        with pytest.raises(UnknownRecording, match="or has a key that begins so"):
             catalogue.find(wrong)
 
 

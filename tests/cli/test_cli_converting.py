@@ -492,7 +492,7 @@ def test_what_llama_stack_holds_and_nobody_understands(cli, tmp_path):
         "dangling.json: it cannot be read (No such file or directory)",
         f"outside.json: it is a link that leads out of {source}; put a copy there",
         "pipe.json: it is no regular file",
-        "ours.json: it is none of llama-stack's recorder",
+        "ours.json: it is no recording of llama-stack's recorder",
     ):
         assert f"not imported  {line}" in done.out or f"not imported  more/{line}" in done.out
     assert cli("import", "llama-stack", tmp_path / "out", tmp_path / "more").status == 2

@@ -1,4 +1,4 @@
-"""A recording as a conversation: what was sent, what came back and when, as plain data."""
+"""A recording as a conversation: the request, the answer and its timing, as plain data."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def kind_of(path: str, body: JSON = None) -> str:
     """Return the kind of conversation: `chat`, `completion`, `response`, `embedding` or `other`.
 
     Args:
-        path: the request's; Azure's paths begin with the deployment.
-        body: the request's, for paths that are not known.
+        path: of the request; Azure's begins with the deployment.
+        body: of the request, for unknown paths.
     """
     if path.endswith("/chat/completions"):
         return "chat"
@@ -65,7 +65,7 @@ def kind_of(path: str, body: JSON = None) -> str:
 
 
 def read_conversation(recording: Recording) -> Conversation:
-    """Read a recording for people; whatever a server may have sent, or a person edited, it does not fail.
+    """Read a recording for people. It never fails, whatever a server sent or a person edited.
 
     Example:
         >>> from inferencereplay.catalogue.entries import Catalogue

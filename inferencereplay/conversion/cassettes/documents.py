@@ -1,7 +1,7 @@
 """Cassette files as Python data: YAML, JSON and TOML.
 
-YAML is read by the rules of version 1.2's core schema. Cassetter writes by them, so that `2026-01-01` and `12:30`
-stand there without quotes and are texts; version 1.1 would make a date and a number of them.
+YAML is read by the rules of version 1.2's core schema, as cassetter writes it: `2026-01-01` and `12:30` without quotes
+are texts. By version 1.1 they would be a date and a number.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ _SCALARS = {
         "-+0123456789.",
     ),
 }
-"""What a plain scalar is taken for, and the characters that it may begin with."""
+"""The patterns of the types of plain scalars, and the characters that they may begin with."""
 MOST_EXPANDED = 100
-"""How many times as large as its file a document may get where YAML's aliases are written out."""
+"""How many times as large as its file a document may get when YAML's aliases are written out."""
 _SMALL = 1_000
 
 
@@ -61,7 +61,7 @@ def load(file: Path) -> dict[str, Any]:
         reason = "it is nested too deeply"
         raise Unconvertible(reason) from error
     if is_bomb:
-        reason = "its aliases stand for many times as much as the file holds"
+        reason = "its aliases stand for many times its size"
         raise Unconvertible(reason)
     if not isinstance(document, dict):
         reason = "it is no cassette: it has no list of interactions"
@@ -70,7 +70,7 @@ def load(file: Path) -> dict[str, Any]:
 
 
 def ending_of(name: str) -> str:
-    """Return the end of a file's name that says what it holds, empty if that is no cassette's."""
+    """Return the ending of a file's name, empty if it is not a cassette's."""
     return next((end for end in ENDINGS if name.endswith(end)), "")
 
 
@@ -108,7 +108,7 @@ def _toml(data: bytes) -> Any:
 
 def _yaml(data: bytes) -> Any:
     try:
-        import yaml  # noqa: PLC0415 - wanted here only
+        import yaml  # noqa: PLC0415 - only YAML needs it
     except ImportError as error:
         reason = "YAML is read by PyYAML: pip install 'inferencereplay[cli]'"
         raise Unconvertible(reason) from error
@@ -121,8 +121,8 @@ def _yaml(data: bytes) -> Any:
 
 @functools.cache
 def _loader() -> Any:
-    """Make a safe loader, libyaml's where it is there, that takes for texts what YAML 1.2 takes for texts."""
-    import yaml  # noqa: PLC0415 - as above
+    """Make a safe loader, libyaml's if it is installed, with the types of YAML 1.2."""
+    import yaml  # noqa: PLC0415 - only YAML needs it
 
     loader = type("CassetteLoader", (getattr(yaml, "CSafeLoader", yaml.SafeLoader),), {"yaml_implicit_resolvers": {}})
     for kind, (pattern, first) in _SCALARS.items():
@@ -154,12 +154,12 @@ def _list(loader: Any, node: Any) -> Any:
 
 
 def _file(loader: Any, node: Any) -> bytes:
-    """Return what a file holds that was sent: the first of its state."""
+    """Return the content of a file that was sent, the first item of its state."""
     return _joined(loader.construct_mapping(node, deep=True)["state"][:1])
 
 
 def _iterator(loader: Any, node: Any) -> bytes:
-    """Return what an iterator yields that was sent: its one argument."""
+    """Return the items of an iterator that was sent, its one argument."""
     return _joined(loader.construct_mapping(node, deep=True)["args"][0])
 
 
@@ -174,17 +174,17 @@ _OF_PYTHON: dict[str, Callable[[Any, Any], Any]] = {
     "object/new:_io.BytesIO": _file,
     "object/apply:builtins.iter": _iterator,
 }
-"""The tags that VCR.py's own loader knows; it writes the last two for what other libraries send. No class is made."""
+"""The tags that VCR.py's own loader knows; the last two stand for bodies of other libraries. No class is made."""
 
 
 def _size(value: Any, known: dict[int, int]) -> int:
-    """Return about how many characters a document has with its aliases written out; infinitely many are very many."""
+    """Return about how many characters a document has with its aliases written out."""
     if isinstance(value, (str, bytes)):
         return len(value)
     if not isinstance(value, (dict, list)):
         return 1
     if id(value) not in known:
-        known[id(value)] = sys.maxsize  # for whoever meets it within itself
+        known[id(value)] = sys.maxsize  # if it contains itself
         items = [*value, *value.values()] if isinstance(value, dict) else value
         known[id(value)] = 1 + sum(_size(item, known) for item in items)
     return known[id(value)]

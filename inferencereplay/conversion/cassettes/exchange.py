@@ -1,4 +1,4 @@
-"""One recorded HTTP exchange, and what it is in our words."""
+"""One recorded HTTP exchange, and its conversion to a request and an answer of ours."""
 
 from __future__ import annotations
 
@@ -46,18 +46,18 @@ _RETRIED = (408, 409, 429)
 """Statuses after which the SDK tries again, as it does after every error of a server."""
 _FIRST_SERVER_ERROR = 500
 _PIECE = 64
-"""Bytes that are unpacked at once: in Brotli, of which little makes most, they become 128 MB at the very most."""
+"""Bytes that are unpacked at once; Brotli, which compresses most, makes at most 128 MB of them."""
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
 
 
 class Exchange(NamedTuple):
-    """What a cassette holds of one call.
+    """One call in a cassette.
 
     Attributes:
         method: upper case.
-        uri: whole, with the query.
+        uri: with the query.
         sent: the request's body.
-        retry: which of the SDK's attempts at one call this was, counted from 0; `None` if not known.
+        retry: the number of the SDK's attempt at the call, counted from 0; `None` if unknown.
         status: the HTTP status.
         headers: of the answer, names in lower case.
         content: the answer's body, possibly still compressed.
@@ -77,7 +77,7 @@ class Exchange(NamedTuple):
         return f"{self.method} {self.uri.partition('#')[0].partition('?')[0]}"
 
     def is_retried_by(self, later: Exchange | Unconvertible | None) -> bool:
-        """Whether the next exchange is the SDK's next attempt at the same call, so that this answer reached nobody."""
+        """Whether the next exchange is the SDK's next attempt at the same call: then this answer reached nobody."""
         return (
             isinstance(later, Exchange)
             and self[:3] == later[:3]
@@ -91,7 +91,7 @@ class Unconvertible(Exception):  # noqa: N818 - a signal between modules: its te
 
 
 class Target(NamedTuple):
-    """Where a call went: the base URL, the path relative to it, the query."""
+    """The target of a call: the base URL, the path relative to it, the query."""
 
     base_url: str
     path: str
@@ -102,8 +102,8 @@ def read_request(exchange: Exchange, base_url: str) -> tuple[Request, str]:
     """Return the request, as the SDK would have made it, and its base URL.
 
     Args:
-        exchange: what was recorded.
-        base_url: of the calls that count; empty to tell it by the form of the URL.
+        exchange: the recorded one.
+        base_url: the beginning of the URLs of the wanted calls; empty to recognize them by their form.
 
     Raises:
         Unconvertible: if it is no call of the OpenAI API, or its body is no JSON.
@@ -122,8 +122,8 @@ def read_response(exchange: Exchange) -> Response:
     """Return the answer; it has no timing.
 
     Raises:
-        Unconvertible: if it is neither JSON nor text, or compressed in a way that nothing installed undoes, or if its
-            status is none.
+        Unconvertible: if it is neither JSON nor text, if no installed package can unpack it, or if its status is
+            invalid.
     """
     if exchange.status not in _STATUSES:
         reason = f"{exchange.status} is no HTTP status"
@@ -139,7 +139,7 @@ def read_response(exchange: Exchange) -> Response:
         raise Unconvertible(reason)
     made = kept[0]
     made.offsets, made.elapsed = [], None
-    if "/" not in made.headers.get("content-type", "/"):  # a redacted one, without which the SDK makes no object
+    if "/" not in made.headers.get("content-type", "/"):  # a redacted one: the SDK makes no object then
         made.headers["content-type"] = "text/event-stream" if made.is_stream else "application/json"
     return made
 
@@ -169,7 +169,7 @@ def _split(method: str, uri: str, base_url: str) -> Target:
 
 
 def _target_by_answer(method: str, exchange: Exchange) -> Target:
-    """Return the target of a call whose URL was left out, as LangChain's cassettes do."""
+    """Return the target of a call without its URL, which LangChain's cassettes leave out."""
     found = _OBJECT.search(exchange.content) if method == "POST" else None
     if not found:
         reason = "its URL was left out, and its answer is no object of the OpenAI API"
@@ -178,7 +178,7 @@ def _target_by_answer(method: str, exchange: Exchange) -> Target:
 
 
 def _unpacked(exchange: Exchange) -> bytes:
-    """Undo the content's encodings as the SDK's HTTP library does, unless the recorder has, and left the header."""
+    """Undo the content's encodings, unless the recorder has undone them and left the header."""
     encodings = exchange.headers.get("content-encoding", "")
     if encodings in ("", "identity") or _is_text(exchange.content):
         return exchange.content
@@ -204,7 +204,7 @@ def _decoded(data: bytes, encoding: str) -> bytes:
     except library.DecodingError as error:
         reason = f"its answer is said to be compressed ({encoding}), and is not"
         raise Unconvertible(reason) from error
-    if content == data:  # as the library leaves what it does not know
+    if content == data:  # the library leaves an unknown encoding
         way_out = f"pip install '{library.__name__}[brotli,zstd]'"
         reason = f"its answer is compressed ({encoding}), and nothing here undoes that: {way_out}"
         raise Unconvertible(reason)
@@ -212,7 +212,7 @@ def _decoded(data: bytes, encoding: str) -> bytes:
 
 
 def _is_text(content: bytes) -> bool:
-    """Whether it is text, which no compressed data is: control characters are not to be found in JSON and events."""
+    """Whether it is text and so not compressed: JSON and events have no control characters."""
     try:
         return not _CONTROL.search(content.decode())
     except UnicodeDecodeError:

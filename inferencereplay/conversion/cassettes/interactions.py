@@ -113,7 +113,7 @@ def _vcr(item: Any) -> Exchange:
 
 
 def _vcr_body(item: Any, side: str, place: str) -> bytes:
-    """Return a body; pydantic-ai replays `parsed_body`, where it is not null, before any other."""
+    """Return a body; `parsed_body` precedes the others unless it is null, as in pydantic-ai."""
     parsed = _member(item, side).get("parsed_body")
     if parsed is not None:
         return _dumped(f"{side}.parsed_body", parsed)
@@ -164,11 +164,11 @@ def _cassetter_body(item: Any, side: str) -> bytes:
 _READERS: dict[str, Callable[[Any], Exchange]] = {"vcr": _vcr, "cassetter": _cassetter}
 
 
-# Members, whatever somebody wrote there.
+# Members of a document that anybody may have written.
 
 
 def _member(item: Any, path: str, *, is_needed: bool = True) -> Any:
-    """Return a member that is reached by names with dots between them; the last one may be missing if not needed."""
+    """Return the member at a path of names with dots; the last one may be missing unless it is needed."""
     value, names = item, path.split(".")
     for index, name in enumerate(names):
         if not isinstance(value, dict) or (name not in value and (is_needed or index < len(names) - 1)):
@@ -193,7 +193,7 @@ def _text(item: Any, path: str) -> str:
 
 
 def _encoded(path: str, text: str) -> bytes:
-    """Return a text as it is sent; JSON may hold half a surrogate pair, which nobody can have sent."""
+    """Return a text as UTF-8; JSON may hold half a surrogate pair, which cannot be sent."""
     try:
         return text.encode()
     except UnicodeEncodeError as error:
@@ -227,7 +227,7 @@ def _headers(headers: dict[str, Any]) -> dict[str, str]:
 
 
 def _retry(item: Any) -> int | None:
-    """Return which of its attempts the SDK says that this is, counted from 0; `None` where the header was left out."""
+    """Return the number of the SDK's attempt, counted from 0, or `None` if the header was left out."""
     headers = _member(item, "request").get("headers")
     count = _headers(headers).get(_RETRY, "") if isinstance(headers, dict) else ""
     return int(count) if count.isdecimal() and len(count) < _LONGEST else None
@@ -238,7 +238,7 @@ def _age(item: Any) -> str:
 
 
 def _time(text: str) -> str:
-    """Return a moment, written as HTTP or ISO 8601 do, as our files have it; nothing for any other text."""
+    """Return a moment of HTTP or ISO 8601 in the form of our files; an empty text for any other text."""
     try:
         at = email.utils.parsedate_to_datetime(text) if "," in text else datetime.datetime.fromisoformat(text)
         return at.astimezone(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
