@@ -37,9 +37,7 @@ class UsedFile:
         """Add names. A failure is reported once, and breaks nothing."""
         try:
             with open(self._file, "a", encoding="utf-8", errors="surrogateescape") as opened:  # noqa: PTH123
-                opened.write(
-                    "".join(f"{name}\n" for name in names)
-                )  # in one write, because other processes write as well
+                opened.write("".join(f"{name}\n" for name in names))  # at once: other processes write as well
         except OSError as error:
             if not self._is_reported:
                 print(f"inferencereplay: the used recordings were not noted: {error}", file=sys.stderr)  # noqa: T201

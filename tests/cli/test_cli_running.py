@@ -322,7 +322,8 @@ def test_the_working_directory_stays_on_the_path(run, project):
 def test_a_miss_under_run_says_how_to_record(monkeypatch, tmp_path):
     """By `run` again, for the environment alone does nothing to a program that knows of no recordings."""
     monkeypatch.setenv("INFERENCEREPLAY_RUN", "1")
-    error = Session(tmp_path).miss(Request("POST", "/chat/completions", b"{}"), ())
+    session = Session(tmp_path)
+    error = session.miss(session.call(Request("POST", "/chat/completions", b"{}")))
     assert f"inferencereplay run --mode record-if-missing --dir {tmp_path} -- " in str(error)
 
 
@@ -336,7 +337,7 @@ def ended(monkeypatch):
     if registered:
         from inferencereplay.sdk import patches  # noqa: PLC0415
 
-        patches.release(registered[0][1])
+        patches.release(next(call[1] for call in registered if call[0] is environment.finish))
 
 
 def test_the_ambient_session_answers_whoever_has_no_other(ended, monkeypatch, tmp_path, client):

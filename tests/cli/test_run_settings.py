@@ -105,7 +105,8 @@ def test_a_miss_under_run_repeats_the_options(handed, monkeypatch, tmp_path):
     """The command that records has the settings of the one that missed."""
     for name, value in handed("--ignore", "user", "--mode", "replay", "--record-errors").items():
         monkeypatch.setenv(name, value)
-    error = Session(tmp_path).miss(Request("POST", "/chat/completions", b"{}"), ())
+    session = Session(tmp_path)
+    error = session.miss(session.call(Request("POST", "/chat/completions", b"{}")))
     where = f"inferencereplay run --mode record-if-missing --dir {tmp_path}"
     assert f"{where} --ignore user --record-errors -- " in str(error)
 
