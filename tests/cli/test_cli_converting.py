@@ -315,7 +315,7 @@ def test_compressed_answers(cli, tmp_path, encoding, text):
 @pytest.mark.parametrize("headers", [{}, {"Content-Encoding": ["identity"]}])
 def test_an_answer_that_is_no_text(cli, tmp_path, headers):
     """Is told as such, and not as one that is compressed."""
-    made = exchange(headers=headers, string=b"\xff\0")
+    made = exchange(headers=headers, string=b"\x89PNG\xff")
     (tmp_path / "c.yaml").write_text(yaml.safe_dump({"interactions": [made]}))
     assert cli("import", "vcr", tmp_path / "c.yaml", tmp_path / "out").out.endswith(
         ": its answer is neither JSON nor text\n"

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from inferencereplay.recording.request import NotSerializable, Request, canonical_json, parse_json, parse_query
@@ -90,6 +89,17 @@ class Unconvertible(Exception):  # noqa: N818 - a signal between modules: its te
     """A cassette, or one exchange of it, that cannot become a recording."""
 
 
+class _Head:
+    """The members of an HTTP response that `ResponseCapture` reads."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self.status_code = exchange.status
+        self.headers = exchange.headers
+        self.extensions: dict[str, Any] = {}
+        self.history = ()
+        self.num_bytes_downloaded = 0
+
+
 class Target(NamedTuple):
     """The target of a call: the base URL, the path relative to it, the query."""
 
@@ -129,8 +139,7 @@ def read_response(exchange: Exchange) -> Response:
         reason = f"{exchange.status} is no HTTP status"
         raise Unconvertible(reason)
     kept: list[Response] = []
-    told = {"extensions": {}, "history": (), "num_bytes_downloaded": 0}
-    head = SimpleNamespace(status_code=exchange.status, headers=exchange.headers, **told)
+    head = _Head(exchange)
     tape = ResponseCapture(head, 0.0, None, kept.append, lambda: None)
     tape.add_all(_unpacked(exchange))
     tape.finish()
