@@ -172,8 +172,21 @@ def read_variable(name: str) -> Any:
     """
     variable = VARIABLES[name]
     text = os.environ.get(variable)
-    parse = _TEXT_PARSERS.get(name) or _PARSERS[name]
-    return parse(text, variable) if text else None
+    return parse_text(name, text, variable) if text else None
+
+
+def parse_text(name: str, text: str, source: str) -> Any:
+    """Read a setting from a text.
+
+    Args:
+        name: the setting's.
+        text: what the user wrote.
+        source: where, for the message.
+
+    Raises:
+        InvalidSetting: for an invalid value.
+    """
+    return (_TEXT_PARSERS.get(name) or _PARSERS[name])(text, source)
 
 
 def parse_mode(mode: Mode | str, source: str = "mode") -> Mode:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.machinery
-import math
 import os
 import signal
 import subprocess
@@ -19,7 +18,6 @@ from inferencereplay import InvalidSetting, RecordingNotFound, Session, environm
 from inferencereplay.cli.running import STARTUP, prepare
 from inferencereplay.recording.request import Request
 from inferencereplay.session import active
-from inferencereplay.session.settings import Mode
 from inferencereplay.startup import sitecustomize
 
 PACKAGE = str(Path(inferencereplay.__file__).parents[1])
@@ -258,7 +256,7 @@ def test_a_python_without_the_package_refuses_to_call(run, project):
     code = "import sys; sys.modules['inferencereplay'] = None\nimport openai"
     done = run("replay", sys.executable, "-c", code)
     assert done.returncode == 1
-    assert f"{sys.executable} cannot import inferencereplay, so that calls would reach the network" in done.stderr
+    assert f"{sys.executable} cannot import inferencereplay, and calls would reach the network" in done.stderr
     twice = "for _ in 1, 2:\n  try:\n    import openai\n  except RuntimeError:\n    print('no')"
     again = run("replay", sys.executable, "-c", code.replace("import openai", twice))
     assert again.stdout == "no\nno\n"
@@ -283,7 +281,7 @@ def test_run_replaces_the_process_with_the_prepared_one(cli, monkeypatch, tmp_pa
     assert (file, command) == ("pytest", ("pytest", "-q", "--help"))
     assert environment["INFERENCEREPLAY_MODE"] == "replay"
     assert environment["INFERENCEREPLAY_DIR"] == str(tmp_path)
-    assert environment["INFERENCEREPLAY_SPEED"] == "2.0"
+    assert environment["INFERENCEREPLAY_SPEED"] == "2"
     assert environment["INFERENCEREPLAY_USED"] == str(tmp_path / "used")
     assert cli("run", "pytest", "-q").status == 0
     assert handed[1][1] == ("pytest", "-q")
@@ -303,12 +301,12 @@ def test_relative_places_are_those_of_run(cli, monkeypatch, tmp_path):
 
 def test_our_folder_leads_the_path_once(tmp_path):
     """Also for a run within a run."""
-    once = prepare({"PYTHONPATH": "/a:/b"}, mode=Mode.RECORD, directory=tmp_path, speed=math.inf, used=None)
+    once = prepare({"PYTHONPATH": "/a:/b"}, directory=tmp_path, settings={"mode": "record"}, used=None)
     assert once["PYTHONPATH"] == f"{STARTUP}:/a:/b"
     assert once["INFERENCEREPLAY_MODE"] == "record"
-    assert prepare(once, mode=Mode.LIVE, directory=tmp_path, speed=1.0, used=None)["PYTHONPATH"] == once["PYTHONPATH"]
+    assert prepare(once, directory=tmp_path, settings={}, used=None)["PYTHONPATH"] == once["PYTHONPATH"]
     for given in ({}, {"PYTHONPATH": ""}):
-        assert prepare(given, mode=Mode.LIVE, directory=tmp_path, speed=1.0, used=None)["PYTHONPATH"] == str(STARTUP)
+        assert prepare(given, directory=tmp_path, settings={}, used=None)["PYTHONPATH"] == str(STARTUP)
 
 
 def test_the_working_directory_stays_on_the_path(run, project):
@@ -324,7 +322,8 @@ def test_the_working_directory_stays_on_the_path(run, project):
 def test_a_miss_under_run_says_how_to_record(monkeypatch, tmp_path):
     """By `run` again, for the environment alone does nothing to a program that knows of no recordings."""
     monkeypatch.setenv("INFERENCEREPLAY_RUN", "1")
-    error = Session(tmp_path).miss(Request("POST", "/chat/completions", b"{}"), ())
+    session = Session(tmp_path)
+    error = session.miss(session.call(Request("POST", "/chat/completions", b"{}")))
     assert f"inferencereplay run --mode record-if-missing --dir {tmp_path} -- " in str(error)
 
 
@@ -338,7 +337,7 @@ def ended(monkeypatch):
     if registered:
         from inferencereplay.sdk import patches  # noqa: PLC0415
 
-        patches.release(registered[0][1])
+        patches.release(next(call[1] for call in registered if call[0] is environment.finish))
 
 
 def test_the_ambient_session_answers_whoever_has_no_other(ended, monkeypatch, tmp_path, client):
@@ -373,7 +372,7 @@ def test_the_end_tells_swallowed_misses(tmp_path, capsys, monkeypatch):
     environment.finish(session, os.getpid() + 1)
     assert capsys.readouterr().err == ""
     environment.finish(session, os.getpid())
-    told = "inferencereplay: 1 call was not recorded, and the program went on. It was:\nPOST /x was not recorded\n"
+    told = "inferencereplay: 1 call was not recorded, and the program went on:\nPOST /x was not recorded\n"
     assert capsys.readouterr().err == told
     outer = RuntimeError("outer")
     outer.__cause__ = missed
