@@ -17,7 +17,7 @@ from ways import DEAD, entered, error_facts, facts, following, items, run, settl
 from written import streamed as said_in_pieces
 from written import write
 
-from inferencereplay import replay
+from inferencereplay import RecordingNotFound, replay
 from inferencereplay.recording.format import Cause, Failure, Response
 from inferencereplay.sdk import private
 from inferencereplay.sdk.capture import ResponseCapture
@@ -507,6 +507,18 @@ def test_a_cancelled_read_ends_the_stream(server, tmp_path, backend):
     with replay(tmp_path, speed=1) as session:
         assert run_to_the_end(main, backend) == live == ["a", True]
     assert session.hits == 1
+
+
+def test_a_request_that_the_program_builds_belongs_to_no_call(client, server, tmp_path):
+    """Its error does not blame another library."""
+    options = openai._models.FinalRequestOptions.construct(method="post", url="/chat/completions", json_data=ASK)
+    with replay(tmp_path) as session:
+        with pytest.raises(RecordingNotFound, match=r"POST /chat/completions was kept .* `_build_request`") as caught:
+            client._build_request(options)
+        assert "another library" not in str(caught.value)
+        session.missed.clear()
+    assert client._build_request(options).method == "POST"
+    assert server.count == 0
 
 
 # What recording takes.
