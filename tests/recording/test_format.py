@@ -42,7 +42,9 @@ raws = values.map(lambda value: msgspec.Raw(json.dumps(value, separators=(",", "
 seconds = st.floats(0, 1_000_000)
 headers = st.dictionaries(texts, texts, max_size=2)
 failures = st.builds(Failure, texts, texts, st.lists(st.builds(Cause, texts, texts, st.booleans()), max_size=2))
-redirects = st.lists(st.builds(Redirect, st.sampled_from([301, 308]), st.just({"location": "/ä?b"})), max_size=2)
+redirects = st.lists(st.builds(Redirect, st.sampled_from([301, 308]), st.just({"location": "/ä?b"})), max_size=2).map(
+    tuple
+)
 spaces = st.text(" \t\r\n", max_size=2)
 heads = {"reason": st.none() | st.just("Fine"), "redirects": redirects, "downloaded": st.none() | st.integers(0)}
 
