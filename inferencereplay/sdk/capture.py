@@ -54,7 +54,7 @@ def _head(response: Any, library: Any) -> Response:
     if reason is not None and not is_usual_reason(kept.status, reason, library):
         kept.reason = reason.decode("ascii", "ignore")
     hops = [Redirect(hop.status_code, kept_headers(hop.headers)) for hop in response.history]
-    kept.redirects = [hop for hop in hops if hop.status in REDIRECTS and "location" in hop.headers]
+    kept.redirects = tuple(hop for hop in hops if hop.status in REDIRECTS and "location" in hop.headers)
     return kept
 
 

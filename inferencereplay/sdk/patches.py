@@ -69,7 +69,7 @@ def _build_request(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: d
         is_mended = _state.repair(instance)
         call = calls.read_call(session, instance, None, options)
         if session.mode is Mode.REPLAY:
-            raise session.refuse_bypass(call)
+            raise session.refuse_bypass(call, is_call=private.is_requesting())
         if is_mended:
             session.warn_bypass(call)
     return wrapped(*args, **kwargs)

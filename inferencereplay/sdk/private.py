@@ -227,6 +227,17 @@ def is_own(options: Any) -> bool:
     return type(options.headers) is _Own
 
 
+def is_requesting() -> bool:
+    """Whether the SDK's `request` is being run, by whoever called it."""
+    frame: types.FrameType | None = sys._getframe(1)
+    while frame is not None:
+        code = frame.f_code
+        if frame.f_globals.get("__name__") == _base_client.__name__ and code.co_name in ("request", "_request"):
+            return True
+        frame = frame.f_back
+    return False
+
+
 def asks_for_raw(headers: Mapping[str, Any]) -> bool:
     """Whether `extra_headers` ask for anything but a parsed answer."""
     return any(name.lower() in _RAW_HEADERS for name in headers)

@@ -356,12 +356,21 @@ class Session:
         message = f"{call.line} is not recordable: {reason}. Replace it in the test."
         return self._note(NotRecordable(message, **self._facts(call)))
 
-    def refuse_bypass(self, call: Call) -> RecordingNotFound:
-        """Count a call that bypassed the session as a miss and return the error that keeps it off the network."""
-        message = (
-            f"{call.line} was kept off the network, but cannot be answered: another library's wrapper around "
-            "this client's `request`, older than the session, calls the SDK's own method. Put it on inside the block."
+    def refuse_bypass(self, call: Call, *, is_call: bool) -> RecordingNotFound:
+        """Count a request that bypassed the session as a miss and return the error that keeps it off the network.
+
+        Args:
+            call: what is requested.
+            is_call: whether the SDK makes the request for a call of its own.
+        """
+        reason = (
+            "another library's wrapper around this client's `request`, older than the session, calls the SDK's own "
+            "method. Put it on inside the block."
+            if is_call
+            else "the program builds the request with the client's `_build_request`, and such a request belongs to no "
+            "call. Make the call with the client's methods, or build the request outside of the block."
         )
+        message = f"{call.line} was kept off the network, but cannot be answered: {reason}"
         return self._note(RecordingNotFound(message, **self._facts(call)))
 
     def warn_bypass(self, call: Call) -> None:
