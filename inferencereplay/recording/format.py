@@ -93,6 +93,7 @@ class Response(msgspec.Struct, omit_defaults=True):
         end: of a stream: `done`, `closed` (the caller left) or `error` (the connection broke); `closed` also of a plain
             answer that its caller did not read to the end.
         sentinel: whether a stream closed with `data: [DONE]`.
+        left: seconds from the start of the call to the moment when its caller left, if `end` is `closed`.
         failure: what broke the connection.
         offsets: seconds from the start of the call to each chunk; empty where they are not known.
         events: the names of a stream's events, `None` where one had none; empty where none had.
@@ -116,6 +117,7 @@ class Response(msgspec.Struct, omit_defaults=True):
     elapsed: Seconds | None = None
     end: str = ""
     sentinel: bool = True
+    left: Seconds | None = None
     failure: Failure | None = None
     offsets: list[Seconds] = []
     events: list[str | None] = []
@@ -134,6 +136,11 @@ class Response(msgspec.Struct, omit_defaults=True):
     def is_stream(self) -> bool:
         """Whether the server sent events, or the answer was left before its end."""
         return bool(self.end)
+
+    @property
+    def is_unanswered(self) -> bool:
+        """Whether the caller left before there was an answer."""
+        return self.status == 0 and self.end == "closed"
 
     @property
     def is_whole(self) -> bool:
@@ -231,7 +238,7 @@ def _check(response: Response, name: str) -> None:
     for index in response.verbatim:
         if not 0 <= index < count or not _is_text(response.chunks[index]):
             raise corrupt(name, "$.response.verbatim", f"chunk {index} is no JSON string")
-    has_none = response.failure is not None and not response.is_stream
+    has_none = response.is_unanswered or (response.failure is not None and not response.is_stream)
     if not 0 <= response.status <= 999 or (response.status < 100 and not has_none):  # noqa: PLR2004
         raise corrupt(name, "$.response.status", f"{response.status} is no HTTP status")
     _check_content(response, name)
@@ -355,6 +362,8 @@ def _response_members(response: Response) -> list[bytes]:
         members.append(b'"end": ' + _json(response.end))
         if not response.sentinel:
             members.append(b'"sentinel": false')
+    if response.left is not None:
+        members.append(b'"left": %.6f' % response.left)
     if response.failure:
         members.append(b'"failure": ' + _json(response.failure))
     return members + (_stream_members(response) if response.end else _plain_members(response))

@@ -20,6 +20,7 @@ from inferencereplay.sdk import private
 from inferencereplay.sdk.capture import ResponseCapture, plain_response, record_stream, start_of
 from inferencereplay.sdk.failures import failure_of, is_known
 from inferencereplay.sdk.http_exchange import HttpExchange
+from inferencereplay.sdk.http_replay import incomplete
 from inferencereplay.sdk.steps import TURN, Step, in_thread, pause, send, work
 from inferencereplay.session import garbage
 from inferencereplay.session.call import Call
@@ -150,6 +151,10 @@ def _let_through(session: Session, call: ClientCall, error: Exception) -> None:
 def _play(session: Session, call: ClientCall, play: Play) -> Flow:
     """Give the SDK the HTTP response of a recording, or raise the error of a connection that failed."""
     recorded = play.recording.response
+    if recorded.is_unanswered:
+        clock, seconds = session.clock, session.patience(recorded)
+        yield Step(functools.partial(clock.sleep, seconds), functools.partial(clock.sleep_async, seconds))
+        raise incomplete(recorded, play.name)
     library = private.http_library(call.client)
     request = private.http_request(call.client, call.options, recorded.retries)
     pacer = session.pacer(recorded)
@@ -181,17 +186,21 @@ def _is_success(status: int) -> bool:
 
 def _record(call: ClientCall, pending: PendingRecording, request: Callable[..., Any]) -> Flow:
     """Make a call live, store its answer, and let the SDK parse it."""
+    start = SYSTEM_CLOCK.now()
     try:
-        response, retries = yield from _make_live(call, pending, request)
-    except BaseException:  # an interrupt too, at whatever point
+        response, retries = yield from _make_live(call, pending, request, start)
+    except (Exception, KeyboardInterrupt, SystemExit):  # at whatever point
         pending.drop()
+        raise
+    except BaseException:  # the program cancels the call: its task has no more time for writing
+        left = SYSTEM_CLOCK.now() - start
+        garbage.note(lambda: pending.keep(Response(status=0, end="closed", sentinel=False, left=left)))
         raise
     return (yield send(private.process, call, response, retries))
 
 
-def _make_live(call: ClientCall, pending: PendingRecording, request: Callable[..., Any]) -> Flow:
+def _make_live(call: ClientCall, pending: PendingRecording, request: Callable[..., Any], start: float) -> Flow:
     """Make a call live and store its answer; return the HTTP response and the number of the SDK's retries."""
-    start = SYSTEM_CLOCK.now()
     # An unread response only where the caller reads it: otherwise the SDK's retries cover the body too.
     options = private.ask(call.options, "stream" if call.is_unread else "true")
     try:

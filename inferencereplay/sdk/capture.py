@@ -147,6 +147,7 @@ class ResponseCapture:
             if self._is_finished:
                 return
             self._is_finished = True
+        self._ended = SYSTEM_CLOCK.now() - self._start
         try:
             self._assemble()
             _count_bytes(self.kept, self._response())
@@ -168,6 +169,8 @@ class ResponseCapture:
                 self._assemble_plain(decoded)
                 return
         self._stream.finish(is_exhausted=self.is_exhausted, is_parsed=self._is_asked)
+        if self.kept.end == "closed":
+            self.kept.left = self._ended
 
     def _read_stream(self) -> None:
         """Read the pieces of a stream, which are forgotten."""

@@ -127,6 +127,7 @@ class _Replayed:
         self._name = name
         self._is_closed = False
         self._is_complete = False
+        self._leaving_pacer = pacer if response.offsets and response.left is not None else None
 
     def attach(self, response: Any) -> None:
         self._response = weakref.ref(response)
@@ -137,6 +138,8 @@ class _Replayed:
                 self._pacer.wait(index)
             self._check()
             yield piece
+        if self._leaving_pacer:
+            self._leaving_pacer.wait(len(self._recorded.chunks))
         yield from self._end()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -144,6 +147,8 @@ class _Replayed:
             await (self._pacer.wait_async(index) if self._pacer else give_turn())
             self._check()
             yield piece
+        if self._leaving_pacer:
+            await self._leaving_pacer.wait_async(len(self._recorded.chunks))
         for piece in self._end():
             yield piece
 
@@ -184,6 +189,12 @@ def elapsed(response: Response) -> float:
 
 def incomplete(response: Response, name: str) -> IncompleteRecording:
     """Make the error for a replay that wants more than was recorded."""
+    if response.is_unanswered:
+        message = (
+            f"{name} holds no answer: the program left the call after {response.left or 0:.3f} s, before one came, and "
+            'waits for it now. Record it again (mode="record-if-missing" does), waiting for the answer.'
+        )
+        return IncompleteRecording(message, path=name)
     count = len(response.chunks)
     kept = f"{count} chunks" if count else f"{len(response.rest)} bytes"
     message = (

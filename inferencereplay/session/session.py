@@ -13,6 +13,7 @@ import msgspec
 
 from inferencereplay.errors import InvalidSetting, NotRecordable, RecordingNotFound
 from inferencereplay.locks import make_lock
+from inferencereplay.pacing.clocks import SYSTEM_CLOCK
 from inferencereplay.pacing.pacer import make_pacer
 from inferencereplay.pacing.timing import Timing, summarize
 from inferencereplay.recording.format import Provenance, is_whole
@@ -50,6 +51,10 @@ if TYPE_CHECKING:
 log = logging.getLogger("inferencereplay")
 
 NO_JSON = "what it sends or returns is not JSON"
+LEAVING = 1.0
+"""Seconds that a stream waits for its program to leave it, past the recorded moment: a time-out began before the call."""
+LONGEST_UNANSWERED = 60.0
+"""Seconds that a call waits for its program to leave it, past the recorded moment."""
 _RECORDING = (Mode.RECORD, Mode.RECORD_IF_MISSING)
 _Miss = TypeVar("_Miss", bound=RecordingNotFound)
 
@@ -112,7 +117,7 @@ class Session:
         self._own_mode = None if mode is None else str(getattr(mode, "value", mode))
         self._pace = settings.pace
         self._never_waits = math.isinf(self.speed) and self._pace is None
-        self._clock = settings.clock
+        self.clock = settings.clock or SYSTEM_CLOCK
         self._late = array("d")  # seconds, of every paced chunk
         self._ignore = settings.ignore
         self._normalize = settings.normalize
@@ -180,6 +185,7 @@ class Session:
 
         In `record`, replaced variants are removed then.
         """
+        garbage.run_noted()
         if self.recorder.variants.has_pending():
             garbage.collect()
         garbage.run_noted()
@@ -331,10 +337,17 @@ class Session:
             return None
         if response.is_stream:
             offsets, count = response.offsets, len(response.chunks)
+            if offsets and response.left is not None:
+                offsets = [*offsets, response.left + LEAVING * self.speed]
         else:
             offsets, count = ([] if response.elapsed is None else [response.elapsed]), 1
         note = self._late.append
-        return make_pacer(offsets, count, speed=self.speed, pace=self._pace, clock=self._clock, note=note)
+        return make_pacer(offsets, count, speed=self.speed, pace=self._pace, clock=self.clock, note=note)
+
+    def patience(self, response: Response) -> float:
+        """Return how many seconds a call that was left before its answer waits until it is left again."""
+        left = 0.0 if self._never_waits else (response.left or 0.0) / self.speed
+        return left + LONGEST_UNANSWERED
 
     # Calls without an answer.
 

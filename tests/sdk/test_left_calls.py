@@ -1,0 +1,164 @@
+"""Calls that the program leaves before their answer, and streams that its own time-out cuts."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import openai
+import pytest
+from conftest import ASK, Reply, chunk, completion, event, plain, run_to_the_end
+from ways import DEAD
+
+from inferencereplay import IncompleteRecording, VirtualClock, replay
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+SLOW = [(2.0, json.dumps(completion("late")).encode())]
+"""The pieces of an answer that comes after two seconds."""
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def backend(request):
+    return request.param
+
+
+def slow() -> Reply:
+    return Reply(pieces=SLOW)
+
+
+def held(directory: Path) -> list[dict[str, Any]]:
+    """Return the responses of all recordings, in the order of their numbers."""
+    files = sorted(directory.rglob("*.json"), key=lambda file: (len(file.name), file.name))
+    return [json.loads(file.read_text())["response"] for file in files]
+
+
+async def hedge(url: str, arrived: Callable[[], bool]) -> Any:
+    """Make a call, cancel it when it has arrived, then make it again and wait for the answer."""
+    async with openai.AsyncOpenAI(api_key="k", base_url=url, max_retries=0) as client:
+        async with anyio.create_task_group() as group:
+            group.start_soon(lambda: client.chat.completions.create(**ASK))
+            await anyio.sleep(0.1)
+            while not arrived():  # noqa: ASYNC110 - the server counts in a thread
+                await anyio.sleep(0.01)
+            group.cancel_scope.cancel()
+        return (await client.chat.completions.create(**ASK)).choices[0].message.content
+
+
+def test_a_call_that_is_cancelled_before_its_answer_waits_in_replay(server, tmp_path, backend):
+    """The program's own time-out ends it there too, and the next equal call has the answer that it had."""
+    server.replies = [slow(), plain(completion("fast"))]
+    with replay(tmp_path, mode="record") as session:
+        assert run_to_the_end(lambda: hedge(server.url, lambda: server.count > 0), backend) == "fast"
+    assert session.recorded == 2
+    left, whole = held(tmp_path)
+    assert (left["status"], left["end"], left["chunks"]) == (0, "closed", [])
+    assert left["left"] > 0.05
+    assert whole["body"]["choices"][0]["message"]["content"] == "fast"
+    for speed in ("inf", 1):
+        with replay(tmp_path, speed=speed) as session:
+            assert run_to_the_end(lambda: hedge(DEAD, lambda: True), backend) == "fast"
+        assert session.hits == 2
+
+
+def test_a_program_that_waits_longer_is_told(server, tmp_path, backend):
+    """After a bounded time it is an incomplete recording, not an endless wait."""
+
+    async def leave() -> None:
+        async with openai.AsyncOpenAI(api_key="k", base_url=server.url, max_retries=0) as client:
+            with anyio.move_on_after(0.1):
+                await client.chat.completions.create(**ASK)
+
+    async def wait() -> None:
+        async with openai.AsyncOpenAI(api_key="k", base_url=DEAD) as client:
+            await client.chat.completions.create(**ASK)
+
+    server.replies = [slow()]
+    with replay(tmp_path, mode="record"):
+        run_to_the_end(leave, backend)
+    for speed, least in ((1, 60.05), ("inf", 60)):
+        clock = VirtualClock()
+        with (
+            replay(tmp_path, speed=speed, clock=clock),
+            pytest.raises(IncompleteRecording, match=r"holds no answer: the program left the call after 0\.\d+ s"),
+        ):
+            run_to_the_end(wait, backend)
+        assert clock.time >= least
+
+
+def test_an_answer_replaces_what_was_left(server, tmp_path, backend):
+    """`record-if-missing` makes the call again, and a call that is left never replaces an answer."""
+
+    async def ask(seconds: float) -> None:
+        async with openai.AsyncOpenAI(api_key="k", base_url=server.url, max_retries=0) as client:
+            with anyio.move_on_after(seconds):
+                await client.chat.completions.create(**ASK)
+
+    for seconds, ends in ((0.1, ["closed"]), (30, [None]), (0.1, [None])):
+        server.replies = [slow()]
+        with replay(tmp_path, mode="record-if-missing"):
+            run_to_the_end(lambda seconds=seconds: ask(seconds), backend)
+        assert [response.get("end") for response in held(tmp_path)] == ends
+    with replay(tmp_path, mode="record"):
+        server.replies = [slow()]
+        run_to_the_end(lambda: ask(0.1), backend)
+    assert [response.get("end") for response in held(tmp_path)] == [None]
+
+
+def test_a_stream_that_a_time_out_cuts_waits_for_it(server, tmp_path, backend):
+    """At its pace, the program's own time-out fires in replay as it did live."""
+
+    async def read(url: str) -> tuple[int, bool]:
+        count = 0
+        async with openai.AsyncOpenAI(api_key="k", base_url=url, max_retries=0) as client:
+            with anyio.move_on_after(0.3) as scope:
+                async with await client.chat.completions.create(**ASK, stream=True) as stream:
+                    async for _ in stream:
+                        count += 1
+        return count, scope.cancelled_caught
+
+    pieces = [(0.0, event(chunk("a"))), (0.0, event(chunk("b"))), (1.0, event(chunk("c")))]
+    server.replies = [Reply(headers={"content-type": "text/event-stream"}, pieces=pieces)]
+    with replay(tmp_path, mode="record"):
+        assert run_to_the_end(lambda: read(server.url), backend) == (2, True)
+    (stored,) = held(tmp_path)
+    assert (stored["end"], len(stored["chunks"])) == ("closed", 2)
+    assert stored["left"] > 0.2
+    with replay(tmp_path, speed=1):
+        assert run_to_the_end(lambda: read(DEAD), backend) == (2, True)
+    with replay(tmp_path), pytest.raises(IncompleteRecording, match="ends after 2 chunks"):
+        run_to_the_end(lambda: read(DEAD), backend)
+
+
+def test_a_stream_that_was_left_is_waited_for_in_sync_code(client, server, tmp_path):
+    """As long as its caller stayed, and no longer."""
+    with replay(tmp_path, mode="record"), client.chat.completions.create(**ASK, stream=True) as stream:
+        next(stream)
+    (stored,) = held(tmp_path)
+    clock = VirtualClock()
+    with replay(tmp_path, speed=0.001, clock=clock), pytest.raises(IncompleteRecording):
+        list(openai.OpenAI(api_key="k", base_url=DEAD).chat.completions.create(**ASK, stream=True))
+    assert clock.time == pytest.approx(stored["left"] * 1_000 + 1)
+    assert stored["left"] > stored["offsets"][-1]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, TimeoutError])
+def test_an_interrupt_frees_the_number(client, server, tmp_path, error):
+    """Ctrl-C, or a signal's time-out, stores nothing, and the calls that follow are numbered from one."""
+
+    def interrupt(_: Any) -> None:
+        raise error
+
+    with replay(tmp_path, mode="record") as session:
+        other = client.with_options(max_retries=0)
+        hooks = other._client.event_hooks
+        other._client.event_hooks = {"request": [interrupt], "response": []}
+        with pytest.raises((error, openai.APIConnectionError)):
+            other.chat.completions.create(**ASK)
+        other._client.event_hooks = hooks
+        client.chat.completions.create(**ASK)
+    assert session.recorded == 1
+    assert [file.name.count("~") for file in tmp_path.rglob("*.json")] == [0]
