@@ -7,6 +7,8 @@ import math
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from inferencereplay.recording.control_characters import visible
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -110,7 +112,7 @@ def _common(first: str, second: str) -> int:
 
 def _part(text: str, start: int) -> str:
     end = start + BEFORE + AFTER
-    shown = json.dumps(text[start:end], ensure_ascii=False)[1:-1]
+    shown = visible(json.dumps(text[start:end], ensure_ascii=False)[1:-1])
     return f'"{"…" if start else ""}{shown}{"…" if end < len(text) else ""}"'
 
 
@@ -119,5 +121,5 @@ def _short(value: JSON) -> str:
         return "absent"
     if isinstance(value, str):
         return _part(value, 0)
-    text = json.dumps(value, ensure_ascii=False)
+    text = visible(json.dumps(value, ensure_ascii=False))
     return text if len(text) <= BEFORE + AFTER else text[: BEFORE + AFTER] + "…"

@@ -28,7 +28,7 @@ _LOGPROBS = re.compile(rb'"logprobs"\s*:(?!\s*(?:null|\[\s*\]))')
 
 
 class _Piece(msgspec.Struct, gc=False):
-    """A piece of text: the number of its chunk, and where in it it stands; of a token, what else was likely as well."""
+    """A piece of text: the number of its chunk, and its place there; of a token, its alternatives as well."""
 
     chunk: int
     holder: Any
@@ -41,12 +41,12 @@ class _Piece(msgspec.Struct, gc=False):
         return text
 
     def put(self, text: str) -> None:
-        """Put another text in its place, and take away what tells the old one."""
+        """Put another text in its place, and remove what shows the old one."""
         self.holder[self.name] = text
         if isinstance(self.holder, dict):
             self.holder.update(respelt(self.holder))
         holder, name = self.alternatives
-        with contextlib.suppress(LookupError, TypeError):  # there need not be any
+        with contextlib.suppress(LookupError, TypeError):  # a token without alternatives
             holder[name] = type(holder[name])()
 
 
@@ -59,7 +59,7 @@ def redact_fragments(chunks: list[bytes], redactor: Redactor) -> list[bytes]:
 
     Args:
         chunks: JSON, each a chunk's; or a single one, which is a plain answer.
-        redactor: tells what is secret.
+        redactor: finds what is secret.
     """
     read = [*map(msgspec.json.decode, chunks)]
     has_tokens = _LOGPROBS.search(b"\n".join(chunks))
@@ -71,7 +71,7 @@ def redact_fragments(chunks: list[bytes], redactor: Redactor) -> list[bytes]:
                 _gather_logprobs(texts, number, _place(chunk), chunk)
     changed: set[int] = set()
     for pieces in texts.values():
-        changed.update(_hide(pieces, redactor.spans("".join(piece.text for piece in pieces))))
+        changed.update(_redacted_chunks(pieces, redactor.spans("".join(piece.text for piece in pieces))))
     if not changed:
         return chunks
     return [msgspec.json.encode(read[number]) if number in changed else raw for number, raw in enumerate(chunks)]
@@ -142,8 +142,8 @@ def _gather_tokens(texts: _Texts, number: int, place: tuple[str, ...], value: An
             texts.setdefault(place, []).append(_Piece(number, item, "token", (item, "top_logprobs")))
 
 
-def _hide(pieces: list[_Piece], spans: list[tuple[int, int]]) -> Iterator[int]:
-    """Take the spans of a text out of its pieces, and yield the numbers of the chunks that this changes."""
+def _redacted_chunks(pieces: list[_Piece], spans: list[tuple[int, int]]) -> Iterator[int]:
+    """Redact the spans of a text in its pieces, and yield the numbers of the chunks that this changes."""
     begin = 0
     for piece in pieces if spans else ():
         text = piece.text

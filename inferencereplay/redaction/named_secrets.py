@@ -1,7 +1,8 @@
-r"""Secrets that are told by the name that stands before them.
+r"""Secrets that the name before them tells, in text.
 
-In JSON a member's name tells. In texts it is JSON once more, however often its quotes are escaped, by JSON, a URL or
-HTML; and settings, headers, command lines and markup: there the value has to look like no word.
+The text may be JSON once more, however often its quotes are escaped, by JSON, a URL or HTML; settings, headers, command
+lines, markup, programs. A name in quotes before a value in quotes is a member: it tells as it does in JSON. Elsewhere
+the value has to look like the value of a setting: no word, no expression of a program, no placeholder.
 """
 
 from __future__ import annotations
@@ -10,98 +11,67 @@ import functools
 import re
 from typing import TYPE_CHECKING
 
+from inferencereplay.redaction.secret_names import HINTS, LONGEST_SETTING, is_attribute, is_setting, secret_test_for
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-NAMES = frozenset(
-    (
-        *("authorization", "proxyauthorization", "password", "passwd", "passphrase", "cookie", "setcookie"),
-        *("apikey", "xapikey", "openaiapikey", "xgoogapikey", "secretkey", "privatekey", "ocpapimsubscriptionkey"),
-        *("secretaccesskey", "awssecretaccesskey", "clientsecret", "idtoken", "privatetoken", "xamzsecuritytoken"),
-        *("authtoken", "xauthtoken", "accesstoken", "refreshtoken", "sessiontoken", "azureadtoken", "bearertoken"),
-    )
-)
-"""In lower case, without hyphens and underscores."""
-ENDS = (
-    *("apikey", "secretkey", "accesskey", "secretaccesskey", "accountkey", "subscriptionkey", "privatekey"),
-    *("accesstoken", "authtoken", "refreshtoken", "sessiontoken", "bearertoken", "apitoken", "oauthtoken"),
-    *("clientsecret", "signingsecret", "webhooksecret", "appsecret", "apisecret", "consumersecret"),
-)
-"""How longer names end that stand for secrets, such as `AZURE_OPENAI_API_KEY`."""
-PASSWORD_ENDS = ("password", "passwd", "passphrase")
-"""How names end that stand for one, as `db_password`, or for a label, as `forgot_password`: their values tell."""
-RANDOM_ENDS = ("token", "secret", "signingkey", "encryptionkey", "deploykey", "licensekey", "authkey", "openaikey")
-"""How names end under which both secrets and harmless texts stand; there a value has to look like chance."""
-_HARMLESS_ENDS = ("pagetoken", "nexttoken", "continuationtoken", "synctoken")
-"""Names of places in a list, which the next request repeats."""
-HINTS = ("key", "token", "secret", "authorization", "password", "passwd", "passphrase", "cookie")
-"""How the name of a secret ends, in lower case."""
-_NO_WORD = re.compile(r"(?=\S*\d)\S{6,}")
-_CHANCE = re.compile(
-    r"(?=[\w.~+/=-]{0,40}?(?=[A-Za-z]{0,7}\d)(?=\d{0,7}[A-Za-z])[A-Za-z0-9]{8})[\w.~+/=-]{20,}", re.ASCII
-)
-"""Twenty characters without a space, eight in a row with a digit and a letter: no words with hyphens, no date."""
+_LONGEST_NAME = 64
+"""Characters of a name that are looked at."""
 
-_QUOTE = r"(?:\\*[\"'`]|&quot;|&#(?:34|39|x22|x27);|%2[27])"
+_QUOTE = r"(?:\\*[\"'`]|&quot;|&\#(?:34|39|x22|x27);|%2[27]|\\+u002[27])"
+_GAP = r"(?:\s|%20|\+|\\{1,63}[nrt])"
+_COLON = "(?:\uff1a|\\\\+uff1a)"
+"""A colon as wide as the characters of Chinese."""
 _SIGN = (
-    rf"(?:{_QUOTE}|\*\*|\])*(?:\s|%20)*"
-    r"(?:[:=|>}]|,\s{0,8}\\*[\"']|&gt;|%3[ad]|is |(?<= )\\*[\"']?(?=\S{0,40}\d)\S{16})"
+    rf"(?:{_QUOTE}|\*\*|\[\w{{0,8}}\]|\])*(?:\s|%20|\\+[nrt])*"
+    rf"(?:[:=|>}}]|{_COLON}|,\s{{0,8}}{_QUOTE}|&gt;|%3[ad]|is\ |value="
+    rf"|(?<=[\ \t])(?:{_QUOTE}|(?=\S{{0,40}}(?:\d|-\S{{1,20}}-)))\S{{6}})"
 )
-_SIGNS = tuple((end, re.compile(end + _SIGN)) for end in HINTS)
-"""The same with what follows where a value does; the ends alone are looked for first."""
-_SIGNS_IN_JSON = tuple((end.encode(), re.compile(sign.pattern.encode())) for end, sign in _SIGNS)
-
-_END = r"(?![\w-])(?i:" + "|".join(f"(?<={end})" for end in HINTS) + ")"
-_NAME = rf"(?P<name>(?:(?i:api|access|secret|private)[ ])?[A-Za-z][\w-]{{2,63}}){_END}"
-_QUOTED_NAME = rf"(?P<name>[\w .-]{{4,64}}){_END}"
-_VALUE = r"(?=(?P<value>(?=[\w.~+/-]{0,40}?\d)[\w.~+/-]{16,}=*)(?![\w.~+/=(\[-]))"  # which is no call in a program
-_NAMED = (
-    # "api_key": "…", as it stands in JSON.
-    re.compile(rf'"{_QUOTED_NAME}"\s*(?::|=>)\s*"' + r'(?=(?P<value>(?:[^"\\]|\\.)+))'),
-    # The same with its quotes escaped, once or more often, or single ones.
-    re.compile(
-        rf"(?P<quote>(?<!\\)\\{{1,63}}[\"']|'|&quot;|&#(?:34|39|x22|x27);|%2[27]){_QUOTED_NAME}(?P=quote)"
-        r"(?:\s|%20|\+)*(?::|=>|%3[Aa])(?:\s|%20|\+)*(?P=quote)"
-        r"(?=(?P<value>(?:(?!(?P=quote))[^\n])+))"
-    ),
-    # API_KEY=…, api-key: …, --api-key=…, api_key: str = "…", | API_KEY | … |, Authorization: Token …
-    re.compile(
-        r"(?:(?<![\w\\-])-{0,2}|(?<=\\[nrt])|(?<=%[0-9A-Fa-f]{2})|(?<=\\u[0-9A-Fa-f]{4}))"
-        rf"{_NAME}(?:[\"']\])?\*{{0,2}}[ \t]{{0,8}}"
-        r"(?::[ ]?[A-Za-z][\w.]{0,30}[ ]=|:=|=>|=|:|\||is(?=[ ])|%3[ADad])\*{0,2}(?:[ \t]|%20|\+){0,8}"
-        r"(?:(?:[Tt]oken|[Aa]pi[_-]?[Kk]ey|[Kk]ey)(?:[ ]|%20))?(?:[\"'`]|%2[27])?"
-        rf"{_VALUE}"
-    ),
-    # --api-key …, ENV API_KEY …, setenv API_KEY …
-    re.compile(rf"(?<![\w-])(?:--|ENV[ ]|setenv[ ]){_NAME}[ ]{{1,4}}[\"']?{_VALUE}"),
-    # setenv("API_KEY", "…"), and {"name": "api-key", "value": "…"}, whose quotes may be escaped.
-    re.compile(
-        rf"(?P<quote>\\{{0,63}}[\"']){_QUOTED_NAME}(?P=quote),\s{{0,8}}"
-        rf"(?:(?P=quote)value(?P=quote)\s{{0,8}}:\s{{0,8}})?(?P=quote){_VALUE}"
-    ),
-    # <apiKey>…</apiKey>
-    re.compile(rf"(?:<|&lt;){_NAME}(?:>|&gt;)(?=(?P<value>(?=[^<&\s]{{0,40}}?\d)[^<&\s]{{8,4000}})(?:<|&lt;)/)"),
+_BEFORE_KEY = (
+    *("api", "access", "secret", "account", "subscription", "private"),
+    *("signing", "encryption", "deploy", "license", "auth", "openai"),
 )
-"""Each finds where a value begins; what it is stands in a look-ahead, for it may hold names itself."""
+"""Words before `key` that make it the name of a secret."""
+_KEY = "|".join(f"(?<={word}{sign}key)" for word in _BEFORE_KEY for sign in ("", r"[\ _.-]", "__"))
+_SIGNS = tuple((end, re.compile(f"{end}(?:{_KEY if end == 'key' else ''}){_SIGN}", re.ASCII)) for end in HINTS)
+"""What a name ends with, and the same with what follows where a value does; the ends alone are looked for first."""
+_SIGNS_IN_JSON = tuple((end.encode(), re.compile((end + _SIGN).encode())) for end in HINTS)
+_LOWER = {code: code + 32 for code in range(65, 91)}
 
-
-def secret_test_for(name: str) -> Callable[[str], object] | None:
-    """Return what says of a text that stands under `name` whether it is a secret; `None` if that none is."""
-    return _judge(name.lower().replace("-", "").replace("_", "").replace(" ", "").replace(".", ""))
-
-
-@functools.lru_cache(maxsize=1_000)
-def _judge(plain: str) -> Callable[[str], object] | None:
-    if plain in NAMES or plain.endswith(ENDS):
-        return bool
-    if plain.endswith(PASSWORD_ENDS):
-        return _NO_WORD.fullmatch
-    return looks_random if plain.endswith(RANDOM_ENDS) and not plain.endswith(_HARMLESS_ENDS) else None
-
-
-def looks_random(text: str) -> bool:
-    """Whether a text looks like no word, name, number or date, but like what a generator of secrets makes."""
-    return bool(_CHANCE.fullmatch(text))
+_NAME_CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"
+_ESCAPE = re.compile(r"\\([nrt]|u[0-9A-Fa-f]{4})|%[0-9A-Fa-f]{2}")
+_FIRST_WORD = re.compile(r"(?:(?<![A-Za-z])|(?<=[a-z]))(?i:api|access|secret|private) \Z")
+_COMMANDS = ("ENV ", "setenv ", "setx ", "define ")
+_TO_VALUE = re.compile(
+    rf"""
+    (?P<close>{_QUOTE})? (?P<bracket>\[\w{{0,8}}\]|\])? \*{{0,2}}
+    (?:
+        (?P<sign>
+            [\ \t]{{0,8}}
+            (?: :[\ ]?[A-Za-z&][\w.\[\]|,\ &'<>?]{{0,40}}?[\ ]?= | :=|=>|=|:|{_COLON}|\||is(?=\ )|%3[ADad])
+            \*{{0,2}}{_GAP}{{0,8}}
+        )
+        | (?P<comma>,\s{{0,8}}(?:{_QUOTE}value{_QUOTE}\s{{0,8}}:\s{{0,8}})?(?={_QUOTE}))
+        | (?P<attribute>\s{{1,8}}value=(?={_QUOTE}))
+        | (?P<space>[\ \t]{{1,8}})
+        | (?P<tag>>|&gt;)
+    )
+    (?:(?:[Tt]oken|[Aa]pi[_-]?[Kk]ey|[Kk]ey)(?:\ |%20))?
+    (?:(?:\w{{1,40}}(?:\.|::)){{0,3}}(?:Secret\w{{0,12}}|String(?:::from)?|Some)\()?
+    (?:[bru]{{1,2}}(?=\\{{0,63}}["']))?
+    (?P<open>{_QUOTE})?
+    """,
+    re.ASCII | re.VERBOSE,
+)
+"""From the end of a name to where the value begins."""
+_QUOTED_NAME = re.compile(r"[\w .-]{4,64}")
+_IN_WORD = r"(?:[^\s\"'`<>\\,;&|)\]}%]|%(?![0-9A-Fa-f]{2}))"
+_WORD = re.compile(rf"{_IN_WORD}{{1,{LONGEST_SETTING}}}(?!{_IN_WORD})")
+_IN_TAG = re.compile(r"[^<&\s]{8,4000}(?=(?:<|&lt;)/)")
+_DIGIT = re.compile(r"[^<&\s]{0,40}?\d", re.ASCII)
+_LONG_VALUE = re.compile(r"(?=[\w.~+/-]{0,40}?\d)[\w.~+/-]{16,}=*(?![\w.~+/=(\[-])", re.ASCII)
+"""Sixteen characters with a digit, which are no call in a program."""
 
 
 def may_name(raw: bytes) -> bool:
@@ -110,30 +80,104 @@ def may_name(raw: bytes) -> bool:
     return any(end in lowered and sign.search(lowered) for end, sign in _SIGNS_IN_JSON)
 
 
-def redact_named(text: str, cover: Callable[[str], str], is_hidden: Callable[[str], bool]) -> str:
-    """Take out what a text says of a secret by its name.
+def redact_named(text: str, redact: Callable[[str], str], is_redacted: Callable[[str], bool]) -> str:
+    """Return a text without the values of which it says by a name that they are secrets.
 
     Args:
         text: what is looked through.
-        cover: returns what takes the place of a value.
-        is_hidden: whether a value has been taken out before.
+        redact: returns what takes the place of a value.
+        is_redacted: whether a value has been redacted before.
     """
+    made, done = [], 0
+    for end in _ends_of_names(text):
+        first, last = _value_after(text, end)
+        if first < last and first >= done and not is_redacted(text[first:last]):
+            made += [text[done:first], redact(text[first:last])]
+            done = last
+    return "".join((*made, text[done:])) if made else text
+
+
+def _ends_of_names(text: str) -> list[int]:
+    """Return where in a text what may be the name of a secret ends, in order."""
     if not any(sign in text for sign in ":=|> %&"):
-        return text
+        return []
     lowered = text.lower()
-    if not any(end in lowered and sign.search(lowered) for end, sign in _SIGNS):
-        return text
+    if len(lowered) != len(text):  # as that of the Turkish İ is
+        lowered = text.translate(_LOWER)
+    return sorted(
+        found.start() + len(end) for end, sign in _SIGNS if end in lowered for found in sign.finditer(lowered)
+    )
 
-    for pattern in _NAMED:
-        text = _cover(text, pattern, cover, is_hidden)
-    return text
+
+def _value_after(text: str, end: int) -> tuple[int, int]:
+    """Return where the secret begins and ends that stands under the name that ends at `end`; nothing if none does."""
+    found = _TO_VALUE.match(text, end)
+    if not found:
+        return 0, 0
+    begin, is_quoted = _begin_of_name(text, end, found["close"])
+    name = text[begin:end]
+    is_secret = secret_test_for(name) or secret_test_for(name[name.rfind(".") + 1 :])
+    if not is_secret or not _is_notation(text, begin, found, is_quoted=is_quoted):
+        return 0, 0
+    first = found.end()
+    if found["tag"]:
+        return first, _end_in_tag(text, first, name, is_secret)
+    last = _end_of_value(text, first, found["open"])
+    if is_quoted and found["sign"] and found["open"] and not found["bracket"]:  # a member
+        return (first, last) if is_secret(text[first:last]) else (0, 0)
+    is_word = text[first:last].isalpha() or (found["comma"] and not _DIGIT.match(text[first:last]))
+    if is_word or (not found["open"] and is_attribute(text[first:last])):
+        return 0, 0
+    long = _LONG_VALUE.match(text, first)
+    if long and is_secret(long[0]):
+        return first, long.end()
+    is_literal = bool(found["open"] and not found["comma"])  # rather than a word in a list of names
+    return (first, last) if is_setting(name, text[first:last], is_quoted=is_literal) else (0, 0)
 
 
-def _cover(text: str, pattern: re.Pattern[str], cover: Callable[[str], str], is_hidden: Callable[[str], bool]) -> str:
-    made, at = [], 0
-    for found in pattern.finditer(text):
-        value, is_secret = found["value"], secret_test_for(found["name"])
-        if found.start("value") >= at and is_secret and is_secret(value) and not is_hidden(value):
-            made += [text[at : found.start("value")], cover(value)]
-            at = found.end("value")
-    return "".join((*made, text[at:])) if made else text
+def _end_in_tag(text: str, first: int, name: str, is_secret: Callable[[str], object]) -> int:
+    """Return where a secret between tags ends that begins at `first`; there if it is none."""
+    value = _IN_TAG.match(text, first)
+    if not value:
+        return first
+    is_told = _DIGIT.match(value[0]) and is_secret(value[0])
+    return value.end() if is_told or is_setting(name, value[0], is_quoted=True) else first
+
+
+def _begin_of_name(text: str, end: int, quote: str | None) -> tuple[int, bool]:
+    """Return where the name that ends at `end` begins, and whether that is behind the quotation mark that closes it."""
+    lowest = max(0, end - _LONGEST_NAME)
+    opened = text.rfind(quote, lowest, end) if quote else -1
+    if opened >= 0 and _QUOTED_NAME.fullmatch(text, opened + len(quote or ""), end):
+        return opened + len(quote or ""), True
+    window = text[lowest:end]
+    begin = end - len(window) + len(window.rstrip(_NAME_CHARACTERS))
+    before = text[begin - 1 : begin]
+    escape = _ESCAPE.match(text, begin - 1, end) if before and before in "\\%" else None
+    word = _FIRST_WORD.search(text, max(0, begin - 8), begin) if before == " " else None
+    if escape:
+        return escape.end(), False
+    return (word.start() if word else begin), False
+
+
+def _is_notation(text: str, begin: int, found: re.Match[str], *, is_quoted: bool) -> bool:
+    """Whether what stands before a name and behind it belongs together."""
+    if found["tag"]:
+        return text[begin - 1 : begin] == "<" or text[max(0, begin - 4) : begin] == "&lt;"
+    if found["space"]:
+        return text.startswith("--", begin) or text[max(0, begin - 7) : begin].endswith(_COMMANDS)
+    return is_quoted or not (found["comma"] or found["attribute"])
+
+
+def _end_of_value(text: str, first: int, quote: str | None) -> int:
+    """Return where a value ends: at the quotation mark that closes it; without one at what ends a word."""
+    found = (_closing(quote) if quote else _WORD).match(text, first)
+    return found.end() if found else first
+
+
+@functools.lru_cache(maxsize=256)
+def _closing(quote: str) -> re.Pattern[str]:
+    """Return what matches up to the next quotation mark of a kind that is not escaped once more."""
+    if len(quote) == 1:
+        return re.compile(rf"(?:[^{quote}\\]|\\.)+")
+    return re.compile(rf"(?:(?!(?<!\\){re.escape(quote)})[^\n])+")

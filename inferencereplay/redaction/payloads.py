@@ -29,10 +29,10 @@ def redact_request(request: Request, redactor: Redactor) -> Request:
 
     Args:
         request: prepared.
-        redactor: tells what is secret.
+        redactor: finds what is secret.
 
     Raises:
-        NotPlain: if it is nested too deeply to be looked through.
+        NotSerializable: if it is nested too deeply to be looked through.
     """
     body = request.body if redactor.is_clean(request.body) else _safe_body(request.body, redactor)
     query = redactor.query(request.query)
@@ -52,13 +52,13 @@ def _safe_body(raw: bytes, redactor: Redactor) -> bytes:
 
 
 def redact_response(response: Response, redactor: Redactor) -> None:
-    """Take what is secret out of an answer, wherever it stands in it."""
+    """Redact an answer, wherever in it a secret is."""
     response.headers = _safe_headers(response.headers, redactor)
     hops = response.redirects
     response.redirects = tuple(Redirect(hop.status, _safe_headers(hop.headers, redactor)) for hop in hops)
     response.reason = response.reason and redactor.text(response.reason)
     response.events = [None if name is None else redactor.text(name) for name in response.events]
-    # First what is in pieces: a piece may look like a whole secret, and without it the others look like none.
+    # Pieces first: a piece may look like a whole secret, and without it the others look like no secret.
     chunks = redactor.jsons(redact_fragments([*map(bytes, response.chunks)], redactor))
     response.chunks = [*map(msgspec.Raw, chunks)]
     rest = redactor.text(response.rest.decode("utf-8", "surrogateescape"))

@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from inferencereplay.errors import RecordingNotFound
+from inferencereplay.recording.control_characters import visible, visible_lines
 from inferencereplay.recording.difference import nearest
 from inferencereplay.recording.request import parse_json
 
@@ -54,7 +55,7 @@ def explain(  # noqa: PLR0913 - facts for a message
         near = nearest(parse_json(request.body), _shown(store.newest(request.path, MOST_COMPARED), redactor))
     except (ValueError, RecursionError) as deep:
         obstacle = str(deep)
-    lines = [f"{request.method} {request.path} was not recorded in {directory} (key {key[:12]}…)."]
+    lines = [visible(f"{request.method} {request.path} was not recorded in {directory} (key {key[:12]}…).")]
     if not os.path.isdir(directory):  # noqa: PTH112
         lines.append("That directory does not exist.")
     elif used_up:
@@ -68,10 +69,10 @@ def explain(  # noqa: PLR0913 - facts for a message
         lines += [f"  {line}" for line in near[1]]
     else:
         lines.append(f"The nearest recording is {near[0]}; it differs in the method or the query only.")
-    program = redactor.text(shlex.join(sys.orig_argv))  # before it is cut: half a secret is not found any more
+    program = visible(redactor.text(shlex.join(sys.orig_argv)))  # before it is cut: half a secret is not found any more
     mode = "record" if used_up and exhausted != "record" else "record-if-missing"
     lines.append(_mend(store, mode, own_mode, program, command))
-    text = redactor.text("\n".join(lines))
+    text = visible_lines(redactor.text("\n".join(lines)))
     error = RecordingNotFound(text, method=request.method, path=request.path, key=key, directory=directory)
     if near:
         error.nearest, error.differences = near

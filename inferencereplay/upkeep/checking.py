@@ -10,6 +10,7 @@ import msgspec
 
 from inferencereplay.catalogue.entries import Entry, Unreadable
 from inferencereplay.errors import RecordingCorrupt
+from inferencereplay.recording.control_characters import visible
 from inferencereplay.recording.difference import differences
 from inferencereplay.recording.format import check_request
 from inferencereplay.recording.request import parse_json
@@ -52,9 +53,10 @@ def check(catalogue: Catalogue, redactor: Redactor) -> Iterator[tuple[str, list[
     for item in catalogue.scan():
         names.append(item.name)
         if isinstance(item, Unreadable):
-            yield item.name, [Problem(item.name, "unreadable", item.reason)]
+            yield item.name, [Problem(item.name, "unreadable", visible(item.reason))]
         else:
-            yield item.name, [*_key_problems(catalogue, item), *_secret_problems(item, redactor)]
+            problems = [*_key_problems(catalogue, item), *_secret_problems(item, redactor)]
+            yield item.name, [found._replace(message=visible(found.message)) for found in problems]
     if catalogue.store.is_writable:
         yield from _gaps(names)
 
@@ -130,4 +132,4 @@ def _gaps(names: Iterable[str]) -> Iterator[tuple[str, list[Problem]]]:
         if missing:
             name = numbering.join(address, missing[0])
             message = f"{name}: variant {missing[0]} is missing, and there is a variant {numbers[-1]}."
-            yield name, [Problem(name, "gap", f"{message} Close the gap: inferencereplay rekey.")]
+            yield name, [Problem(name, "gap", visible(f"{message} Close the gap: inferencereplay rekey."))]

@@ -14,6 +14,7 @@ import msgspec
 
 from inferencereplay.catalogue.entries import Unreadable
 from inferencereplay.errors import InvalidSetting, RecordingCorrupt, StoreError
+from inferencereplay.recording.control_characters import visible
 from inferencereplay.recording.format import VERSION, RecordedRequest, Recording, corrupt, encode
 from inferencereplay.recording.request import NotSerializable
 from inferencereplay.store.directory import DirectoryStore
@@ -112,12 +113,14 @@ def _plan(catalogue: Catalogue, session: Session) -> tuple[list[_Planned], list[
     planned, problems = [], []
     for item in catalogue.scan():
         if isinstance(item, Unreadable):
-            problems.append(Move(item.name, "", item.reason.removeprefix(f"{catalogue.directory / item.name}: ")))
+            problems.append(
+                Move(item.name, "", visible(item.reason.removeprefix(f"{catalogue.directory / item.name}: ")))
+            )
             continue
         try:
             request = _request(item, session)
         except RecordingCorrupt as error:
-            problems.append(Move(item.name, "", str(error).removeprefix(f"{item.name}: ")))
+            problems.append(Move(item.name, "", visible(str(error).removeprefix(f"{item.name}: "))))
             continue
         (first,) = catalogue.store.sources(request.path, request.key, 1)
         if root := numbering.outer(catalogue.directory, item.name, first):
@@ -169,7 +172,7 @@ def _settle(catalogue: Catalogue, session: Session, item: _Planned, targets: lis
             if not is_dry:
                 (catalogue.directory / item.name).unlink()
             return Move(item.name, target)
-    return Move(item.name, targets[0], f"{targets[0]} is a recording of what is the same request now")
+    return Move(item.name, targets[0], visible(f"{targets[0]} is a recording of the same request now"))
 
 
 def _sort(catalogue: Catalogue, steps: list[_Step]) -> tuple[list[_Step], list[Move]]:
@@ -186,7 +189,9 @@ def _sort(catalogue: Catalogue, steps: list[_Step]) -> tuple[list[_Step], list[M
 
 
 def _in_the_way(step: _Step) -> Move:
-    return Move(step.item.name, step.target, f"{step.target} stands in its place, and cannot be filed anew itself")
+    return Move(
+        step.item.name, step.target, visible(f"{step.target} stands in its place, and cannot be filed anew itself")
+    )
 
 
 def _exists(catalogue: Catalogue, name: str) -> bool:
@@ -217,7 +222,7 @@ def _moves(catalogue: Catalogue, session: Session, step: _Step) -> bool:
     except OSError as error:
         message = f"{step.item.name} could not be filed anew: {error.strerror or error}. It is where it was, and what "
         message += "was moved before is in its place: mend that and run it again."
-        raise StoreError(message) from error
+        raise StoreError(visible(message)) from error
 
 
 def _put_aside(catalogue: Catalogue, session: Session, step: _Step) -> _Step:
