@@ -20,8 +20,9 @@ import msgspec
 from inferencereplay.catalogue.conversation import parsed, read_conversation
 from inferencereplay.errors import AmbiguousRecording, RecordingCorrupt, StoreError, UnknownRecording
 from inferencereplay.recording.format import VERSION, RecordedRequest, Recording, corrupt, decode, stored_request
+from inferencereplay.store.address import DIGITS, parse_file_name
+from inferencereplay.store.bounded_read import read, way_out
 from inferencereplay.store.containment import is_inside
-from inferencereplay.store.directory import DIGITS
 from inferencereplay.store.llama_stack import walk
 from inferencereplay.store.llama_stack_file import UnsupportedFile, is_llama_stack, parse
 from inferencereplay.store.opening import open_store
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from inferencereplay.recording.request import JSON, Request
 
 _REFERENCE = re.compile(r"(?P<key>[0-9a-f]{1,64})(?:~(?P<variant>[1-9][0-9]*))?")
-_VARIANT = re.compile(r"[0-9a-f]{32}~([0-9]+)\.json")
 MOST_CANDIDATES = 20
 """Names that the error of an ambiguous prefix lists."""
 
@@ -62,8 +62,8 @@ class Entry:
     @property
     def variant(self) -> int:
         """The number of the variant, as the name of a file of ours says."""
-        found = _VARIANT.fullmatch(Path(self.name).name)
-        return int(found[1]) if found else 1
+        found = parse_file_name(Path(self.name).name)
+        return found[1] if found else 1
 
     @property
     def path(self) -> str:
@@ -263,10 +263,9 @@ def _read(file: Path, name: str) -> Entry:
         found = file.stat()
         if not stat.S_ISREG(found.st_mode):
             raise corrupt(str(file), "$", "it is no regular file", "Take it out of the directory")
-        data = file.read_bytes()
+        data = read(str(file))
     except OSError as error:
-        mend = "Look at its permissions"
-        raise corrupt(str(file), "$", f"it cannot be read ({error.strerror})", mend) from error
+        raise corrupt(str(file), "$", f"it cannot be read ({error.strerror})", way_out(error)) from error
     modified = datetime.datetime.fromtimestamp(found.st_mtime, datetime.timezone.utc)
     return Entry(name, interpret(data, str(file)), len(data), modified)
 

@@ -16,6 +16,17 @@ except ImportError:  # pragma: no cover - Windows
     fcntl = None  # type: ignore[assignment]
 
 
+HAS_LOCKS = fcntl is not None
+_LOOK = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)  # for a pipe, which would block
+
+
+def show_life(descriptor: int) -> None:
+    """Make an open file a sign of life until it is closed, as far as the file system has locks."""
+    if fcntl is not None:  # pragma: no branch - Windows
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
 class LivenessLock:
     """This process's sign, for as long as somebody holds this object.
 
@@ -35,9 +46,7 @@ class LivenessLock:
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         self._close = weakref.finalize(self, os.close, descriptor)
         self._close.atexit = False  # threads may be at work until the very end
-        if fcntl is not None:  # pragma: no branch - as above
-            with contextlib.suppress(OSError):
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        show_life(descriptor)
         _all.add(self)
 
     def forget(self) -> None:  # pragma: no cover - runs in forked children, whose coverage is not measured
@@ -60,11 +69,11 @@ if hasattr(os, "register_at_fork"):  # pragma: no branch - as above
 def is_alive(file: str) -> bool:
     """Whether the process lives whose sign a file is."""
     try:
-        descriptor = os.open(file, os.O_RDONLY)
+        descriptor = os.open(file, _LOOK)
     except FileNotFoundError:
         return False
     try:
-        if fcntl is not None:  # pragma: no branch - as above
+        if fcntl is not None:  # pragma: no branch - Windows
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
             return False
     except OSError:

@@ -129,7 +129,7 @@ def parse(data: bytes) -> Kept:
     """Read one of their files.
 
     Raises:
-        Foreign: whatever is wrong with it.
+        UnsupportedFile: whatever is wrong with it.
     """
     try:
         data.decode()  # for msgspec does not look into strings that it only passes on

@@ -85,7 +85,7 @@ def test_what_is_wrong_is_told(cli, kept, shelf):
     assert sorted(counts) == ["1 gap", "1 secret", "1 unreadable", "2 key"]
     assert "response.headers.x-request-id, response.body.choices[0].message.content" in done.out
     assert "variant 2 is missing, and there is a variant 3" in done.out
-    assert "it belongs to chat/completions/" in done.out
+    assert "its place is chat/completions/" in done.out
     assert "its request does not belong to its key" in done.out
     assert "file it anew with `inferencereplay rekey`" in done.out
     found = json.loads(cli("check", kept, "--json").out)
@@ -103,7 +103,7 @@ def test_a_folder_whose_name_ends_like_the_paths(cli, kept):
     """Is no directory of recordings by that."""
     (kept / "chat").rename(kept / "mychat")
     done = cli("check", kept)
-    assert done.out.count(": it belongs to chat/completions/") == 4
+    assert done.out.count(": its place is chat/completions/") == 4
 
 
 def test_five_places_of_secrets_are_all(cli, kept):
@@ -164,7 +164,7 @@ def test_check_finds_whatever_the_recorder_takes_out(cli, tmp_path, place, chang
         recording[name] = {**recording.get(name, {}), **members} if name == "request" else members
     (tmp_path / f"{0:032x}.json").write_text(json.dumps(recording))
     done = cli("check", tmp_path)
-    assert f"what looks like a secret stands at {place.strip()}" in done.out
+    assert f"there seems to be a secret at {place.strip()}" in done.out
     assert not any(secret in done.out for secret in ("0123456789", "hunter22", "hush"))
 
 
@@ -173,7 +173,7 @@ def test_a_member_that_is_named_like_a_secret_is_not_printed(cli, tmp_path):
     recording = {"inferencereplay": 1, "key": "0" * 64, "request": {"method": "GET", "path": "/x"}}
     (tmp_path / f"{0:032x}.json").write_text(json.dumps({**recording, "response": {"body": {TOKEN: 1}}}))
     done = cli("check", tmp_path)
-    assert "a secret stands at response.body.[REDACTED]" in done.out
+    assert "to be a secret at response.body.[REDACTED]" in done.out
     assert TOKEN not in done.out
 
 
@@ -186,9 +186,7 @@ def test_what_cannot_be_looked_through_for_secrets_is_told(cli, tmp_path, value)
     (tmp_path / f"{0:032x}.json").write_text(f'{head}{{"end":"done","chunks":[{value}]}}}}')
     (tmp_path / f"{1:032x}.json").write_text(f'{head}{{"text":"{TOKEN}"}}}}')
     problems = json.loads(cli("check", tmp_path, "--json").out)
-    assert "cannot be looked through for secrets" in next(
-        it["message"] for it in problems if it["kind"] == "unreadable"
-    )
+    assert "cannot be searched for secrets" in next(it["message"] for it in problems if it["kind"] == "unreadable")
     assert [item["name"] for item in problems if item["kind"] == "secret"] == [f"{1:032x}.json"]
 
 
@@ -315,7 +313,7 @@ def test_an_edited_request_is_filed_anew(cli, kept, client):
     dry = cli("rekey", kept, "--dry-run")
     assert dry.status == 0
     assert dry.out.startswith(f"{name} → chat/completions/")
-    assert "Would be filed anew: 1 recording. 0 stay" in dry.err
+    assert "Would be filed anew: 1 recording; " in dry.err
     assert path.exists()
     done = cli("rekey", kept)
     assert done.status == 0
@@ -345,7 +343,7 @@ def test_collisions_are_reported_and_nothing_is_lost(cli, tmp_path, client):
     done = cli("rekey", directory, "--ignore", "user")
     assert done.status == 1
     assert done.out.count("stays  ") == 2
-    assert "is a recording of what is the same request now" in done.out
+    assert "is a recording of a request that is the same now" in done.out
     assert len(files(directory)) == 3
     again = cli("rekey", directory, "--ignore", "user", "--variants")
     assert again.status == 0
@@ -419,12 +417,12 @@ def test_what_cannot_leave_stands_in_the_way(cli, kept, tmp_path, monkeypatch):
     for options in (("--dry-run",), ()):
         done = cli("rekey", kept, *options)
         assert done.status == 1
-        assert f"{other} stands in its place, and cannot be filed anew itself" in done.out
-        assert done.err.endswith(": 0 recordings. 2 stay where they are.\n")
+        assert f"{other} occupies its place, and cannot be filed anew itself" in done.out
+        assert done.err.endswith(": 0 recordings; 3 in place already, 2 left where they are.\n")
         assert contents(kept) == before
     monkeypatch.setattr(rekeying, "_exists", lambda *_: False)
     done = cli("rekey", kept)
-    assert f"{other} stands in its place, and cannot be filed anew itself" in done.out
+    assert f"{other} occupies its place, and cannot be filed anew itself" in done.out
     assert sorted(contents(kept).values()) == sorted(before.values())
     assert (kept / other).read_text() == "{"
 
@@ -442,7 +440,7 @@ def test_a_move_that_was_interrupted_is_finished(cli, kept, client):
     assert (done.status, done.out) == (0, dry.out)
     assert contents(kept) == after
     (kept / name).write_bytes(data.replace(b"answer", b"reply"))
-    assert "is a recording of what is the same request now" in cli("rekey", kept, "--ignore", "user").out
+    assert "is a recording of a request that is the same now" in cli("rekey", kept, "--ignore", "user").out
     assert any(b"reply" in data for data in contents(kept).values())
 
 
@@ -557,7 +555,7 @@ def test_a_folder_of_a_directory_is_no_directory_of_its_own(cli, kept, folder):
     (kept / name).rename(kept / name.replace(name[-8:], "000.json"))
     done = cli("check", kept / folder)
     assert done.status == 1
-    assert f"it belongs to {name}, where nobody finds it. File it anew: inferencereplay rekey {kept}." in done.out
+    assert f"its place is {name}, no session finds it here. File it anew: inferencereplay rekey {kept}." in done.out
 
 
 def test_rekey_leaves_other_directories_alone(cli):

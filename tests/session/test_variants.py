@@ -183,7 +183,7 @@ def test_many_calls_past_the_last_variant_are_found_at_once(tmp_path, client):
 def test_a_call_under_way_is_not_overlooked(tmp_path):
     """A search for the last variant, made before a call or while it was under way, does not hide what it stored."""
     store = DirectoryStore(tmp_path)
-    store.put("/x", KEY, 1, b"1", replace=False)
+    store.add("/x", KEY, 1, b"1")
     variants = Variants(store, replaces=False, repeats=True, is_whole=lambda _: True)
     assert variants.commit("/x", KEY, 1, 1)
     assert variants.peek("/x", KEY) == Variant(b"1", 1, 2)
@@ -351,7 +351,7 @@ def test_whatever_the_order_the_variants_are_the_answers_by_start(tmp_path_facto
     store = DirectoryStore(tmp_path_factory.mktemp("any"))
     before = [b"old %d" % number for number in range(old)]
     for number, data in enumerate(before, 1):
-        store.put("/x", KEY, number, data, replace=False)
+        store.add("/x", KEY, number, data)
     variants = Variants(store, replaces=replaces, repeats=False, is_whole=lambda _: True)
     if not replaces:  # `exhausted="record"`: live calls come after the last variant
         for _ in before:
@@ -398,6 +398,7 @@ ends = st.tuples(st.sampled_from(["whole", "part", "none"]), st.integers(0, 99))
 @example(old=["part", "whole", "whole"], calls=[("none", 1), ("part", 0), ("whole", 0)], is_sequential=False)
 @example(old=["whole", "whole"], calls=[("whole", 0), ("part", 0)], is_sequential=True)
 @example(old=["whole"] * 3, calls=[("none", 1), ("whole", 0), ("none", 2)], is_sequential=False)
+@example(old=["whole", "whole", "part", "whole"], calls=[("part", 0), ("none", 0), ("part", 0)], is_sequential=False)
 @given(
     old=st.lists(st.sampled_from(["whole", "part"]), max_size=4),
     calls=st.lists(ends, min_size=1, max_size=5),
@@ -407,7 +408,7 @@ def test_what_is_whole_gives_way_to_what_is_whole_only(tmp_path_factory, old, ca
     """However calls overlap and end, an incomplete answer takes no whole one's place, and alone removes none."""
     store = DirectoryStore(tmp_path_factory.mktemp("any"))
     for number, end in enumerate(old, 1):
-        store.put("/x", KEY, number, f"{end}, old {number}".encode(), replace=False)
+        store.add("/x", KEY, number, f"{end}, old {number}".encode())
     variants = Variants(store, replaces=True, repeats=False, is_whole=lambda data: data.startswith(b"whole"))
     order = sorted(range(len(calls)), key=lambda index: calls[index][1])
     started = {index: variants.begin("/x", KEY) for index in range(len(calls)) if not is_sequential}
@@ -444,7 +445,7 @@ def test_only_one_of_two_threads_gets_a_number(tmp_path):
     """If another thread's equal call is counted first, one has to look again, and gets the next variant."""
     store = DirectoryStore(tmp_path)
     for number in (1, 2):
-        store.put("/x", KEY, number, b"%d" % number, replace=False)
+        store.add("/x", KEY, number, b"%d" % number)
     variants = Variants(store, replaces=False, repeats=True, is_whole=bool)
     mine = variants.peek("/x", KEY)
     theirs = variants.peek("/x", KEY)
@@ -479,7 +480,7 @@ def test_another_process_that_was_first_keeps_its_place(tmp_path):
     store = DirectoryStore(tmp_path)
     variants = Variants(store, replaces=False, repeats=True, is_whole=lambda _: True)
     call = variants.begin("/x", KEY)
-    store.put("/x", KEY, 1, b"theirs", replace=False)
+    store.add("/x", KEY, 1, b"theirs")
     assert not variants.store("/x", KEY, call, b"mine", is_whole=True)
     assert store.get("/x", KEY, 1) == b"theirs"
     assert store.get("/x", KEY, 2) is None
@@ -491,7 +492,7 @@ def test_a_number_that_somebody_else_took_is_not_moved_into(tmp_path):
     variants = Variants(store, replaces=False, repeats=True, is_whole=lambda _: True)
     first, second = variants.begin("/x", KEY), variants.begin("/x", KEY)
     variants.store("/x", KEY, second, b"second", is_whole=True)
-    store.put("/x", KEY, 1, b"theirs", replace=False)
+    store.add("/x", KEY, 1, b"theirs")
     variants.give_up("/x", KEY, first)
     assert [store.get("/x", KEY, number) for number in (1, 2, 3)] == [b"theirs", b"second", None]
 
@@ -500,7 +501,7 @@ def test_what_cannot_be_put_in_order_is_told(tmp_path, caplog, monkeypatch):
     """If old variants cannot be removed, the new one is stored all the same, and a warning says so."""
     store = DirectoryStore(tmp_path)
     for number in (1, 2):
-        store.put("/x", KEY, number, b"old", replace=False)
+        store.add("/x", KEY, number, b"old")
     variants = Variants(store, replaces=True, repeats=True, is_whole=lambda _: True)
     call = variants.begin("/x", KEY)
 
@@ -512,8 +513,8 @@ def test_what_cannot_be_put_in_order_is_told(tmp_path, caplog, monkeypatch):
         assert variants.store("/x", KEY, call, b"new", is_whole=True)
         variants.finish()
     assert store.get("/x", KEY, 1) == b"new"
-    assert [item.message.partition(": ")[2][:43] for item in caplog.records] == [
-        "old recordings could not be put in order: ["
+    assert [item.message.partition(": ")[2][:39] for item in caplog.records] == [
+        "recordings could not be put in order: ["
     ]
 
 
@@ -650,7 +651,7 @@ def test_old_variants_stay_while_a_call_is_under_way(tmp_path):
     """Whatever becomes of that call, nothing is lost to it before."""
     store = DirectoryStore(tmp_path)
     for number in (1, 2, 3):
-        store.put("/x", KEY, number, b"old %d" % number, replace=False)
+        store.add("/x", KEY, number, b"old %d" % number)
     variants = Variants(store, replaces=True, repeats=True, is_whole=lambda _: True)
     first, second = variants.begin("/x", KEY), variants.begin("/x", KEY)
     assert variants.store("/x", KEY, first, b"new 1", is_whole=True)
@@ -665,10 +666,10 @@ def test_what_another_process_has_put_there_since_stays(tmp_path):
     """It is none of the old variants that the session replaces."""
     store = DirectoryStore(tmp_path)
     for number in (1, 2, 3, 4):
-        store.put("/x", KEY, number, b"old %d" % number, replace=False)
+        store.add("/x", KEY, number, b"old %d" % number)
     variants = Variants(store, replaces=True, repeats=True, is_whole=lambda _: True)
     assert variants.store("/x", KEY, variants.begin("/x", KEY), b"new 1", is_whole=True)
-    store.put("/x", KEY, 3, b"theirs", replace=True)
+    store.replace("/x", KEY, 3, b"theirs")
     variants.finish()
     assert held(store)[:4] == ["new 1", "old 2", "theirs", ""]
 
@@ -677,7 +678,7 @@ def renewed(tmp_path, *ends):
     """Return a store with three old variants, and a session's numbering after calls that ended so in reverse order."""
     store = DirectoryStore(tmp_path)
     for number in (1, 2, 3):
-        store.put("/x", KEY, number, b"old %d" % number, replace=False)
+        store.add("/x", KEY, number, b"old %d" % number)
     variants = Variants(store, replaces=True, repeats=True, is_whole=lambda _: True)
     calls = [variants.begin("/x", KEY) for _ in ends]
     for call in reversed(calls):
@@ -702,7 +703,7 @@ def test_a_call_under_way_removes_old_variants_at_its_end(tmp_path):
     store, variants = renewed(tmp_path, True)
     call = variants.begin("/x", KEY)
     variants.finish()
-    with variants._slots[KEY].lock:
+    with variants._states[KEY].lock:
         variants.finish()
     assert held(store)[:3] == ["new 1", "old 2", "old 3"]
     variants.store("/x", KEY, call, b"new 2", is_whole=True)
@@ -716,7 +717,7 @@ def test_old_variants_that_stay_follow_the_new_ones(tmp_path):
     variants.finish()
     assert held(store)[:3] == ["new 1", "old 3", ""]
     store, variants = renewed(tmp_path / "put", False, True, False)
-    store.put("/x", KEY, 2, b"theirs", replace=False)
+    store.add("/x", KEY, 2, b"theirs")
     variants.finish()
     assert held(store)[:3] == ["new 2", "theirs", "old 3"]
 
@@ -737,7 +738,8 @@ def test_an_answer_that_cannot_be_moved_stays_where_it_is(tmp_path, caplog, monk
     assert held(store)[:2] == ["", ""]
     store, give_up = begun("taken")
     with monkeypatch.context() as patch:
-        patch.setattr(store, "put", lambda *_, **__: False)  # another process was first, a moment ago
+        for name in ("move", "add", "replace_if"):  # another process was first, a moment ago
+            patch.setattr(store, name, lambda *_, **__: False)
         give_up()
     assert held(store)[:2] == ["", "second"]
     store, give_up = begun("failing")
@@ -746,7 +748,7 @@ def test_an_answer_that_cannot_be_moved_stays_where_it_is(tmp_path, caplog, monk
         raise OSError(errno.EACCES, "Permission denied")
 
     with monkeypatch.context() as patch:
-        patch.setattr(store, "put", fail)
+        patch.setattr(store, "move", fail)
         give_up()
     assert held(store)[:2] == ["", "second"]
     assert "could not be put in order" in caplog.text
@@ -796,10 +798,10 @@ def test_an_answer_that_cannot_be_written_leaves_no_gap(tmp_path):
     """Its call has come to nothing: it is not under way any more, and one that was begun after it takes its number."""
 
     class Full(DirectoryStore):
-        def put(self, path, key, variant, data, *, replace):
+        def replace(self, path, key, variant, data):
             if data == b"too much":
                 raise OSError(errno.ENOSPC, "No space left on device")
-            return super().put(path, key, variant, data, replace=replace)
+            super().replace(path, key, variant, data)
 
     store = Full(tmp_path)
     variants = Variants(store, replaces=True, repeats=True, is_whole=lambda _: True)
