@@ -273,16 +273,15 @@ class Variants:
             log.warning("%s: recordings could not be put in order: %s", self._store.directory, error)
 
     def _note_moves(self, state: KeyState, moved: dict[int, int]) -> None:
+        state.own = {target: state.own[number] for number, target in moved.items()}
         for number, target in moved.items():
             if target != number:
-                state.own[target] = state.own.pop(number)
                 self.used.discard(state.files.address(number))
                 self.used.add(state.files.address(target))
 
     def _end(self, state: KeyState, key: str, last: int) -> None:
         """Give back the numbers after `last`, and forget all that no later call of the key needs."""
-        state.own.clear()
-        state.first = last + 1
+        state.own, state.first = {}, last + 1  # at once: an interrupt in between would free numbers that are taken
         self._calls[key] = min(self._calls[key], last)
         state.old = {number: stamp for number, stamp in state.old.items() if number > last}
         if not state.old:

@@ -8,8 +8,10 @@ import gc
 import json
 import logging
 import os
+import sys
 import threading
 import time
+import tracemalloc
 
 import openai
 import pytest
@@ -19,7 +21,9 @@ from hypothesis import strategies as st
 
 from inferencereplay import IncompleteRecording, RecordingNotFound, Session, replay, unwrap, wrap
 from inferencereplay.sdk import private
-from inferencereplay.session.garbage import collect
+from inferencereplay.session.garbage import collect, run_noted
+from inferencereplay.session.run_coordinator import RunCoordinator
+from inferencereplay.session.run_variants import RunVariants
 from inferencereplay.session.variants import Followed, Variant, Variants
 from inferencereplay.store.directory import DirectoryStore
 
@@ -765,12 +769,14 @@ def test_a_client_that_stays_wrapped_is_done_when_its_session_is_gone(client, tm
         unwrap(wrapped)
         del wrapped
         gc.collect()
+        run_noted()
         os._exit(0)
     assert os.waitpid(child, 0)[1] == 0
     assert names(tmp_path) == [".json", "~2.json", "~3.json"]
     unwrap(wrapped)
     del wrapped
     collect()
+    run_noted()
     assert names(tmp_path) == [".json"]
     assert replayed(tmp_path, client, 1) == [answer]
 
@@ -811,3 +817,114 @@ def test_an_answer_that_cannot_be_written_leaves_no_gap(tmp_path):
         variants.store("/x", KEY, first, b"too much", is_whole=True)
     assert not variants.has_pending()
     assert [store.get("/x", KEY, number) for number in (1, 2)] == [b"2", None]
+
+
+def test_a_call_that_has_ended_gives_back_no_number_of_another(tmp_path):
+    """A cleanup that says twice that a call is over does not end the next one, which may have the same number."""
+    store = DirectoryStore(tmp_path)
+    variants = Variants(store, replaces=True, repeats=True, is_whole=lambda _: True)
+    first = variants.begin("/x", KEY)
+    variants.give_up("/x", KEY, first)
+    second = variants.begin("/x", KEY)
+    assert first == second == 1
+    variants.give_up("/x", KEY, first)
+    assert variants.has_pending()
+    assert variants.store("/x", KEY, second, b"2", is_whole=True)
+    variants.give_up("/x", KEY, second)
+    assert not variants.has_pending()
+    assert held(store)[:2] == ["2", ""]
+
+
+def interrupted(action, moment):
+    """Run `action` and interrupt the numbering at one of the moments where Python looks for signals.
+
+    Returns:
+        Whether it came so far.
+    """
+    count = 0
+
+    def profile(frame, event, _):
+        nonlocal count
+        if event in ("call", "c_return") and "/session/" in frame.f_code.co_filename:
+            count += 1
+            if count == moment:
+                raise KeyboardInterrupt
+
+    before = sys.getprofile()
+    sys.setprofile(profile)
+    try:
+        action()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.setprofile(before)
+    return False
+
+
+@pytest.mark.parametrize("is_run", [False, True], ids=["alone", "run"])
+@pytest.mark.parametrize("ending", ["store", "give_up"])
+@pytest.mark.parametrize("is_replacing", [False, True], ids=["add", "replace"])
+def test_an_interrupt_leaves_no_number_under_way(tmp_path, ending, is_replacing, is_run):
+    """Wherever it comes, a call's cleanup frees the number and the claim, and later answers follow without a gap."""
+    for moment in range(1, 200):
+        store = DirectoryStore(tmp_path / str(moment))
+        run = RunCoordinator(tmp_path / "runs" / str(moment))
+        if is_run:
+            variants = RunVariants(store, run, lambda _: True)
+        else:
+            variants = Variants(store, replaces=is_replacing, repeats=True, is_whole=lambda _: True)
+        first, second = variants.begin("/x", KEY), variants.begin("/x", KEY)
+        variants.store("/x", KEY, second, b"second", is_whole=True)
+
+        def end(variants=variants, first=first):
+            if ending == "store":
+                variants.store("/x", KEY, first, b"first", is_whole=True)
+            else:
+                variants.give_up("/x", KEY, first)
+
+        came = interrupted(end, moment)
+        variants.give_up("/x", KEY, first)
+        assert not variants.has_pending()
+        assert not list((tmp_path / "runs").rglob("*.claim"))
+        third = variants.begin("/x", KEY)
+        assert variants.store("/x", KEY, third, b"third", is_whole=True)
+        variants.finish()
+        run.tidy(lambda _: True)
+        texts = [text for text in held(store) if text]
+        assert held(store)[: len(texts)] == texts
+        assert {"second", "third"} <= {*texts}
+        if not came:
+            break
+    assert moment > 5
+    assert not came
+
+
+class InMemory:
+    """A store that costs nothing, to see what the numbering costs."""
+
+    directory = "memory"
+
+    def stamp(self, *_):
+        return None
+
+    def replace(self, *_):
+        pass
+
+
+def test_a_session_remembers_little_of_what_it_recorded():
+    """Of each of 5,000 requests that are answered it keeps less than 700 bytes, the key and the number among them."""
+    variants = Variants(InMemory(), replaces=True, repeats=True, is_whole=lambda _: True)
+
+    def record(numbers):
+        for number in numbers:
+            key = f"{number:064x}"
+            variants.store("/x", key, variants.begin("/x", key), b"1", is_whole=True)
+
+    record(range(100))
+    tracemalloc.start()
+    try:
+        record(range(100, 5_100))
+        used = tracemalloc.get_traced_memory()[0] / 5_000
+    finally:
+        tracemalloc.stop()
+    assert used < 700
