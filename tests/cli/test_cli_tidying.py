@@ -9,16 +9,19 @@ import json
 import os
 import resource
 import shutil
+import stat
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from editing import TOO_DEEP, edit
 
-from inferencereplay import RecordingNotFound, StoreError, replay
+from inferencereplay import RecordingNotFound, Session, StoreError, replay
 from inferencereplay.catalogue.entries import Catalogue
 from inferencereplay.store.directory import DirectoryStore
-from inferencereplay.upkeep import rekeying
+from inferencereplay.upkeep import numbering, rekeying
 
 GIVEN = Path(__file__).parents[1] / "recordings" / "llama_stack"
 STORY, CAPITAL = "40fcf34a", "1c45e93e"
@@ -571,3 +574,54 @@ def test_times_do_not_matter_where_files_have_dates(cli, kept):
     for name in files(kept):
         os.utime(kept / name, (old, old))
     assert cli("prune", kept, "--older-than", "1d").out == ""
+
+
+def test_a_folder_named_like_a_recording_is_reported(cli, kept):
+    """It takes the place of one, and no session could read it."""
+    folder = kept / "chat" / "completions" / ("e" * 32 + ".json")
+    folder.mkdir()
+    done = cli("check", kept)
+    assert done.status == 1
+    assert f"{folder}: it is no regular file, at $. Take it out of the directory." in done.out
+
+
+def test_rekey_counts_what_is_in_place(cli, kept):
+    """Recordings that need no move are neither moved nor left behind."""
+    done = cli("rekey", kept)
+    assert done.status == 0
+    assert done.err == "Filed anew: 0 recordings; 4 in place already, 0 left where they are.\n"
+
+
+def test_rekey_keeps_modes(cli, kept):
+    """A recording that a person made private is private at its new address too."""
+    for file in kept.rglob("*.json"):
+        file.chmod(0o600)
+    assert cli("rekey", kept, "--ignore", "user").status == 0
+    assert {stat.S_IMODE(file.stat().st_mode) for file in kept.rglob("*.json")} == {0o600}
+
+
+def test_commands_at_once_work_one_after_the_other(kept):
+    """Three of them move each file once, and none meets a file that another one has just moved."""
+    store = DirectoryStore(kept)
+    (first,) = [name for name in store.list() if name.endswith("~2.json")]
+    data = (kept / first).read_bytes()
+    for number in range(4, 40):
+        assert (kept / first.replace("~2", f"~{number}")).write_bytes(data)
+    before = len(files(kept))
+    barrier = threading.Barrier(3)
+
+    def work(_):
+        barrier.wait()
+        return [*rekeying.rekey(Catalogue(kept), Session(kept, ignore=["user"]), is_dry=False)]
+
+    with ThreadPoolExecutor(3) as pool:
+        moves = [move for found in pool.map(work, range(3)) for move in found]
+    assert len(moves) == len({move.name for move in moves}) == before
+    assert not [move for move in moves if move.problem]
+    assert len(files(kept)) == before
+
+
+def test_a_gap_closes_though_another_process_is_at_it(kept):
+    """A file that is gone by then is no error, for another process has moved it."""
+    address = next(name for name in DirectoryStore(kept).list() if name.endswith("~3.json")).removesuffix("~3.json")
+    assert numbering.close_gaps(kept, address, [1, 2, 3, 5]) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 import subprocess
 import sys
 import textwrap
@@ -320,6 +321,37 @@ def test_what_a_dead_writer_left_is_swept(store):
     assert not (folder / stale).exists()
 
 
+@pytest.mark.parametrize("clock", [0.0, 1e11], ids=["past", "future"])
+def test_the_file_of_a_living_writer_is_not_swept(store, monkeypatch, clock):
+    """However old it seems, and whatever the program's clock says: its writer holds a lock on it."""
+    sync, found = os.fsync, []
+
+    def meanwhile(descriptor):
+        monkeypatch.setattr(os, "fsync", sync)
+        (temporary,) = Path(store.directory).rglob("*.tmp")
+        os.utime(temporary, (1, 1))
+        assert DirectoryStore(Path(store.directory)).add(CHAT, "cd" * 32, 1, b"other")
+        found.append(temporary.exists())
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", meanwhile)
+    monkeypatch.setattr(time, "time", lambda: clock)
+    assert store.add(CHAT, KEY, 1, b"1")
+    assert found == [True]
+    assert store.get(CHAT, KEY, 1) == b"1"
+
+
+def test_a_frozen_clock_sweeps_nothing(store, monkeypatch):
+    """A temporary file is old by the clock of the file system, not by the program's, which may be set or frozen."""
+    folder = Path(store.directory, "chat", "completions")
+    folder.mkdir(parents=True)
+    file = folder / f".{KEY[:32]}.{'0' * 16}.tmp"
+    file.write_bytes(b"under way, where there are no locks")
+    monkeypatch.setattr(time, "time", lambda: 1e11)
+    store.add(CHAT, KEY, 1, b"1")
+    assert file.exists()
+
+
 def test_what_cannot_be_swept_stands_in_nobodys_way(store):
     """A stale name that is no file cannot be removed, and recording goes on."""
     stale = Path(store.directory, "chat", "completions", f".{KEY[:32]}.{'0' * 16}.tmp")
@@ -441,3 +473,73 @@ def test_nothing_comes_between_looking_and_replacing(store):
     assert store.replace_if(CHAT, KEY, 1, b"longer half", gives_way)
     other.join()
     assert store.get(CHAT, KEY, 1) == b"whole"
+
+
+def mode(file):
+    return stat.S_IMODE(file.stat().st_mode)
+
+
+def test_a_new_recording_keeps_the_mode_of_the_old_one(store, monkeypatch):
+    """What a person made private stays private while it is written too; a link lends its mode to nobody."""
+    store.add(CHAT, KEY, 1, b"old")
+    (file,) = Path(store.directory).rglob("*.json")
+    seen, sync = [], os.fsync
+
+    def note(descriptor):
+        seen.append(stat.S_IMODE(os.fstat(descriptor).st_mode))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    for wanted in (0o600, 0o666, 0o444):
+        file.chmod(wanted)
+        store.replace(CHAT, KEY, 1, b"new")
+        assert mode(file) == wanted
+        assert store.replace_if(CHAT, KEY, 1, b"newer", lambda _: True)
+        assert mode(file) == wanted
+        assert store.move(CHAT, KEY, 1, 2)
+        assert mode(file.with_name(f"{KEY[:32]}~2.json")) == wanted
+        assert store.move(CHAT, KEY, 2, 1)
+    assert seen == [0o600] * 2 + [0o666] * 2 + [0o444] * 2
+    default = mode(file.parent) & 0o666
+    file.unlink()
+    file.symlink_to("nowhere")
+    store.replace(CHAT, KEY, 1, b"new")
+    assert mode(file) == default
+
+
+@pytest.mark.parametrize("is_refused", [False, True])
+def test_a_new_recording_keeps_the_owner_of_the_old_one(store, monkeypatch, is_refused):
+    """As far as the process may give it away; if not, the recording is stored all the same."""
+    store.add(CHAT, KEY, 1, b"old")
+    (file,) = Path(store.directory).rglob("*.json")
+    asked = []
+
+    def change(name, user, group):
+        asked.append((Path(name).suffix, user, group))
+        if is_refused:
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "chown", change)
+    store.replace(CHAT, KEY, 1, b"new")
+    assert asked == [(".tmp", file.stat().st_uid, -1), (".tmp", -1, file.stat().st_gid)]
+    assert store.get(CHAT, KEY, 1) == b"new"
+
+
+def test_a_folder_in_the_place_of_a_recording_is_listed(store):
+    """It is in order for nobody: whoever lists recordings meets it, and reading it is an error."""
+    store.add(CHAT, KEY, 1, b"1")
+    folder = Path(store.directory, *store.sources(CHAT, KEY, 2))
+    folder.mkdir()
+    assert list(store.list()) == [*store.sources(CHAT, KEY, 1), *store.sources(CHAT, KEY, 2)]
+    with pytest.raises(StoreError, match=r"cannot be read: Is a directory\. Take it out of the directory"):
+        store.get(CHAT, KEY, 2)
+
+
+def test_a_recording_moves_to_a_free_number_only(store):
+    """One whose place is taken stays, and so does nothing where nothing was."""
+    store.add(CHAT, KEY, 1, b"1")
+    store.add(CHAT, KEY, 2, b"2")
+    assert not store.move(CHAT, KEY, 2, 1)
+    assert not store.move(CHAT, KEY, 3, 4)
+    assert store.move(CHAT, KEY, 2, 3)
+    assert [store.get(CHAT, KEY, number) for number in (1, 2, 3)] == [b"1", None, b"2"]
