@@ -138,7 +138,7 @@ class RunVariants(Variants):
 
     def _leave_to_parent(self) -> None:
         """Forget, in a forked child, the calls that were under way in its parent."""
-        if self._process != os.getpid():  # pragma: no cover - runs in forked children, whose coverage is not measured
+        if self._process != os.getpid():
             self._process = os.getpid()
             self._reserved.clear()
             self._pending.clear()

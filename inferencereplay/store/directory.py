@@ -67,8 +67,9 @@ class DirectoryStore:
             RecordingCorrupt: if the file is torn or foreign.
             StoreError: see `get`.
         """
-        data = self.get(path, key, variant)
-        return None if data is None else decode(data, self._file(path, key, variant))
+        name = self._file(path, key, variant)
+        data = self._content(name)
+        return None if data is None else decode(data, name)
 
     def get(self, path: str, key: str, variant: int) -> bytes | None:
         """Return the content of a recording's file, or `None` if there is none.
@@ -76,16 +77,7 @@ class DirectoryStore:
         Raises:
             StoreError: if the file is there and cannot be read, or a link leads out of the directory.
         """
-        name = self._file(path, key, variant)
-        try:
-            return self._read(name)
-        except _GONE:
-            return None
-        except StoreError:
-            raise
-        except OSError as error:
-            message = f"{name} cannot be read: {error.strerror}. {way_out(error)}."
-            raise StoreError(message) from error
+        return self._content(self._file(path, key, variant))
 
     def stamp(self, path: str, key: str, variant: int) -> tuple[int, ...] | None:
         """Return two times in nanoseconds, inode and size, of which one is another after every change of the file."""
@@ -183,8 +175,8 @@ class DirectoryStore:
         """
         for _, file in heapq.nlargest(limit, _aged(self._folder(path), parse_file_name)):
             try:
-                request = stored_request(decode(self._read(file, LARGEST_COMPARED), file), file)
-            except (OSError, RecordingCorrupt):
+                request = stored_request(decode(self._content(file, LARGEST_COMPARED) or b"", file), file)
+            except (StoreError, RecordingCorrupt):
                 continue
             yield file[len(self._inside) :], parse_json(request.body)
 
@@ -207,28 +199,41 @@ class DirectoryStore:
                 sweep(_aged(folder, _TEMPORARY.fullmatch), os.stat(temporary).st_mtime_ns)  # noqa: PTH116
             yield temporary, name
 
-    def _read(self, name: str, limit: int = LARGEST) -> bytes:
+    def _content(self, name: str, limit: int = LARGEST) -> bytes | None:
         """Read a file of this directory, also by way of a link to it."""
         if self._leads_out(os.path.dirname(name)):  # noqa: PTH120
             raise self._led_out(name)
         try:
             return read(name, limit, follows_links=False)
+        except _GONE:
+            return None
         except OSError as error:
             if error.errno not in _LINK_MET:
-                raise
+                raise _unreadable(name, error) from error
         if not is_inside(name, self.directory):
             raise self._led_out(name)
-        return read(name, limit)
+        try:
+            return read(name, limit)
+        except _GONE:
+            return None
+        except OSError as error:
+            raise _unreadable(name, error) from error
 
     def _led_out(self, name: str) -> StoreError:
         return StoreError(f"{name} is, or is reached by, a link that leads out of {self.directory}. Put a copy there.")
 
     def _file(self, path: str, key: str, variant: int) -> str:
+        if variant == 1:  # said here as well: it is looked up for every replayed call
+            return f"{self._folder(path)}{os.sep}{key[:DIGITS]}.json"
         return f"{self._folder(path)}{os.sep}{file_name(key, variant)}"
 
     def _make_folder(self, path: str) -> str:
         parts = [_safe(part) for part in path.split("/") if part]
         return os.path.join(self.directory, *parts)  # noqa: PTH118
+
+
+def _unreadable(name: str, error: OSError) -> StoreError:
+    return StoreError(f"{name} cannot be read: {error.strerror}. {way_out(error)}.")
 
 
 def _report(error: OSError) -> None:

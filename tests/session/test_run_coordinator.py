@@ -344,6 +344,20 @@ def test_what_was_reserved_is_what_is_begun(run, tmp_path):
     assert not list(run._folder.glob("*.claim"))
 
 
+def test_calls_that_were_reserved_are_begun_in_order(run, tmp_path, monkeypatch):
+    """And a forked child does not begin the ones that its parent's threads have reserved."""
+    variants = RunVariants(DirectoryStore(tmp_path / "kept"), run, lambda _: True)
+    for _ in range(4):
+        assert variants.reserve("/p", "k", takes_over=False)
+    assert [variants.begin("/p", "k") for _ in range(2)] == [1, 2]
+    monkeypatch.setattr(os, "getpid", lambda: 0)
+    assert variants.reserve("/p", "k", takes_over=False)
+    claim = variants.begin("/p", "k")
+    assert claim == 5
+    variants.give_up("/p", "k", claim)
+    assert not variants.has_pending()
+
+
 def test_what_was_not_reserved_comes_after_what_there_is(run, tmp_path):
     """What turns out to be another request than it seemed is no reason to replace what the run has."""
     for expected in (1, 2):
