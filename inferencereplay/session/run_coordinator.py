@@ -84,7 +84,7 @@ class RunCoordinator:
         """Take the right to record it; `False` if another call has it, or has recorded it meanwhile.
 
         Args:
-            address: what is to be recorded.
+            address: the recording that is to be made.
             takes_over: whether another call's claim is not to be heeded.
 
         Raises:
@@ -122,11 +122,11 @@ class RunCoordinator:
     def tidy(self, is_complete: Callable[[str], bool]) -> None:
         """Close the gaps that calls which came to nothing left, and remove old variants after the last new one.
 
-        For the end of a run in which all went well; until then, what is old stays unless something new takes its place.
+        For the end of a run in which all went well; until then, old recordings stay unless new ones take their places.
 
         Args:
-            is_complete: tells of a directory whether the run made all the calls that are recorded there. What is old
-                stays there too if it did not: a test that was not run may want it.
+            is_complete: returns whether the run made all the calls that are recorded in a directory. If it did not,
+                old recordings stay there: a test that was not run may want them.
 
         Raises:
             OSError: if a recording cannot be moved or removed.
@@ -168,7 +168,7 @@ class RunCoordinator:
             return True
 
     def _bury(self, claim: Path) -> None:
-        """Take a claim away if its owner is dead; who else wants to looks again, for it may be a living one's then."""
+        """Take a claim away if its owner is dead; under a lock, for another process may have made it its own."""
 
         def is_dead(name: str) -> bool:
             return not is_alive(str(self._folder / name))

@@ -29,7 +29,7 @@ class RunVariants(Variants):
     Args:
         store: where recordings live.
         run: the common memory.
-        is_whole: tells of a stored recording whether everything is there.
+        is_whole: returns whether a stored recording is complete.
     """
 
     def __init__(self, store: Store, run: RunCoordinator, is_whole: Callable[[bytes], bool]) -> None:

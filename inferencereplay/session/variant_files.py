@@ -23,7 +23,7 @@ class VariantFiles:
         path: the request's.
         key: the request's.
         replaces: whether new ones take the place of old ones (`record`).
-        is_whole: tells of a recording's bytes whether everything is there.
+        is_whole: returns whether a recording's bytes are complete.
     """
 
     def __init__(

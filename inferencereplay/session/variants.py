@@ -91,7 +91,7 @@ class Variants:
         store: where recordings live; one that cannot be written is asked for recordings only.
         replaces: whether a session's recordings take the place of what the store had (`record`).
         repeats: whether the last variant answers again when there are no more.
-        is_whole: tells of a stored recording whether everything is there.
+        is_whole: returns whether a stored recording is complete.
 
     Attributes:
         used: path, key and number of the recordings that answered a call or hold the answer to one.
@@ -221,7 +221,7 @@ class Variants:
             return
         self._is_over = True
         for key, state in self._states.copy().items():
-            if state.lock.acquire(blocking=False):  # who holds it settles the key as well
+            if state.lock.acquire(blocking=False):  # its holder settles the key as well
                 try:
                     self._settle(state, key)
                 finally:

@@ -1,7 +1,7 @@
 """Atomic writes: a temporary file in the same folder, flushed and synced, then linked or renamed into its place.
 
-A writer holds a lock on its temporary file, so that a sweep tells the file of a writer that died from that of one that
-is at work. No clock of the process counts in this: a program may have set or frozen it.
+A writer holds a lock on its temporary file, by which a sweep recognizes that the writer is alive. No clock of the
+process counts in this: a program may have set or frozen it.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ _FLAGS = os.O_RDONLY
 for _flag in ("O_CLOEXEC", "O_BINARY", "O_NONBLOCK"):  # the last for a pipe, which would block
     _FLAGS |= getattr(os, _flag, 0)
 _NO_FOLLOW: int = getattr(os, "O_NOFOLLOW", 0)
-"""Windows has none; there git writes a link as a file, unless it is told otherwise."""
+"""Windows has none; there git writes a link as a file by default."""
 
 
 def read(name: str, limit: int = LARGEST, *, follows_links: bool = True) -> bytes:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 MOST_SEEN = 100_000
 """Directory entries that a search for the newest files looks at."""
 LARGEST_COMPARED = 16 * 1024 * 1024
-"""Bytes of a file that is read to find what is near to another request."""
+"""Bytes of a file that a search for the nearest request reads."""
 LONGEST_PART = 200
 """Characters of a folder's name; file systems end at 255."""
 _TEMPORARY = re.compile(r"\.[0-9a-f]{32}\.[0-9a-f]{16}\.tmp")
@@ -170,8 +170,7 @@ class DirectoryStore:
     def newest(self, path: str, limit: int) -> Iterator[tuple[str, JSON]]:
         """Yield name and request body of the recordings of `path`, newest first, at most `limit`.
 
-        A file that cannot be read is passed over: this is for finding what is near, and whoever asks for that very
-        file gets the error.
+        A file that cannot be read is left out: this is for a search, and a request for that very file gets the error.
         """
         for _, file in heapq.nlargest(limit, _aged(self._folder(path), parse_file_name)):
             try:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 LONGEST_WAIT = 1.0
-"""Seconds after which a holder is taken for one that hangs; a recorded program is never held up for longer."""
+"""Seconds after which a holder counts as hung; a recorded program is never held up for longer."""
 _INTERVAL = 0.001
 
 

@@ -1,7 +1,8 @@
-"""A sign by which other processes see that one lives.
+"""A sign of life: a file by which other processes see that a process lives.
 
-It is a file that the process holds the kernel's lock on: that ends with it, however it ends, at once, and no process
-that gets the same number later is taken for it. Where the file system has no locks, whoever has a file counts as alive.
+The process holds the kernel's lock on the file. The lock ends with the process, at once and however it ends, and a
+later process of the same number is not confused with it. On a file system without locks every process with a file
+counts as alive.
 """
 
 from __future__ import annotations
@@ -57,12 +58,12 @@ class LivenessLock:
 _all: weakref.WeakSet[LivenessLock] = weakref.WeakSet()
 
 
-def _forget_all() -> None:  # pragma: no cover - as above
+def _forget_all() -> None:  # pragma: no cover - runs in forked children
     for life in list(_all):
         life.forget()
 
 
-if hasattr(os, "register_at_fork"):  # pragma: no branch - as above
+if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no forks
     os.register_at_fork(after_in_child=_forget_all)
 
 

@@ -46,14 +46,14 @@ def _as_it_is(request: Request) -> Request:
 class LlamaStackStore:
     """Recordings of the llama-stack test recorder, to be replayed only.
 
-    The index (names and keys, no contents) is built on first use. A file that cannot be understood is passed over,
+    The index (names and keys, no contents) is built on first use. A file that cannot be parsed is left out,
     and one warning names them all.
 
     Args:
         directory: nested folders belong to it, links that lead out of it do not.
         test_id: take the recordings of this test where a request has some, else those of no test. Lists of models
             are shared by all tests, as they are in llama-stack.
-        prepare: what is applied to a request before it is looked up; it is applied to theirs as well.
+        prepare: is applied to a request before it is looked up, and to the requests in their files.
     """
 
     is_writable = False
@@ -127,7 +127,7 @@ class LlamaStackStore:
                 yield names[0], self._joined(entry.path, key, names)
 
     def passed_over(self) -> Sequence[str]:
-        """Return the names of the files that cannot be understood."""
+        """Return the names of the files that cannot be parsed."""
         self._entries()
         return self._passed_over
 
@@ -165,7 +165,7 @@ class LlamaStackStore:
     def _warn(self, names: Sequence[str]) -> None:
         named = ", ".join(map(repr, names[:MOST_NAMED]))
         more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-        log.warning("%s: passed over what is no recording of llama-stack: %s%s", self.directory, named, more)
+        log.warning("%s: these files are no recordings of llama-stack: %s%s", self.directory, named, more)
 
     # Its files.
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from inferencereplay.store.interface import Store
 
 SAMPLE = 8
-"""Files that are looked at to tell whose directory it is."""
+"""Files that are read to recognize the format of a directory."""
 _LARGEST_SAMPLE = 16 * 1024 * 1024
 """Bytes of a file that is read whole for that."""
 _START = 200
@@ -42,7 +42,7 @@ def open_store(
     Args:
         directory: it need not exist yet.
         test_id: which of llama-stack's recordings of one request to take.
-        prepare: what is applied to a request before it is looked up; ours were stored under it, llama-stack's were not.
+        prepare: is applied to a request before it is looked up; ours were stored under its result, llama-stack's not.
         is_recorded: whether a program is being recorded, which a directory that cannot be used must not break: it is
             told of each answer that cannot be stored.
 
