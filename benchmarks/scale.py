@@ -30,7 +30,7 @@ from scenes import SMALL, numbered
 
 from inferencereplay import Session, wrap
 from inferencereplay.recording.request import Request, canonical_json
-from inferencereplay.store.directory import DIGITS
+from inferencereplay.store.address import DIGITS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

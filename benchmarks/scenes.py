@@ -17,7 +17,7 @@ import openai
 
 from inferencereplay.recording.format import VERSION, RecordedRequest, Recording, Response, encode
 from inferencereplay.recording.request import Request, canonical_json
-from inferencereplay.store.directory import DIGITS
+from inferencereplay.store.address import DIGITS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Locks that are free in a forked child, where whoever held one at the moment of the fork does not exist.
+"""Locks that are free in a forked child, where their holder at the moment of the fork does not exist.
 
 A program may fork while another of its threads is writing a recording. The child has that lock as it was, held, and the
 first equal call in it would wait for ever.

@@ -17,8 +17,8 @@ from inferencereplay.catalogue.conversation import parsed, read_conversation
 from inferencereplay.catalogue.file_content import UnusableFile, interpret, read_file
 from inferencereplay.errors import AmbiguousRecording, RecordingCorrupt, StoreError, UnknownRecording
 from inferencereplay.recording.format import Recording, corrupt, stored_request
+from inferencereplay.store.address import DIGITS, parse_file_name
 from inferencereplay.store.containment import is_inside
-from inferencereplay.store.directory import DIGITS
 from inferencereplay.store.llama_stack import walk
 from inferencereplay.store.opening import open_store
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from inferencereplay.recording.request import JSON, Request
 
 _REFERENCE = re.compile(r"(?P<key>[0-9a-f]{1,64})(?:~(?P<variant>[1-9][0-9]*))?")
-_VARIANT = re.compile(r"[0-9a-f]{32}~([0-9]+)\.json")
 MOST_CANDIDATES = 20
 """Names that the error for an ambiguous prefix lists."""
 
@@ -58,8 +57,8 @@ class Entry:
     @property
     def variant(self) -> int:
         """The number of the variant, from the file's name; 1 for a llama-stack file."""
-        found = _VARIANT.fullmatch(Path(self.name).name)
-        return int(found[1]) if found else 1
+        found = parse_file_name(Path(self.name).name)
+        return found[1] if found else 1
 
     @property
     def path(self) -> str:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import stat
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from inferencereplay.recording.format import VERSION, RecordedRequest, Recording, corrupt, decode
+from inferencereplay.store.bounded_read import LARGEST, read, way_out
 from inferencereplay.store.llama_stack_file import UnsupportedFile, is_llama_stack, parse
 
 if TYPE_CHECKING:
     import os
     from pathlib import Path
-
-LARGEST = 2**30
-"""Bytes of a file that is read: a recording of 100,000 chunks has a twentieth of them."""
 
 
 class UnusableFile(Exception):  # noqa: N818 - a signal between modules: its text says why
@@ -30,27 +27,18 @@ class UnusableFile(Exception):  # noqa: N818 - a signal between modules: its tex
         self.mend = mend
 
 
-def read_file(file: Path, limit: int | None = None) -> tuple[bytes, os.stat_result]:
-    """Read a regular file of at most `limit` bytes, by default `LARGEST`.
-
-    A pipe would block, a device may never end, and a sparse file takes no room on the disk and all of the memory.
+def read_file(file: Path, limit: int = LARGEST) -> tuple[bytes, os.stat_result]:
+    """Read a regular file of at most `limit` bytes.
 
     Raises:
         UnusableFile: if it is something else, too large, or cannot be opened.
     """
     try:
-        found = file.stat()
-        if not stat.S_ISREG(found.st_mode):
-            raise UnusableFile("it is no regular file", "Move it out of the directory")
-        limit = LARGEST if limit is None else limit
-        if found.st_size > limit:
-            reason = f"it has {found.st_size:,} bytes, and at most {limit:,} are read"
-            raise UnusableFile(reason, "Move it out of the directory")
-        with file.open("rb") as opened:
-            return opened.read(found.st_size), found
+        return read(str(file), limit), file.stat()
     except OSError as error:
-        msg = f"it cannot be read ({error.strerror})"
-        raise UnusableFile(msg, "Look at its permissions") from error
+        told = str(error.strerror)
+        reason = told if told.startswith("it ") else f"it cannot be read ({told})"  # the first is ours
+        raise UnusableFile(reason, way_out(error)) from error
 
 
 def interpret(data: bytes, name: str) -> Recording:

@@ -98,7 +98,9 @@ def rekey(directory: Path, settings: dict[str, Any], *, is_dry: bool, has_room: 
     catalogue = Catalogue(directory)
     session = Session(directory, mode="replay", speed=1, **settings)
     moved = stayed = 0
+    in_place = set(catalogue.names())
     for move in rekey_files(catalogue, session, is_dry=is_dry, has_room=has_room):
+        in_place.discard(move.name)
         if move.problem:
             stayed += 1
             terminal.show(("stays  ", "bold red"), terminal.name(f"{move.name}: {move.problem}"))
@@ -107,5 +109,6 @@ def rekey(directory: Path, settings: dict[str, Any], *, is_dry: bool, has_room: 
             what = f"{move.name} → {move.target}" if move.name != move.target else f"{move.name} (its key)"
             terminal.show(terminal.name(what))
     how = "Would be filed anew" if is_dry else "Filed anew"
-    terminal.note(f"{how}: {terminal.count(moved, 'recording')}. {stayed} stay where they are.")
+    rest = f"{len(in_place)} in place already, {stayed} left where they are"
+    terminal.note(f"{how}: {terminal.count(moved, 'recording')}; {rest}.")
     return 1 if stayed else 0

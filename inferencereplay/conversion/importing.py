@@ -12,7 +12,7 @@ from inferencereplay.conversion.cassettes.documents import ending_of
 from inferencereplay.conversion.cassettes.exchange import Unconvertible, read_request, read_response
 from inferencereplay.conversion.cassettes.interactions import read_cassette
 from inferencereplay.errors import InvalidSetting, RecordingCorrupt
-from inferencereplay.recording.format import Provenance, decode, stored_request
+from inferencereplay.recording.format import Provenance, stored_request
 from inferencereplay.recording.request import NotSerializable
 from inferencereplay.session.session import Session
 from inferencereplay.store.containment import is_inside
@@ -116,9 +116,7 @@ def import_llama_stack(source: Path, target: Path, **settings: Any) -> Iterator[
         raise InvalidSetting(message)
     settings["record_errors"] = True  # llama-stack replays the errors that it has kept
     session = Session(target, mode="record-if-missing", speed=1, **settings)
-    for path, key, variant in store.addresses():
-        name = store.sources(path, key, variant)[0]
-        recording = decode(store.get(path, key, variant) or b"", name)
+    for name, recording in store.recordings():
         request = stored_request(recording, name)
         yield _take(session, name, request, recording.response, Provenance())
     for name in store.passed_over():
@@ -156,11 +154,11 @@ def _take(session: Session, name: str, request: Request, response: Response, ori
     reason = pending.keep(response)
     if not reason:
         return Taken(name, call, is_new=True)
-    there = session.store.get(pending.request.path, pending.key, pending.number)
+    there = session.store.read(pending.request.path, pending.key, pending.number)
     if there is None:
         return Taken(name, call, f"it could not be written: {reason}")
     stored = session.store.sources(pending.request.path, pending.key, pending.number)[0]
-    if content == _content(decode(there, stored).response):
+    if content == _content(there.response):
         return Taken(name, call)
     return Taken(name, call, f"{stored} has another answer to the same request", is_other=True)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from inferencereplay.recording.format import check_request, decode
+from inferencereplay.recording.format import check_request
 
 if TYPE_CHECKING:
     from inferencereplay.recording.format import Recording
@@ -20,11 +20,13 @@ SETTLED = 100_000_000
 
 
 class RecordingCache:
-    """Reads, decodes and checks recordings; what is asked for again is only looked at for changes.
+    """Reads, decodes and checks recordings; a file that is asked for again is only looked at for changes.
 
     Args:
         store: where they live.
     """
+
+    _now = staticmethod(time.time_ns)  # no name of the module, which a library that freezes time would replace
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -43,14 +45,12 @@ class RecordingCache:
         kept = self._kept.get((key, number))
         if kept is not None and kept[0] == stamp:
             return kept[1]
-        now = time.time_ns()
-        data = self._store.get(request.path, key, number)
-        if data is None:
+        now = self._now()
+        recording = self._store.read(request.path, key, number)
+        if recording is None:
             return None
-        name = self.name(request.path, key, number)
-        recording = decode(data, name)
-        check_request(recording, request, key, name)
-        if len(data) <= LARGEST_KEPT and stamp and now - stamp[0] > SETTLED:
+        check_request(recording, request, key, self.name(request.path, key, number))
+        if stamp and stamp[-1] <= LARGEST_KEPT and now - stamp[0] > SETTLED:
             if len(self._kept) >= MOST_KEPT:
                 self._kept.clear()
             self._kept[key, number] = stamp, recording

@@ -7,17 +7,18 @@ that the n-th equal call of every session gets one and the same answer, which is
 The memory is a temporary folder that all the processes of the run know. For the n-th variant of a key it holds
 
 - a **claim**, while a process asks the server: a file that only one can link into its place, with its owner's name;
-- a **mark**, once the answer is stored: it says where, and is renamed into its place, so that it is whole or not there.
+- a **mark**, once the answer is stored: it names the recording, and is renamed into place, whole or not at all.
 
-A call looks for the mark and, if it stands, is answered from the recording. If not, it tries for the claim: who gets it
-looks for the mark once more, for it may have been set in between, and then goes to the network. Who does not get it
-waits and begins again; by then the mark stands, or the call came to nothing, and the claim is to be had. So two workers
-that make the equal request at the same moment record it once, and both get that answer.
+A call looks for the mark and, if there is one, is answered from the recording. If not, it tries for the claim. With the
+claim it looks for the mark once more, for it may have been set in between, and then goes to the network. Without it, it
+waits and begins again; by then the mark is there, or the other call came to nothing, and the claim is free. So two
+workers that make the equal request at the same moment record it once, and both get that answer.
 
-Nobody waits for the dead: the owner's name is that of its sign of life (`store/life.py`), and whoever finds a claim of
-the dead takes it away. Where there are no locks to tell by, whoever started the processes does (`release_all`). And
-nobody waits for ever: two tests that each hold a stream open and ask for the other's would; after `PATIENCE` a call
-goes to the network all the same. The waiting itself is left to the caller, for `def` and `async def` wait differently.
+Nobody waits for the dead: the owner's name is that of its sign of life (`store/liveness.py`), and a claim of a dead
+owner is removed by the next call that finds it. Where there are no locks to tell by, the process that started the
+others does it (`release_all`). And nobody waits for ever: two tests that each hold a stream open and ask for the
+other's would; after `PATIENCE` a call goes to the network all the same. The waiting itself is left to the caller, for
+`def` and `async def` wait differently.
 """
 
 from __future__ import annotations
@@ -32,13 +33,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from inferencereplay.locks import make_lock
 from inferencereplay.recording.format import is_whole
-from inferencereplay.session.variants import LONGEST_GAP
-from inferencereplay.store.directory import DirectoryStore, link
+from inferencereplay.session.variant_files import VariantFiles
+from inferencereplay.store.atomic_write import link, written
+from inferencereplay.store.directory import DirectoryStore
 from inferencereplay.store.folder_lock import locked
 from inferencereplay.store.liveness import LivenessLock, is_alive
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 PATIENCE = 120.0
 """Seconds that a call waits for another session's equal call."""
@@ -46,8 +48,8 @@ PAUSE = 0.01
 """Seconds between two looks."""
 
 
-class Address(NamedTuple):
-    """The place of one recording: the directory, links followed, the request's path and key, the variant's number."""
+class RunAddress(NamedTuple):
+    """The place of a recording among all directories of a run: the directory, links followed, path, key and number."""
 
     directory: str
     path: str
@@ -69,48 +71,48 @@ class RunCoordinator:
         self._lock = make_lock()
         self._life: LivenessLock | None = None
 
-    def has(self, slot: Address) -> bool:
+    def has(self, address: RunAddress) -> bool:
         """Whether the run has recorded it, whole."""
-        return os.path.exists(self._file(slot, "whole"))  # noqa: PTH110 - also where one may not look
+        return os.path.exists(self._file(address, "whole"))  # noqa: PTH110 - also where one may not look
 
-    def forget(self, slot: Address) -> None:
+    def forget(self, address: RunAddress) -> None:
         """Take away the mark of what was recorded, and is not there any more."""
         with contextlib.suppress(OSError):
-            self._file(slot, "whole").unlink()
+            self._file(address, "whole").unlink()
 
-    def claim(self, slot: Address, *, takes_over: bool = False) -> bool:
+    def claim(self, address: RunAddress, *, takes_over: bool = False) -> bool:
         """Take the right to record it; `False` if another call has it, or has recorded it meanwhile.
 
         Args:
-            slot: what is to be recorded.
+            address: the recording that is to be made.
             takes_over: whether another call's claim is not to be heeded.
 
         Raises:
             OSError: if nothing can be written.
         """
-        claim = self._file(slot, "claim")
+        claim = self._file(address, "claim")
         if not self._write(claim, self._name(), replaces=takes_over):
             self._bury(claim)
             return False
-        if self.has(slot):
-            self.release(slot)
+        if self.has(address):
+            self.release(address)
             return False
         return True
 
-    def settle(self, slot: Address, *, is_whole: bool) -> None:
+    def settle(self, address: RunAddress, *, is_whole: bool) -> None:
         """Say that it is stored, and give the claim up; one that is not whole is for the next equal call to record.
 
         Raises:
             OSError: if it cannot be written; the claim is given up then as well.
         """
         try:
-            self._write(self._file(slot, "whole" if is_whole else "part"), json.dumps(slot), replaces=True)
+            self._write(self._file(address, "whole" if is_whole else "part"), json.dumps(address), replaces=True)
         finally:
-            self.release(slot)
+            self.release(address)
 
-    def release(self, slot: Address) -> None:
+    def release(self, address: RunAddress) -> None:
         """Give a claim up, unless another process has taken it over: the call came to nothing."""
-        self._remove(self._file(slot, "claim"), lambda name: name == self._name())
+        self._remove(self._file(address, "claim"), lambda name: name == self._name())
 
     def release_all(self, owner: str | None = None) -> None:
         """Take away all claims of a process that has died, or of this one, which has nothing under way any more."""
@@ -120,11 +122,11 @@ class RunCoordinator:
     def tidy(self, is_complete: Callable[[str], bool]) -> None:
         """Close the gaps that calls which came to nothing left, and remove old variants after the last new one.
 
-        For the end of a run in which all went well; until then, what is old stays unless something new takes its place.
+        For the end of a run in which all went well; until then, old recordings stay unless new ones take their places.
 
         Args:
-            is_complete: tells of a directory whether the run made all the calls that are recorded there. What is old
-                stays there too if it did not: a test that was not run may want it.
+            is_complete: returns whether the run made all the calls that are recorded in a directory. If it did not,
+                old recordings stay there: a test that was not run may want them.
 
         Raises:
             OSError: if a recording cannot be moved or removed.
@@ -132,18 +134,23 @@ class RunCoordinator:
         recorded: dict[tuple[str, str, str], dict[int, bool]] = {}
         for kind in ("part", "whole"):
             for mark in self._folder.glob(f"*.{kind}"):
-                slot = Address(*json.loads(mark.read_text(encoding="utf-8")))
-                recorded.setdefault(slot[:3], {})[slot.number] = kind == "whole"
+                address = RunAddress(*json.loads(mark.read_text(encoding="utf-8")))
+                recorded.setdefault(address[:3], {})[address.number] = kind == "whole"
         for (directory, path, key), numbers in recorded.items():
-            keeps_old = not any(numbers.values()) or not is_complete(directory)
-            _tidy(DirectoryStore(Path(directory)), path, key, numbers, keeps_old=keeps_old)
+            store = DirectoryStore(Path(directory))
+            files = VariantFiles(store, path, key, replaces=True, is_whole=is_whole)
+            files.close_up({number: files.holds(number, is_whole=numbers[number]) for number in numbers})
+            if any(numbers.values()) and is_complete(directory):
+                # From the last one down: if the process dies meanwhile, the numbers still have no gap.
+                for number in sorted(files.stamps().keys() - {*range(len(numbers) + 1)}, reverse=True):
+                    files.delete(number)
 
-    def _file(self, slot: Address, kind: str) -> Path:
-        digest = hashlib.sha256(os.fsencode(f"{slot.directory}\0{slot.key}")).hexdigest()[:32]
-        return self._folder / f"{digest}~{slot.number}.{kind}"
+    def _file(self, address: RunAddress, kind: str) -> Path:
+        digest = hashlib.sha256(os.fsencode(f"{address.directory}\0{address.key}")).hexdigest()[:32]
+        return self._folder / f"{digest}~{address.number}.{kind}"
 
     def _name(self) -> str:
-        """Return the name of this process's sign of life, which stands in its claims."""
+        """Return the name of this process's sign of life, which its claims hold."""
         with self._lock:
             if self._life is None or self._life.process != os.getpid():
                 self._folder.mkdir(parents=True, exist_ok=True)
@@ -153,19 +160,15 @@ class RunCoordinator:
     def _write(self, file: Path, text: str, *, replaces: bool) -> bool:
         """Write a file whole or not at all; `False` if it is there and not to be replaced."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        temporary = self._folder / f"{secrets.token_hex(8)}.tmp"
-        try:
-            temporary.write_text(text, encoding="utf-8")
+        temporary = str(self._folder / f"{secrets.token_hex(8)}.tmp")
+        with written(temporary, text.encode(), is_synced=False):
             if not replaces:
-                return link(str(temporary), str(file))
-            temporary.replace(file)
+                return link(temporary, str(file))
+            os.replace(temporary, file)  # noqa: PTH105
             return True
-        finally:
-            with contextlib.suppress(OSError):  # mostly it was renamed; otherwise the first error is the one to tell
-                temporary.unlink()
 
     def _bury(self, claim: Path) -> None:
-        """Take a claim away if its owner is dead; who else wants to looks again, for it may be a living one's then."""
+        """Take a claim away if its owner is dead; under a lock, for another process may have made it its own."""
 
         def is_dead(name: str) -> bool:
             return not is_alive(str(self._folder / name))
@@ -181,33 +184,3 @@ class RunCoordinator:
         with contextlib.suppress(OSError):
             if is_meant(claim.read_text(encoding="utf-8")):
                 claim.unlink()
-
-
-def _tidy(store: DirectoryStore, path: str, key: str, numbers: dict[int, bool], *, keeps_old: bool) -> None:
-    own = set()
-    for free, number in enumerate(sorted(numbers), 1):
-        data = store.get(path, key, number)
-        if data is None or (is_whole(data) and not numbers[number]):  # what was there before, and what is whole, stayed
-            continue
-        own.add(number)
-        if free != number:
-            store.put(path, key, free, data, replace=is_whole(data) or _gives_way)
-    # From the last one down: if the process dies meanwhile, the numbers still have no gap.
-    for number in reversed([*_after(store, path, key, len(numbers))]):
-        if keeps_old and number not in own:
-            return
-        store.delete(path, key, number)
-
-
-def _gives_way(there: bytes) -> bool:
-    return not is_whole(there)
-
-
-def _after(store: DirectoryStore, path: str, key: str, last: int) -> Iterator[int]:
-    """Yield the variants after `last`, gaps and all."""
-    number = last
-    while number < last + 1 + LONGEST_GAP:
-        number += 1
-        if store.stamp(path, key, number) is not None:
-            last = number
-            yield number

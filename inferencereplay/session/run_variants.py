@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import logging
 import os
 from typing import TYPE_CHECKING, Any
 
 from inferencereplay.errors import RecordingCorrupt
-from inferencereplay.session.run_coordinator import Address
-from inferencereplay.session.variants import Variant, Variants
+from inferencereplay.session.run_coordinator import RunAddress
+from inferencereplay.session.variants import Claim, Variant, Variants
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,41 +21,41 @@ log = logging.getLogger("inferencereplay")
 
 
 class RunVariants(Variants):
-    """As `Variants` in `record`, but what the run has recorded answers, and nothing of it is replaced.
+    """A numbering as in `record`, whose claims other sessions see: what the run has recorded answers, and stays.
 
-    The n-th equal call of the session is the run's n-th. One that comes to nothing gives its number to the next one;
-    what stays free because calls overlapped is closed up at the end of the run.
+    The n-th equal call of the session is the run's n-th. A failed call gives its number back; gaps that stay because
+    calls overlapped close at the end of the run.
 
     Args:
         store: where recordings live.
         run: the common memory.
-        is_whole: tells of a stored recording whether everything is there.
+        is_whole: returns whether a stored recording is complete.
     """
 
     def __init__(self, store: Store, run: RunCoordinator, is_whole: Callable[[bytes], bool]) -> None:
         super().__init__(store, replaces=True, repeats=False, is_whole=is_whole)
         self._run = run
         self._directory = os.path.realpath(store.directory)  # one directory, whichever way it is reached
-        self._reserved: dict[str, list[int]] = {}
-        self._pending: set[tuple[str, int]] = set()
+        self._reserved: dict[str, list[Claim]] = {}
+        self._pending: dict[tuple[str, int], Claim] = {}
         self._given_up: dict[str, set[int]] = {}
         self._is_told = False
 
     def peek(self, path: str, key: str, read: Callable[[int], Any] | None = None) -> Variant | None:
-        """Return what the run has recorded for the next call, or `None` if that is still to be done.
+        """Return the run's recording for the next call, or `None` if that is still to be made.
 
-        What the run has recorded and somebody has removed or damaged since is to be done again.
+        A recording of the run that somebody has removed or damaged since is made again.
         """
-        read = read or functools.partial(self._store.get, path, key)
+        read = read or self._files(path, key).get
         call = self._calls.get(key, 0) + 1
-        slot = self._slot(path, key, call)
-        if not self._run.has(slot):
+        address = self._address(path, key, call)
+        if not self._run.has(address):
             return None
         data = None
         with contextlib.suppress(RecordingCorrupt):
             data = read(call)
         if data is None:
-            self._run.forget(slot)
+            self._run.forget(address)
             return None
         return Variant(data, call, call)
 
@@ -66,83 +65,96 @@ class RunVariants(Variants):
         Args:
             path: the request's.
             key: the request's.
-            takes_over: whether the other is not to be heeded.
+            takes_over: whether to take the right of another one.
         """
         with self._lock:
-            call = self._calls.get(key, 0) + 1
-            if not self._claim(path, key, call, takes_over=takes_over):
+            self._leave_to_parent()
+            number = self._calls.get(key, 0) + 1
+            if not self._claim(path, key, number, takes_over=takes_over):
                 return False
-            self._calls[key] = call
-            self._pending.add((key, call))
-            self._reserved.setdefault(key, []).append(call)
+            self._reserved.setdefault(key, []).append(self._take(key, number))
             return True
 
-    def begin(self, path: str, key: str) -> int:
-        """Number a call that goes to the network.
+    def begin(self, path: str, key: str) -> Claim:
+        """Number a call that goes to the network, until `store` or `give_up` ends it.
 
-        One that was not reserved, for a secret in it that nobody knew of made it another's, is put after what there is.
+        A call that was not reserved, because a secret in it was found late and made its key another one, comes last.
         """
         with self._lock:
-            reserved = self._reserved.get(key)
-            if reserved:
-                return reserved.pop(0)
-            call = self._calls.get(key, 0) + 1
-            while not self._claim(path, key, call, takes_over=True):
-                call += 1
-            self._calls[key] = call
-            self._pending.add((key, call))
-            return call
+            self._leave_to_parent()
+            if key in self._reserved:
+                claim, *later = self._reserved.pop(key)
+                if later:
+                    self._reserved[key] = later
+                return claim
+            number = self._calls.get(key, 0) + 1
+            while not self._claim(path, key, number, takes_over=True):
+                number += 1
+            return self._take(key, number)
 
     def has_pending(self) -> bool:
         """Whether a call is under way, or its stream was left without being closed."""
         return bool(self._pending)
 
     def store(self, path: str, key: str, call: int, data: bytes, *, is_whole: bool) -> bool:
-        """Store the answer to a call; `False` if one stands there that is more complete, or that the run had before.
+        """Store the answer to a call; `False` if there is a more complete one, or one that the run had before.
 
         Raises:
             OSError: if it cannot be written; the call has come to nothing then.
         """
-        slot = self._slot(path, key, call)
+        number = int(call)
+        address = self._address(path, key, number)
         try:
-            is_stored = not self._run.has(slot) and self._put(path, key, call, data, is_whole=is_whole)
-        except BaseException:
+            is_stored = not self._run.has(address) and self._files(path, key).put(number, data, is_whole=is_whole)
+            self.used.add((path, key, number))
+            try:
+                self._run.settle(address, is_whole=is_whole)
+            except OSError as error:
+                self._report(error)
+            self._pending.pop((key, number), None)
+        finally:
             self.give_up(path, key, call)
-            raise
-        with self._lock:
-            self._pending.discard((key, call))
-            self.used.add((path, key, call))
-        try:
-            self._run.settle(slot, is_whole=is_whole)
-        except OSError as error:
-            self._tell(error)
         return is_stored
 
     def give_up(self, path: str, key: str, call: int) -> None:
-        """Free the number of a call without an answer; a number that is not pending is left alone."""
+        """End a call; one that was not stored gives its number back. Of a call that has ended nothing changes."""
+        if self._pending.get((key, call)) is not call:
+            return
+        self._run.release(self._address(path, key, call))
         with self._lock:
-            if (key, call) not in self._pending:
-                return
-            self._pending.discard((key, call))
+            self._pending.pop((key, call), None)
             given_up = self._given_up.setdefault(key, set())
-            given_up.add(call)
+            given_up.add(int(call))
             while (last := self._calls[key]) in given_up:
                 given_up.remove(last)
                 self._calls[key] = last - 1
-        self._run.release(self._slot(path, key, call))
+            if not given_up:
+                del self._given_up[key]
 
-    def _claim(self, path: str, key: str, call: int, *, takes_over: bool) -> bool:
+    def _take(self, key: str, number: int) -> Claim:
+        self._calls[key] = number
+        claim = self._pending[key, number] = Claim(number)
+        return claim
+
+    def _leave_to_parent(self) -> None:
+        """Forget, in a forked child, the calls that were under way in its parent."""
+        if self._process != os.getpid():
+            self._process = os.getpid()
+            self._reserved.clear()
+            self._pending.clear()
+
+    def _claim(self, path: str, key: str, number: int, *, takes_over: bool) -> bool:
         """Claim a call in the run; where that cannot be written down, this session goes on by itself."""
         try:
-            return self._run.claim(self._slot(path, key, call), takes_over=takes_over)
+            return self._run.claim(self._address(path, key, number), takes_over=takes_over)
         except OSError as error:
-            self._tell(error)
+            self._report(error)
             return True
 
-    def _tell(self, error: OSError) -> None:
+    def _report(self, error: OSError) -> None:
         if not self._is_told:
             log.warning("%s is recorded without regard to the rest of the run: %s", self._store.directory, error)
         self._is_told = True
 
-    def _slot(self, path: str, key: str, number: int) -> Address:
-        return Address(self._directory, path, key, number)
+    def _address(self, path: str, key: str, number: int) -> RunAddress:
+        return RunAddress(self._directory, path, key, int(number))

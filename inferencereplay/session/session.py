@@ -52,7 +52,7 @@ log = logging.getLogger("inferencereplay")
 
 NO_JSON = "what it sends or returns is not JSON"
 LEAVING = 1.0
-"""Seconds that a stream waits for its program to leave it, past the recorded moment: a time-out began before the call."""
+"""Seconds that a stream waits for its program to leave it, past the recorded one: a time-out begins before a call."""
 LONGEST_UNANSWERED = 60.0
 """Seconds that a call waits for its program to leave it, past the recorded moment."""
 _RECORDING = (Mode.RECORD, Mode.RECORD_IF_MISSING)
@@ -413,7 +413,7 @@ class Session:
     def _first(self, *requests: Request) -> str | None:
         """Return the name of the first recording of what may be one request, with secrets and without."""
         for request in requests:
-            if self.store.get(request.path, request.key, 1) is not None:
+            if self.store.stamp(request.path, request.key, 1) is not None:
                 return self.store.sources(request.path, request.key, 1)[0]
         return None
 

@@ -1,31 +1,27 @@
 """Which of a key's recordings answers a call, and under which number a new one is stored.
 
 Equal calls of a session are numbered from 1 as they start. The n-th gets the n-th variant. A call that goes to the
-network keeps its number while it is under way, so that calls that overlap are stored in the order in which they
-started; one that comes to nothing gives its number up, and the later ones move down, so that no gap stays.
+network holds its number while it is under way, so that calls that overlap are stored in the order in which they
+started. A failed call gives its number back, and gaps close as soon as no call of the key is under way.
 """
 
 from __future__ import annotations
 
-import functools
 import logging
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
 from inferencereplay.locks import make_lock
+from inferencereplay.session.variant_files import LONGEST_GAP, VariantFiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from inferencereplay.store.interface import Store
+    from inferencereplay.store.interface import Store, WritableStore
 
 log = logging.getLogger("inferencereplay")
-
-
-LONGEST_GAP = 8
-"""Numbers that are tried past the one that is missing."""
 
 
 class Variant(msgspec.Struct, frozen=True):  # which is made four times faster than a NamedTuple
@@ -36,8 +32,14 @@ class Variant(msgspec.Struct, frozen=True):  # which is made four times faster t
     call: int
 
 
+class Claim(int):
+    """The number that a call under way holds: compared by identity, for the next call may get the same number."""
+
+    __slots__ = ()
+
+
 class Followed(set[tuple[str, str, int]]):
-    """Recordings that were used, told one by one: a process may end by a signal, or by `os._exit` as forked ones do.
+    """Recordings that were used, reported one by one: a process may end by a signal, or by `os._exit`.
 
     Args:
         tell: is called with each one that is new.
@@ -48,30 +50,37 @@ class Followed(set[tuple[str, str, int]]):
         self._tell = tell
 
     def add(self, item: tuple[str, str, int]) -> None:
-        """Add one and tell it."""
+        """Add one and report it."""
         if item not in self:
             super().add(item)
             self._tell(item)
 
 
 class KeyState:
-    """The numbers of one key that this session has in hand.
+    """The numbers of one key that a session has in hand.
 
     Attributes:
+        files: the variants in the store.
         pending: calls under way.
-        written: numbers that are settled: stored, or left in `record` to something more complete that stood there.
-        own: those that are stored.
-        is_renewed: whether one of them is whole; until then, what was there before stays.
-        old: the variants that there were before, each with its stamp, until those that are too many are removed.
+        own: numbers of the calls that were answered since no call was under way, and whether the answer is stored
+            there; if not, a recording with precedence is.
+        first: the number that the first of them gets once no call is under way.
+        calls: those that were begun.
+        is_changed: whether an answer was stored.
+        is_renewed: whether a whole one was; until then, all old variants stay.
+        old: the stamps of the old variants that may have to be removed.
     """
 
-    def __init__(self, path: str, old: dict[int, object]) -> None:
-        self.path = path
+    __slots__ = ("calls", "files", "first", "is_changed", "is_renewed", "lock", "old", "own", "pending")
+
+    def __init__(self, files: VariantFiles, first: int, old: dict[int, object]) -> None:
+        self.files = files
         self.lock = make_lock()
-        self.pending: set[int] = set()
-        self.written: set[int] = set()
-        self.own: set[int] = set()
-        self.is_renewed = False
+        self.pending: dict[int, Claim] = {}
+        self.own: dict[int, bool] = {}
+        self.first = first
+        self.calls = 0
+        self.is_changed = self.is_renewed = False
         self.old = old
 
 
@@ -79,17 +88,17 @@ class Variants:
     """The numbering of one session.
 
     Args:
-        store: where recordings live.
+        store: where recordings live; one that cannot be written is asked for recordings only.
         replaces: whether a session's recordings take the place of what the store had (`record`).
         repeats: whether the last variant answers again when there are no more.
-        is_whole: tells of a stored recording whether everything is there.
+        is_whole: returns whether a stored recording is complete.
 
     Attributes:
         used: path, key and number of the recordings that answered a call or hold the answer to one.
     """
 
     def __init__(self, store: Store, *, replaces: bool, repeats: bool, is_whole: Callable[[bytes], bool]) -> None:
-        self._store = store
+        self._store = cast("WritableStore", store)
         self._replaces = replaces
         self._repeats = repeats
         self._is_whole = is_whole
@@ -97,7 +106,7 @@ class Variants:
         self._lock = make_lock()
         self._calls: dict[str, int] = {}
         self._last: dict[str, int] = {}
-        self._slots: dict[str, KeyState] = {}
+        self._states: dict[str, KeyState] = {}
         self._is_over = False
         self._process = os.getpid()
 
@@ -109,7 +118,7 @@ class Variants:
             key: the request's.
             read: returns a variant by its number, or `None`; by default its bytes.
         """
-        read = read or functools.partial(self._store.get, path, key)
+        read = read or self._files(path, key).get
         call = self._calls.get(key, 0) + 1
         number = min(call, self._last.get(key, call))
         data = read(number)
@@ -140,52 +149,57 @@ class Variants:
             self.used.add((path, key, number))
             return True
 
-    def begin(self, path: str, key: str) -> int:
-        """Number a call that goes to the network."""
+    def begin(self, path: str, key: str) -> Claim:
+        """Number a call that goes to the network, until `store` or `give_up` ends it."""
         with self._lock:
-            slots = self._slots.get(key)
-            if slots is None:
-                slots = self._slots[key] = KeyState(path, self._stamps(path, key) if self._replaces else {})
-            call = self._calls[key] = self._calls.get(key, 0) + 1
-            slots.pending.add(call)
+            state = self._states.get(key)
+            if state is None:
+                state = self._states[key] = self._make_state(path, key)
+            number = self._free(state, self._calls.get(key, 0) + 1)
+            if not (state.pending or state.own):
+                state.first = number
+            self._calls[key] = number
             self._last.pop(key, None)
             self._is_over = False
-            return call
+            state.calls += 1
+            claim = state.pending[number] = Claim(number)  # the last of all, so that an interrupt leaves none
+            return claim
 
     def has_pending(self) -> bool:
         """Whether a call is under way, or its stream was left without being closed."""
         with self._lock:
-            return any(slots.pending for slots in self._slots.values())
+            return any(state.pending for state in self._states.values())
 
     def store(self, path: str, key: str, call: int, data: bytes, *, is_whole: bool) -> bool:
-        """Store the answer to a call; `False` if one with the better right stands there already.
+        """Store the answer to a call; `False` if a recording with precedence already exists.
 
         Raises:
             OSError: if it cannot be written; the call has come to nothing then.
         """
-        slots = self._slots[key]
-        with slots.lock:
-            try:
-                number = self._free(slots, path, key, call)
-                is_stored = self._put(path, key, number, data, is_whole=is_whole)
-                self.used.add((path, key, number))
-                if is_stored or self._replaces:
-                    slots.written.add(number)
-                if is_stored:
-                    slots.own.add(number)
-                    slots.is_renewed |= is_whole
-            except BaseException:
-                self._end(slots, path, key, call, has_gap=True)
-                raise
-            self._end(slots, path, key, call, has_gap=number != call)
-            return is_stored
+        state = self._states[key]
+        try:
+            with state.lock:
+                number = int(call)
+                is_stored = state.files.put(number, data, is_whole=is_whole)
+                state.own[number] = is_stored
+                state.is_changed |= is_stored
+                state.is_renewed |= is_stored and is_whole
+                self.used.add(state.files.address(number))
+                return is_stored
+        finally:
+            self.give_up(path, key, call)
 
-    def give_up(self, path: str, key: str, call: int) -> None:
-        """Free the number of a call without an answer; a number that is not pending is left alone."""
-        slots = self._slots[key]
-        with slots.lock:
-            if call in slots.pending:
-                self._end(slots, path, key, call, has_gap=True)
+    def give_up(self, path: str, key: str, call: int) -> None:  # noqa: ARG002 - numbers of one key are of one path
+        """End a call; one that was not stored gives its number back. Of a call that has ended nothing changes.
+
+        Even if it is interrupted, the call is not under way any more.
+        """
+        state = self._states.get(key)
+        if state is None or state.pending.get(call) is not call:
+            return
+        del state.pending[call]
+        with state.lock:
+            self._settle(state, key)
 
     def remove(self, path: str, key: str) -> None:
         """Remove all that is stored of a key.
@@ -193,8 +207,9 @@ class Variants:
         Raises:
             OSError: if it cannot be removed.
         """
-        for number in sorted(self._stamps(path, key), reverse=True):
-            self._store.delete(path, key, number)
+        files = self._files(path, key)
+        for number in sorted(files.stamps(), reverse=True):
+            files.delete(number)
 
     def finish(self) -> None:
         """Remove the old variants past the last call, for the session is over; a call under way does it at its end.
@@ -205,115 +220,69 @@ class Variants:
         if self._process != os.getpid():
             return
         self._is_over = True
-        for key, slots in self._slots.copy().items():
-            if slots.lock.acquire(blocking=False):  # who holds it comes to `_end`
+        for key, state in self._states.copy().items():
+            if state.lock.acquire(blocking=False):  # its holder settles the key as well
                 try:
-                    self._remove_old(slots, key)
+                    self._settle(state, key)
                 finally:
-                    slots.lock.release()
+                    state.lock.release()
+
+    def _files(self, path: str, key: str) -> VariantFiles:
+        return VariantFiles(self._store, path, key, replaces=self._replaces, is_whole=self._is_whole)
+
+    def _make_state(self, path: str, key: str) -> KeyState:
+        """Begin with a key; of one that the session has recorded before, no variant is old."""
+        files = self._files(path, key)
+        is_first = self._replaces and key not in self._calls
+        return KeyState(files, self._calls.get(key, 0) + 1, files.stamps() if is_first else {})
 
     def _remember_last(self, key: str, call: int, number: int) -> None:
         """Save the next call the search for the last variant, unless more are on their way."""
         with self._lock:
-            slots = self._slots.get(key)
-            if self._calls.get(key, 0) + 1 == call and not (slots and slots.pending):
+            state = self._states.get(key)
+            if self._calls.get(key, 0) + 1 == call and not (state and state.pending):
                 self._last[key] = number
 
-    def _stamps(self, path: str, key: str) -> dict[int, object]:
-        """Return the variants there are with their stamps, also those past a gap that a process which died left."""
-        found: dict[int, object] = {}
-        last, number = 0, 1
-        while number <= last + 1 + LONGEST_GAP:
-            stamp = self._store.stamp(path, key, number)
-            if stamp:  # empty for what cannot be looked at, nor be replaced then
-                last, found[number] = number, stamp
-            number += 1
-        return found
-
-    def _free(self, slots: KeyState, path: str, key: str, number: int) -> int:
+    def _free(self, state: KeyState, number: int) -> int:
         """Go down from `number` to the first number after one that is taken."""
-        while number > 1 and not self._is_taken(slots, path, key, number - 1):
+        while number > 1 and not self._is_taken(state, number - 1):
             number -= 1
         return number
 
-    def _is_taken(self, slots: KeyState, path: str, key: str, number: int) -> bool:
-        if number in slots.pending or number in slots.written:
+    def _is_taken(self, state: KeyState, number: int) -> bool:
+        if number in state.pending or number in state.own:
             return True
-        return not self._replaces and self._store.get(path, key, number) is not None
+        return number < state.first if self._replaces else state.files.has(number)
 
-    def _put(self, path: str, key: str, number: int, data: bytes, *, is_whole: bool) -> bool:
-        """Store `data`, but never in the place of something more complete."""
-        if self._replaces and is_whole:
-            return self._store.put(path, key, number, data, replace=True)
-        if self._store.put(path, key, number, data, replace=False):
-            return True
-
-        def gives_way(there: bytes) -> bool:
-            return not self._is_whole(there) and (is_whole or self._replaces or len(there) < len(data))
-
-        return self._store.put(path, key, number, data, replace=gives_way)
-
-    def _end(self, slots: KeyState, path: str, key: str, call: int, *, has_gap: bool) -> None:
-        """Close gaps; once the session is over, remove the old variants that were not replaced one by one."""
-        slots.pending.discard(call)
-        try:
-            if has_gap:
-                self._close_gaps(slots, path, key)
-        except OSError as error:
-            self._tell_disorder(error)
-        if self._is_over:
-            self._remove_old(slots, key)
-
-    def _remove_old(self, slots: KeyState, key: str) -> None:
-        if not slots.is_renewed or slots.pending:
+    def _settle(self, state: KeyState, key: str) -> None:
+        """Close gaps once no call of the key is under way; once the session is over, remove old variants."""
+        if state.pending or self._states.get(key) is not state:  # another thread may have settled and dropped it
             return
         try:
-            # From the last one down: if the process dies meanwhile, the numbers still have no gap.
-            for number in sorted(slots.old, reverse=True):
-                stamp = self._store.stamp(slots.path, key, number)
-                if number <= self._calls[key] or (stamp and stamp != slots.old[number]):
-                    break
-                self._store.delete(slots.path, key, number)
-            self._move_down(slots, key)
-            slots.old = {}
+            moved = state.files.close_up(state.own, state.first)
+            self._note_moves(state, moved)
+            with self._lock:
+                if state.pending:
+                    return
+                self._end(state, key, max(moved.values(), default=state.first - 1))
+            if self._is_over and state.old and state.is_changed:
+                last = state.calls if state.is_renewed else max(state.old)
+                state.files.remove_old(state.old, last, state.first)
+                state.old = {}
         except OSError as error:
-            self._tell_disorder(error)
+            log.warning("%s: recordings could not be put in order: %s", self._store.directory, error)
 
-    def _move_down(self, slots: KeyState, key: str) -> None:
-        """Let the old variants that stay follow the new ones."""
-        free = max(slots.written) + 1
-        for number in sorted(number for number in slots.old if number >= free):
-            data = self._store.get(slots.path, key, number)
-            if data is None:
-                continue
-            if number != free and self._store.put(slots.path, key, free, data, replace=False):
-                self._store.delete(slots.path, key, number)
-            free += 1
+    def _note_moves(self, state: KeyState, moved: dict[int, int]) -> None:
+        state.own = {target: state.own[number] for number, target in moved.items()}
+        for number, target in moved.items():
+            if target != number:
+                self.used.discard(state.files.address(number))
+                self.used.add(state.files.address(target))
 
-    def _tell_disorder(self, error: OSError) -> None:
-        log.warning("%s: old recordings could not be put in order: %s", self._store.directory, error)
-
-    def _close_gaps(self, slots: KeyState, path: str, key: str) -> None:
-        for number in sorted(slots.written):
-            free = self._free(slots, path, key, number)
-            if free != number and self._moves(slots, path, key, number, free):
-                slots.written.remove(number)
-                slots.written.add(free)
-                self.used.discard((path, key, number))
-                self.used.add((path, key, free))
-
-    def _moves(self, slots: KeyState, path: str, key: str, number: int, free: int) -> bool:
-        """Have a call settled under a free number; what is stored goes there, but not in the place of a whole one."""
-        if number not in slots.own:
-            return True
-        data = self._store.get(path, key, number)
-        if data is None:
-            return False
-        is_stored = self._put(path, key, free, data, is_whole=self._is_whole(data))
-        if not is_stored and not self._replaces:
-            return False
-        self._store.delete(path, key, number)
-        slots.own.remove(number)
-        if is_stored:
-            slots.own.add(free)
-        return True
+    def _end(self, state: KeyState, key: str, last: int) -> None:
+        """Give back the numbers after `last`, and forget all that no later call of the key needs."""
+        state.own, state.first = {}, last + 1  # at once: an interrupt in between would free numbers that are taken
+        self._calls[key] = min(self._calls[key], last)
+        state.old = {number: stamp for number, stamp in state.old.items() if number > last}
+        if not state.old:
+            del self._states[key]

@@ -1,6 +1,6 @@
-"""Whether a file or folder is of a directory: links may lead about in it, never out of it.
+"""Whether a file or folder is inside a directory, its links followed.
 
-A recording may come with somebody's pull request, and a link in it must not make a replay read what is elsewhere.
+A recording may come with somebody's pull request, and a link in it must not make a replay read a file elsewhere.
 """
 
 from __future__ import annotations

@@ -20,22 +20,29 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 LONGEST_WAIT = 1.0
-"""Seconds after which a holder is taken for one that stands still; a recorded program is never held up for longer."""
+"""Seconds after which a holder counts as hung; a recorded program is never held up for longer."""
 _INTERVAL = 0.001
 
 
 @contextlib.contextmanager
-def locked(folder: str) -> Iterator[None]:
-    """Keep other holders of the folder's lock waiting meanwhile, as far as the file system has locks."""
-    if fcntl is None:  # pragma: no cover - as above
+def locked(folder: str, longest_wait: float = LONGEST_WAIT) -> Iterator[None]:
+    """Keep other holders of the folder's lock waiting meanwhile, as far as the file system has locks.
+
+    Args:
+        folder: it has to exist.
+        longest_wait: seconds; infinity to wait for the holder's end. They are counted in pauses, for a program may have
+            frozen its clocks.
+    """
+    if fcntl is None:  # pragma: no cover - Windows, where a folder cannot be locked
         yield
         return
     descriptor = os.open(folder, os.O_RDONLY)
     take = functools.partial(fcntl.flock, descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     try:
-        given_up = time.monotonic() + LONGEST_WAIT
-        while _is_held_up(take) and time.monotonic() < given_up:
+        left = longest_wait
+        while _is_held_up(take) and left > 0:
             time.sleep(_INTERVAL)
+            left -= _INTERVAL
         yield
     finally:
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""What a session needs of the place where its recordings live."""
+"""The interface between a session and the place where its recordings live."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from inferencereplay.recording.format import Recording
     from inferencereplay.recording.request import JSON
 
 
 class Store(Protocol):
-    """Recordings as bytes in the file format, by path, key and variant (counted from 1)."""
+    """A source of recordings, by path, key and variant (counted from 1)."""
 
     @property
     def directory(self) -> str:
@@ -20,27 +21,20 @@ class Store(Protocol):
 
     @property
     def is_writable(self) -> bool:
-        """Whether recordings can be put into it."""
+        """Whether it is a `WritableStore`."""
         ...
 
-    def get(self, path: str, key: str, variant: int) -> bytes | None:
+    def read(self, path: str, key: str, variant: int) -> Recording | None:
         """Return a recording, or `None` if there is none."""
         ...
 
     def stamp(self, path: str, key: str, variant: int) -> tuple[Any, ...] | None:
-        """Return, at little cost, what is another after every change of a recording, or `None` if there is none.
+        """Return, at little cost, a value that is another after every change of a recording; `None` if there is none.
 
         Its first item is the time of the last change, in nanoseconds since 1970: two changes within a tick of the
-        kernel's clock may have the same. It is empty if the recording cannot be looked at.
+        kernel's clock may have the same. Its last item is the size in bytes. It is empty if the recording cannot be
+        looked at.
         """
-        ...
-
-    def put(self, path: str, key: str, variant: int, data: bytes, *, replace: bool | Callable[[bytes], bool]) -> bool:
-        """Store a recording whole or not at all; return `False` if one is there that `replace` does not let go."""
-        ...
-
-    def delete(self, path: str, key: str, variant: int) -> None:
-        """Remove a recording if it is there."""
         ...
 
     def sources(self, path: str, key: str, variant: int) -> tuple[str, ...]:
@@ -53,4 +47,32 @@ class Store(Protocol):
 
     def newest(self, path: str, limit: int) -> Iterator[tuple[str, JSON]]:
         """Yield name and request body of the recordings of `path`, newest first, at most `limit`."""
+        ...
+
+
+class WritableStore(Store, Protocol):
+    """A store that takes recordings, as bytes in the file format; each is stored whole or not at all."""
+
+    def get(self, path: str, key: str, variant: int) -> bytes | None:
+        """Return the bytes of a recording, or `None` if there is none."""
+        ...
+
+    def add(self, path: str, key: str, variant: int, data: bytes) -> bool:
+        """Store a recording; return `False` if there is one already."""
+        ...
+
+    def replace(self, path: str, key: str, variant: int, data: bytes) -> None:
+        """Store a recording, in the place of one that is there."""
+        ...
+
+    def replace_if(self, path: str, key: str, variant: int, data: bytes, gives_way: Callable[[bytes], bool]) -> bool:
+        """Store a recording; return `False` if one is there for which `gives_way` is false."""
+        ...
+
+    def move(self, path: str, key: str, variant: int, to: int) -> bool:
+        """Give a recording another number; return `False` if that one is taken, or the recording is gone."""
+        ...
+
+    def delete(self, path: str, key: str, variant: int) -> None:
+        """Remove a recording if it is there."""
         ...

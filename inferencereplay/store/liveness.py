@@ -1,7 +1,8 @@
-"""A sign by which other processes see that one lives.
+"""A sign of life: a file by which other processes see that a process lives.
 
-It is a file that the process holds the kernel's lock on: that ends with it, however it ends, at once, and no process
-that gets the same number later is taken for it. Where the file system has no locks, whoever has a file counts as alive.
+The process holds the kernel's lock on the file. The lock ends with the process, at once and however it ends, and a
+later process of the same number is not confused with it. On a file system without locks every process with a file
+counts as alive.
 """
 
 from __future__ import annotations
@@ -14,6 +15,17 @@ try:
     import fcntl
 except ImportError:  # pragma: no cover - Windows
     fcntl = None  # type: ignore[assignment]
+
+
+HAS_LOCKS = fcntl is not None
+_LOOK = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)  # for a pipe, which would block
+
+
+def show_life(descriptor: int) -> None:
+    """Make an open file a sign of life until it is closed, as far as the file system has locks."""
+    if fcntl is not None:  # pragma: no branch - Windows
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 class LivenessLock:
@@ -35,9 +47,7 @@ class LivenessLock:
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         self._close = weakref.finalize(self, os.close, descriptor)
         self._close.atexit = False  # threads may be at work until the very end
-        if fcntl is not None:  # pragma: no branch - as above
-            with contextlib.suppress(OSError):
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        show_life(descriptor)
         _all.add(self)
 
     def forget(self) -> None:  # pragma: no cover - runs in forked children, whose coverage is not measured
@@ -48,23 +58,23 @@ class LivenessLock:
 _all: weakref.WeakSet[LivenessLock] = weakref.WeakSet()
 
 
-def _forget_all() -> None:  # pragma: no cover - as above
+def _forget_all() -> None:  # pragma: no cover - runs in forked children
     for life in list(_all):
         life.forget()
 
 
-if hasattr(os, "register_at_fork"):  # pragma: no branch - as above
+if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no forks
     os.register_at_fork(after_in_child=_forget_all)
 
 
 def is_alive(file: str) -> bool:
     """Whether the process lives whose sign a file is."""
     try:
-        descriptor = os.open(file, os.O_RDONLY)
+        descriptor = os.open(file, _LOOK)
     except FileNotFoundError:
         return False
     try:
-        if fcntl is not None:  # pragma: no branch - as above
+        if fcntl is not None:  # pragma: no branch - Windows
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
             return False
     except OSError:

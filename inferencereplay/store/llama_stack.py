@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from inferencereplay.errors import StoreError
 from inferencereplay.locks import make_reentrant_lock
-from inferencereplay.recording.format import VERSION, RecordedRequest, Recording, corrupt, encode
+from inferencereplay.recording.format import VERSION, RecordedRequest, Recording, corrupt
 from inferencereplay.recording.request import NotSerializable, parse_json
+from inferencereplay.store.bounded_read import read
 from inferencereplay.store.containment import is_inside
 from inferencereplay.store.llama_stack_file import MODELS, UnsupportedFile, answered, parse, union
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from inferencereplay.errors import RecordingCorrupt
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("inferencereplay")
 
+LARGEST_FILE = 64 * 1024 * 1024
+"""Bytes of a file of theirs; a larger one is passed over."""
 MOST_NAMED = 20
 """Files that the warning names."""
 
@@ -44,14 +46,14 @@ def _as_it_is(request: Request) -> Request:
 class LlamaStackStore:
     """Recordings of the llama-stack test recorder, to be replayed only.
 
-    The index (names and keys, no contents) is built on first use. A file that cannot be understood is passed over,
+    The index (names and keys, no contents) is built on first use. A file that cannot be parsed is left out,
     and one warning names them all.
 
     Args:
         directory: nested folders belong to it, links that lead out of it do not.
         test_id: take the recordings of this test where a request has some, else those of no test. Lists of models
             are shared by all tests, as they are in llama-stack.
-        prepare: what is applied to a request before it is looked up; it is applied to theirs as well.
+        prepare: is applied to a request before it is looked up, and to the requests in their files.
     """
 
     is_writable = False
@@ -66,39 +68,34 @@ class LlamaStackStore:
         self._index: dict[str, _Entry] | None = None
         self._passed_over: Sequence[str] = ()
 
-    def get(self, path: str, key: str, variant: int) -> bytes | None:
-        """Return a recording in our own format, or `None` if there is none.
+    def read(self, path: str, key: str, variant: int) -> Recording | None:
+        """Return a recording in our own words, or `None` if there is none.
 
         Raises:
             RecordingCorrupt: if a file vanished or changed since the index was built.
         """
-        kept = [self._again(name, key) for name in self.sources(path, key, variant)]
-        if not kept:
-            return None
+        names = self.sources(path, key, variant)
+        return self._joined(path, key, names) if names else None
+
+    def _joined(self, path: str, key: str, names: Iterable[str]) -> Recording:
+        """Make one recording of the files that hold it."""
+        kept = [self._again(name, key) for name in names]
         request = kept[0].request
         response = union([item.response for item in kept]) if path == MODELS else kept[0].response
         held = RecordedRequest(request.method, path, msgspec.Raw(request.body), request.query)
-        return encode(Recording(VERSION, key, held, response))
+        return Recording(VERSION, key, held, response)
 
     def stamp(self, path: str, key: str, variant: int) -> tuple[Any, ...] | None:
-        """Return what tells the files from changed ones, the last change first, or `None` if there are none."""
+        """Return the last change, the states of the files, and their size, or `None` if there are none."""
         stamps = tuple(self._stamp(name) for name in self.sources(path, key, variant))
-        return (max(stamps)[0], *stamps) if stamps else None
+        return (max(stamps)[0], stamps, sum(stamp[-1] for stamp in stamps)) if stamps else None
 
     def _stamp(self, name: str) -> tuple[int, ...]:
         try:
             found = os.stat(os.path.join(self.directory, name))  # noqa: PTH116, PTH118
         except OSError:
-            return (0,)
+            return (0, 0)
         return found.st_ctime_ns, found.st_mtime_ns, found.st_ino, found.st_size
-
-    def put(self, path: str, key: str, variant: int, data: bytes, *, replace: object) -> bool:  # noqa: ARG002
-        """Refuse, by a `StoreError`."""
-        raise self._read_only()
-
-    def delete(self, path: str, key: str, variant: int) -> None:  # noqa: ARG002
-        """Refuse, by a `StoreError`."""
-        raise self._read_only()
 
     def sources(self, path: str, key: str, variant: int) -> tuple[str, ...]:
         """Return the names, relative to the directory, of the files that a recording comes from."""
@@ -123,14 +120,14 @@ class LlamaStackStore:
                 continue
             yield name, parse_json(self._prepare(kept.request).body)
 
-    def addresses(self) -> Iterator[tuple[str, str, int]]:
-        """Yield path, key and number of every recording that can be asked for."""
+    def recordings(self) -> Iterator[tuple[str, Recording]]:
+        """Yield every recording that can be asked for, with the name of its first file; see `read`."""
         for key, entry in self._entries().items():
-            count = 1 if entry.path == MODELS else len(entry.names)
-            yield from ((entry.path, key, number) for number in range(1, count + 1))
+            for names in [entry.names] if entry.path == MODELS else [(name,) for name in entry.names]:
+                yield names[0], self._joined(entry.path, key, names)
 
     def passed_over(self) -> Sequence[str]:
-        """Return the names of the files that cannot be understood."""
+        """Return the names of the files that cannot be parsed."""
         self._entries()
         return self._passed_over
 
@@ -168,17 +165,16 @@ class LlamaStackStore:
     def _warn(self, names: Sequence[str]) -> None:
         named = ", ".join(map(repr, names[:MOST_NAMED]))
         more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-        log.warning("%s: passed over what is no recording of llama-stack: %s%s", self.directory, named, more)
+        log.warning("%s: these files are no recordings of llama-stack: %s%s", self.directory, named, more)
 
     # Its files.
 
     def _read(self, name: str) -> Kept:
         file = self._full(name)
-        if not os.path.isfile(file) or not is_inside(file, self.directory):  # noqa: PTH113 - a pipe would block
+        if not is_inside(file, self.directory):
             raise UnsupportedFile
         try:
-            with open(file, "rb") as opened:  # noqa: PTH123
-                return parse(opened.read())
+            return parse(read(file, LARGEST_FILE))
         except OSError as error:
             raise UnsupportedFile from error
 
@@ -205,10 +201,6 @@ class LlamaStackStore:
 
     def _full(self, name: str) -> str:
         return os.path.join(self.directory, name)  # noqa: PTH118
-
-    def _read_only(self) -> StoreError:
-        message = f"{self.directory} is llama-stack's, and can only be replayed. Record into another directory."
-        return StoreError(message)
 
 
 def walk(directory: str) -> Iterator[str]:

@@ -1,8 +1,8 @@
-"""One file of the llama-stack (now ogx) test recorder, understood.
+"""One file of the llama-stack (now ogx) test recorder, parsed.
 
 A file holds a call's keyword arguments, not what went on the wire, and the objects that came back as
-`{"__type__": class name, "__data__": JSON}`; older ones hold the bare JSON. Which path was called is told by the class
-name, or by the arguments where there is none, for the file's own `endpoint` is not to be trusted. Source:
+`{"__type__": class name, "__data__": JSON}`; older ones hold the bare JSON. The path that was called follows from the
+class name, or from the arguments where there is none, for the file's own `endpoint` is not to be trusted. Source:
 `llama_stack/testing/api_recorder.py` and `exception_utils.py` in github.com/llamastack/llama-stack.
 """
 
@@ -53,7 +53,7 @@ _STATUSES = {
 }
 _FAILURES = ("APIConnectionError", "APITimeoutError")
 _OPTIONS = frozenset(("extra_body", "extra_headers", "extra_query", "timeout"))
-"""Keyword arguments that tell the SDK how to send; not members of the body."""
+"""Keyword arguments about the way of sending; they are not members of the body."""
 _OK, _FIRST_ERROR, _LAST_ERROR = 200, 400, 599
 _JSON = {"content-type": "application/json"}
 _EVENTS = {"content-type": "text/event-stream"}
@@ -107,7 +107,7 @@ class Kept(NamedTuple):
 
 
 class UnsupportedFile(Exception):  # noqa: N818 - a signal between two modules
-    """The file cannot be understood."""
+    """The file cannot be parsed."""
 
 
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -129,7 +129,7 @@ def parse(data: bytes) -> Kept:
     """Read one of their files.
 
     Raises:
-        Foreign: whatever is wrong with it.
+        UnsupportedFile: whatever is wrong with it.
     """
     try:
         data.decode()  # for msgspec does not look into strings that it only passes on
@@ -143,7 +143,7 @@ def parse(data: bytes) -> Kept:
         request = _request(path, arguments)
         response = _response(path, file.response, [data for _, data in elements])
         if path != MODELS and response.status == _OK and response.is_stream != bool(arguments.get("stream")):
-            raise UnsupportedFile  # whoever asked for a stream would get none, or the other way round
+            raise UnsupportedFile  # a call for a stream would get none, or the other way round
     except (KeyError, ValueError, RecursionError, NotSerializable, msgspec.DecodeError) as error:
         raise UnsupportedFile from error
     return Kept(request, response, file.test_id)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import itertools
 import os
 from typing import TYPE_CHECKING
 
 from inferencereplay.errors import InvalidSetting, StoreError
+from inferencereplay.store.bounded_read import read, read_start
 from inferencereplay.store.containment import is_inside
 from inferencereplay.store.directory import DirectoryStore
 from inferencereplay.store.llama_stack import LlamaStackStore
@@ -21,7 +23,11 @@ if TYPE_CHECKING:
     from inferencereplay.store.interface import Store
 
 SAMPLE = 8
-"""Files that are looked at to tell whose directory it is."""
+"""Files that are read to recognize the format of a directory."""
+_LARGEST_SAMPLE = 16 * 1024 * 1024
+"""Bytes of a file that is read whole for that."""
+_START = 200
+"""Bytes of the beginning, where a recording of ours names its format."""
 
 
 def open_store(
@@ -36,7 +42,7 @@ def open_store(
     Args:
         directory: it need not exist yet.
         test_id: which of llama-stack's recordings of one request to take.
-        prepare: what is applied to a request before it is looked up; ours were stored under it, llama-stack's were not.
+        prepare: is applied to a request before it is looked up; ours were stored under its result, llama-stack's not.
         is_recorded: whether a program is being recorded, which a directory that cannot be used must not break: it is
             told of each answer that cannot be stored.
 
@@ -46,14 +52,14 @@ def open_store(
     """
     directory = directory.absolute()  # for the program may change its working directory
     try:
-        sample = [_read(file) for file in itertools.islice(_json_files(str(directory), str(directory)), SAMPLE)]
+        sample = [*itertools.islice(_json_files(str(directory), str(directory)), SAMPLE)]
     except FileNotFoundError:
         sample = []
     except OSError as error:
         if not is_recorded:
             raise StoreError(_reason(directory, error)) from error
         sample = []
-    if not any(b'"inferencereplay"' in data[:200] for data in sample) and any(map(is_llama_stack, sample)):
+    if not any(map(_is_ours, sample)) and any(map(_is_theirs, sample)):
         return LlamaStackStore(directory, test_id, prepare)
     if test_id is not None:
         message = f"test_id={test_id!r} picks among llama-stack's recordings, and {directory} holds none."
@@ -83,13 +89,17 @@ def _json_files(directory: str, root: str) -> Iterator[str]:
 
 
 def _is_readable(entry: os.DirEntry[str], root: str) -> bool:
-    """Whether it is a file (a pipe would block) of the directory, even if by way of a link."""
+    """Whether it is a regular file of the directory, even if by way of a link."""
     return entry.is_file() and (not entry.is_symlink() or is_inside(entry.path, root))
 
 
-def _read(file: str) -> bytes:
-    try:
-        with open(file, "rb") as opened:  # noqa: PTH123
-            return opened.read()
-    except OSError:
-        return b""
+def _is_ours(file: str) -> bool:
+    with contextlib.suppress(OSError):
+        return b'"inferencereplay"' in read_start(file, _START)
+    return False
+
+
+def _is_theirs(file: str) -> bool:
+    with contextlib.suppress(OSError):
+        return is_llama_stack(read(file, _LARGEST_SAMPLE))
+    return False

@@ -29,7 +29,7 @@ _MOST_PLACES = 5
 
 
 class Problem(NamedTuple):
-    """What is wrong with a file.
+    """A fault of a file.
 
     Attributes:
         name: the file, relative to the directory.
@@ -47,7 +47,7 @@ def check(catalogue: Catalogue, redactor: Redactor) -> Iterator[tuple[str, list[
 
     Args:
         catalogue: the directory.
-        redactor: knows what is secret.
+        redactor: finds secrets.
     """
     names = []
     for item in catalogue.scan():
@@ -62,7 +62,7 @@ def check(catalogue: Catalogue, redactor: Redactor) -> Iterator[tuple[str, list[
 
 
 def _key_problems(catalogue: Catalogue, entry: Entry) -> Iterator[Problem]:
-    """Look whether the request gives the key, and whether the file stands where that key belongs."""
+    """Compare the key with the request, and the place of the file with the key."""
     if not catalogue.store.is_writable:
         return  # llama-stack's files have names of their own
     try:
@@ -76,7 +76,7 @@ def _key_problems(catalogue: Catalogue, entry: Entry) -> Iterator[Problem]:
     name = entry.name if root is None else (catalogue.directory / entry.name).relative_to(root).as_posix()
     there = numbering.place(name, expected)
     if there != name:
-        message = f"{entry.name}: it belongs to {there}, where nobody finds it. File it anew: inferencereplay rekey"
+        message = f"{entry.name}: its place is {there}, no session finds it here. File it anew: inferencereplay rekey"
         message += f" {shlex.quote(str(root))}." if root else "."
         yield Problem(entry.name, "key", message)
 
@@ -85,17 +85,17 @@ def _secret_problems(entry: Entry, redactor: Redactor) -> Iterator[Problem]:
     try:
         places = list(_secrets(entry.recording, redactor))
     except (ValueError, RecursionError) as error:  # half a surrogate pair, a number beyond all bounds, depth
-        message = f"{entry.name}: it cannot be looked through for secrets ({redactor.text(str(error))})."
+        message = f"{entry.name}: it cannot be searched for secrets ({redactor.text(str(error))})."
         yield Problem(entry.name, "unreadable", message)
         return
     if places:
         shown = ", ".join(places[:_MOST_PLACES]) + (", …" if len(places) > _MOST_PLACES else "")
-        message = f"{entry.name}: what looks like a secret stands at {redactor.text(shown)}."
+        message = f"{entry.name}: there seems to be a secret at {redactor.text(shown)}."
         yield Problem(entry.name, "secret", f"{message} Revoke it, and record the call again.")
 
 
 def _secrets(recording: Recording, redactor: Redactor) -> Iterator[str]:
-    """Yield the JSON paths of what the recorder would not have written."""
+    """Yield the JSON paths of values that the recorder would have redacted."""
     request, base_url = recording.request, unquote(recording.recorded.base_url)
     if redactor.text(base_url) != base_url:
         yield "recorded.base_url"

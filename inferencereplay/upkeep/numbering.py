@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-import contextlib
+import os
 import posixpath
-import re
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from inferencereplay.store.directory import link
+from inferencereplay.store.address import file_name, parse_file_name
+from inferencereplay.store.directory import move
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-_NAME = re.compile(r"(?P<address>.*?)(?:~(?P<number>[0-9]+))?\.json", re.DOTALL)
-
 
 def split(name: str) -> tuple[str, int]:
-    """Return what the variants of one key have in common, and the number of this one."""
-    found = _NAME.fullmatch(name)
-    return (found["address"], int(found["number"] or 1)) if found else (name, 1)
+    """Return the common part of the names of all variants of a key, and the number of this one."""
+    folder, file = os.path.split(name)
+    digits, number = parse_file_name(file) or (file, 1)
+    return os.path.join(folder, digits), number  # noqa: PTH118
 
 
 def join(address: str, number: int) -> str:
     """Return the name of a variant."""
-    return f"{address}{f'~{number}' if number > 1 else ''}.json"
+    folder, digits = os.path.split(address)
+    return os.path.join(folder, file_name(digits, number))  # noqa: PTH118
 
 
 def collect(names: Iterable[str]) -> dict[str, list[int]]:
@@ -38,11 +38,11 @@ def collect(names: Iterable[str]) -> dict[str, list[int]]:
 
 
 def place(name: str, expected: str) -> str:
-    """Return the name that a file should have, which may stand in a directory of recordings within another one.
+    """Return the name that a file should have, which may be in a directory of recordings within another one.
 
     Args:
         name: the file's.
-        expected: what a store in the file's own directory would call it.
+        expected: the name that a store in the file's own directory would give it.
     """
     folder, end = posixpath.dirname(name), posixpath.dirname(expected)
     inner = folder[: -len(end)] if folder.endswith("/" + end) else ""
@@ -50,7 +50,7 @@ def place(name: str, expected: str) -> str:
 
 
 def outer(directory: Path, name: str, expected: str) -> Path | None:
-    """Return the directory of recordings that this one is only a folder of, if the place of a file tells so.
+    """Return the directory of recordings of which this one is only a folder, if the place of a file shows that.
 
     Args:
         directory: absolute.
@@ -65,12 +65,12 @@ def outer(directory: Path, name: str, expected: str) -> Path | None:
 
 
 def close_gaps(directory: Path, address: str, numbers: Iterable[int]) -> list[tuple[str, str]]:
-    """Move the variants of one key down so that no number is missing; what stands in the way stays where it is.
+    """Move the variants of one key down so that no number is missing; a file that is in the way stays where it is.
 
     Args:
         directory: of the recordings.
         address: which key.
-        numbers: of the variants that are there.
+        numbers: of its variants.
 
     Returns:
         The old and the new name of each file that was moved.
@@ -78,8 +78,6 @@ def close_gaps(directory: Path, address: str, numbers: Iterable[int]) -> list[tu
     moved = []
     for new, old in enumerate(sorted(numbers), 1):
         before, after = join(address, old), join(address, new)
-        if new != old and link(str(directory / before), str(directory / after)):
-            with contextlib.suppress(FileNotFoundError):  # a file system without links has moved it
-                (directory / before).unlink()
+        if new != old and move(str(directory / before), str(directory / after)):
             moved.append((before, after))
     return moved

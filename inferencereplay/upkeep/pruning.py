@@ -1,12 +1,14 @@
-"""Recordings that nobody needs any more: which they are, and how they go."""
+"""Recordings that nobody needs any more: how they are found, and how they are removed."""
 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from typing import TYPE_CHECKING
 
 from inferencereplay.errors import InvalidSetting
+from inferencereplay.store.folder_lock import locked
 from inferencereplay.upkeep import numbering
 
 if TYPE_CHECKING:
@@ -20,8 +22,8 @@ if TYPE_CHECKING:
 def read_used(file: Path) -> set[str]:
     """Read a file of names of recordings in use: one a line, relative to their directory; `#` begins a comment.
 
-    Whatever a person's editor or tool makes of it counts as what was meant, for a name that is not understood is a
-    recording that goes: Windows' ends of lines and its mark at the beginning, blanks around names, `./` before them.
+    A name that is not understood is a recording that is removed. So the ways of editors and tools are understood:
+    Windows' ends of lines and its mark at the beginning, blanks around names, `./` before them.
 
     Raises:
         InvalidSetting: if it names none, which would make everything unused.
@@ -42,12 +44,12 @@ def read_used(file: Path) -> set[str]:
 def choose(
     catalogue: Catalogue, *, used: set[str] | None = None, before: datetime.datetime | None = None
 ) -> Iterator[Entry]:
-    """Yield the recordings that can go; what cannot be read stays.
+    """Yield the recordings that can be removed; files that cannot be read stay.
 
     Args:
         catalogue: the directory.
         used: names of recordings that stay; `None` if that does not count.
-        before: what was recorded later stays; `None` if that does not count.
+        before: recordings of a later time stay; `None` if that does not count.
 
     Raises:
         InvalidSetting: if the directory is llama-stack's, or none of the used names is in it.
@@ -64,21 +66,22 @@ def choose(
 
 
 def remove(catalogue: Catalogue, names: Iterable[str]) -> list[str]:
-    """Remove recordings, and close the gaps among the variants that this leaves.
+    """Remove recordings, and close the gaps that this leaves among the variants.
 
     Returns:
-        What was renamed, for people: `old → new`.
+        The renamed files, for people: `old → new`.
 
     Raises:
         OSError: if a file cannot be removed.
     """
     gone = set(names)
-    for name in gone:
-        with contextlib.suppress(FileNotFoundError):
-            (catalogue.directory / name).unlink()
-    touched = {numbering.split(name)[0] for name in gone}
-    left = numbering.collect(catalogue.names())
-    moved = []
-    for address in sorted(touched & left.keys()):
-        moved += numbering.close_gaps(catalogue.directory, address, left[address])
+    with locked(str(catalogue.directory), math.inf):  # of several commands one after the other
+        for name in gone:
+            with contextlib.suppress(FileNotFoundError):
+                (catalogue.directory / name).unlink()
+        touched = {numbering.split(name)[0] for name in gone}
+        left = numbering.collect(catalogue.names())
+        moved = []
+        for address in sorted(touched & left.keys()):
+            moved += numbering.close_gaps(catalogue.directory, address, left[address])
     return [f"{before} → {after}" for before, after in moved]

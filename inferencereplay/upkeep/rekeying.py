@@ -1,12 +1,13 @@
-"""Recordings that do not stand at the address of their request, filed anew.
+"""Recordings that are not at the address of their request, filed anew.
 
 A request that was edited by hand, or another `ignore`, `normalize` or `redact`, makes another key. Nothing is
-overwritten, and a file is removed only when its content stands at the new address; what is interrupted in between is
-finished the next time.
+overwritten, and a file is removed only when its content is at the new address; an interrupted move is finished the next
+time. Of several commands in one directory each waits for the end of the one before.
 """
 
 from __future__ import annotations
 
+import math
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,12 +18,15 @@ from inferencereplay.errors import InvalidSetting, RecordingCorrupt, StoreError
 from inferencereplay.recording.control_characters import visible
 from inferencereplay.recording.format import VERSION, RecordedRequest, Recording, corrupt, encode
 from inferencereplay.recording.request import NotSerializable
+from inferencereplay.store.bounded_read import read
 from inferencereplay.store.directory import DirectoryStore
+from inferencereplay.store.folder_lock import locked
 from inferencereplay.upkeep import numbering
 
 if TYPE_CHECKING:
     import datetime
     from collections.abc import Iterator
+    from pathlib import Path
 
     from inferencereplay.catalogue.entries import Catalogue, Entry
     from inferencereplay.recording.request import Request
@@ -30,12 +34,12 @@ if TYPE_CHECKING:
 
 
 class Move(NamedTuple):
-    """What becomes of one file.
+    """One file that moves, or cannot.
 
     Attributes:
-        name: where it stands.
-        target: where it belongs; empty if that is not known.
-        problem: why it stays; empty if it moves.
+        name: the file.
+        target: its new name; empty if that is not known.
+        problem: the reason why it stays; empty if it moves.
     """
 
     name: str
@@ -44,7 +48,7 @@ class Move(NamedTuple):
 
 
 class _Planned(NamedTuple):
-    """A file, the key that it has and the one that it gets, and where that belongs; no content, for there are many."""
+    """A file, its old key and its new one, and the address of that; no content, for there are many."""
 
     name: str
     at: datetime.datetime
@@ -62,7 +66,7 @@ class _Planned(NamedTuple):
 
 
 class _Step(NamedTuple):
-    """A file on its way to a number of its new address, and where it stands if it had to make room."""
+    """A file on its way to a number of its new address, and its present name if it had to make room."""
 
     item: _Planned
     number: int
@@ -78,22 +82,27 @@ class _Step(NamedTuple):
 
 
 def rekey(catalogue: Catalogue, session: Session, *, is_dry: bool, has_room: bool = False) -> Iterator[Move]:
-    """Move every file to the address of its request, and yield each that moved or could not.
+    """Move every file to the address of its request, and yield each that moved or could not; see `Move`.
 
     Args:
         catalogue: the directory.
-        session: of the same directory; its `ignore`, `normalize` and `redact` say what a request is.
-        is_dry: whether to say only what would be done.
-        has_room: whether recordings of what is one request now become its variants; else the later ones stay.
+        session: of the same directory; its `ignore`, `normalize` and `redact` make the new requests.
+        is_dry: whether to move nothing.
+        has_room: whether recordings whose requests are one now become its variants; else the later ones stay.
 
     Raises:
         InvalidSetting: if the directory is llama-stack's or only a folder of a directory of recordings, or `normalize`
             fails.
-        StoreError: if a file cannot be written; what was moved before is in its place.
+        StoreError: if a file cannot be written; files that were moved before are in their new places.
     """
     if not catalogue.store.is_writable:
         message = f"{catalogue.directory} is llama-stack's, whose files have no keys of ours. Import it first."
         raise InvalidSetting(message)
+    with locked(str(catalogue.directory), math.inf):
+        yield from _rekey(catalogue, session, is_dry=is_dry, has_room=has_room)
+
+
+def _rekey(catalogue: Catalogue, session: Session, *, is_dry: bool, has_room: bool) -> Iterator[Move]:
     planned, problems = _plan(catalogue, session)
     yield from problems
     steps, late = _assign(planned, has_room=has_room)
@@ -142,8 +151,8 @@ def _request(entry: Entry, session: Session) -> Request:
 def _assign(planned: list[_Planned], *, has_room: bool) -> tuple[list[_Step], list[tuple[_Planned, list[str]]]]:
     """Give each file a number at its new address.
 
-    An address belongs to those that stand there already, else to the variants of the file that was recorded first.
-    Files without a number come apart, each with the names that the owners of its address have, or get.
+    An address belongs to the files that are there already, else to the variants of the file that was recorded first.
+    Files without a number are returned apart, each with the old or new names of the owners of its address.
     """
     claimants: dict[str, list[_Planned]] = {}
     for item in planned:
@@ -164,19 +173,26 @@ def _assign(planned: list[_Planned], *, has_room: bool) -> tuple[list[_Step], li
 
 
 def _settle(catalogue: Catalogue, session: Session, item: _Planned, targets: list[str], *, is_dry: bool) -> Move:
-    """Finish the move of a file whose very content stands at its new address already; any other collides."""
+    """Finish the move of a file whose very content is at its new address already; any other collides."""
     _, data = _filed(catalogue, session, item.name)
     for target in targets:
         file = catalogue.directory / target
-        if file.is_file() and not file.is_symlink() and file.read_bytes() == data:
+        if not file.is_symlink() and _content(file) == data:
             if not is_dry:
                 (catalogue.directory / item.name).unlink()
             return Move(item.name, target)
-    return Move(item.name, targets[0], visible(f"{targets[0]} is a recording of the same request now"))
+    return Move(item.name, targets[0], visible(f"{targets[0]} is a recording of a request that is the same now"))
+
+
+def _content(file: Path) -> bytes | None:
+    try:
+        return read(str(file))
+    except OSError:
+        return None
 
 
 def _sort(catalogue: Catalogue, steps: list[_Step]) -> tuple[list[_Step], list[Move]]:
-    """Tell the steps that can be made from those to a place where something stands that does not leave."""
+    """Tell the steps that can be made from those to a place that another file occupies and does not leave."""
     blocked: list[Move] = []
     leaving = {step.item.name: step for step in steps}
     while True:
@@ -189,9 +205,8 @@ def _sort(catalogue: Catalogue, steps: list[_Step]) -> tuple[list[_Step], list[M
 
 
 def _in_the_way(step: _Step) -> Move:
-    return Move(
-        step.item.name, step.target, visible(f"{step.target} stands in its place, and cannot be filed anew itself")
-    )
+    message = f"{step.target} occupies its place, and cannot be filed anew itself"
+    return Move(step.item.name, step.target, visible(message))
 
 
 def _exists(catalogue: Catalogue, name: str) -> bool:
@@ -199,7 +214,7 @@ def _exists(catalogue: Catalogue, name: str) -> bool:
 
 
 def _carry_out(catalogue: Catalogue, session: Session, steps: list[_Step]) -> Iterator[Move]:
-    """Move what can be moved until nothing can: one file may stand where another one goes."""
+    """Move files until none can be moved any more: one file may occupy the place of another one."""
     waiting = steps
     while waiting:
         stuck = []
@@ -209,7 +224,7 @@ def _carry_out(catalogue: Catalogue, session: Session, steps: list[_Step]) -> It
             else:
                 stuck.append(step)
         if len(stuck) == len(waiting):
-            if stuck[0].aside:  # somebody else has taken the place meanwhile
+            if stuck[0].aside:  # another process has taken the place meanwhile
                 yield from map(_in_the_way, stuck)
                 return
             stuck = [*stuck[1:], _put_aside(catalogue, session, stuck[0])]
@@ -220,13 +235,15 @@ def _moves(catalogue: Catalogue, session: Session, step: _Step) -> bool:
     try:
         return _write(catalogue, session, step)
     except OSError as error:
-        message = f"{step.item.name} could not be filed anew: {error.strerror or error}. It is where it was, and what "
-        message += "was moved before is in its place: mend that and run it again."
+        message = (
+            f"{step.item.name} could not be filed anew: {error.strerror or error}. It is where it was. Files that "
+            "were moved before are in their new places. Remove the cause, and run the command again."
+        )
         raise StoreError(visible(message)) from error
 
 
 def _put_aside(catalogue: Catalogue, session: Session, step: _Step) -> _Step:
-    """Let a file make room, of several that go each to the place of the next one: it waits past the last variant."""
+    """Move a file out of the way, past the last variant, where several files go each to the place of the next one."""
     waiting = step._replace(number=step.number + 1)
     while not _moves(catalogue, session, waiting):
         waiting = waiting._replace(number=waiting.number + 1)
@@ -234,7 +251,7 @@ def _put_aside(catalogue: Catalogue, session: Session, step: _Step) -> _Step:
 
 
 def _filed(catalogue: Catalogue, session: Session, name: str) -> tuple[Request, bytes]:
-    """Return a file's request as it is now, and the file as it is written then."""
+    """Return a file's new request, and the content of the new file."""
     entry = catalogue.read(name)
     request = _request(entry, session)
     held = RecordedRequest(request.method, request.path, msgspec.Raw(request.body), request.query)
@@ -242,16 +259,19 @@ def _filed(catalogue: Catalogue, session: Session, name: str) -> tuple[Request, 
 
 
 def _write(catalogue: Catalogue, session: Session, step: _Step) -> bool:
-    """Write a file at its new address and remove it from the old one; one that stays at its place is replaced whole."""
+    """Write a file at its new address and remove the old one; a file whose name stays is replaced whole."""
     name = step.aside or step.item.name
     request, data = _filed(catalogue, session, name)
     is_same = step.target == name
     (expected,) = catalogue.store.sources(request.path, request.key, step.number)
     store = DirectoryStore(catalogue.directory / step.target[: -len(expected)])
-    if not store.put(request.path, request.key, step.number, data, replace=is_same):
+    if is_same:
+        store.replace(request.path, request.key, step.number, data)
+        return True
+    old = catalogue.directory / name
+    if not store.add(request.path, request.key, step.number, data, like=str(old)):
         return False
-    if not is_same:
-        (catalogue.directory / name).unlink()
+    old.unlink()
     return True
 
 

@@ -9,16 +9,19 @@ import json
 import os
 import resource
 import shutil
+import stat
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from editing import TOO_DEEP, edit
 
-from inferencereplay import RecordingNotFound, StoreError, replay
+from inferencereplay import RecordingNotFound, Session, StoreError, replay
 from inferencereplay.catalogue.entries import Catalogue
 from inferencereplay.store.directory import DirectoryStore
-from inferencereplay.upkeep import rekeying
+from inferencereplay.upkeep import numbering, rekeying
 
 GIVEN = Path(__file__).parents[1] / "recordings" / "llama_stack"
 STORY, CAPITAL = "40fcf34a", "1c45e93e"
@@ -85,7 +88,7 @@ def test_what_is_wrong_is_told(cli, kept, shelf):
     assert sorted(counts) == ["1 gap", "1 secret", "1 unreadable", "2 key"]
     assert "response.headers.x-request-id, response.body.choices[0].message.content" in done.out
     assert "variant 2 is missing, and there is a variant 3" in done.out
-    assert "it belongs to chat/completions/" in done.out
+    assert "its place is chat/completions/" in done.out
     assert "its request does not belong to its key" in done.out
     assert "file it anew with `inferencereplay rekey`" in done.out
     found = json.loads(cli("check", kept, "--json").out)
@@ -103,7 +106,7 @@ def test_a_folder_whose_name_ends_like_the_paths(cli, kept):
     """Is no directory of recordings by that."""
     (kept / "chat").rename(kept / "mychat")
     done = cli("check", kept)
-    assert done.out.count(": it belongs to chat/completions/") == 4
+    assert done.out.count(": its place is chat/completions/") == 4
 
 
 def test_five_places_of_secrets_are_all(cli, kept):
@@ -164,7 +167,7 @@ def test_check_finds_whatever_the_recorder_takes_out(cli, tmp_path, place, chang
         recording[name] = {**recording.get(name, {}), **members} if name == "request" else members
     (tmp_path / f"{0:032x}.json").write_text(json.dumps(recording))
     done = cli("check", tmp_path)
-    assert f"what looks like a secret stands at {place.strip()}" in done.out
+    assert f"there seems to be a secret at {place.strip()}" in done.out
     assert not any(secret in done.out for secret in ("0123456789", "hunter22", "hush"))
 
 
@@ -173,7 +176,7 @@ def test_a_member_that_is_named_like_a_secret_is_not_printed(cli, tmp_path):
     recording = {"inferencereplay": 1, "key": "0" * 64, "request": {"method": "GET", "path": "/x"}}
     (tmp_path / f"{0:032x}.json").write_text(json.dumps({**recording, "response": {"body": {TOKEN: 1}}}))
     done = cli("check", tmp_path)
-    assert "a secret stands at response.body.[REDACTED]" in done.out
+    assert "to be a secret at response.body.[REDACTED]" in done.out
     assert TOKEN not in done.out
 
 
@@ -186,9 +189,7 @@ def test_what_cannot_be_looked_through_for_secrets_is_told(cli, tmp_path, value)
     (tmp_path / f"{0:032x}.json").write_text(f'{head}{{"end":"done","chunks":[{value}]}}}}')
     (tmp_path / f"{1:032x}.json").write_text(f'{head}{{"text":"{TOKEN}"}}}}')
     problems = json.loads(cli("check", tmp_path, "--json").out)
-    assert "cannot be looked through for secrets" in next(
-        it["message"] for it in problems if it["kind"] == "unreadable"
-    )
+    assert "cannot be searched for secrets" in next(it["message"] for it in problems if it["kind"] == "unreadable")
     assert [item["name"] for item in problems if item["kind"] == "secret"] == [f"{1:032x}.json"]
 
 
@@ -315,7 +316,7 @@ def test_an_edited_request_is_filed_anew(cli, kept, client):
     dry = cli("rekey", kept, "--dry-run")
     assert dry.status == 0
     assert dry.out.startswith(f"{name} → chat/completions/")
-    assert "Would be filed anew: 1 recording. 0 stay" in dry.err
+    assert "Would be filed anew: 1 recording; " in dry.err
     assert path.exists()
     done = cli("rekey", kept)
     assert done.status == 0
@@ -345,7 +346,7 @@ def test_collisions_are_reported_and_nothing_is_lost(cli, tmp_path, client):
     done = cli("rekey", directory, "--ignore", "user")
     assert done.status == 1
     assert done.out.count("stays  ") == 2
-    assert "is a recording of what is the same request now" in done.out
+    assert "is a recording of a request that is the same now" in done.out
     assert len(files(directory)) == 3
     again = cli("rekey", directory, "--ignore", "user", "--variants")
     assert again.status == 0
@@ -419,12 +420,12 @@ def test_what_cannot_leave_stands_in_the_way(cli, kept, tmp_path, monkeypatch):
     for options in (("--dry-run",), ()):
         done = cli("rekey", kept, *options)
         assert done.status == 1
-        assert f"{other} stands in its place, and cannot be filed anew itself" in done.out
-        assert done.err.endswith(": 0 recordings. 2 stay where they are.\n")
+        assert f"{other} occupies its place, and cannot be filed anew itself" in done.out
+        assert done.err.endswith(": 0 recordings; 3 in place already, 2 left where they are.\n")
         assert contents(kept) == before
     monkeypatch.setattr(rekeying, "_exists", lambda *_: False)
     done = cli("rekey", kept)
-    assert f"{other} stands in its place, and cannot be filed anew itself" in done.out
+    assert f"{other} occupies its place, and cannot be filed anew itself" in done.out
     assert sorted(contents(kept).values()) == sorted(before.values())
     assert (kept / other).read_text() == "{"
 
@@ -442,7 +443,7 @@ def test_a_move_that_was_interrupted_is_finished(cli, kept, client):
     assert (done.status, done.out) == (0, dry.out)
     assert contents(kept) == after
     (kept / name).write_bytes(data.replace(b"answer", b"reply"))
-    assert "is a recording of what is the same request now" in cli("rekey", kept, "--ignore", "user").out
+    assert "is a recording of a request that is the same now" in cli("rekey", kept, "--ignore", "user").out
     assert any(b"reply" in data for data in contents(kept).values())
 
 
@@ -557,7 +558,7 @@ def test_a_folder_of_a_directory_is_no_directory_of_its_own(cli, kept, folder):
     (kept / name).rename(kept / name.replace(name[-8:], "000.json"))
     done = cli("check", kept / folder)
     assert done.status == 1
-    assert f"it belongs to {name}, where nobody finds it. File it anew: inferencereplay rekey {kept}." in done.out
+    assert f"its place is {name}, no session finds it here. File it anew: inferencereplay rekey {kept}." in done.out
 
 
 def test_rekey_leaves_other_directories_alone(cli):
@@ -573,3 +574,54 @@ def test_times_do_not_matter_where_files_have_dates(cli, kept):
     for name in files(kept):
         os.utime(kept / name, (old, old))
     assert cli("prune", kept, "--older-than", "1d").out == ""
+
+
+def test_a_folder_named_like_a_recording_is_reported(cli, kept):
+    """It takes the place of one, and no session could read it."""
+    folder = kept / "chat" / "completions" / ("e" * 32 + ".json")
+    folder.mkdir()
+    done = cli("check", kept)
+    assert done.status == 1
+    assert f"{folder}: it is no regular file, at $. Take it out of the directory." in done.out
+
+
+def test_rekey_counts_what_is_in_place(cli, kept):
+    """Recordings that need no move are neither moved nor left behind."""
+    done = cli("rekey", kept)
+    assert done.status == 0
+    assert done.err == "Filed anew: 0 recordings; 4 in place already, 0 left where they are.\n"
+
+
+def test_rekey_keeps_modes(cli, kept):
+    """A recording that a person made private is private at its new address too."""
+    for file in kept.rglob("*.json"):
+        file.chmod(0o600)
+    assert cli("rekey", kept, "--ignore", "user").status == 0
+    assert {stat.S_IMODE(file.stat().st_mode) for file in kept.rglob("*.json")} == {0o600}
+
+
+def test_commands_at_once_work_one_after_the_other(kept):
+    """Three of them move each file once, and none meets a file that another one has just moved."""
+    store = DirectoryStore(kept)
+    (first,) = [name for name in store.list() if name.endswith("~2.json")]
+    data = (kept / first).read_bytes()
+    for number in range(4, 40):
+        assert (kept / first.replace("~2", f"~{number}")).write_bytes(data)
+    before = len(files(kept))
+    barrier = threading.Barrier(3)
+
+    def work(_):
+        barrier.wait()
+        return [*rekeying.rekey(Catalogue(kept), Session(kept, ignore=["user"]), is_dry=False)]
+
+    with ThreadPoolExecutor(3) as pool:
+        moves = [move for found in pool.map(work, range(3)) for move in found]
+    assert len(moves) == len({move.name for move in moves}) == before
+    assert not [move for move in moves if move.problem]
+    assert len(files(kept)) == before
+
+
+def test_a_gap_closes_though_another_process_is_at_it(kept):
+    """A file that is gone by then is no error, for another process has moved it."""
+    address = next(name for name in DirectoryStore(kept).list() if name.endswith("~3.json")).removesuffix("~3.json")
+    assert numbering.close_gaps(kept, address, [1, 2, 3, 5]) == []

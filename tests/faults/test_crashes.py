@@ -24,7 +24,8 @@ from length import report, times
 from ways import DEAD
 
 from inferencereplay import replay
-from inferencereplay.store.directory import STALE, DirectoryStore
+from inferencereplay.store.atomic_write import STALE
+from inferencereplay.store.directory import DirectoryStore
 
 NURSERY = """
     import asyncio, json, os, signal, sys, threading, time

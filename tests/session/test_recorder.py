@@ -39,15 +39,15 @@ def test_a_secret_that_holds_another_is_taken_out_first(session):
 
 
 @pytest.mark.parametrize("error", [OSError(5, SECRET), RuntimeError(SECRET), RecursionError()])
-@pytest.mark.parametrize("place", ["put", "encode"])
+@pytest.mark.parametrize("place", ["add", "encode"])
 def test_no_failure_is_raised_and_none_tells_a_secret(session, monkeypatch, caplog, error, place):
     """Whatever goes wrong while an answer is kept is one warning, and the call's number is free again."""
 
     def fail(*_, **__):
         raise error
 
-    if place == "put":
-        monkeypatch.setattr(session.store, "put", fail)
+    if place == "add":
+        monkeypatch.setattr(session.store, "add", fail)
     else:
         monkeypatch.setattr("inferencereplay.recording.format.encode", fail)
     take = learned(session.begin(session.call(asked(path=f"/models/{SECRET}"))), SECRET)

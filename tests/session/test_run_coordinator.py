@@ -20,7 +20,7 @@ from conftest import ASK, cheap, chunk, completion, plain, sse
 from inferencereplay import Session, replay
 from inferencereplay.recording.format import VERSION, RecordedRequest, Recording, Response, decode, encode, is_whole
 from inferencereplay.sdk import calls
-from inferencereplay.session.run_coordinator import Address, RunCoordinator
+from inferencereplay.session.run_coordinator import RunAddress, RunCoordinator
 from inferencereplay.session.run_variants import RunVariants
 from inferencereplay.store.directory import DirectoryStore
 
@@ -146,11 +146,13 @@ def test_gaps_are_closed_at_the_end(record, server, tmp_path, run):
     server.replies += [sse(chunk("cut"), is_cut=True), sse(chunk("whole"))]
     with replay(session), openai.OpenAI(api_key="test", base_url=server.url, max_retries=0, **cheap()) as client:
         streams = [client.chat.completions.create(**ASK, stream=True) for _ in range(2)]
-        session.recorder.variants.give_up("/chat/completions", key := next(iter(session.recorder.variants._calls)), 1)
+        variants = session.recorder.variants
+        key = next(iter(variants._calls))
+        variants.give_up("/chat/completions", key, variants._pending[key, 1])
         assert text(streams[1]) == "whole"
         streams[0].close()
     (tmp_path / "kept/chat/completions" / f"{key[:32]}.json").unlink()
-    (tmp_path / "run").joinpath(run._file(Address(session.store.directory, "", key, 1), "part").name).unlink()
+    (tmp_path / "run").joinpath(run._file(RunAddress(session.store.directory, "", key, 1), "part").name).unlink()
     run.tidy(lambda _: False)
     assert [path.name for path in (tmp_path / "kept/chat/completions").iterdir()] == [f"{key[:32]}.json"]
     assert replayed(tmp_path, 1, stream=True) == ["whole"]
@@ -173,17 +175,18 @@ def test_at_the_end_too_only_what_is_whole_takes_the_place_of_what_is_whole(tmp_
     """What calls that failed left free is closed up, and what was too much goes, by the same rule as anywhere."""
     store = DirectoryStore(tmp_path / "kept")
     for number, end in enumerate(old, 1):
-        store.put("/x", KEY, number, streamed(f"old {number}", end), replace=False)
+        store.add("/x", KEY, number, streamed(f"old {number}", end))
     variants = RunVariants(store, run, is_whole)
+    claims = []
     for _ in range(max(new)):
         assert variants.reserve("/x", KEY, takes_over=False)
-        variants.begin("/x", KEY)
-    for number in range(1, max(new) + 1):
-        if number in new:
-            data = streamed(f"new {number}", new[number])
-            variants.store("/x", KEY, number, data, is_whole=new[number] == "done")
+        claims.append(variants.begin("/x", KEY))
+    for claim in claims:
+        if claim in new:
+            data = streamed(f"new {claim}", new[claim])
+            variants.store("/x", KEY, claim, data, is_whole=new[claim] == "done")
         else:
-            variants.give_up("/x", KEY, number)
+            variants.give_up("/x", KEY, claim)
     run.tidy(lambda _: True)
     kept = [store.get("/x", KEY, number) for number in range(1, 6)]
     assert [json.loads(bytes(decode(data, "").response.chunks[0])).strip() for data in kept if data] == left
@@ -320,7 +323,7 @@ def test_a_call_that_was_overtaken_replaces_nothing(server, tmp_path, run, clien
     assert text(late) == "answer 1 and more"
     assert [session.recorded for session in sessions] == [0, 1]
     assert replayed(tmp_path, 1, stream=True) == ["theirs"]
-    assert not run.claim(Address(str(tmp_path / "kept"), "/chat/completions", key, 1))
+    assert not run.claim(RunAddress(str(tmp_path / "kept"), "/chat/completions", key, 1))
 
 
 def _key(session):
@@ -331,13 +334,28 @@ def test_what_was_reserved_is_what_is_begun(run, tmp_path):
     """A call that gives its number up in between does not change the number of the one that was reserved."""
     variants = RunVariants(DirectoryStore(tmp_path / "kept"), run, lambda _: True)
     assert variants.reserve("/p", "k", takes_over=False)
-    assert variants.begin("/p", "k") == 1
+    first = variants.begin("/p", "k")
     assert variants.reserve("/p", "k", takes_over=False)
-    variants.give_up("/p", "k", 1)
-    assert variants.begin("/p", "k") == 2
-    variants.give_up("/p", "k", 2)
+    variants.give_up("/p", "k", first)
+    second = variants.begin("/p", "k")
+    assert (first, second) == (1, 2)
+    variants.give_up("/p", "k", second)
     assert not variants.has_pending()
     assert not list(run._folder.glob("*.claim"))
+
+
+def test_calls_that_were_reserved_are_begun_in_order(run, tmp_path, monkeypatch):
+    """And a forked child does not begin the ones that its parent's threads have reserved."""
+    variants = RunVariants(DirectoryStore(tmp_path / "kept"), run, lambda _: True)
+    for _ in range(4):
+        assert variants.reserve("/p", "k", takes_over=False)
+    assert [variants.begin("/p", "k") for _ in range(2)] == [1, 2]
+    monkeypatch.setattr(os, "getpid", lambda: 0)
+    assert variants.reserve("/p", "k", takes_over=False)
+    claim = variants.begin("/p", "k")
+    assert claim == 5
+    variants.give_up("/p", "k", claim)
+    assert not variants.has_pending()
 
 
 def test_what_was_not_reserved_comes_after_what_there_is(run, tmp_path):
@@ -350,12 +368,12 @@ def test_what_was_not_reserved_comes_after_what_there_is(run, tmp_path):
 
 def test_a_claim_of_the_dead_is_taken_away(run, tmp_path):
     """A process that was killed while it asked holds nobody up, nor does one of which there is no sign."""
-    slot = Address("/kept", "/chat/completions", "k", 1)
+    slot = RunAddress("/kept", "/chat/completions", "k", 1)
     code = """
         import os, signal, sys
         from pathlib import Path
-        from inferencereplay.session.run_coordinator import Address, RunCoordinator
-        assert RunCoordinator(Path(sys.argv[1]), "other").claim(Address("/kept", "/chat/completions", "k", 1))
+        from inferencereplay.session.run_coordinator import RunAddress, RunCoordinator
+        assert RunCoordinator(Path(sys.argv[1]), "other").claim(RunAddress("/kept", "/chat/completions", "k", 1))
         os.kill(os.getpid(), signal.SIGKILL)
     """
     command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path / "run")]
@@ -426,7 +444,7 @@ def test_nobody_waits_for_ever(server, tmp_path, run, monkeypatch, client):
 
 def test_what_was_recorded_in_between_is_not_claimed(run):
     """A mark that is set between the look for it and the claim is seen, and the claim given back."""
-    slot = Address("/kept", "/chat/completions", "k", 1)
+    slot = RunAddress("/kept", "/chat/completions", "k", 1)
     assert run.claim(slot)
     assert not run.claim(slot)
     run.settle(slot, is_whole=True)
@@ -438,7 +456,7 @@ def test_what_was_recorded_in_between_is_not_claimed(run):
 
 def test_only_the_owners_claims_are_released(run, tmp_path):
     """What died does not take the claims of the living along."""
-    first, second = (Address("/kept", "/chat/completions", "k", number) for number in (1, 2))
+    first, second = (RunAddress("/kept", "/chat/completions", "k", number) for number in (1, 2))
     other = RunCoordinator(tmp_path / "run", "other")
     assert run.claim(first)
     assert other.claim(second)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 import subprocess
 import sys
 import textwrap
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,8 @@ from hypothesis import strategies as st
 from inferencereplay.errors import StoreError
 from inferencereplay.recording.format import RecordedRequest, Recording, Response, encode
 from inferencereplay.recording.request import Request, canonical_json
-from inferencereplay.store.directory import STALE, DirectoryStore
+from inferencereplay.store.atomic_write import STALE
+from inferencereplay.store.directory import DirectoryStore
 
 KEY = "ab" * 32
 CHAT = "/chat/completions"
@@ -44,8 +47,8 @@ def store(tmp_path):
 def test_what_was_put_is_returned(store):
     """Bytes come back as they were put, by path, key and variant, and nothing comes where nothing was put."""
     assert store.get(CHAT, KEY, 1) is None
-    assert store.put(CHAT, KEY, 1, b"first", replace=False)
-    assert store.put(CHAT, KEY, 2, b"second", replace=True)
+    assert store.add(CHAT, KEY, 1, b"first")
+    store.replace(CHAT, KEY, 2, b"second")
     assert [store.get(CHAT, KEY, number) for number in (1, 2, 3)] == [b"first", b"second", None]
     assert store.get("/completions", KEY, 1) is None
     assert store.get(CHAT, "cd" * 32, 1) is None
@@ -53,8 +56,8 @@ def test_what_was_put_is_returned(store):
 
 def test_names_are_the_settled_ones(store):
     """A recording stands at its path under the first 32 digits of its key, later variants with their number."""
-    store.put(CHAT, KEY, 1, b"1", replace=False)
-    store.put(CHAT, KEY, 2, b"2", replace=False)
+    store.add(CHAT, KEY, 1, b"1")
+    store.add(CHAT, KEY, 2, b"2")
     names = [f"chat/completions/{KEY[:32]}.json", f"chat/completions/{KEY[:32]}~2.json"]
     assert files(store.directory) == names
     assert list(store.list()) == names
@@ -63,10 +66,10 @@ def test_names_are_the_settled_ones(store):
 
 def test_put_without_replace_overwrites_nothing(store):
     """The first writer wins unless the second says that it replaces."""
-    assert store.put(CHAT, KEY, 1, b"first", replace=False)
-    assert not store.put(CHAT, KEY, 1, b"second", replace=False)
+    assert store.add(CHAT, KEY, 1, b"first")
+    assert not store.add(CHAT, KEY, 1, b"second")
     assert store.get(CHAT, KEY, 1) == b"first"
-    assert store.put(CHAT, KEY, 1, b"third", replace=True)
+    store.replace(CHAT, KEY, 1, b"third")
     assert store.get(CHAT, KEY, 1) == b"third"
     assert len(files(store.directory)) == 1
 
@@ -78,7 +81,7 @@ def test_of_many_writers_without_replace_one_wins(store):
 
     def write(number):
         barrier.wait()
-        if store.put(CHAT, KEY, 1, b"%d" % number, replace=False):
+        if store.add(CHAT, KEY, 1, b"%d" % number):
             won.append(b"%d" % number)
 
     threads = [threading.Thread(target=write, args=(number,)) for number in range(16)]
@@ -92,7 +95,7 @@ def test_of_many_writers_without_replace_one_wins(store):
 
 def test_delete_removes_what_is_there(store, tmp_path):
     """A recording can be removed, and removing what is not there is nothing."""
-    store.put(CHAT, KEY, 1, b"1", replace=False)
+    store.add(CHAT, KEY, 1, b"1")
     store.delete(CHAT, KEY, 1)
     assert store.get(CHAT, KEY, 1) is None
     store.delete(CHAT, KEY, 1)
@@ -108,7 +111,7 @@ def test_delete_removes_what_is_there(store, tmp_path):
 def test_a_path_never_leaves_the_directory(tmp_path, path):
     """Whatever stands in a request's path, its file stands inside the directory, in a folder that has its own name."""
     store = DirectoryStore(tmp_path / "in" / "side")
-    assert store.put(path, KEY, 1, b"here", replace=False)
+    assert store.add(path, KEY, 1, b"here")
     assert store.get(path, KEY, 1) == b"here"
     (name,) = files(tmp_path)
     assert name == "/".join(("in", "side", *store.sources(path, KEY, 1)))
@@ -139,8 +142,8 @@ def test_different_parts_are_different_folders(parts):
 def test_a_very_long_part_can_be_stored(store, part):
     """A part of a path that no file system would take as a name is cut, and told apart by its digest."""
     path, other = f"/files/{part}", f"/files/{part}y"
-    assert store.put(path, KEY, 1, b"one", replace=False)
-    assert store.put(other, KEY, 1, b"two", replace=False)
+    assert store.add(path, KEY, 1, b"one")
+    assert store.add(other, KEY, 1, b"two")
     assert (store.get(path, KEY, 1), store.get(other, KEY, 1)) == (b"one", b"two")
 
 
@@ -153,8 +156,8 @@ def test_a_link_in_place_of_a_recording_is_replaced_not_followed(store, tmp_path
     link.symlink_to(outside)
     with pytest.raises(StoreError, match="a link that leads out of"):
         store.get(CHAT, KEY, 1)
-    assert not store.put(CHAT, KEY, 1, b"new", replace=False)
-    assert store.put(CHAT, KEY, 1, b"new", replace=True)
+    assert not store.add(CHAT, KEY, 1, b"new")
+    store.replace(CHAT, KEY, 1, b"new")
     assert outside.read_bytes() == b"outside"
     assert not link.is_symlink()
     assert store.get(CHAT, KEY, 1) == b"new"
@@ -162,7 +165,7 @@ def test_a_link_in_place_of_a_recording_is_replaced_not_followed(store, tmp_path
 
 def test_links_within_the_directory_are_followed(store, tmp_path):
     """A recording may be a link to another file of the directory; one that leads nowhere is none."""
-    store.put(CHAT, KEY, 1, b"1", replace=False)
+    store.add(CHAT, KEY, 1, b"1")
     (file,) = Path(store.directory).rglob("*.json")
     file.with_name(f"{'cd' * 16}.json").symlink_to(file.name)
     assert store.get(CHAT, "cd" * 32, 1) == b"1"
@@ -172,7 +175,7 @@ def test_links_within_the_directory_are_followed(store, tmp_path):
 
 def test_a_folder_that_leads_out_is_neither_read_nor_written(store, tmp_path):
     """Nor is anything below it, by whatever name."""
-    DirectoryStore(tmp_path / "outside").put(CHAT, KEY, 1, b"1", replace=False)
+    DirectoryStore(tmp_path / "outside").add(CHAT, KEY, 1, b"1")
     before = files(tmp_path / "outside")
     Path(store.directory).mkdir()
     Path(store.directory, "chat").symlink_to(tmp_path / "outside" / "chat")
@@ -180,7 +183,7 @@ def test_a_folder_that_leads_out_is_neither_read_nor_written(store, tmp_path):
         with pytest.raises(StoreError, match="a link that leads out of"):
             store.get(CHAT, KEY, 1)
         with pytest.raises(StoreError, match="a link that leads out of"):
-            store.put(CHAT, KEY, 1, b"2", replace=True)
+            store.replace(CHAT, KEY, 1, b"2")
     assert list(store.newest(CHAT, 9)) == list(store.list()) == []
     assert files(tmp_path / "outside") == before
 
@@ -190,7 +193,7 @@ def test_a_linked_directory_is_a_directory(tmp_path):
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
     store = DirectoryStore(tmp_path / "link")
-    store.put(CHAT, KEY, 1, b"1", replace=False)
+    store.add(CHAT, KEY, 1, b"1")
     assert list(DirectoryStore(tmp_path / "real").list()) == list(store.list()) == files(tmp_path / "real")
 
 
@@ -199,8 +202,8 @@ def test_no_temporary_file_is_left_after_an_error(store):
     name = Path(store.directory, *store.sources(CHAT, KEY, 1))
     name.mkdir(parents=True)
     with pytest.raises(OSError, match=r"\.json"):
-        store.put(CHAT, KEY, 1, b"x", replace=True)
-    assert not store.put(CHAT, KEY, 1, b"x", replace=False)
+        store.replace(CHAT, KEY, 1, b"x")
+    assert not store.add(CHAT, KEY, 1, b"x")
     assert [path.name for path in name.parent.iterdir()] == [name.name]
 
 
@@ -209,7 +212,7 @@ def test_a_directory_that_became_a_file_is_told(store):
     Path(store.directory).write_text("x")
     assert store.get(CHAT, KEY, 1) is None
     with pytest.raises(NotADirectoryError):
-        store.put(CHAT, KEY, 1, b"x", replace=False)
+        store.add(CHAT, KEY, 1, b"x")
     assert list(store.list()) == []
     assert list(store.newest(CHAT, 10)) == []
 
@@ -229,11 +232,11 @@ def test_a_full_disk_leaves_nothing_torn(tmp_path):
         from pathlib import Path
         from inferencereplay.store.directory import DirectoryStore
         store = DirectoryStore(Path(sys.argv[1]))
-        store.put("/x", "ab" * 32, 1, b"old", replace=False)
+        store.add("/x", "ab" * 32, 1, b"old")
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
-        for number, replace in ((1, True), (1, False), (2, False)):
+        for number, write in ((1, store.replace), (1, store.add), (2, store.add)):
             try:
-                store.put("/x", "ab" * 32, number, b"x" * 100_000, replace=replace)
+                write("/x", "ab" * 32, number, b"x" * 100_000)
             except OSError as error:
                 print(error.errno)
     """
@@ -245,28 +248,52 @@ def test_a_full_disk_leaves_nothing_torn(tmp_path):
     assert (tmp_path / "x" / f"{KEY[:32]}.json").read_bytes() == b"old"
 
 
-def test_a_file_system_without_links_is_written_all_the_same(store, monkeypatch):
-    """Where no hard links can be made, the first writer still wins, and files are still whole."""
+@pytest.mark.parametrize("name", ["EPERM", "EACCES", "EXDEV", "EINVAL", "ENOTTY", "ENOTSUP", "ENOSYS", "EMLINK", "EIO"])
+def test_a_file_system_without_links_is_written_all_the_same(store, monkeypatch, name):
+    """Where no hard links can be made, whatever the error, the first writer still wins, and files are still whole."""
 
     def refuse(*_):
-        raise OSError(errno.EPERM, "Operation not permitted")
+        raise OSError(getattr(errno, name), "refused")
 
     monkeypatch.setattr(os, "link", refuse)
-    assert store.put(CHAT, KEY, 1, b"first", replace=False)
-    assert not store.put(CHAT, KEY, 1, b"second", replace=False)
+    assert store.add(CHAT, KEY, 1, b"first")
+    assert not store.add(CHAT, KEY, 1, b"second")
     assert store.get(CHAT, KEY, 1) == b"first"
+    assert store.move(CHAT, KEY, 1, 2)
+    assert store.get(CHAT, KEY, 2) == b"first"
     assert len(files(store.directory)) == 1
 
 
-def test_another_error_of_linking_is_told(store, monkeypatch):
-    """A link that fails for another reason than that there are none is an error, and leaves nothing."""
+def test_without_links_too_one_of_many_writers_wins(store, monkeypatch):
+    """Writers that meet where no links can be made do not overwrite each other, nor what a broken link occupies."""
+
+    def refuse(*_):
+        raise OSError(errno.EPERM, "refused")
+
+    monkeypatch.setattr(os, "link", refuse)
+    for number in range(1, 6):
+        barrier = threading.Barrier(8)
+
+        def write(writer, number=number, barrier=barrier):
+            barrier.wait()
+            return store.add(CHAT, KEY, number, b"%d" % writer) and b"%d" % writer
+
+        with ThreadPoolExecutor(8) as pool:
+            assert {*pool.map(write, range(8))} - {False} == {store.get(CHAT, KEY, number)}
+    Path(store.directory, *store.sources(CHAT, KEY, 6)).symlink_to("nowhere")
+    assert not store.add(CHAT, KEY, 6, b"6")
+
+
+def test_a_file_that_cannot_be_linked_nor_renamed_is_an_error(store, monkeypatch):
+    """It leaves nothing behind."""
 
     def refuse(*_):
         raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr(os, "replace", refuse)
     with pytest.raises(OSError, match="Input/output error"):
-        store.put(CHAT, KEY, 1, b"first", replace=False)
+        store.add(CHAT, KEY, 1, b"first")
     assert files(store.directory) == []
 
 
@@ -285,13 +312,44 @@ def test_what_a_dead_writer_left_is_swept(store):
     leave(fresh, STALE - 60)
     leave("notes.tmp", STALE + 60)
     leave(f"{KEY[:32]}~7.json", STALE + 60)
-    store.put(CHAT, KEY, 1, b"1", replace=False)
+    store.add(CHAT, KEY, 1, b"1")
     assert {path.name for path in folder.iterdir()} == {fresh, "notes.tmp", f"{KEY[:32]}~7.json", f"{KEY[:32]}.json"}
     leave(stale, STALE + 60)
-    store.put(CHAT, KEY, 2, b"2", replace=False)
+    store.add(CHAT, KEY, 2, b"2")
     assert (folder / stale).exists()
-    DirectoryStore(Path(store.directory)).put(CHAT, KEY, 3, b"3", replace=False)
+    DirectoryStore(Path(store.directory)).add(CHAT, KEY, 3, b"3")
     assert not (folder / stale).exists()
+
+
+@pytest.mark.parametrize("clock", [0.0, 1e11], ids=["past", "future"])
+def test_the_file_of_a_living_writer_is_not_swept(store, monkeypatch, clock):
+    """However old it seems, and whatever the program's clock says: its writer holds a lock on it."""
+    sync, found = os.fsync, []
+
+    def meanwhile(descriptor):
+        monkeypatch.setattr(os, "fsync", sync)
+        (temporary,) = Path(store.directory).rglob("*.tmp")
+        os.utime(temporary, (1, 1))
+        assert DirectoryStore(Path(store.directory)).add(CHAT, "cd" * 32, 1, b"other")
+        found.append(temporary.exists())
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", meanwhile)
+    monkeypatch.setattr(time, "time", lambda: clock)
+    assert store.add(CHAT, KEY, 1, b"1")
+    assert found == [True]
+    assert store.get(CHAT, KEY, 1) == b"1"
+
+
+def test_a_frozen_clock_sweeps_nothing(store, monkeypatch):
+    """A temporary file is old by the clock of the file system, not by the program's, which may be set or frozen."""
+    folder = Path(store.directory, "chat", "completions")
+    folder.mkdir(parents=True)
+    file = folder / f".{KEY[:32]}.{'0' * 16}.tmp"
+    file.write_bytes(b"under way, where there are no locks")
+    monkeypatch.setattr(time, "time", lambda: 1e11)
+    store.add(CHAT, KEY, 1, b"1")
+    assert file.exists()
 
 
 def test_what_cannot_be_swept_stands_in_nobodys_way(store):
@@ -299,7 +357,7 @@ def test_what_cannot_be_swept_stands_in_nobodys_way(store):
     stale = Path(store.directory, "chat", "completions", f".{KEY[:32]}.{'0' * 16}.tmp")
     stale.mkdir(parents=True)
     os.utime(stale, (0, 0))
-    assert store.put(CHAT, KEY, 1, b"1", replace=False)
+    assert store.add(CHAT, KEY, 1, b"1")
     assert stale.exists()
 
 
@@ -320,10 +378,10 @@ def test_newest_yields_the_newest_first(store):
     """The recordings of a path come with their bodies, the last changed first, no more than asked for."""
     for age, text in enumerate(["first", "second", "third"]):
         key, data = made({"q": text})
-        store.put(CHAT, key, 1, data, replace=False)
+        store.add(CHAT, key, 1, data)
         os.utime(Path(store.directory, *store.sources(CHAT, key, 1)), (1000 - age, 1000 - age))
     key, data = made({"q": "elsewhere"}, "/completions")
-    store.put("/completions", key, 1, data, replace=False)
+    store.add("/completions", key, 1, data)
     assert [body for _, body in store.newest(CHAT, 10)] == [{"q": "first"}, {"q": "second"}, {"q": "third"}]
     assert [body for _, body in store.newest(CHAT, 2)] == [{"q": "first"}, {"q": "second"}]
     assert [name for name, _ in store.newest("/completions", 2)] == list(store.sources("/completions", key, 1))
@@ -332,8 +390,8 @@ def test_newest_yields_the_newest_first(store):
 def test_newest_passes_over_what_cannot_be_read(store):
     """Torn files, foreign ones and folders do not keep the readable ones from being found."""
     key, data = made({"q": 1})
-    store.put(CHAT, key, 1, data, replace=False)
-    store.put(CHAT, "cd" * 32, 1, data[:50], replace=False)
+    store.add(CHAT, key, 1, data)
+    store.add(CHAT, "cd" * 32, 1, data[:50])
     Path(store.directory, *store.sources(CHAT, "ef" * 32, 1)).mkdir()
     Path(store.directory, *store.sources(CHAT, "ee" * 32, 1)).symlink_to("nowhere")
     assert list(store.newest(CHAT, 10)) == [(*store.sources(CHAT, key, 1), {"q": 1})]
@@ -344,7 +402,7 @@ def test_newest_goes_on_when_files_vanish_meanwhile(store, monkeypatch):
     names = []
     for number in range(20):
         key, data = made({"q": number})
-        store.put(CHAT, key, 1, data, replace=False)
+        store.add(CHAT, key, 1, data)
         names.append(Path(store.directory, *store.sources(CHAT, key, 1)))
     listing = os.scandir
 
@@ -394,9 +452,9 @@ def test_what_is_there_is_asked_whether_it_gives_way(store):
         asked.append(there)
         return there == b"old"
 
-    assert store.put(CHAT, KEY, 1, b"old", replace=gives_way)
-    assert store.put(CHAT, KEY, 1, b"new", replace=gives_way)
-    assert not store.put(CHAT, KEY, 1, b"newest", replace=gives_way)
+    assert store.replace_if(CHAT, KEY, 1, b"old", gives_way)
+    assert store.replace_if(CHAT, KEY, 1, b"new", gives_way)
+    assert not store.replace_if(CHAT, KEY, 1, b"newest", gives_way)
     assert store.get(CHAT, KEY, 1) == b"new"
     assert asked == [b"old", b"new"]
     assert len(files(store.directory)) == 1
@@ -404,14 +462,84 @@ def test_what_is_there_is_asked_whether_it_gives_way(store):
 
 def test_nothing_comes_between_looking_and_replacing(store):
     """While one writer looks at what is there, nobody else replaces it."""
-    store.put(CHAT, KEY, 1, b"half", replace=False)
-    other = threading.Thread(target=store.put, args=(CHAT, KEY, 1, b"whole"), kwargs={"replace": True})
+    store.add(CHAT, KEY, 1, b"half")
+    other = threading.Thread(target=store.replace, args=(CHAT, KEY, 1, b"whole"))
 
     def gives_way(_):
         other.start()
         other.join(0.05)
         return other.is_alive() and store.get(CHAT, KEY, 1) == b"half"
 
-    assert store.put(CHAT, KEY, 1, b"longer half", replace=gives_way)
+    assert store.replace_if(CHAT, KEY, 1, b"longer half", gives_way)
     other.join()
     assert store.get(CHAT, KEY, 1) == b"whole"
+
+
+def mode(file):
+    return stat.S_IMODE(file.stat().st_mode)
+
+
+def test_a_new_recording_keeps_the_mode_of_the_old_one(store, monkeypatch):
+    """What a person made private stays private while it is written too; a link lends its mode to nobody."""
+    store.add(CHAT, KEY, 1, b"old")
+    (file,) = Path(store.directory).rglob("*.json")
+    seen, sync = [], os.fsync
+
+    def note(descriptor):
+        seen.append(stat.S_IMODE(os.fstat(descriptor).st_mode))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    for wanted in (0o600, 0o666, 0o444):
+        file.chmod(wanted)
+        store.replace(CHAT, KEY, 1, b"new")
+        assert mode(file) == wanted
+        assert store.replace_if(CHAT, KEY, 1, b"newer", lambda _: True)
+        assert mode(file) == wanted
+        assert store.move(CHAT, KEY, 1, 2)
+        assert mode(file.with_name(f"{KEY[:32]}~2.json")) == wanted
+        assert store.move(CHAT, KEY, 2, 1)
+    assert seen == [0o600] * 2 + [0o666] * 2 + [0o444] * 2
+    default = mode(file.parent) & 0o666
+    file.unlink()
+    file.symlink_to("nowhere")
+    store.replace(CHAT, KEY, 1, b"new")
+    assert mode(file) == default
+
+
+@pytest.mark.parametrize("is_refused", [False, True])
+def test_a_new_recording_keeps_the_owner_of_the_old_one(store, monkeypatch, is_refused):
+    """As far as the process may give it away; if not, the recording is stored all the same."""
+    store.add(CHAT, KEY, 1, b"old")
+    (file,) = Path(store.directory).rglob("*.json")
+    asked = []
+
+    def change(name, user, group):
+        asked.append((Path(name).suffix, user, group))
+        if is_refused:
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "chown", change)
+    store.replace(CHAT, KEY, 1, b"new")
+    assert asked == [(".tmp", file.stat().st_uid, -1), (".tmp", -1, file.stat().st_gid)]
+    assert store.get(CHAT, KEY, 1) == b"new"
+
+
+def test_a_folder_in_the_place_of_a_recording_is_listed(store):
+    """It is in order for nobody: whoever lists recordings meets it, and reading it is an error."""
+    store.add(CHAT, KEY, 1, b"1")
+    folder = Path(store.directory, *store.sources(CHAT, KEY, 2))
+    folder.mkdir()
+    assert list(store.list()) == [*store.sources(CHAT, KEY, 1), *store.sources(CHAT, KEY, 2)]
+    with pytest.raises(StoreError, match=r"cannot be read: Is a directory\. Take it out of the directory"):
+        store.get(CHAT, KEY, 2)
+
+
+def test_a_recording_moves_to_a_free_number_only(store):
+    """One whose place is taken stays, and so does nothing where nothing was."""
+    store.add(CHAT, KEY, 1, b"1")
+    store.add(CHAT, KEY, 2, b"2")
+    assert not store.move(CHAT, KEY, 2, 1)
+    assert not store.move(CHAT, KEY, 3, 4)
+    assert store.move(CHAT, KEY, 2, 3)
+    assert [store.get(CHAT, KEY, number) for number in (1, 2, 3)] == [b"1", None, b"2"]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import math
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
-from inferencereplay.store import folder_lock
 from inferencereplay.store.folder_lock import locked
 
 HOLDER = """
@@ -55,17 +56,16 @@ def test_a_child_that_was_forked_off_meanwhile_does_not_keep_the_lock(tmp_path):
 
 def test_a_lock_ends_with_its_process(tmp_path, monkeypatch):
     """Another process's lock is waited for, not longer than the limit, and a dead one's holds nobody up."""
-    monkeypatch.setattr(folder_lock, "LONGEST_WAIT", 0.02)
+    monkeypatch.setattr(time, "monotonic", lambda: 0.0)  # as where a program has frozen its clocks
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     with holder:
         assert holder.stdout.readline() == b"held\n"
-        with locked(str(tmp_path)):  # for it may stand still
+        with locked(str(tmp_path), 0.02):  # for it may hang
             assert holder.poll() is None
         holder.kill()
-    monkeypatch.setattr(folder_lock, "LONGEST_WAIT", float("inf"))
-    with locked(str(tmp_path)):
+    with locked(str(tmp_path), math.inf):
         pass
 
 
@@ -76,6 +76,5 @@ def test_a_file_system_without_locks_is_written_all_the_same(tmp_path, monkeypat
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    monkeypatch.setattr(folder_lock, "LONGEST_WAIT", float("inf"))
-    with locked(str(tmp_path)), locked(str(tmp_path)):
+    with locked(str(tmp_path), math.inf), locked(str(tmp_path), math.inf):
         pass

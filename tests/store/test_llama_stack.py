@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -19,8 +18,7 @@ from hypothesis import strategies as st
 from openai._qs import Querystring
 
 from inferencereplay import RecordingCorrupt, RecordingNotFound, replay
-from inferencereplay.errors import StoreError
-from inferencereplay.recording.format import Recording, check_request, decode, stored_request
+from inferencereplay.recording.format import Recording, check_request, decode, encode, stored_request
 from inferencereplay.recording.request import Request, canonical_json, parse_query
 from inferencereplay.store import llama_stack
 from inferencereplay.store.llama_stack import LlamaStackStore
@@ -94,9 +92,9 @@ def list_key(query: dict[str, Any] | None = None) -> str:
 
 def take(store: LlamaStackStore, path: str, key: str, variant: int = 1) -> Recording:
     """Return a recording that passed every check of ours."""
-    data = store.get(path, key, variant)
-    assert data is not None
-    recording = decode(data, key)
+    found = store.read(path, key, variant)
+    assert found is not None
+    recording = decode(encode(found), key)
     check_request(recording, stored_request(recording, key), key, key)
     return recording
 
@@ -104,7 +102,7 @@ def take(store: LlamaStackStore, path: str, key: str, variant: int = 1) -> Recor
 def texts(store: LlamaStackStore, body: Any) -> list[str]:
     """Return what the variants of a chat say, in order."""
     found = []
-    while store.get("/chat/completions", key_of(body), len(found) + 1) is not None:
+    while store.read("/chat/completions", key_of(body), len(found) + 1) is not None:
         recording = take(store, "/chat/completions", key_of(body), len(found) + 1)
         found.append(json.loads(bytes(recording.response.body))["choices"][0]["message"]["content"])
     return found
@@ -490,11 +488,11 @@ def test_what_is_no_file_of_the_directory_is_passed_over(tmp_path, caplog):
 def test_unreadable_files_and_folders_are_passed_over(tmp_path, caplog, monkeypatch):
     """What the file system does not give is passed over like any other file."""
 
-    def refuse(file: str, _: str) -> Any:
+    def refuse(file: str, _: int) -> Any:
         raise PermissionError(13, "Permission denied", file)
 
     store = write(tmp_path, one=plain(ASK, answer()))
-    monkeypatch.setattr(llama_stack, "open", refuse, raising=False)
+    monkeypatch.setattr(llama_stack, "read", refuse)
     assert list(store.list()) == []
     assert list(LlamaStackStore(tmp_path / "none").list()) == []
     assert [record.getMessage().rpartition(" ")[2] for record in caplog.records] == ["'one.json'", "'.'"]
@@ -520,7 +518,7 @@ def test_what_is_not_there_is_none(tmp_path):
     key = key_of(ASK)
     wanted = [("/chat/completions", key, 3), ("/chat/completions", key, 0), ("/chat/completions", key, -1)]
     wanted += [("/completions", key, 1), ("/chat/completions", key_of({}), 1), ("/models", list_key(), 2)]
-    assert [store.get(*item) for item in wanted] == [None] * 6
+    assert [store.read(*item) for item in wanted] == [None] * 6
     assert [store.sources(*item) for item in wanted] == [()] * 6
 
 
@@ -602,21 +600,16 @@ def test_files_that_change_are_corrupt(tmp_path, content):
     (tmp_path / "a.json").unlink()
     write(tmp_path, **({} if content is None else {"a": content}))
     with pytest.raises(RecordingCorrupt) as caught:
-        store.get("/chat/completions", key_of(ASK), 1)
+        store.read("/chat/completions", key_of(ASK), 1)
     assert caught.value.path == str(tmp_path / "a.json")
 
 
 def test_nothing_can_be_written(tmp_path):
-    """Such a directory can only be replayed, and the error says what to do."""
+    """Such a directory can only be replayed: there is nothing to write into it with."""
     store = write(tmp_path, a=plain(ASK, answer()))
     assert store.is_writable is False
     assert store.directory == str(tmp_path)
-    before = hashlib.sha256((tmp_path / "a.json").read_bytes()).digest()
-    with pytest.raises(StoreError, match="another directory"):
-        store.put("/chat/completions", key_of(ASK), 1, b"{}", replace=True)
-    with pytest.raises(StoreError, match="another directory"):
-        store.delete("/chat/completions", key_of(ASK), 1)
-    assert hashlib.sha256((tmp_path / "a.json").read_bytes()).digest() == before
+    assert not any(hasattr(store, name) for name in ("get", "add", "replace", "replace_if", "move", "delete"))
 
 
 def test_newest_come_first(tmp_path):

@@ -47,17 +47,17 @@ def test_only_a_few_files_are_looked_at(tmp_path, monkeypatch):
         (tmp_path / f"{number}.json").write_bytes(LLAMA_STACK)
         (tmp_path / f"{number}.txt").write_bytes(LLAMA_STACK)
     opened = []
-    real = open
+    real = os.open
 
     def counting(file, *args, **kwargs):
         opened.append(file)
         return real(file, *args, **kwargs)
 
-    monkeypatch.setattr("builtins.open", counting)
+    monkeypatch.setattr(os, "open", counting)
     store = open_store(tmp_path)
     monkeypatch.undo()
     assert isinstance(store, LlamaStackStore)
-    assert len(opened) == SAMPLE
+    assert len(set(opened)) == SAMPLE
 
 
 def test_what_is_no_file_is_not_waited_for(tmp_path):
@@ -71,13 +71,13 @@ def test_what_is_no_file_is_not_waited_for(tmp_path):
 def test_a_file_that_cannot_be_opened_tells_nothing(tmp_path, monkeypatch):
     """A file that is gone or locked when it is looked at does not keep the directory from being opened."""
     (tmp_path / "a.json").write_bytes(LLAMA_STACK)
-    real = open
+    real = os.open
 
     def vanish(file, *args, **kwargs):
-        (tmp_path / "a.json").unlink()
+        (tmp_path / "a.json").unlink(missing_ok=True)
         return real(file, *args, **kwargs)
 
-    monkeypatch.setattr("builtins.open", vanish)
+    monkeypatch.setattr(os, "open", vanish)
     store = open_store(tmp_path)
     monkeypatch.undo()
     assert isinstance(store, DirectoryStore)
@@ -110,7 +110,7 @@ def test_a_relative_directory_stays_where_it_was_opened(tmp_path, monkeypatch):
     store = open_store(Path("recordings"))
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    store.put("/x", KEY, 1, b"1", replace=False)
+    store.add("/x", KEY, 1, b"1")
     assert (tmp_path / "recordings" / "x" / f"{KEY[:32]}.json").exists()
     shutil.rmtree(tmp_path / "recordings")
     assert store.get("/x", KEY, 1) is None
@@ -121,7 +121,7 @@ def test_reading_and_writing_leave_nothing_open(tmp_path):
     store = DirectoryStore(tmp_path)
     opened = {*Path("/dev/fd").iterdir()}
     for number in range(1, 4):
-        assert store.put("/x", KEY, number, b"{}", replace=False)
+        assert store.add("/x", KEY, number, b"{}")
         assert store.get("/x", KEY, number) == b"{}"
     assert {*Path("/dev/fd").iterdir()} <= opened
 
@@ -136,6 +136,6 @@ def test_a_recording_has_reached_the_disk_before_it_has_its_name(tmp_path, monke
         sync(descriptor)
 
     monkeypatch.setattr(os, "fsync", note)
-    store.put("/x", KEY, 1, b"{}", replace=False)
+    store.add("/x", KEY, 1, b"{}")
     assert synced[0] == (2, [])
     assert len([*store.list()]) == 1

@@ -1,0 +1,60 @@
+"""Bounded reads: a file of any size, a device or a folder costs an error, never the memory or the time of a session."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+LARGEST = 2**30
+"""Bytes of the largest file that is read as a recording, and of the largest one that is written."""
+_AT_ONCE = 64 * 1024
+"""Bytes of the first read, which is the only one for most files."""
+_FLAGS = os.O_RDONLY
+for _flag in ("O_CLOEXEC", "O_BINARY", "O_NONBLOCK"):  # the last for a pipe, which would block
+    _FLAGS |= getattr(os, _flag, 0)
+_NO_FOLLOW: int = getattr(os, "O_NOFOLLOW", 0)
+"""Windows has none; there git writes a link as a file by default."""
+
+
+def read(name: str, limit: int = LARGEST, *, follows_links: bool = True) -> bytes:
+    """Read a file without Python's file objects, which cost more than the read itself.
+
+    Raises:
+        OSError: if it cannot be read, is no regular file, or has more bytes than `limit`.
+    """
+    descriptor = os.open(name, _FLAGS if follows_links else _FLAGS | _NO_FOLLOW)
+    try:
+        data = os.read(descriptor, _AT_ONCE)
+        if not data or len(data) == _AT_ONCE:  # a device gives nothing, or has no end
+            _check(os.fstat(descriptor), limit)
+        if len(data) == _AT_ONCE:  # a large file is read anew, in one piece: putting two together takes it twice
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            with open(descriptor, "rb", buffering=0, closefd=False) as file:
+                return file.read()
+        return data
+    finally:
+        os.close(descriptor)
+
+
+def read_start(name: str, count: int) -> bytes:
+    """Read the first bytes of a file."""
+    descriptor = os.open(name, _FLAGS)
+    try:
+        return os.read(descriptor, count)
+    finally:
+        os.close(descriptor)
+
+
+def way_out(error: OSError) -> str:
+    """Return what a person does about a file that could not be read."""
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return "Look at its permissions"
+    return "Take it out of the directory, or restore it from version control"
+
+
+def _check(found: os.stat_result, limit: int) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, "it is no regular file")
+    if found.st_size > limit:
+        raise OSError(errno.EFBIG, f"it has {found.st_size:,} bytes, and at most {limit:,} are read")
