@@ -30,7 +30,7 @@ ROOMS = {
     "upkeep": "errors recording redaction store session catalogue",
     "report": "errors recording catalogue",
     "startup": "environment",
-    "pytest_plugin": "errors store session api",
+    "pytest_plugin": "errors recording store session api",
     "": "errors pacing session api",
     "cli": "* errors recording redaction pacing session catalogue conversion upkeep report environment",
     "__main__": "cli",

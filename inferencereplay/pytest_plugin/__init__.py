@@ -26,6 +26,7 @@ from inferencereplay.pytest_plugin.state import STATE, UNIT, State, check_marker
 from inferencereplay.pytest_plugin.summary import summarise
 from inferencereplay.pytest_plugin.units import Unit, is_of_plugin, settings_of_fixture, shorten
 from inferencereplay.pytest_plugin.unused import doubt, find_unused, holds_all
+from inferencereplay.recording.control_characters import visible_lines
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -280,4 +281,4 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         is_fatal = on_unused(config) == "fail"
         is_asked = is_fatal or config.option.inferencereplay_unused == "report"
         for line in summarise(state.tally, state.finding, is_asked=is_asked, is_fatal=is_fatal):
-            terminalreporter.line(line)
+            terminalreporter.line(visible_lines(line))

@@ -14,6 +14,7 @@ import openai
 
 from inferencereplay.errors import StoreError
 from inferencereplay.pacing.clocks import SYSTEM_CLOCK
+from inferencereplay.recording.control_characters import visible
 from inferencereplay.recording.format import Failure, Response
 from inferencereplay.recording.request import NotSerializable, Request
 from inferencereplay.sdk import private
@@ -138,7 +139,7 @@ def _let_through(session: Session, call: ClientCall, error: Exception) -> None:
     if session.mode is not Mode.REPLAY:
         # An encoder's error holds the whole text that it could not encode, which `repr` would show.
         told = str(error) if isinstance(error, StoreError) else f"{type(error).__name__}: {error}"
-        log.warning("%s was not recorded: %s", call.line, call.redactor.text(told))
+        log.warning("%s was not recorded: %s", call.line, visible(call.redactor.text(told)))
     elif isinstance(error, NotSerializable):
         raise session.refuse(call, str(error)) from error
     else:
@@ -250,7 +251,7 @@ def _keep_error(call: ClientCall, pending: PendingRecording, error: Exception) -
     library, retries = private.http_library(call.client), private.retries_taken(error)
     pending.learn(private.sent(error))
     if not pending.recorder.stores_status(error.status_code if isinstance(error, openai.APIStatusError) else 0):
-        told = pending.redactor.text(str(error))
+        told = visible(pending.redactor.text(str(error)))
         log.warning("%s was not recorded: it is transient (record_errors=True stores it): %s", pending.line, told)
         pending.drop()
     elif isinstance(error, openai.APIStatusError):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from inferencereplay.recording.control_characters import visible
 from inferencereplay.recording.format import Provenance
 from inferencereplay.recording.request import Request
 from inferencereplay.redaction.payloads import redact_request
@@ -57,4 +58,4 @@ class Call(msgspec.Struct):  # a class of its own would take three times as long
     @property
     def path(self) -> str:
         """The path for messages, without secrets and without the query."""
-        return self.redactor.text(self.request.path.partition("?")[0])
+        return visible(self.redactor.text(self.request.path.partition("?")[0]))

@@ -11,6 +11,7 @@ import msgspec
 
 from inferencereplay.locks import make_lock
 from inferencereplay.recording import format as files
+from inferencereplay.recording.control_characters import visible
 from inferencereplay.recording.format import RecordedRequest, Recording, Response
 from inferencereplay.redaction.payloads import redact_request, redact_response
 
@@ -106,8 +107,8 @@ class Recorder:
             reason = self._store_answer(pending, response)
             is_stored = not reason
         except Exception as error:  # noqa: BLE001 - a failing recorder never breaks what it records
-            reason = pending.redactor.text(str(error) if isinstance(error, OSError) else repr(error))
-            log.warning("%s was not recorded in %s: %s", pending.line, self._store.directory, reason)
+            reason = visible(pending.redactor.text(str(error) if isinstance(error, OSError) else repr(error)))
+            log.warning("%s was not recorded in %s: %s", pending.line, visible(self._store.directory), reason)
         finally:
             if not is_stored:  # also if an interrupt came in between
                 pending.drop()

@@ -68,11 +68,11 @@ def test_a_sparse_file_is_not_read(tmp_path):
 
 def test_the_largest_file(tmp_path):
     """Is read whole, and one of a byte more is not."""
-    (tmp_path / "a").write_bytes(b"0123456789")
-    assert read_file(tmp_path / "a", 10)[0] == b"0123456789"
-    (tmp_path / "a").write_bytes(b"0123456789a")
-    with pytest.raises(UnusableFile, match="it has 11 bytes"):
-        read_file(tmp_path / "a", 10)
+    (tmp_path / "a").write_bytes(b"0" * 100_000)
+    assert read_file(tmp_path / "a", 100_000)[0] == b"0" * 100_000
+    (tmp_path / "a").write_bytes(b"0" * 100_001)
+    with pytest.raises(UnusableFile, match="it has 100,001 bytes"):
+        read_file(tmp_path / "a", 100_000)
 
 
 @pytest.mark.parametrize("command", ["why", "show", "diff"])

@@ -88,7 +88,7 @@ def test_no_file_is_written_that_could_not_be_read(tmp_path, monkeypatch):
     """The same limit holds for both."""
     monkeypatch.setattr("inferencereplay.store.atomic_write.LARGEST", 10)
     store = DirectoryStore(tmp_path)
-    with pytest.raises(OSError, match="it has 11 bytes, and at most 10"):
+    with pytest.raises(OSError, match="it has 11 bytes, more than the 10"):
         store.add("/x", KEY, 1, b"x" * 11)
     assert [*Path(tmp_path, "x").iterdir()] == []
     assert LARGEST == 2**30
