@@ -40,7 +40,7 @@ def ask(text: str, **more: Any) -> dict[str, Any]:
 
 def plain(body: Any, status: int = 200, elapsed: float | None = 0.5) -> Response:
     """Return a plain answer."""
-    return Response(status, {"content-type": "application/json"}, elapsed, body=raw(body))
+    return Response(status, {"content-type": "application/json"}, elapsed=elapsed, body=raw(body))
 
 
 def said(text: str, **more: Any) -> Response:

@@ -457,7 +457,7 @@ def test_what_is_recorded_stays_text(show, tmp_path):
             "[...document.querySelectorAll('*')].every(e => [...e.attributes].every(a => !/^on/.test(a.name)))"
         )
     for bad in BAD:
-        assert bad in seen
+        assert bad.replace("\u2028\u2029", "\\u2028\\u2029") in seen  # these would be seen as ends of lines
     first, second = (file.removeprefix("#recording/") for file in files[:2])
     go(page, f"#compare/{first}/{second}")
     page.wait_for_selector(".diff")
@@ -575,7 +575,7 @@ def test_what_is_left_out(show, tmp_path, monkeypatch):
     write(tmp_path / "kept", ask("short"), said("x"), at="2026-11-25T10:00:02Z")
     write(tmp_path / "kept", ask("long " * 500), said("x"), at="2026-11-25T10:00:01Z")
     page = show(tmp_path / "kept")
-    assert page.inner_text(".notice summary").startswith("Listed without the conversation, for")
+    assert page.inner_text(".notice summary").startswith("Listed without the conversation, because")
     page.check(".list input >> nth=0")
     page.check(".list input >> nth=1")
     page.click("text=Compare requests")
