@@ -172,7 +172,7 @@ def _settle(catalogue: Catalogue, session: Session, item: _Planned, targets: lis
             if not is_dry:
                 (catalogue.directory / item.name).unlink()
             return Move(item.name, target)
-    return Move(item.name, targets[0], visible(f"{targets[0]} is a recording of the same request now"))
+    return Move(item.name, targets[0], visible(f"{targets[0]} is a recording of what is the same request now"))
 
 
 def _sort(catalogue: Catalogue, steps: list[_Step]) -> tuple[list[_Step], list[Move]]:
