@@ -34,9 +34,7 @@ _BEFORE_KEY = (
 )
 """Words before `key` that make it the name of a secret."""
 _KEY = "|".join(f"(?<={word}{sign}key)" for word in _BEFORE_KEY for sign in ("", r"[\ _.-]", "__"))
-_SIGNS = tuple((end, re.compile(f"{end}(?:{_KEY if end == 'key' else ''}){_SIGN}", re.ASCII)) for end in HINTS)
-"""What a name ends with, and the same with what follows where a value does; the ends alone are looked for first."""
-_SIGNS_IN_JSON = tuple((end.encode(), re.compile((end + _SIGN).encode())) for end in HINTS)
+_HINTS_IN_JSON = tuple(hint.encode() for hint in HINTS)
 _LOWER = {code: code + 32 for code in range(65, 91)}
 
 _NAME_CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"
@@ -77,7 +75,19 @@ _LONG_VALUE = re.compile(r"(?=[\w.~+/-]{0,40}?\d)[\w.~+/-]{16,}=*(?![\w.~+/=(\[-
 def may_name(raw: bytes) -> bool:
     """Whether JSON may hold the name of a secret."""
     lowered = raw.lower()
-    return any(end in lowered and sign.search(lowered) for end, sign in _SIGNS_IN_JSON)
+    return any(hint in lowered and _sign_in_json(hint).search(lowered) for hint in _HINTS_IN_JSON)
+
+
+@functools.cache
+def _sign_in_json(hint: bytes) -> re.Pattern[bytes]:
+    """Return what matches the end of a name with what follows where a value does; the end alone is searched first."""
+    return re.compile(hint + _SIGN.encode())
+
+
+@functools.cache
+def _sign_in_text(hint: str) -> re.Pattern[str]:
+    """Return what matches the end of a name with what follows where a value does; `key` after certain words only."""
+    return re.compile(f"{hint}(?:{_KEY if hint == 'key' else ''}){_SIGN}", re.ASCII)
 
 
 def redact_named(text: str, redact: Callable[[str], str], is_redacted: Callable[[str], bool]) -> str:
@@ -104,9 +114,8 @@ def _ends_of_names(text: str) -> list[int]:
     lowered = text.lower()
     if len(lowered) != len(text):  # as that of the Turkish İ is
         lowered = text.translate(_LOWER)
-    return sorted(
-        found.start() + len(end) for end, sign in _SIGNS if end in lowered for found in sign.finditer(lowered)
-    )
+    present = [hint for hint in HINTS if hint in lowered]
+    return sorted(found.start() + len(hint) for hint in present for found in _sign_in_text(hint).finditer(lowered))
 
 
 def _value_after(text: str, end: int) -> tuple[int, int]:

@@ -81,6 +81,10 @@ SHAPED = {
     "DigitalOcean": "dop_v1_" + _HEX * 2,
     "Linear": "lin_api_" + _MIXED[:40],
     "Vault": "hvs.CAESI" + _MIXED[:60],
+    "Gemini": "AQ.Ab8RN6" + _MIXED[:44],
+    "Pinecone": "pcsk_" + _MIXED[:6] + "_" + _MIXED[:63],
+    "GitLab feed": "glft-" + _MIXED[:20],
+    "LangSmith service": "lsv2_sk_" + _HEX + "_0123456789",
     "JWT": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0." + _MIXED[:43],
     "bearer": "Bearer " + _MIXED[:32],
     "basic": "Basic " + base64.b64encode(b"aladdin:opensesame").decode(),
@@ -98,6 +102,7 @@ NAMED = {
     "Authorization": ("Authorization", "hmac-" + _MIXED[:24]),
     "cookie": ("Cookie", "sid-" + _MIXED[:24]),
     "password": ("password", "correct-horse-9-battery-staple"),
+    "password of a database": ("DB_PASSWORD", "Winterabend-2024-Haus"),
     "OAuth client": ("client_secret", _MIXED[:24]),
     "refresh": ("refresh_token", "1//0" + _MIXED[:40]),
 }
