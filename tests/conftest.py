@@ -18,7 +18,9 @@ import openai
 import pytest
 from hypothesis import settings
 
+from inferencereplay import environment, session_scope
 from inferencereplay.cli import main
+from inferencereplay.session import active
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -139,6 +141,10 @@ class Server:
     @property
     def count(self) -> int:
         return len(self.requests)
+
+    def renumber(self, *replies: Reply) -> None:
+        """Begin again with these replies, so that request ids repeat."""
+        self._count, self.replies = 0, list(replies)
 
     def stop(self) -> None:
         self._http.shutdown()
@@ -323,3 +329,18 @@ def shelf(tmp_path: Path) -> Path:
     for name in ("story", "capitals"):
         shutil.copytree(EXAMPLES / name, tmp_path / "shelf", dirs_exist_ok=True)
     return tmp_path / "shelf"
+
+
+@pytest.fixture
+def ended(monkeypatch):
+    """Note what would be called at the end of the process, and give everything back."""
+    registered = []
+    monkeypatch.setattr("atexit.register", lambda *call: registered.append(call))
+    yield registered
+    active.set_ambient(None)
+    from inferencereplay.sdk import patches  # noqa: PLC0415
+
+    for session in (job[1] for job in registered if job[0] is environment.finish):
+        patches.release()
+        if session.mode == "replay":
+            session_scope._placeholder.withdraw()

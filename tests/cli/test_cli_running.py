@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.machinery
 import math
 import os
 import signal
 import subprocess
 import sys
 import textwrap
-import types
 from pathlib import Path
 
 import pytest
 
 import inferencereplay
-from inferencereplay import InvalidSetting, RecordingNotFound, Session, environment
 from inferencereplay.cli.running import STARTUP, prepare
-from inferencereplay.recording.request import Request
-from inferencereplay.session import active
 from inferencereplay.session.settings import Mode
-from inferencereplay.startup import sitecustomize
 
 PACKAGE = str(Path(inferencereplay.__file__).parents[1])
 APP = """
@@ -316,167 +310,3 @@ def test_the_working_directory_stays_on_the_path(run, project):
     (project / "inner").mkdir()
     (project / "inner" / "program.py").write_text("import app; print('found')")
     assert run("replay", sys.executable, "inner/program.py", PYTHONPATH="/nowhere:").stdout == "found\n"
-
-
-# The same, in this process.
-
-
-def test_a_miss_under_run_says_how_to_record(monkeypatch, tmp_path):
-    """By `run` again, for the environment alone does nothing to a program that knows of no recordings."""
-    monkeypatch.setenv("INFERENCEREPLAY_RUN", "1")
-    error = Session(tmp_path).miss(Request("POST", "/chat/completions", b"{}"), ())
-    assert f"inferencereplay run --mode record-if-missing --dir {tmp_path} -- " in str(error)
-
-
-@pytest.fixture
-def ended(monkeypatch):
-    """Note what would be called at the end of the process, and give everything back."""
-    registered = []
-    monkeypatch.setattr("atexit.register", lambda *call: registered.append(call))
-    yield registered
-    active.set_ambient(None)
-    if registered:
-        from inferencereplay.sdk import patches  # noqa: PLC0415
-
-        patches.release()
-
-
-def test_the_ambient_session_answers_whoever_has_no_other(ended, monkeypatch, tmp_path, client):
-    """Until it is taken away."""
-    monkeypatch.setenv("INFERENCEREPLAY_MODE", "record")
-    monkeypatch.setenv("INFERENCEREPLAY_DIR", str(tmp_path))
-    session = environment.start()
-    client.chat.completions.create(model="m", messages=[])
-    assert session.recorded == 1
-    assert session.used() == [str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*.json")]
-    ((finish, *arguments),) = [job for job in ended if job[0] is environment.finish]
-    finish(*arguments)
-
-
-def test_a_live_ambient_session_is_none(ended, monkeypatch):
-    """Nothing is put in place for it."""
-    monkeypatch.setenv("INFERENCEREPLAY_MODE", "live")
-    environment.start()
-    assert environment.finish not in [job[0] for job in ended]
-    monkeypatch.setenv("INFERENCEREPLAY_MODE", "nonsense")
-    with pytest.raises(InvalidSetting, match="INFERENCEREPLAY_MODE='nonsense' is no mode"):
-        environment.start()
-
-
-def test_the_end_tells_swallowed_misses(tmp_path, capsys, monkeypatch):
-    """Once, and only in the process that had them; not where Python has printed that very error."""
-    session = Session(tmp_path, mode="replay")
-    missed = RecordingNotFound("POST /x was not recorded")
-    environment.finish(session, os.getpid())
-    assert capsys.readouterr().err == ""
-    session.missed.append(missed)
-    environment.finish(session, os.getpid() + 1)
-    assert capsys.readouterr().err == ""
-    environment.finish(session, os.getpid())
-    told = "inferencereplay: 1 call was not recorded, and the program went on. It was:\nPOST /x was not recorded\n"
-    assert capsys.readouterr().err == told
-    outer = RuntimeError("outer")
-    outer.__cause__ = missed
-    monkeypatch.setattr(sys, "last_value", outer, raising=False)
-    environment.finish(session, os.getpid())
-    assert capsys.readouterr().err == ""
-
-
-def test_used_names_are_noted_as_far_as_that_goes(ended, tmp_path, capsys, monkeypatch, client):
-    """Each one once; a file that cannot be written is told once, and harms nobody."""
-    monkeypatch.setenv(environment.USED, str(tmp_path / "used.txt"))
-    monkeypatch.setenv("INFERENCEREPLAY_MODE", "record-if-missing")
-    monkeypatch.setenv("INFERENCEREPLAY_DIR", str(tmp_path / "kept"))
-    session = environment.start()
-    assert not (tmp_path / "used.txt").exists()
-    for _ in range(3):
-        client.chat.completions.create(model="m", messages=[])
-    assert (tmp_path / "used.txt").read_text().splitlines() == session.used()
-    lost = environment.UsedFile(str(tmp_path))
-    lost.add(["a"])
-    lost.add(["b"])
-    assert capsys.readouterr().err.count("the used recordings were not noted") == 1
-
-
-def test_the_finder_waits_for_the_sdk_alone(monkeypatch, tmp_path):
-    """It lets the others find the module, and begins once that has been run."""
-    (tmp_path / "openai.py").write_text("ran = True")
-    monkeypatch.setattr(sys, "path", [str(tmp_path)])
-    monkeypatch.setattr(sys, "meta_path", [sitecustomize.Finder, importlib.machinery.PathFinder])
-    begun = []
-    monkeypatch.setattr(sitecustomize, "begin", lambda: begun.append(True))
-    find = sitecustomize.Finder.find_spec
-    assert find("json") is None
-    assert find("openai", ["/nowhere"]) is None
-    spec = find("openai")
-    assert spec.loader.name == "openai"
-    module = importlib.util.module_from_spec(spec)
-    assert not begun
-    spec.loader.exec_module(module)
-    assert module.ran
-    assert begun == [True]
-    assert sys.meta_path == [importlib.machinery.PathFinder]
-    assert isinstance(module.__loader__, importlib.machinery.SourceFileLoader)
-    (tmp_path / "openai.py").unlink()
-    (tmp_path / "openai").mkdir()
-    sys.path_importer_cache.clear()
-    importlib.invalidate_caches()
-    assert find("openai").loader is None or find("openai").submodule_search_locations
-
-
-def test_a_module_without_a_spec_is_run_all_the_same(monkeypatch):
-    """As one that was made by hand."""
-
-    class Plain:
-        def exec_module(self, module):
-            module.ran = True
-
-    monkeypatch.setattr(sys, "meta_path", [sitecustomize.Finder])
-    monkeypatch.setattr(sitecustomize, "begin", lambda: None)
-    module = types.ModuleType("openai")
-    sitecustomize.Loader(Plain()).exec_module(module)
-    assert module.ran
-
-
-def test_beginning_without_the_package_is_an_error(monkeypatch):
-    """That no `except ImportError` of the program takes for a missing SDK."""
-    monkeypatch.setitem(sys.modules, "inferencereplay.environment", None)
-    monkeypatch.delattr(inferencereplay, "environment", raising=False)
-    with pytest.raises(RuntimeError, match="cannot import inferencereplay"):
-        sitecustomize.begin()
-
-
-def test_beginning_opens_the_ambient_session(ended, monkeypatch, tmp_path):
-    """Of the environment."""
-    monkeypatch.setenv("INFERENCEREPLAY_DIR", str(tmp_path))
-    sitecustomize.begin()
-    assert ended[0][1].store.directory == str(tmp_path)
-
-
-def test_the_next_sitecustomize(monkeypatch, tmp_path):
-    """Is imported, if there is one, in place of ours."""
-    monkeypatch.setattr(sys, "path", [str(STARTUP), str(tmp_path)])
-    monkeypatch.delitem(sys.modules, "sitecustomize", raising=False)
-    sitecustomize.import_next()
-    assert "sitecustomize" not in sys.modules
-    (tmp_path / "sitecustomize.py").write_text("ran = True")
-    importlib.invalidate_caches()
-    sitecustomize.import_next()
-    assert sys.modules["sitecustomize"].ran
-    monkeypatch.delitem(sys.modules, "sitecustomize")
-
-
-@pytest.mark.parametrize("is_late", [False, True])
-def test_imported_as_python_does_at_its_start(ended, monkeypatch, tmp_path, is_late):
-    """It stands by, or begins at once where the SDK has come first."""
-    import pkgutil  # noqa: F401, PLC0415 - which runpy imports late, when the path is only ours
-    import runpy  # noqa: PLC0415
-
-    monkeypatch.setattr(sys, "path", [str(STARTUP)])
-    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path])
-    monkeypatch.setenv("INFERENCEREPLAY_DIR", str(tmp_path))
-    if not is_late:
-        monkeypatch.delitem(sys.modules, "openai")
-    runpy.run_path(str(STARTUP / "sitecustomize.py"), run_name="sitecustomize")
-    assert bool(ended) is is_late
-    assert (getattr(sys.meta_path[0], "__name__", "") == "Finder") is not is_late

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import decimal
 import math
+import re
 from pathlib import Path, PurePosixPath
 
 import pytest
 
+from inferencereplay import Session
 from inferencereplay.errors import InvalidSetting
+from inferencereplay.pacing.clocks import VirtualClock
 from inferencereplay.session.settings import Mode, parse_mode, parse_speed, resolve
 
 MODES = "'live', 'replay', 'record', 'record-if-missing'"
@@ -145,3 +148,26 @@ def test_a_bad_variable_is_named(environment, name, value):
     environment(**{name: value})
     with pytest.raises(InvalidSetting, match=rf"^INFERENCEREPLAY_{name}='{value}' is no "):
         resolve(None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"normalize": "lower"}, "normalize='lower' cannot be called"),
+        ({"exhausted": "stop"}, "exhausted='stop' is none of 'repeat', 'error', 'record'"),
+        ({"mode": "rec"}, "mode='rec' is no mode"),
+        ({"redact": ["("]}, "is no regular expression"),
+        ({"ignore": 5}, "ignore="),
+        ({"ignore": "messages[0].content"}, "ignore="),
+        ({"ignore": "messages.0.content"}, "ignore="),
+        *(({"ignore": [path]}, "is no path into a request's body") for path in ("", "a..b", ".a", "a.", 3)),
+        ({"clock": 3}, "clock="),
+        ({"clock": VirtualClock}, "clock="),
+        ({"record_errors": "no"}, "record_errors="),
+    ],
+    ids=str,
+)
+def test_an_invalid_setting_is_refused(tmp_path, settings, message):
+    """A setting that could never work is an error when the session is made; the message names it."""
+    with pytest.raises(InvalidSetting, match=re.escape(message)):
+        Session(tmp_path, **settings)
