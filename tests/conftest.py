@@ -7,6 +7,7 @@ import gc
 import http.server
 import inspect
 import json
+import os
 import shutil
 import threading
 import time
@@ -31,9 +32,32 @@ HAS_RESPONSES = hasattr(openai.types, "responses")
 collect_ignore = [] if HAS_RESPONSES else ["sdk/test_responses.py", "sdk/test_websockets.py"]
 settings.register_profile("steady", derandomize=True)
 settings.load_profile("steady")  # a commit is good or bad by itself; `--hypothesis-profile=default` searches anew
+TESTS = Path(__file__).parent
+LATE = (
+    *("pytest_plugin/test_pytest_plugin.py", "pytest_plugin/test_pytest_plugin_runs.py", "cli/test_cli_running.py"),
+    *("test_docs.py", "test_examples.py", "test_frameworks.py", "test_benchmarks.py", "faults/"),
+)
+"""Where tests start programs."""
 EXAMPLES = Path(__file__).parents[1] / "examples" / "recordings"
 ASK: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "Hello"}], "temperature": 0.5}
 """The arguments of a small chat."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let coverage follow into the processes that run tests, and no further: those of the tests would be slow."""
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
+        for name in ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START"):
+            os.environ.pop(name, None)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the quick tests first: those that start no programs."""
+
+    def rank(item: pytest.Item) -> tuple[bool, bool]:
+        path = item.path.relative_to(TESTS).as_posix()
+        return item.get_closest_marker("slow") is not None, path.startswith(LATE)
+
+    items.sort(key=rank)
 
 
 def pytest_collection_finish() -> None:
