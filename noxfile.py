@@ -1,8 +1,9 @@
 """The tests on several generations of the SDK, the frameworks that stand on it, comparisons, and a fuzzer.
 
-`nox` runs all generations, `nox -s "sdk(3)"` one; `nox -s faults` injects faults at full length; `nox -s frameworks` runs all frameworks, each with the newest
-versions that it takes, and some on an older SDK; `nox -s "frameworks(langchain-openai)"` one; `nox -s compare`
-measures this package beside others, `nox -s compare -- --quick` with less.
+`nox` runs all generations, `nox -s "sdk(3)"` one; `nox -s faults` injects faults at full length; `nox -s frameworks`
+runs all frameworks, each with the newest versions that it takes, and some on an older SDK;
+`nox -s "frameworks(langchain-openai)"` one; `nox -s compare` measures this package beside others,
+`nox -s compare -- --quick` with less.
 """
 
 from __future__ import annotations

@@ -11,8 +11,10 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from forkserver import forkserver
 
 import inferencereplay
+from inferencereplay import replay
 from inferencereplay.cli.running import STARTUP, prepare
 from inferencereplay.session.settings import Mode
 
@@ -72,6 +74,28 @@ def run(project, server):
     return run
 
 
+@pytest.fixture
+def begun(project, server):
+    """Run a program as it runs under `run` once the SDK is imported, which is where `run` has it begin."""
+
+    def begun(mode, code, *arguments, used=None):
+        kept = prepare({}, mode=Mode(mode), directory=project / "recordings", speed=math.inf, used=used)
+        if mode != "replay":
+            kept |= {"OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": "sk-test-0123456789abcdef"}
+        begin = "from inferencereplay.startup import sitecustomize\nsitecustomize.begin()\n"
+        return forkserver().run(begin + textwrap.dedent(code), *arguments, cwd=project, **kept)
+
+    return begun
+
+
+@pytest.fixture
+def recorded(project, client):
+    """Record what the program asks if it is called with `Hello` and `Bye`."""
+    with replay(project / "recordings", mode="record"):
+        for text in ("Hello", "Bye"):
+            client.chat.completions.create(model="m", messages=[{"role": "user", "content": text}])
+
+
 def test_a_program_is_recorded_and_then_replayed_offline(run, project, server):
     """With no change to its code, no key and no network."""
     recorded = run("record", sys.executable, "app.py", "Hello", "Hello", "Bye")
@@ -82,6 +106,7 @@ def test_a_program_is_recorded_and_then_replayed_offline(run, project, server):
     assert server.count == 3
 
 
+@pytest.mark.parametrize("mode", ["replay", pytest.param("record", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "command",
     [
@@ -97,7 +122,7 @@ def test_a_program_is_recorded_and_then_replayed_offline(run, project, server):
         pytest.param(("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-s", "test_app.py"), id="pytest"),
     ],
 )
-def test_every_way_to_start_a_program(run, project, server, command):
+def test_every_way_to_start_a_program(run, project, server, recorded, command, mode):
     """Modules, code, console scripts, children and pytest are covered alike."""
     script = project / "bin" / "app"
     script.parent.mkdir()
@@ -106,10 +131,9 @@ def test_every_way_to_start_a_program(run, project, server, command):
     (project / "test_app.py").write_text(textwrap.dedent(TEST))
     (project / "many.py").write_text(textwrap.dedent(MANY))
     made = [{"python": sys.executable, "APP": str(project / "app.py")}.get(part, part) for part in command]
-    assert "answer 1" in run("record", *made).stdout
-    assert "answer 1" in run("replay", *made).stdout
-    assert server.count == 1
-    assert len(list((project / "recordings").rglob("*.json"))) == 1
+    assert f"answer {1 if mode == 'replay' else 3}" in run(mode, *made).stdout
+    assert server.count == (2 if mode == "replay" else 3)
+    assert len(list((project / "recordings").rglob("*.json"))) == 2
 
 
 def test_the_exit_status_is_the_commands(run):
@@ -147,7 +171,7 @@ def test_a_miss_ends_the_program(run):
     assert "and the program went on" not in done.stderr
 
 
-def test_a_swallowed_miss_is_told_at_the_end(run, project):
+def test_a_swallowed_miss_is_told_at_the_end(begun):
     """The program's own status stays."""
     code = """
         import app, sys
@@ -158,23 +182,22 @@ def test_a_swallowed_miss_is_told_at_the_end(run, project):
             except Exception:
                 print("swallowed")
     """
-    (project / "careless.py").write_text(textwrap.dedent(code))
-    done = run("replay", sys.executable, "careless.py")
+    done = begun("replay", code)
     assert (done.returncode, done.stdout) == (0, "swallowed\nswallowed\n")
     assert "inferencereplay: 2 calls were not recorded, and the program went on. The first:\nPOST /chat" in done.stderr
 
 
-def test_the_names_of_used_recordings_are_noted(run, project, cli):
+def test_the_names_of_used_recordings_are_noted(run, begun, recorded, project, cli):
     """By every process, so that `prune` knows what can go; where that fails, it is told once."""
-    run("record", sys.executable, "app.py", "Hello", "Bye")
-    for text in ("Hello", "Hello", "Bye"):
-        run("replay", sys.executable, "app.py", text, options=("--used", "used.txt"))
+    run("replay", sys.executable, "app.py", "Hello", options=("--used", "used.txt"))
+    for text in ("Hello", "Bye"):
+        begun("replay", "import app; app.main()", text, used=project / "used.txt")
     names = (project / "used.txt").read_text().splitlines()
     assert len(names) == 3
     assert len(set(names)) == 2
     kept = cli("prune", project / "recordings", "--unused-since", project / "used.txt")
     assert (kept.status, kept.out) == (0, "")
-    lost = run("replay", sys.executable, "app.py", "Bye", "Hello", options=("--used", "no/such/used.txt"))
+    lost = begun("replay", "import app; app.main()", "Bye", "Hello", used=project / "no/such/used.txt")
     assert lost.returncode == 0
     assert lost.stderr.count("the used recordings were not noted") == 1
 
@@ -183,9 +206,8 @@ def test_the_names_of_used_recordings_are_noted(run, project, cli):
     "ending",
     ["os._exit(0)", "os.kill(os.getpid(), signal.SIGKILL)", "fork()"],
 )
-def test_they_are_noted_however_a_process_ends(run, project, ending):
+def test_they_are_noted_however_a_process_ends(begun, recorded, project, ending):
     """By a signal, or without Python's own end, as forked children of multiprocessing do."""
-    run("record", sys.executable, "app.py", "Hello", "Bye")
     code = f"""
         import app, multiprocessing, os, signal, sys
 
@@ -200,34 +222,34 @@ def test_they_are_noted_however_a_process_ends(run, project, ending):
         sys.stdout.flush()
         {ending}
     """
-    (project / "ends.py").write_text(textwrap.dedent(code))
-    run("replay", sys.executable, "ends.py", options=("--used", "used.txt"))
+    begun("replay", code, used=project / "used.txt")
     assert len((project / "used.txt").read_text().splitlines()) == (2 if ending == "fork()" else 1)
 
 
-def test_wrapped_clients_and_open_blocks_go_before(run, project):
+def test_wrapped_clients_and_open_blocks_go_before(begun, project):
     """What the program itself says of recordings holds."""
     code = """
         from openai import OpenAI
         from inferencereplay import replay, wrap
 
         ask = dict(model="m", messages=[{"role": "user", "content": "Hello"}])
-        print(wrap(OpenAI(), "own", mode="record-if-missing").chat.completions.create(**ask).choices[0].message.content)
+        own = wrap(OpenAI(api_key="x"), "own", mode="record-if-missing")
+        print(own.chat.completions.create(**ask).choices[0].message.content)
         with replay("block", mode="record-if-missing"):
             print(OpenAI().chat.completions.create(**ask).choices[0].message.content)
         print(OpenAI().chat.completions.create(**ask).choices[0].message.content)
     """
-    (project / "own.py").write_text(textwrap.dedent(code))
-    assert run("record", sys.executable, "own.py").stdout == "answer 1\nanswer 2\nanswer 3\n"
+    assert begun("record", code).stdout == "answer 1\nanswer 2\nanswer 3\n"
     for name in ("own", "block", "recordings"):
         assert len(list((project / name).rglob("*.json"))) == 1
-    assert run("replay", sys.executable, "own.py", OPENAI_API_KEY="none").stdout == "answer 1\nanswer 2\nanswer 3\n"
+    assert begun("replay", code.replace("OpenAI()", "OpenAI(api_key='x')")).stdout == "answer 1\nanswer 2\nanswer 3\n"
 
 
-def test_live_changes_nothing(run, server):
+def test_live_changes_nothing(begun, project, server):
     """Calls go to the network, and nothing is stored."""
-    assert run("live", sys.executable, "app.py", "Hello").stdout == "answer 1\n"
-    assert run("live", sys.executable, "app.py", "Hello").stdout == "answer 2\n"
+    assert begun("live", "import app; app.main()", "Hello").stdout == "answer 1\n"
+    assert begun("live", "import app; app.main()", "Hello").stdout == "answer 2\n"
+    assert not (project / "recordings").exists()
 
 
 def test_another_sitecustomize_is_imported_as_well(run, project):
@@ -308,5 +330,6 @@ def test_our_folder_leads_the_path_once(tmp_path):
 def test_the_working_directory_stays_on_the_path(run, project):
     """Where an empty part of PYTHONPATH puts it there."""
     (project / "inner").mkdir()
-    (project / "inner" / "program.py").write_text("import app; print('found')")
+    (project / "beside.py").write_text("print('found')")
+    (project / "inner" / "program.py").write_text("import beside")
     assert run("replay", sys.executable, "inner/program.py", PYTHONPATH="/nowhere:").stdout == "found\n"
