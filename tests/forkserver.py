@@ -60,6 +60,8 @@ if _program:
     os.environ.update(_program["env"])
     sys.argv, sys.path[0] = _program["argv"], _program["path"]
     sys.orig_argv = [sys.executable, *sys.argv]
+    if os.path.exists(sys.argv[0]):
+        __file__ = sys.argv[0]
     random.seed()
     _code = compile(_program["code"], _program["name"], "exec")
     for _name in [_name for _name in globals() if not _name.startswith("__") and _name != "_code"]:

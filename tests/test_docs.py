@@ -44,6 +44,10 @@ ANSWERS = {
 """What the server answers where a document shows it, in pieces; else it counts."""
 CALLS = {"getting-started.md": 1, "command-line.md": 1, "pytest.md": 6}
 """How often the commands of a document reach the server; all others are replays."""
+STARTED = {"faq.md"}
+"""Documents whose program looks at what Python imports, so that it cannot be a forked one."""
+LONG = {"pytest.md", "command-line.md"}
+"""Documents with many commands."""
 GIVEN = {"report.md": "story"}
 """Which of the examples' recordings a document finds in its folder."""
 KEY = "sk-test-0123456789abcdef"
@@ -192,7 +196,11 @@ def shell(code, folder, url):
     )
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "document",
+    [pytest.param(path, marks=[pytest.mark.slow] if path.name in LONG else []) for path in DOCUMENTS],
+    ids=[path.name for path in DOCUMENTS],
+)
 def test_commands_and_files(document, folder, answering):
     """A document's commands do what it says, in the order in which they stand, and print what it shows."""
     prepare(document, folder)
@@ -236,10 +244,11 @@ def test_programs(document, folder, answering):
     script = folder / document.with_suffix(".py").name
     script.write_text(f"{code}{CALL_TESTS}", encoding="utf-8")
     network = {"OPENAI_BASE_URL": answering.url, "OPENAI_API_KEY": KEY}
-    recorded = run(script, cwd=folder, INFERENCEREPLAY_MODE="record-if-missing", **network)
+    is_started = document.name in STARTED
+    recorded = run(script, cwd=folder, is_started=is_started, INFERENCEREPLAY_MODE="record-if-missing", **network)
     assert recorded.returncode == 0, recorded.stdout + recorded.stderr
     count = answering.count
-    replayed = run(offline(script, folder), cwd=folder)
+    replayed = run(offline(script, folder), cwd=folder, is_started=is_started)
     assert replayed.returncode == 0, replayed.stdout + replayed.stderr
     assert answering.count == count
     for before, block in zip(blocks(text), blocks(text)[1:], strict=False):

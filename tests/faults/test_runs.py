@@ -192,6 +192,7 @@ def joined(directory, run):
     return session
 
 
+@pytest.mark.slow
 def test_processes_of_a_run_are_killed(slow, tmp_path):
     """The others go on, and what any of them was given is what all are given, and what is replayed."""
     log = tmp_path / "log"

@@ -5,9 +5,6 @@ from __future__ import annotations
 import gc
 import gzip
 import json
-import subprocess
-import sys
-import textwrap
 import time
 import warnings
 from typing import Any
@@ -16,6 +13,7 @@ import anyio
 import openai
 import pytest
 from conftest import ASK, Reply, chunk, event, run_to_the_end, sse
+from forkserver import forkserver
 from ways import DEAD, entered, following, headers, items, run, settle
 
 from inferencereplay import (
@@ -98,15 +96,15 @@ def test_a_dropped_stream_is_kept_by_the_garbage_collector(client, server, tmp_p
 
 def test_a_stream_that_is_open_when_the_interpreter_ends_is_kept(server, tmp_path):
     """What came until the program ended is stored."""
-    program = textwrap.dedent(f"""
+    program = f"""
         import openai, inferencereplay
         client = openai.OpenAI(api_key="x", base_url={server.url!r})
         inferencereplay.wrap(client, {str(tmp_path)!r}, mode="record")
         stream = client.chat.completions.create(model="m", messages=[], stream=True)
         print(next(stream).choices[0].delta.content)
-    """)
+    """
     server.replies = [sse(*CHUNKS, pause=0.05)]
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    done = forkserver().run(program)
     assert (done.stdout, done.stderr) == ("a\n", "")
     assert stored(tmp_path)["end"] == "closed"
 

@@ -6,15 +6,13 @@ import json
 import logging
 import os
 import pickle
-import subprocess
-import sys
-import textwrap
 from pathlib import Path
 
 import openai
 import pytest
 from conftest import ASK, chunk, sse
 from editing import TOO_DEEP
+from forkserver import forkserver
 
 from inferencereplay import InvalidSetting, RecordingCorrupt, RecordingNotFound, Session, StoreError, replay, wrap
 from inferencereplay.errors import NotRecordable
@@ -179,12 +177,7 @@ def test_a_miss_cuts_a_long_command(tmp_path):
         session = Session(sys.argv[1])
         print(session.miss(session.call(Request("POST", "/x", b"{}"))))
     """
-    run = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script), str(tmp_path), "x" * 1_000],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    run = forkserver().run(script, tmp_path, "x" * 1_000)
     assert run.stdout.endswith(" …\n")
     assert len(run.stdout) < 800
 
@@ -261,9 +254,7 @@ def test_a_miss_looks_at_the_newest_recordings_only(tmp_path):
         session.miss(session.call(Request("POST", "/x", b'{"q":2}')))
         print(len(opened))
     """
-    run = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script), str(tmp_path)], capture_output=True, text=True, check=True
-    )
+    run = forkserver().run(script, tmp_path)
     assert 1_000 <= int(run.stdout) <= 1_002
 
 
@@ -390,32 +381,6 @@ def test_a_recording_that_cannot_be_replaced_costs_one_warning(driver, tmp_path,
     assert [item.message.partition(" in ")[0] for item in caplog.records] == ["POST /chat/completions was not recorded"]
     assert session.recorded == 0
     assert list(file.parent.iterdir()) == [file]
-
-
-def test_a_full_disk_costs_one_warning(server, tmp_path):
-    """If a file cannot be written to its end, the program gets its answer, nothing torn is left, and it is told."""
-    script = """
-        import logging, resource, sys
-        import openai
-        from inferencereplay import replay
-        logging.basicConfig(level=logging.WARNING, format="%(name)s %(message)s")
-        client = openai.OpenAI(api_key="x", base_url=sys.argv[1])
-        ask = {"model": "m", "messages": [{"role": "user", "content": "x" * 10_000}]}
-        with replay(sys.argv[2], mode="record-if-missing") as session:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, 1_000))
-            print(client.chat.completions.create(**ask).choices[0].message.content, session.recorded)
-    """
-    run = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script), server.url, str(tmp_path)],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert run.stdout == "answer 1 0\n"
-    warnings = [line for line in run.stderr.splitlines() if line.startswith("inferencereplay ")]
-    assert len(warnings) == 1
-    assert "File too large" in warnings[0]
-    assert recordings(tmp_path) == []
 
 
 def test_an_answer_that_cannot_be_written_down_costs_one_warning(tmp_path, caplog):
