@@ -683,7 +683,7 @@ def test_equal_warnings_are_one_line(suite):
         """
     suite.write(test_a=code)
     suite.server.replies += [plain({"error": {}}, 429)] * 3
-    message = "/chat/completions: Error code: 429 was not recorded, for it may pass (record_errors=True keeps it)"
+    message = "POST /chat/completions was not recorded: it is transient (record_errors=True stores it): Error code: 429"
     assert summary(suite.record(passed=3)) == ["0 hits, 0 misses, 0 recorded", f"3 warnings: {message}"]
 
 
