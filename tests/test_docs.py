@@ -318,3 +318,14 @@ def anchors(text):
     """Return how the headings of a document are addressed."""
     titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return {re.sub(r"[^\w -]", "", title.lower()).strip().replace(" ", "-") for title in titles}
+
+
+def test_the_table_of_tests_names_tests_that_there_are():
+    """From each promise it leads to a folder, a file or a test."""
+    table = (ROOT / "tests/README.md").read_text(encoding="utf-8").partition("## Where each promise")[2]
+    named = re.findall(r"`([\w/]+(?:/|\.py))(?:::(\w+))?`", table)
+    assert named
+    for path, name in named:
+        place = ROOT / "tests" / path
+        assert place.exists(), path
+        assert not name or f"def {name}(" in place.read_text(encoding="utf-8"), name
