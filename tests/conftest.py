@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import atexit
 import contextlib
 import gc
 import http.server
@@ -373,14 +374,21 @@ def shelf(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def ended(monkeypatch):
-    """Note what would be called at the end of the process, and give everything back."""
-    registered = []
-    monkeypatch.setattr("atexit.register", lambda *call: registered.append(call))
+    """Note what the environment's session would do at the end of the process, and give everything back."""
+    registered, register = [], atexit.register
+
+    def note(job, *arguments, **named):
+        if job is environment.finish:
+            registered.append((job, *arguments))
+            return job
+        return register(job, *arguments, **named)
+
+    monkeypatch.setattr("atexit.register", note)
     yield registered
     active.set_ambient(None)
     from inferencereplay.sdk import patches  # noqa: PLC0415
 
-    for session in (job[1] for job in registered if job[0] is environment.finish):
+    for _, session, *_ in registered:
         patches.release()
         if session.mode == "replay":
             session_scope._placeholder.withdraw()
