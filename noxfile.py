@@ -72,6 +72,6 @@ def _frameworks() -> Iterator[Any]:
 @nox.session
 @nox.parametrize(["script", "needs", "options"], list(_frameworks()))
 def frameworks(session: nox.Session, script: Path, needs: list[str], options: list[str]) -> None:
-    """Record and replay what one framework can do; `-- --save` keeps the result for the README's table."""
+    """Record and replay what one framework can do; `-- --save` keeps the result for docs/frameworks.md."""
     session.install("-e", ".", *needs)
     session.run("python", str(script), *options, *session.posargs)

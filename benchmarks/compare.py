@@ -105,7 +105,7 @@ SCENES = (
 )
 
 
-class RunCoordinator:
+class Run:
     """Recordings of every contender, made once, and what went wrong with which."""
 
     def __init__(self, root: Path, url: str, *, is_quick: bool) -> None:
@@ -143,7 +143,7 @@ def _told(error: BaseException) -> str:
 # Calls.
 
 
-def compare_calls(run: RunCoordinator, live: dict[str, Any], reasons: dict[tuple[str, str], str]) -> list[Cell]:
+def compare_calls(run: Run, live: dict[str, Any], reasons: dict[tuple[str, str], str]) -> list[Cell]:
     """Measure the scenes in which something is called."""
     cells = []
     for scene in SCENES:
@@ -167,7 +167,7 @@ def compare_calls(run: RunCoordinator, live: dict[str, Any], reasons: dict[tuple
 class _Turn:
     """A contender's turn: its context, and the call within."""
 
-    def __init__(self, run: RunCoordinator, scene: Scene, name: str) -> None:
+    def __init__(self, run: Run, scene: Scene, name: str) -> None:
         self._replaying = run.contenders[name].replaying
         self._directory = run.directory(scene.name, name)
         self._client = run.clients[name]
@@ -187,7 +187,7 @@ class _Turn:
         return self._calls[-1]()
 
 
-def _check(run: RunCoordinator, scene: Scene, name: str, live: Any) -> str:
+def _check(run: Run, scene: Scene, name: str, live: Any) -> str:
     turn = _Turn(run, scene, name)
     try:
         with turn.taken():
@@ -200,13 +200,13 @@ def _check(run: RunCoordinator, scene: Scene, name: str, live: Any) -> str:
 # Requests made once, opening, misses, memory: each in a process of its own.
 
 
-def compare_once(run: RunCoordinator, reasons: dict[str, str]) -> list[Cell]:
+def compare_once(run: Run, reasons: dict[str, str]) -> list[Cell]:
     """Measure calls that are each made once, after the first of them, as most tests make them."""
     names = [name for name in CONTENDERS if name not in reasons and name != REFERENCE]
     return _sampled(run, "once", "once", str(ONCE), reasons | _multiply(run, "once", names, ONCE))
 
 
-def compare_opening(run: RunCoordinator, counts: list[int], reasons: dict[str, str]) -> list[Cell]:
+def compare_opening(run: Run, counts: list[int], reasons: dict[str, str]) -> list[Cell]:
     """Measure opening what holds many recordings and the first hit in it, in the middle."""
     cells = []
     for count in counts:
@@ -216,7 +216,7 @@ def compare_opening(run: RunCoordinator, counts: list[int], reasons: dict[str, s
     return cells
 
 
-def _sampled(run: RunCoordinator, what: str, scene: str, argument: str, failed: dict[str, str]) -> list[Cell]:
+def _sampled(run: Run, what: str, scene: str, argument: str, failed: dict[str, str]) -> list[Cell]:
     """Let those that have not failed take turns, a process each time."""
     samples: dict[str, list[float]] = {name: [] for name in CONTENDERS}
     for _ in range(3 if run.is_quick else 5):
@@ -232,7 +232,7 @@ def _sampled(run: RunCoordinator, what: str, scene: str, argument: str, failed: 
     return cells + [Cell(scene, n, statistics.median(s), "") for n, s in samples.items() if n not in failed]
 
 
-def _multiply(run: RunCoordinator, scene: str, names: list[str], count: int) -> dict[str, str]:
+def _multiply(run: Run, scene: str, names: list[str], count: int) -> dict[str, str]:
     """Make many recordings of the one of each contender; return who cannot have them, and why."""
     failed = {}
     for name in names:
@@ -245,7 +245,7 @@ def _multiply(run: RunCoordinator, scene: str, names: list[str], count: int) -> 
     return failed
 
 
-def compare_misses(run: RunCoordinator, count: int, reasons: dict[str, str]) -> list[Cell]:
+def compare_misses(run: Run, count: int, reasons: dict[str, str]) -> list[Cell]:
     """Measure how long it takes to say that a request is not among many, and look at what is said."""
     cells = []
     for name in CONTENDERS:
@@ -257,7 +257,7 @@ def compare_misses(run: RunCoordinator, count: int, reasons: dict[str, str]) -> 
     return cells
 
 
-def compare_memory(run: RunCoordinator, reasons: dict[tuple[str, str], str]) -> list[Cell]:
+def compare_memory(run: Run, reasons: dict[tuple[str, str], str]) -> list[Cell]:
     """Measure the most memory that reading a stream of 10 MB takes on top of what there was before."""
     cells = []
     for kind, model in STREAMS.items():
@@ -268,7 +268,7 @@ def compare_memory(run: RunCoordinator, reasons: dict[tuple[str, str], str]) -> 
     return cells
 
 
-def _child(run: RunCoordinator, what: str, name: str, scene: str, argument: str) -> dict[str, Any]:
+def _child(run: Run, what: str, name: str, scene: str, argument: str) -> dict[str, Any]:
     limit = 60 if run.is_quick else 600
     command = [sys.executable, __file__, "--child", what, name, str(run.directory(scene, name)), argument, run.url]
     command += ["--warm", str(run.directory("one", name))]
@@ -360,7 +360,7 @@ def compare(root: Path, *, is_quick: bool) -> list[Cell]:
     recorded |= {f"memory_{kind}": chat(**{**STREAM, "model": model}) for kind, model in STREAMS.items()}
     recorded["one"] = chat(**numbered(SMALL, 0))
     with serving() as url:
-        run = RunCoordinator(root, url, is_quick=is_quick)
+        run = Run(root, url, is_quick=is_quick)
         plain = contenders.client("plain", url)
         live = {scene.name: scene.make(plain)() for scene in SCENES}
         for scene, make in recorded.items():

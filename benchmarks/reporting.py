@@ -72,8 +72,10 @@ def duration(micros: float) -> str:
 
 
 def times(ratio: float) -> str:
-    """Write a ratio so that it can be read aloud."""
-    return f"1/{1 / ratio:.{0 if ratio < 0.1 else 1}f}" if ratio < 1 else f"{ratio:.{0 if ratio >= 10 else 1}f} x"
+    """Write a ratio of times in words: `12 x faster`, `1.4 x slower`, `equal`."""
+    factor, word = (1 / ratio, "faster") if ratio < 1 else (ratio, "slower")
+    number = f"{factor:.{0 if factor >= 10 else 1}f}"
+    return "equal" if number == "1.0" else f"{number} x {word}"
 
 
 def draw(file: Path, cells: list[Cell], titles: Mapping[str, str], contenders: Mapping[str, Any]) -> None:

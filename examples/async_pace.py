@@ -1,4 +1,4 @@
-"""Stream a recorded story at the pace of the server that told it, and ten times faster.
+"""Stream a recorded story at the pace of its server, and ten times faster.
 
     python examples/async_pace.py
 
@@ -22,7 +22,7 @@ RECORDINGS = Path(__file__).parent / "recordings" / "story"
 
 
 async def tell(speed: float) -> float:
-    """Print the tokens of a story as they come; return the seconds it took."""
+    """Print the tokens of a story as they arrive; return the seconds it took."""
     async with replay(RECORDINGS, speed=speed), AsyncOpenAI() as client:
         start = time.perf_counter()
         stream = await client.chat.completions.create(
@@ -38,9 +38,9 @@ async def tell(speed: float) -> float:
 
 
 async def main() -> None:
-    """Tell it twice."""
+    """Tell the story twice."""
     original = await tell(speed=1)
-    print(f"\n\nThat took {original:.2f} s, as it did when it was recorded. Ten times faster:\n")
+    print(f"\n\nThat took {original:.2f} s, as during the recording. Ten times faster:\n")
     fast = await tell(speed=10)
     print(f"\n\nThat took {fast:.2f} s.")
 

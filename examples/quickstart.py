@@ -1,6 +1,6 @@
 """Replay a recorded stream offline: no API key, no network.
 
-A vLLM server once answered this request with a streamed tool call; `recordings/tool_call` holds what it sent.
+A vLLM server answered this request with a streamed tool call; `recordings/tool_call` holds its answer.
 """
 
 from __future__ import annotations

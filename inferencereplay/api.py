@@ -13,17 +13,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from inferencereplay.errors import InvalidClient, InvalidSetting
 from inferencereplay.session import active
 from inferencereplay.session.session import Session
-from inferencereplay.session.settings import Mode, parse_mode, parse_speed
-from inferencereplay.session_scope import SessionScope
+from inferencereplay.session.settings import DEFAULTS, list_options, parse_options
+from inferencereplay.session_scope import SessionScope, current_patches
 
 if TYPE_CHECKING:
     import os
-    import re
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Mapping
 
-    from inferencereplay.pacing.clocks import Clock
-    from inferencereplay.pacing.pacer import Pace
-    from inferencereplay.recording.request import JSON
+    from typing_extensions import Unpack
+
+    from inferencereplay.session.settings import Options
 
 log = logging.getLogger("inferencereplay")
 
@@ -33,20 +32,9 @@ _HOLD = "_inferencereplay_hold"
 _COPIES = ("copy", "with_options")
 
 
-def wrap(  # noqa: PLR0913 - the settings
-    client: _Client,
-    directory: str | os.PathLike[str] | Session | None = None,
-    *,
-    mode: Mode | str | None = None,
-    speed: float | str | None = None,
-    pace: Pace | None = None,
-    clock: Clock | None = None,
-    ignore: Iterable[str] = (),
-    normalize: Callable[[JSON], JSON] | None = None,
-    redact: Iterable[str | re.Pattern[str]] = (),
-    record_errors: bool = False,
-    exhausted: str = "repeat",
-    test_id: str | None = None,
+@list_options
+def wrap(
+    client: _Client, directory: str | os.PathLike[str] | Session | None = None, **options: Unpack[Options]
 ) -> _Client:
     """Record or replay the calls of one client.
 
@@ -56,24 +44,15 @@ def wrap(  # noqa: PLR0913 - the settings
     Args:
         client: any client of the `openai` package, or the module `openai` for its module-level client.
         directory: where recordings live, or a `Session` to share; without it and a `mode` the environment decides,
-            and where that is silent the client is left untouched.
-        mode: see `Session`, as for all that follow.
-        speed: 1 for the original pace, 10 for ten times faster, `inf` for no waiting.
-        pace: the pace of recordings that hold no timing.
-        clock: takes the place of real time.
-        ignore: dotted paths into the body that do not count.
-        normalize: a function from body to body, called before requests are compared.
-        redact: regular expressions for secrets, which add to the ones that are known.
-        record_errors: whether errors that will pass are stored as well.
-        exhausted: what the call after the last variant gets: `"repeat"`, `"error"` or `"record"`.
-        test_id: which of a llama-stack directory's recordings of one request to take.
+            and without variables the client is left untouched.
+        options: the settings that `Session` describes.
 
     Returns:
         The same object.
 
     Raises:
         InvalidClient: if it is no client.
-        InvalidSetting: for a setting that is none.
+        InvalidSetting: for an invalid setting.
         StoreError: if the directory is a file, or cannot be read, in `replay` mode.
 
     Example:
@@ -82,19 +61,7 @@ def wrap(  # noqa: PLR0913 - the settings
         'The capital of France is Paris.'
     """
     target = _target(client)
-    settings = {
-        "mode": mode,
-        "speed": speed,
-        "pace": pace,
-        "clock": clock,
-        "ignore": _kept(ignore),
-        "normalize": normalize,
-        "redact": _kept(redact),
-        "record_errors": record_errors,
-        "exhausted": exhausted,
-        "test_id": test_id,
-    }
-    session = _session(directory, settings)
+    session = _session(directory, options)
     if session.is_live:
         _detach(target)
     else:
@@ -128,21 +95,12 @@ class replay:  # noqa: N801 - used like a function
     innermost of the context answers. In `replay` mode `OpenAI()` and `AsyncOpenAI()` can be made without an API key.
 
     Args:
-        directory: where recordings live, or a `Session`; without it and a `mode` the environment decides, and where
-            that is silent calls go to the network.
-        mode: see `Session`, as for all that follow.
-        speed: 1 for the original pace, 10 for ten times faster, `inf` for no waiting.
-        pace: the pace of recordings that hold no timing.
-        clock: takes the place of real time.
-        ignore: dotted paths into the body that do not count.
-        normalize: a function from body to body, called before requests are compared.
-        redact: regular expressions for secrets, which add to the ones that are known.
-        record_errors: whether errors that will pass are stored as well.
-        exhausted: what the call after the last variant gets: `"repeat"`, `"error"` or `"record"`.
-        test_id: which of a llama-stack directory's recordings of one request to take.
+        directory: where recordings live, or a `Session`; without it and a `mode` the environment decides, and without
+            variables calls go to the network.
+        options: the settings that `Session` describes.
 
     Raises:
-        InvalidSetting: for a setting that is none.
+        InvalidSetting: for an invalid setting.
         StoreError: if the directory is a file, or cannot be read, in `replay` mode.
         RecordingNotFound: on leaving, if a call was not recorded and the program swallowed the error.
 
@@ -160,54 +118,42 @@ class replay:  # noqa: N801 - used like a function
         'The capital of France is Paris.'
     """
 
-    def __init__(  # noqa: PLR0913 - the settings
-        self,
-        directory: str | os.PathLike[str] | Session | None = None,
-        *,
-        mode: Mode | str | None = None,
-        speed: float | str | None = None,
-        pace: Pace | None = None,
-        clock: Clock | None = None,
-        ignore: Iterable[str] = (),
-        normalize: Callable[[JSON], JSON] | None = None,
-        redact: Iterable[str | re.Pattern[str]] = (),
-        record_errors: bool = False,
-        exhausted: str = "repeat",
-        test_id: str | None = None,
-    ) -> None:
+    @list_options
+    def __init__(self, directory: str | os.PathLike[str] | Session | None = None, **options: Unpack[Options]) -> None:
         if callable(directory) or isinstance(directory, classmethod):
             message = f"`@replay` needs parentheses over {directory!r}: write `@replay('recordings')` or `@replay()`."
             raise InvalidSetting(message)
-        if mode is not None:
-            parse_mode(mode)
-        if speed is not None:
-            parse_speed(speed)
         self._directory = directory
-        self._settings = {
-            "mode": mode,
-            "speed": speed,
-            "pace": pace,
-            "clock": clock,
-            "ignore": _kept(ignore),
-            "normalize": normalize,
-            "redact": _kept(redact),
-            "record_errors": record_errors,
-            "exhausted": exhausted,
-            "test_id": test_id,
-        }
-        self._uses: list[SessionScope] = []
+        self._options = {name: _repeatable(value) for name, value in options.items()}
+        parse_options(self._options)
+        self._scopes: list[SessionScope] = []
 
     def __enter__(self) -> Session:
-        use = self._use()
-        use.__enter__()
-        use.enter()
-        self._uses.append(use)
-        return use.session
+        scope = self._scope()
+        try:
+            scope.__enter__()
+            scope.enter()
+            self._scopes.append(scope)
+        except BaseException:  # an interrupt may come between any two steps
+            scope.close()
+            raise
+        return scope.session
 
     def __exit__(self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: object) -> None:
-        use = next((use for use in reversed(self._uses) if use.is_of_this_context()), self._uses[-1])
-        self._uses.remove(use)
-        use.__exit__(exc_type, exc, traceback)
+        scope: SessionScope | None = None
+        try:
+            scope = self._innermost()
+            scope.__exit__(exc_type, exc, traceback)
+        finally:
+            scope = scope or self._innermost()
+            scope.close()  # for an interrupt before `scope.__exit__`
+            self._scopes.remove(scope)
+
+    def _innermost(self) -> SessionScope:
+        for scope in reversed(self._scopes):
+            if scope.is_of_this_context():
+                return scope
+        return self._scopes[-1]
 
     async def __aenter__(self) -> Session:
         return self.__enter__()
@@ -221,38 +167,37 @@ class replay:  # noqa: N801 - used like a function
         """Decorate a function: each call of it is a session of its own."""
         from inferencereplay.decorator import decorate  # noqa: PLC0415 - imports wrapt
 
-        return decorate(function, self._use)
+        return decorate(function, self._scope)
 
-    def _use(self) -> SessionScope:
-        return SessionScope(_session(self._directory, self._settings))
+    def _scope(self) -> SessionScope:
+        return SessionScope(_session(self._directory, self._options))
 
 
 _announced = threading.Event()
-_DEFAULTS = {"ignore": (), "redact": (), "record_errors": False, "exhausted": "repeat"}
-"""The defaults that are not `None`."""
 
 
-def _session(directory: Any, settings: dict[str, Any]) -> Session:
+def _session(directory: Any, options: Mapping[str, Any]) -> Session:
     if isinstance(directory, Session):
-        given = [name for name, value in settings.items() if value is not _DEFAULTS.get(name)]
+        given = [name for name, value in options.items() if value is not DEFAULTS.get(name)]
         if given:
             message = f"{', '.join(given)} cannot be given beside a Session, which has its own."
             raise InvalidSetting(message)
-    session = directory if isinstance(directory, Session) else Session(directory, **settings)
+        session = directory
+    else:
+        session = Session(directory, **options)
     if session.from_environment and not _announced.is_set():
         _announced.set()
         log.warning("the environment alone switches to %s from %s", session.mode.value, session.store.directory)
     return session
 
 
-def _kept(items: Any) -> Any:
-    """Keep what an iterator gives, for more than one session is made with it; what is none of ours is told there."""
-    return tuple(items) if isinstance(items, Iterator) else items
+def _repeatable(value: Any) -> Any:
+    """Return what an iterator yields as a tuple, for more than one session is made with it."""
+    return tuple(value) if isinstance(value, Iterator) else value
 
 
 def _target(client: Any) -> Any:
-    from inferencereplay.sdk import private  # noqa: PLC0415 - as above
-
+    private = current_patches().private
     if isinstance(client, types.ModuleType) and client.__name__ == "openai":
         return private.module_client()
     if not private.is_client(client):
@@ -274,14 +219,13 @@ class _Hold:
 
 
 def _attach(client: Any, session: Session) -> None:
-    from inferencereplay.sdk import patches  # noqa: PLC0415 - as above
-
     attributes = client.__dict__
     if active.OWN not in attributes:
-        patches.acquire()
-        patches.repair(client)
+        patches, user = current_patches(), object()
         attributes[_HOLD] = hold = _Hold()
-        weakref.finalize(hold, patches.release).atexit = False
+        weakref.finalize(hold, patches.release, user).atexit = False
+        patches.acquire(user)
+        patches.repair(client)
         hold.copies = {name: attributes[name] for name in _COPIES if name in attributes}
     for name in _COPIES:
         copier = _copier(getattr(type(client), name), attributes[_HOLD].copies.get(name))

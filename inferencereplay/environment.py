@@ -1,4 +1,4 @@
-"""The session of a whole process, as `inferencereplay run` opens it: no line of the program is changed.
+"""The session of a whole process, as `inferencereplay run` opens it, with no change to the program.
 
 `startup/sitecustomize.py` calls `start` once the `openai` package has been imported.
 """
@@ -14,7 +14,7 @@ from inferencereplay.session import active
 from inferencereplay.session.session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from inferencereplay.errors import RecordingNotFound
 
@@ -23,67 +23,76 @@ USED = "INFERENCEREPLAY_USED"
 
 
 class UsedFile:
-    """The file to which the names of used recordings are added, by every process at the moment of the first use.
+    """The file to which each process adds the name of a recording when it first uses it.
 
     Args:
-        file: where it is, or is to be.
+        file: its path; it need not exist.
     """
 
     def __init__(self, file: str) -> None:
         self._file = file
-        self._is_told = False
+        self._is_reported = False
 
     def add(self, names: Iterable[str]) -> None:
-        """Add names; that they cannot be written is told once, and harms nobody."""
+        """Add names. A failure is reported once, and breaks nothing."""
         try:
             with open(self._file, "a", encoding="utf-8", errors="surrogateescape") as opened:  # noqa: PTH123
-                opened.write("".join(f"{name}\n" for name in names))  # at once, for other processes do the same
+                opened.write("".join(f"{name}\n" for name in names))  # at once: other processes write as well
         except OSError as error:
-            if not self._is_told:
+            if not self._is_reported:
                 print(f"inferencereplay: the used recordings were not noted: {error}", file=sys.stderr)  # noqa: T201
-            self._is_told = True
+            self._is_reported = True
 
 
 def start() -> Session:
-    """Let what the environment says answer every client of this process that has no session of its own.
+    """Let the session of the environment answer every client of this process that has no session of its own.
 
     Raises:
-        InvalidSetting: if the environment says something that is no setting.
+        InvalidSetting: if a variable holds an invalid setting.
         StoreError: if the directory cannot be used.
     """
     from inferencereplay.sdk import patches  # noqa: PLC0415 - imports openai, which is being imported
-    from inferencereplay.session_scope import supply_placeholder  # noqa: PLC0415 - as above
 
     session = Session()
     if not session.is_live:
         if file := os.environ.get(USED):
             session.follow_used(UsedFile(file).add)
-        patches.acquire()
-        supply_placeholder(session)
+        patches.acquire(session)
         active.set_ambient(session)
         atexit.register(finish, session, os.getpid())
     return session
 
 
 def finish(session: Session, process: int) -> None:
-    """Store what is under way, and tell misses that the program swallowed.
+    """Store the answers that are under way, and report the misses that the program swallowed.
 
     Args:
         session: the process's.
-        process: the one that it was made for; a child that was forked off tells nothing of its parent's.
+        process: the id of the process that it was made for; a forked child does not report its parent's misses.
     """
     session.finish()
     if process != os.getpid():
         return
-    if session.missed and not _is_told(session.missed[0]):
-        count = len(session.missed)
-        calls = "1 call was" if count == 1 else f"{count} calls were"
-        message = f"inferencereplay: {calls} not recorded, and the program went on. "
-        print(f"{message}{'It was:' if count == 1 else 'The first:'}\n{session.missed[0]}", file=sys.stderr)  # noqa: T201
+    if session.missed and not _is_printed(session.missed[0]):
+        print(_summary(session.missed), file=sys.stderr)  # noqa: T201
 
 
-def _is_told(missed: RecordingNotFound) -> bool:
-    """Whether the program ends by this very error, which Python has printed then."""
+def _summary(missed: Sequence[RecordingNotFound]) -> str:
+    """Describe misses in a few lines: the first one, and where it differs from the nearest recording."""
+    first, count = missed[0], len(missed)
+    places = ", ".join(line.partition(": ")[0] for line in first.differences)
+    lines = (
+        line.replace("(recorded → requested) in", f"in {places}.")
+        for line in str(first).splitlines()
+        if line.strip() not in first.differences
+    )
+    calls = "1 call was" if count == 1 else f"{count} calls were"
+    head = f"inferencereplay: {calls} not recorded, and the program went on{'' if count == 1 else '. The first'}:"
+    return "\n".join([head, *lines])
+
+
+def _is_printed(missed: RecordingNotFound) -> bool:
+    """Whether the program ends by this very error, which Python has already printed."""
     error = getattr(sys, "last_value", None)
     while error is not None and error is not missed:
         error = error.__cause__ or error.__context__

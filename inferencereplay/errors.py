@@ -3,22 +3,31 @@
     InferenceReplayError
     ├── RecordingNotFound (LookupError)     a request that was not recorded
     │   └── NotRecordable                   a request that no recording can hold
-    ├── UnknownRecording (LookupError)      a name, or digits of a key, that lead to no recording
-    │   └── AmbiguousRecording              … that lead to more than one
+    ├── UnknownRecording (LookupError)      a name, or digits of a key, of no recording
+    │   └── AmbiguousRecording              digits of the keys of more than one recording
     ├── RecordingCorrupt (ValueError)       a file that is torn, foreign or edited
     ├── IncompleteRecording (EOFError)      a stream that was abandoned while recording
     ├── InvalidSetting (ValueError)         a mode, a speed, an option
     ├── InvalidClient (TypeError)           something that is no OpenAI client
     └── StoreError (OSError)                a directory that cannot be used
 
-Every error keeps its facts as attributes and can be pickled, so that it survives the way from a worker process.
+Every error has its facts as attributes and can be pickled, so that it can be sent from a worker process.
 """
 
 from __future__ import annotations
 
 
 class InferenceReplayError(Exception):
-    """Everything that this package raises."""
+    """The root of all errors that this package raises.
+
+    Its `repr` has the first line of the message, and the facts.
+    """
+
+    def __repr__(self) -> str:
+        first, rest, _ = str(self).partition("\n")
+        facts = {name: value for name, value in vars(self).items() if value and not name.startswith("_")}
+        shown = [repr(first + "…" * bool(rest)), *(f"{name}={value!r}" for name, value in facts.items())]
+        return f"{type(self).__name__}({', '.join(shown)})"
 
 
 class RecordingNotFound(InferenceReplayError, LookupError):  # noqa: N818 - it says what happened
@@ -27,10 +36,10 @@ class RecordingNotFound(InferenceReplayError, LookupError):  # noqa: N818 - it s
     Attributes:
         method: the HTTP method, such as `"POST"`.
         path: the path relative to the base URL, such as `"/chat/completions"`.
-        key: the 64 hexadecimal digits that a recording of this request would be filed under.
-        directory: where it was looked for.
+        key: 64 hexadecimal digits, by which a recording of this request would be named.
+        directory: the directory that was searched.
         nearest: the name of the recording of the same path that differs least, or `None`.
-        differences: how that recording's request differs, a line for each JSON path (recorded → requested).
+        differences: the differences to that recording's request, a line for each JSON path (recorded → requested).
 
     Example:
         >>> try:
@@ -66,11 +75,11 @@ class NotRecordable(RecordingNotFound):
 
 
 class UnknownRecording(InferenceReplayError, LookupError):  # noqa: N818 - it says what happened
-    """A name, or the first digits of a key, that lead to no recording."""
+    """A name, or the first digits of a key, of no recording."""
 
 
 class AmbiguousRecording(UnknownRecording):
-    """The first digits of a key that lead to more than one recording.
+    """The first digits of the keys of more than one recording.
 
     Attributes:
         candidates: the names of the files.
@@ -82,7 +91,7 @@ class AmbiguousRecording(UnknownRecording):
 
 
 class RecordingCorrupt(InferenceReplayError, ValueError):  # noqa: N818 - it says what happened
-    """A file that is torn, foreign, or holds a request that is no longer the one it is filed under.
+    """A file that is torn or foreign, or whose request no longer has the key that the file is named by.
 
     Attributes:
         path: the file.
@@ -96,7 +105,7 @@ class RecordingCorrupt(InferenceReplayError, ValueError):  # noqa: N818 - it say
 
 
 class IncompleteRecording(InferenceReplayError, EOFError):  # noqa: N818 - it says what happened
-    """An answer whose caller left before its end while it was recorded, and of which a replay wants more.
+    """An answer that was abandoned before its end while it was recorded; the replay asked for more of it.
 
     Attributes:
         path: the file.
@@ -114,7 +123,7 @@ class InvalidSetting(InferenceReplayError, ValueError):  # noqa: N818 - it says 
 
 
 class InvalidClient(InferenceReplayError, TypeError):  # noqa: N818 - it says what happened
-    """Something was given to `wrap` or `unwrap` that is no client of the `openai` package."""
+    """The argument of `wrap` or `unwrap` is no client of the `openai` package."""
 
 
 class StoreError(InferenceReplayError, OSError):

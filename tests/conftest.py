@@ -22,9 +22,10 @@ import openai
 import pytest
 from hypothesis import settings
 
-from inferencereplay import environment, session_scope
+from inferencereplay import environment
 from inferencereplay.cli import main
 from inferencereplay.session import active
+from inferencereplay.session.settings import VARIABLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -336,8 +337,8 @@ def client(server: Server) -> Iterator[openai.OpenAI]:
 @pytest.fixture(autouse=True)
 def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep what the machine has set out of the tests."""
-    for name in ("MODE", "DIR", "SPEED", "RUN", "USED"):
-        monkeypatch.delenv(f"INFERENCEREPLAY_{name}", raising=False)
+    for name in (*VARIABLES.values(), "INFERENCEREPLAY_RUN", "INFERENCEREPLAY_USED"):
+        monkeypatch.delenv(name, raising=False)
     for name in ("OPENAI_API_KEY", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
 
@@ -389,6 +390,4 @@ def ended(monkeypatch):
     from inferencereplay.sdk import patches  # noqa: PLC0415
 
     for _, session, *_ in registered:
-        patches.release()
-        if session.mode == "replay":
-            session_scope._placeholder.withdraw()
+        patches.release(session)

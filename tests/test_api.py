@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
 import os
+import threading
 import weakref
 
 import anyio
@@ -16,7 +18,7 @@ from ways import DEAD, facts, settle
 
 import inferencereplay
 from inferencereplay import InvalidClient, InvalidSetting, RecordingNotFound, Session, replay, unwrap, wrap
-from inferencereplay.sdk import patches
+from inferencereplay.sdk import patches, placeholder
 from inferencereplay.session import active
 from inferencereplay.session.garbage import collect
 
@@ -28,7 +30,7 @@ def _nothing_is_left():
     yield
     collect()
     assert active._open == []
-    assert patches._state.users == 0
+    assert not patches._state.users
     assert KEY not in os.environ
 
 
@@ -320,36 +322,96 @@ def test_a_closed_client_replays(recorded):
         assert client.chat.completions.with_raw_response.create(**ASK).parse() == answer
 
 
-def test_no_key_is_needed_inside(recorded, monkeypatch):
-    """In replay a client is made without a key; the placeholder is gone afterwards, also of nested blocks."""
+class Named(openai.OpenAI):
+    def __init__(self, name, **settings):
+        self.name = name
+        super().__init__(**settings)
+
+
+@pytest.mark.parametrize("key", [None, ""])
+@pytest.mark.parametrize("make", [openai.OpenAI, functools.partial(Named, "a")], ids=["plain", "subclass"])
+def test_no_key_is_needed_inside(recorded, monkeypatch, make, key):
+    """In replay a client is made without a key, also in nested blocks and threads; the environment stays as it is."""
+    directory, answer = recorded
+    if key is not None:
+        monkeypatch.setenv(KEY, key)
+    before, answered = dict(os.environ), []
+
+    def ask():
+        with make(base_url=DEAD, **cheap()) as client:
+            answered.append(chat(client))
+
+    with replay(directory):
+        with replay(directory):
+            ask()
+        thread = threading.Thread(target=ask)
+        thread.start()
+        thread.join()
+        ask()
+        assert dict(os.environ) == before
+    assert answered == [answer] * 3
+    monkeypatch.delenv(KEY, raising=False)
+    with pytest.raises(openai.OpenAIError):
+        make(base_url=DEAD, **cheap())
+
+
+def test_no_key_is_needed_inside_async_code(recorded):
+    """The asynchronous client is made without one as well."""
+    directory, answer = recorded
+
+    async def ask():
+        async with replay(directory), openai.AsyncOpenAI(base_url=DEAD, **cheap(is_async=True)) as client:
+            return await chat(client)
+
+    assert anyio.run(ask) == answer
+
+
+def test_the_real_key_may_be_loaded_inside(recorded, monkeypatch):
+    """What `load_dotenv()` sets inside a block is used there, and stays after it."""
     directory, answer = recorded
     with replay(directory):
-        assert os.environ[KEY]
-        with replay(directory), openai.OpenAI(base_url=DEAD, **cheap()) as client:
-            assert chat(client) == answer
-        assert os.environ[KEY]
-    assert KEY not in os.environ
-    with pytest.raises(openai.OpenAIError):
-        openai.OpenAI(**cheap()).chat.completions.create(**ASK)
-    monkeypatch.setenv(KEY, "sk-own-0123456789")
-    with replay(directory):
-        assert os.environ[KEY] == "sk-own-0123456789"
-    assert os.environ[KEY] == "sk-own-0123456789"
-    monkeypatch.setenv(KEY, "")
-    with replay(directory):
-        assert os.environ[KEY]
-    assert os.environ[KEY] == ""
+        assert KEY not in os.environ  # load_dotenv would not replace a value
+        monkeypatch.setenv(KEY, "sk-from-dotenv-0123456789")
+        with openai.OpenAI(base_url=DEAD, **cheap()) as client:
+            assert (client.api_key, chat(client)) == ("sk-from-dotenv-0123456789", answer)
+    assert os.environ[KEY] == "sk-from-dotenv-0123456789"
     monkeypatch.delenv(KEY)
-    with replay(directory):
-        os.environ[KEY] = "sk-set-inside"
-    assert os.environ.pop(KEY) == "sk-set-inside"
 
 
 @pytest.mark.parametrize("mode", ["live", "record", "record-if-missing"])
 def test_the_placeholder_is_for_replay_only(tmp_path, mode):
-    """A client that reaches the network needs a real key."""
-    with replay(tmp_path, mode=mode):
-        assert KEY not in os.environ
+    """A client that reaches the network needs a real key, also where a block around it replays."""
+    with replay(tmp_path), replay(tmp_path, mode=mode), pytest.raises(openai.OpenAIError):
+        openai.OpenAI(**cheap()).chat.completions.create(**ASK)
+
+
+@pytest.mark.parametrize("given", [{}, {"api_key": "x"}], ids=["no key", "key"])
+def test_a_refusal_for_another_reason_is_told_as_it_is(client, tmp_path, given):
+    """Where the placeholder does not help, the SDK's first error comes, as live."""
+    asked = []
+
+    def refuse(**settings):
+        asked.append(settings)
+        raise openai.OpenAIError(len(asked))
+
+    with replay(tmp_path), pytest.raises(openai.OpenAIError, match="1"):
+        placeholder.make_client(refuse, client, (), given)
+    assert len(asked) == 2 - len(given)
+
+
+def test_azures_credentials_are_asked_for_as_live(tmp_path):
+    """The placeholder is for `OpenAI` and `AsyncOpenAI` only."""
+    with replay(tmp_path), pytest.raises(openai.OpenAIError, match="AZURE_OPENAI_API_KEY"):
+        openai.AzureOpenAI(azure_endpoint="http://azure.test", api_version="1")
+
+
+@pytest.mark.parametrize("cls", [openai.OpenAI, openai.AsyncOpenAI])
+def test_the_signature_of_a_client_stays(cls, tmp_path):
+    """The names of its parameters are read by autogen while that is imported."""
+    before, signature = inspect.getfullargspec(cls.__init__), inspect.signature(cls)
+    with replay(tmp_path):
+        assert inspect.getfullargspec(cls.__init__) == before
+        assert inspect.signature(cls) == signature
 
 
 def test_live_mode_goes_to_the_network(driver, recorded, server):

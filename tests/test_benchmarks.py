@@ -153,3 +153,13 @@ def test_what_is_compared_has_to_be_installed():
     assert (done.returncode, done.stdout) == (2, "")
     asked = "`pip install -r benchmarks/requirements-compare.txt` installs them"
     assert done.stderr.endswith(f"error: not installed: respx, vcrpy; {asked}\n")
+
+
+@pytest.mark.parametrize(
+    ("ratio", "words"), [(1 / 12.4, "12 x faster"), (0.2, "5.0 x faster"), (0.99, "equal"), (1.4, "1.4 x slower")]
+)
+def test_a_ratio_is_put_in_words(ratio, words):
+    """A comparison says how many times faster or slower a contender is, not a fraction."""
+    code = f"import sys; sys.path.insert(0, 'benchmarks'); import reporting; print(reporting.times({ratio}))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == words

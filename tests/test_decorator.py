@@ -33,7 +33,7 @@ def _nothing_is_left():
     yield
     collect()
     assert active._open == []
-    assert patches._state.users == 0
+    assert not patches._state.users
     assert KEY not in os.environ
 
 

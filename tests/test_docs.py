@@ -1,15 +1,15 @@
-"""Every fenced block of README.md and of docs/: programs and commands are run, and what they print is compared.
+"""Every fenced block of README.md and of docs/: programs and commands run, and their output is compared.
 
-A block is told by its language and by a comment on the line before it:
+The language of a block, and a comment on the line before it, say how it is tested:
 
-- `python`: the blocks of a document are one program. It is run twice, with a server while it records, then offline.
-- `sh`: commands, run one block after the other in a folder that is empty at first.
-- `console`: commands after `$ `, each followed by all that it prints, and by `   # exit status 1` if it fails.
-- `text`: what the block before it prints, or a part of it; here and there `…` stands for anything.
-- `json`, `toml`: have to be JSON and TOML.
+- `python`: the blocks of a document are one program. It runs twice: with a server while it records, then offline.
+- `sh`: commands, one block after the other, in a folder that is empty at first.
+- `console`: commands after `$ `, each followed by its whole output, and by `   # exit status 1` if it fails.
+- `text`: the output of the block before it, or a part of the output; `…` matches anything.
+- `json`, `toml`: must be valid.
 - `<!-- file: app.py -->`: the block is written to that file.
 - `<!-- exits with 1 -->`: the commands fail.
-- `<!-- not run: a reason -->`: it is only shown. `SHOWN` counts these.
+- `<!-- not run: a reason -->`: the block is only shown. `SHOWN` counts these.
 """
 
 from __future__ import annotations
@@ -34,22 +34,37 @@ else:
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-SHOWN = {"README.md": 4, "command-line.md": 2, "format.md": 1, "getting-started.md": 1, "moving-from.md": 1}
-"""How many blocks of a document are not run, each with its reason beside it."""
+SHOWN = {
+    "README.md": 3,
+    "architecture.md": 1,
+    "command-line.md": 2,
+    "format.md": 1,
+    "getting-started.md": 1,
+    "moving-from.md": 1,
+    "recordings-in-git.md": 2,
+}
+"""The number of blocks of a document that are not run; each gives its reason."""
 ANSWERS = {
     "What colour is the sky? One word.": ["Blue"],
     "Tell me a story.": ["Once", " upon", " a", " time", " there", " was", " a", " fox", "."],
     "What is the capital of France?": ["Paris", ", of course."],
 }
-"""What the server answers where a document shows it, in pieces; else it counts."""
-CALLS = {"getting-started.md": 1, "command-line.md": 1, "pytest.md": 6}
-"""How often the commands of a document reach the server; all others are replays."""
+"""The server's answers that a document shows, in pieces; to other requests it answers with a number."""
+CALLS = {
+    "README.md": 1,
+    "getting-started.md": 1,
+    "command-line.md": 1,
+    "pytest.md": 6,
+    "recordings-in-git.md": 2,
+    "whole-suite.md": 3,
+}
+"""The number of calls of a document's commands that reach the server; all others are replays."""
 STARTED = {"faq.md"}
-"""Documents whose program looks at what Python imports, so that it cannot be a forked one."""
-LONG = {"pytest.md", "command-line.md"}
+"""Documents whose program looks at what Python imports: it is not forked."""
+LONG = {"pytest.md", "command-line.md", "whole-suite.md", "recordings-in-git.md"}
 """Documents with many commands."""
 GIVEN = {"report.md": "story"}
-"""Which of the examples' recordings a document finds in its folder."""
+"""The example's recordings that a document finds in its folder."""
 KEY = "sk-test-0123456789abcdef"
 
 READERS = {"json": json.loads, "toml": tomllib.loads}
@@ -65,11 +80,11 @@ for _name, _test in list(globals().items()):
     if _name.startswith("test_"):
         asyncio.run(_test()) if inspect.iscoroutinefunction(_test) else _test()
 """
-"""Put behind a document's blocks: what looks like a test is called."""
+"""The end of a document's program: it calls all functions that look like tests."""
 
 
 class Command(NamedTuple):
-    """A command of a `console` block, what it prints, and its exit status."""
+    """A command of a `console` block, its output, and its exit status."""
 
     line: str
     shown: str
@@ -77,7 +92,7 @@ class Command(NamedTuple):
 
 
 class Block(NamedTuple):
-    """A block, what its comment says of it, and the number of the line that it begins on."""
+    """A block, the facts in its comment, and the number of its first line."""
 
     language: str
     code: str
@@ -88,7 +103,7 @@ class Block(NamedTuple):
 
     @property
     def is_program(self) -> bool:
-        """Whether it is a part of the document's Python program."""
+        """Whether the block is a part of the document's Python program."""
         return self.language == "python" and self.reason is None and self.file is None
 
 
@@ -111,7 +126,7 @@ def blocks(text):
 
 
 def program(text):
-    """Return the blocks that are run as one program, each line where it stands in the document."""
+    """Return the blocks that run as one program, with the line numbers of the document."""
     lines = [""] * len(text.splitlines())
     for block in blocks(text):
         if block.is_program:
@@ -121,7 +136,7 @@ def program(text):
 
 
 def said(text, printed):
-    """Whether lines that a document shows were printed, one after the other; `…` stands for anything on a line."""
+    """Whether the lines of a document were printed, one after the other; `…` matches anything on a line."""
     lines = [".*".join(map(re.escape, line.rstrip().split("…"))) for line in text.splitlines()]
     return re.search(r"^" + r"[ \t]*\n".join(lines) + r"[ \t]*$", printed, re.MULTILINE) is not None
 
@@ -138,13 +153,13 @@ def commands(code):
 
 
 def is_all(shown, printed):
-    """Whether this is all that was printed; a line `…` stands for any number of lines."""
+    """Whether this is the whole output; a line `…` matches any number of lines."""
     pattern = re.escape(shown).replace("…\\\n", "(?:.*\n)*?").replace("…", "[^\t\n]*?")
     return re.fullmatch(pattern, printed) is not None
 
 
 class Answering(Server):
-    """A server that answers what the documents show."""
+    """A server with the answers that the documents show."""
 
     def _numbered(self, path: str, body: Any) -> Any:
         asked = body.get("messages", [{}])[-1].get("content") if isinstance(body, dict) else None
@@ -180,7 +195,7 @@ def prepare(document, folder):
 
 
 def shell(code, folder, url):
-    """Run commands as a user would, with the tools of this environment."""
+    """Run commands as a user does, with the tools of this environment."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "INFERENCEREPLAY_"))}
     tools = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     network = {"OPENAI_BASE_URL": url, "OPENAI_API_KEY": KEY, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
@@ -202,7 +217,7 @@ def shell(code, folder, url):
     ids=[path.name for path in DOCUMENTS],
 )
 def test_commands_and_files(document, folder, answering):
-    """A document's commands do what it says, in the order in which they stand, and print what it shows."""
+    """The commands of a document succeed in their order, and print the output that it shows."""
     prepare(document, folder)
     printed = None
     for block in blocks(document.read_text(encoding="utf-8")):
@@ -235,7 +250,7 @@ def test_commands_and_files(document, folder, answering):
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_programs(document, folder, answering):
-    """A document's Python blocks, one program, first record in `record-if-missing`, then replay offline."""
+    """The Python blocks of a document are a program that first records in `record-if-missing`, then replays offline."""
     text = document.read_text(encoding="utf-8")
     code = program(text)
     if not code.strip():
@@ -258,7 +273,7 @@ def test_programs(document, folder, answering):
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_every_block_is_found(document):
-    """No fence is overlooked, no text stands without what prints it, and what is not run is counted with its reason."""
+    """Every fence is found, every `text` follows a block that prints it, and blocks that are not run give a reason."""
     text = document.read_text(encoding="utf-8")
     found = blocks(text)
     assert len(re.findall(r"^\s*(?:```|~~~)", text, re.MULTILINE)) == 2 * len(found)
@@ -272,7 +287,7 @@ def test_every_block_is_found(document):
 
 
 def test_blocks_are_read_as_meant():
-    """Marks are read, and with this document the tests above would fail."""
+    """Comments are read; the tests of documents would fail with this one."""
     block = "```{}\n{}\n```\n"
     made = [
         ("", "python", "x = 1"),
@@ -290,7 +305,7 @@ def test_blocks_are_read_as_meant():
 
 
 def test_what_is_printed_is_compared():
-    """Lines have to follow one another, and to be whole but for what `…` leaves open."""
+    """Lines have to follow one another, and to be equal except for `…`."""
     assert commands("$ a\nb\n…\n$ c   # exit status 2\n") == [Command("a", "b\n…\n", 0), Command("c", "", 2)]
     assert is_all("b\n…\nz … 1\n", "b\nc\nd\nz 7 1\n")
     assert not is_all("b\n", "b\nc\n")
@@ -304,7 +319,7 @@ def test_what_is_printed_is_compared():
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_documents_name_files_that_exist(document):
-    """Each file, and each heading, that a document names is there."""
+    """Each file and each heading that a document names exists."""
     text = document.read_text(encoding="utf-8")
     for name in re.findall(r"\b(?:examples|benchmarks|docs)/[\w./-]*\w", text):
         assert (ROOT / name).exists(), name
@@ -315,7 +330,7 @@ def test_documents_name_files_that_exist(document):
 
 
 def anchors(text):
-    """Return how the headings of a document are addressed."""
+    """Return the anchors of a document's headings."""
     titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return {re.sub(r"[^\w -]", "", title.lower()).strip().replace(" ", "-") for title in titles}
 

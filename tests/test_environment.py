@@ -33,7 +33,7 @@ def _nothing_is_left():
     yield
     collect()
     assert active._open == []
-    assert patches._state.users == 0
+    assert not patches._state.users
     assert KEY not in os.environ
 
 
@@ -130,7 +130,7 @@ def test_the_end_tells_swallowed_misses(tmp_path, capsys, monkeypatch):
     environment.finish(session, os.getpid() + 1)
     assert capsys.readouterr().err == ""
     environment.finish(session, os.getpid())
-    told = "inferencereplay: 1 call was not recorded, and the program went on. It was:\nPOST /x was not recorded\n"
+    told = "inferencereplay: 1 call was not recorded, and the program went on:\nPOST /x was not recorded\n"
     assert capsys.readouterr().err == told
     outer = RuntimeError("outer")
     outer.__cause__ = missed
@@ -158,5 +158,6 @@ def test_used_names_are_noted_as_far_as_that_goes(ended, tmp_path, capsys, monke
 def test_a_miss_under_run_says_how_to_record(monkeypatch, tmp_path):
     """By `run` again, for the environment alone does nothing to a program that knows of no recordings."""
     monkeypatch.setenv("INFERENCEREPLAY_RUN", "1")
-    error = Session(tmp_path).miss(Request("POST", "/chat/completions", b"{}"), ())
+    session = Session(tmp_path)
+    error = session.miss(session.call(Request("POST", "/chat/completions", b"{}")))
     assert f"inferencereplay run --mode record-if-missing --dir {tmp_path} -- " in str(error)

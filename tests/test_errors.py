@@ -76,3 +76,12 @@ def test_the_docstring_draws_every_error():
     classes = [name for name, item in vars(errors).items() if isinstance(item, type)]
     assert {type(error).__name__ for error, _, _ in ERRORS} == set(classes) - {"InferenceReplayError"}
     assert [name for name in classes if f"{name}" not in errors.__doc__] == []
+
+
+def test_an_error_shows_its_facts():
+    """Its `repr`, as in a log or a debugger: the first line of the message, and the facts that it has."""
+    error = RecordingNotFound("POST /chat/completions was not recorded.\nThe nearest …", method="POST", key="6c1f")
+    error.add_note("a note") if hasattr(error, "add_note") else None
+    assert repr(error) == "RecordingNotFound('POST /chat/completions was not recorded.…', method='POST', key='6c1f')"
+    assert repr(StoreError("no directory")) == "StoreError('no directory')"
+    assert repr(IncompleteRecording("a", chunks=2)) == "IncompleteRecording('a', chunks=2)"

@@ -1,4 +1,4 @@
-"""Recordings read for people: the entries of a directory, conversations, and what they add up to.
+"""Recordings for people: the entries of a directory, their conversations, and totals.
 
-The command line, the report and the exports are made of it; no session needs it.
+The command line, the report and the exports use it; no session needs it.
 """

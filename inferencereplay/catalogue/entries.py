@@ -1,29 +1,25 @@
-"""All recordings of a directory, read for people: to list, to search and to look up.
+"""The recordings of a directory, for people: list them, search them, look one up.
 
-Nothing is read before it is asked for, and one file at a time, so that a directory may hold a hundred thousand.
+Files are read one at a time, when they are asked for, so that a directory may hold a hundred thousand.
 """
 
 from __future__ import annotations
 
 import datetime
-import fnmatch
 import functools
 import os
 import re
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import msgspec
-
 from inferencereplay.catalogue.conversation import parsed, read_conversation
+from inferencereplay.catalogue.file_content import UnusableFile, interpret, read_file
 from inferencereplay.errors import AmbiguousRecording, RecordingCorrupt, StoreError, UnknownRecording
-from inferencereplay.recording.format import VERSION, RecordedRequest, Recording, corrupt, decode, stored_request
+from inferencereplay.recording.format import Recording, corrupt, stored_request
 from inferencereplay.store.containment import is_inside
 from inferencereplay.store.directory import DIGITS
 from inferencereplay.store.llama_stack import walk
-from inferencereplay.store.llama_stack_file import UnsupportedFile, is_llama_stack, parse
 from inferencereplay.store.opening import open_store
 
 if TYPE_CHECKING:
@@ -35,18 +31,18 @@ if TYPE_CHECKING:
 _REFERENCE = re.compile(r"(?P<key>[0-9a-f]{1,64})(?:~(?P<variant>[1-9][0-9]*))?")
 _VARIANT = re.compile(r"[0-9a-f]{32}~([0-9]+)\.json")
 MOST_CANDIDATES = 20
-"""Names that the error of an ambiguous prefix lists."""
+"""Names that the error for an ambiguous prefix lists."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One file that holds a recording.
+    """One file with a recording.
 
     Attributes:
-        name: relative to the catalogue's directory, or the path as it was given.
-        recording: what it holds; a llama-stack file in our words.
+        name: relative to the catalogue's directory, or the given path.
+        recording: the content; that of a llama-stack file is converted.
         size: bytes.
-        modified: when the file was written last (UTC).
+        modified: when the file was last written (UTC).
     """
 
     name: str
@@ -56,12 +52,12 @@ class Entry:
 
     @property
     def key(self) -> str:
-        """The key as the file has it."""
+        """The key in the file."""
         return self.recording.key
 
     @property
     def variant(self) -> int:
-        """The number of the variant, as the name of a file of ours says."""
+        """The number of the variant, from the file's name; 1 for a llama-stack file."""
         found = _VARIANT.fullmatch(Path(self.name).name)
         return int(found[1]) if found else 1
 
@@ -86,18 +82,18 @@ class Entry:
 
     @functools.cached_property
     def conversation(self) -> Conversation:
-        """The recording as a person reads it."""
+        """The recording as a conversation."""
         return read_conversation(self.recording)
 
     @property
     def model(self) -> str:
-        """The model that the request names, or the answer where the request does not; may be empty."""
+        """The model that the request names, otherwise the one of the answer; may be empty."""
         named = self.body.get("model") if isinstance(self.body, dict) else None
         return named if isinstance(named, str) else self.conversation.model
 
     @property
     def recorded_at(self) -> datetime.datetime | None:
-        """When it was recorded (UTC), if the file says so."""
+        """When it was recorded (UTC), or `None` if the file does not hold it."""
         try:
             at = datetime.datetime.fromisoformat(self.recording.recorded.at.replace("Z", "+00:00"))
         except ValueError:
@@ -106,7 +102,7 @@ class Entry:
 
     @property
     def date(self) -> datetime.datetime:
-        """When it was recorded or, where the file does not say so, written."""
+        """When it was recorded or, if the file does not hold that, last written."""
         return self.recorded_at or self.modified
 
 
@@ -117,43 +113,11 @@ class Unreadable(NamedTuple):
     reason: str
 
 
-@dataclass(frozen=True)
-class Filter:
-    """Which entries are wanted; what is empty lets everything through.
-
-    Attributes:
-        model: a part of the model's name, or a pattern such as `gpt-*`; upper and lower case are alike.
-        path: the same for the request's path.
-        since: not before this moment.
-        until: before this moment.
-        text: words that were said on either side; upper and lower case are alike.
-    """
-
-    model: str = ""
-    path: str = ""
-    since: datetime.datetime | None = None
-    until: datetime.datetime | None = None
-    text: str = ""
-
-    def accepts(self, entry: Entry) -> bool:
-        """Whether an entry is wanted; what costs least is looked at first."""
-        return (
-            _matches(self.path, entry.path)
-            and (self.since is None or entry.date >= self.since)
-            and (self.until is None or entry.date < self.until)
-            and (not self.model or _matches(self.model, entry.model))
-            and (not self.text or self.text.casefold() in entry.conversation.text.casefold())
-        )
-
-
-EVERYTHING = Filter()
-
-
 class Catalogue:
     """The recordings of a directory, ours or llama-stack's.
 
     Args:
-        directory: it has to exist.
+        directory: an existing one.
 
     Raises:
         StoreError: if it does not exist, is a file, or cannot be read.
@@ -190,25 +154,23 @@ class Catalogue:
         return _read(file, name)
 
     def scan(self) -> Iterator[Entry | Unreadable]:
-        """Read one file after the other; what cannot be used is reported in its place."""
+        """Read one file after the other; each that cannot be used is an `Unreadable`."""
         for name in self.names():
             try:
                 yield self.read(name)
             except RecordingCorrupt as error:  # noqa: PERF203 - each file by itself
                 yield Unreadable(name, str(error))
 
-    def entries(self, wanted: Filter = EVERYTHING) -> Iterator[Entry]:
-        """Yield what can be read and is wanted."""
-        for item in self.scan():
-            if isinstance(item, Entry) and wanted.accepts(item):
-                yield item
+    def entries(self) -> Iterator[Entry]:
+        """Yield the files that can be read."""
+        return (item for item in self.scan() if isinstance(item, Entry))
 
     def find(self, reference: str) -> Entry:
-        """Return the recording that a person means.
+        """Return one recording.
 
         Args:
-            reference: the beginning of a key, with `~2` for the second variant; or a file, as the catalogue names it
-                or as a path.
+            reference: the beginning of a key, with `~2` for the second variant; or a file, by its name in the catalogue
+                or by its path.
 
         Raises:
             UnknownRecording: if there is none.
@@ -220,7 +182,7 @@ class Catalogue:
                 return self.read(os.path.relpath(file, self.directory)) if self._holds(file) else load(reference)
         names = self._candidates(reference.lower())
         if not names:
-            message = f"No recording in {self.directory} is named {reference!r}, nor does a key begin so."
+            message = f"No recording in {self.directory} is named {reference!r} or has a key that begins so."
             raise UnknownRecording(message)
         if len(names) > 1:
             raise _ambiguous(reference, names)
@@ -230,7 +192,7 @@ class Catalogue:
         return self.directory in file.absolute().parents
 
     def _candidates(self, reference: str) -> list[str]:
-        """Return the files that a prefix may mean: one of each key, the first variant unless it says which."""
+        """Return the files that fit a prefix: one of each key, of the variant with that number or the first."""
         found = _REFERENCE.fullmatch(reference)
         if not found:
             return []
@@ -245,52 +207,26 @@ class Catalogue:
         return [name for name in self.names() if _is_named(name, digits, end) and self._has_key(name, digits)]
 
     def _has_key(self, name: str, digits: str) -> bool:
-        """Look into the file where the prefix is longer than its name."""
+        """Compare a prefix that is longer than the file's name with the key in the file."""
         return len(digits) <= DIGITS or self.read(name).key.startswith(digits)
 
 
 def load(file: str | os.PathLike[str]) -> Entry:
-    """Read a file that belongs to no directory.
+    """Read a single file.
 
     Raises:
-        RecordingCorrupt: if it is no recording, neither ours nor llama-stack's.
+        RecordingCorrupt: if it is neither a recording of ours nor of llama-stack's.
     """
     return _read(Path(file), os.fspath(file))
 
 
 def _read(file: Path, name: str) -> Entry:
     try:
-        found = file.stat()
-        if not stat.S_ISREG(found.st_mode):
-            raise corrupt(str(file), "$", "it is no regular file", "Take it out of the directory")
-        data = file.read_bytes()
-    except OSError as error:
-        mend = "Look at its permissions"
-        raise corrupt(str(file), "$", f"it cannot be read ({error.strerror})", mend) from error
+        data, found = read_file(file)
+    except UnusableFile as error:
+        raise corrupt(str(file), "$", str(error), error.mend) from error
     modified = datetime.datetime.fromtimestamp(found.st_mtime, datetime.timezone.utc)
     return Entry(name, interpret(data, str(file)), len(data), modified)
-
-
-def interpret(data: bytes, name: str) -> Recording:
-    """Make a recording of a file's content, ours or llama-stack's.
-
-    Args:
-        data: the content.
-        name: the file, for messages.
-
-    Raises:
-        RecordingCorrupt: if it is neither.
-    """
-    if b'"inferencereplay"' in data[:200] or not is_llama_stack(data):
-        return decode(data, name)
-    try:
-        kept = parse(data)
-    except UnsupportedFile as error:
-        mend = "Record it again, or leave it to llama-stack"
-        raise corrupt(name, "$", "it is a llama-stack recording that cannot be replayed", mend) from error
-    request = kept.request
-    held = RecordedRequest(request.method, request.path, msgspec.Raw(request.body), request.query)
-    return Recording(VERSION, request.key, held, kept.response)
 
 
 def _is_named(name: str, digits: str, end: str) -> bool:
@@ -303,8 +239,3 @@ def _ambiguous(reference: str, names: list[str]) -> AmbiguousRecording:
     listed = "".join(f"\n  {name}" for name in names[:MOST_CANDIDATES])
     message = f"{len(names)} recordings begin with {reference!r}. Give more digits of one of them:{listed}{more}"
     return AmbiguousRecording(message, candidates=tuple(names))
-
-
-def _matches(wanted: str, text: str) -> bool:
-    wanted, text = wanted.casefold(), text.casefold()
-    return fnmatch.fnmatchcase(text, wanted) if any(sign in wanted for sign in "*?[") else wanted in text

@@ -1,4 +1,4 @@
-"""What a directory of recordings adds up to: counts, bytes, tokens, and what they would cost."""
+"""Totals of a directory of recordings: counts, bytes, tokens, and their cost."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from inferencereplay.catalogue.entries import Unreadable
+from inferencereplay.catalogue.file_content import UnusableFile, read_file
 from inferencereplay.errors import InvalidSetting
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ _MILLION = 1_000_000
 
 
 class Price(msgspec.Struct, forbid_unknown_fields=True):
-    """What a million tokens of a model cost; tokens from the provider's cache cost like the others by default."""
+    """The price of a million tokens of a model; tokens from the provider's cache have the same price by default."""
 
     input: Amount
     output: Amount = 0.0
@@ -31,11 +32,11 @@ class Price(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Prices(msgspec.Struct, forbid_unknown_fields=True):
-    """Prices that the user gives, for they change.
+    """Prices that the user gives, because they change.
 
     Attributes:
-        models: by name, or by a pattern such as `gpt-4o*`; an exact name counts before a pattern, a longer pattern
-            before a shorter one.
+        models: by name, or by a pattern such as `gpt-4o*`; an exact name precedes a pattern, a longer pattern a
+            shorter one.
         currency: for people.
         dated: when the prices were looked up; for people.
     """
@@ -53,14 +54,14 @@ class Prices(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Total(msgspec.Struct):
-    """What some recordings add up to.
+    """The totals of some recordings.
 
     Attributes:
         recordings: files.
         bytes: their size.
         streams: how many answers were streamed.
         errors: how many answers are errors.
-        incomplete: how many streams do not reach their end.
+        incomplete: how many streams were recorded without their end.
         input: tokens.
         cached: how many of these came from the provider's cache.
         output: tokens.
@@ -100,14 +101,14 @@ class Total(msgspec.Struct):
 
 
 class Totals(msgspec.Struct):
-    """A directory's totals, by model and by path.
+    """The totals of a directory, by model and by path.
 
     Attributes:
-        all: everything that can be read.
+        all: those of all readable files.
         models: by name; empty for requests that name none.
         paths: recordings by path.
         first: when the earliest was recorded, ISO 8601.
-        last: when the latest was.
+        last: when the latest was recorded, ISO 8601.
         unreadable: names of files that cannot be used.
         unpriced: models with tokens for which no price is given.
     """
@@ -151,15 +152,15 @@ def load_prices(file: Path) -> Prices:
     """Read a table of prices, JSON or TOML.
 
     Raises:
-        InvalidSetting: if it cannot be read, or is no such table.
+        InvalidSetting: if it cannot be read, or is no table of prices.
     """
     decode: Any = msgspec.toml.decode if file.suffix == ".toml" else msgspec.json.decode
     try:
-        prices: Prices = decode(file.read_bytes().removeprefix(codecs.BOM_UTF8), type=Prices)
+        prices: Prices = decode(read_file(file)[0].removeprefix(codecs.BOM_UTF8), type=Prices)
     except ImportError as error:
         message = f"{file}: TOML is read by Python 3.11 and later. Give the prices as JSON."
         raise InvalidSetting(message) from error
-    except (OSError, ValueError) as error:  # msgspec's errors are of the second kind
+    except (UnusableFile, ValueError) as error:  # msgspec's errors are of the second kind
         example = '{"models": {"gpt-4o*": {"input": 2.5, "cached": 1.25, "output": 10}}, "dated": "2026-11-01"}'
         message = f"{file} is no table of prices ({error}). Give prices of a million tokens: {example}."
         raise InvalidSetting(message) from error

@@ -1,4 +1,4 @@
-"""The group of commands, and what becomes of their errors."""
+"""The group of commands, and the messages and exit statuses of their errors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from inferencereplay.errors import InferenceReplayError
 
 _FAILED = 2
 _BREAKS = re.compile(r"\s*\n\s*")
-"""What click puts between the choices that it lists."""
+"""The separator of the choices that click lists."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -30,8 +30,8 @@ _BREAKS = re.compile(r"\s*\n\s*")
 def group() -> None:
     """Record the calls of an OpenAI client once; replay them offline.
 
-    Exit status: 0 if all is well, 1 if a command found something wrong, different or missing, 2 if it could not do its
-    work. Recordings are named by the first digits of their keys, or as files.
+    Exit status: 0 for success, 1 if a command found something wrong, different or missing, 2 if it could not do its
+    work. Name a recording by the first digits of its key, or by its file.
     """
 
 
@@ -41,24 +41,26 @@ for _command in (list_, show, play, diff, why, run_command, check, stats, prune,
 
 def run(arguments: list[str]) -> int:
     """Run a command and return its exit status."""
-    logging.getLogger("inferencereplay").addHandler(logging.NullHandler())  # what the user has to know is printed
+    logging.getLogger("inferencereplay").addHandler(
+        logging.NullHandler()
+    )  # the commands print what the user has to know
     open_streams()
     try:
-        with group.make_context("inferencereplay", arguments) as context:  # `main` would end the process by itself
+        with group.make_context("inferencereplay", arguments) as context:  # `main` would end the process
             status = group.invoke(context)
         sys.stdout.flush()
     except click.exceptions.Exit as end:
         return end.exit_code
     except click.exceptions.NoArgsIsHelpError as error:  # its message is the help
-        note(error.format_message())
+        _note_lines(error.format_message())
         return _FAILED
     except click.UsageError as error:
-        return _tell(error)
+        return _report_usage(error)
     except BrokenPipeError:
-        silence(sys.stdout)  # whoever read the rows has seen enough
+        silence(sys.stdout)  # the reader of the rows has left
         return 0
     except InferenceReplayError as error:
-        note(f"Error: {error}")
+        _note_lines(f"Error: {error}")
         return _FAILED
     except OSError as error:
         place = f"{os.fsdecode(error.filename)}: " if error.filename else ""
@@ -67,7 +69,12 @@ def run(arguments: list[str]) -> int:
     return status if isinstance(status, int) else 0
 
 
-def _tell(error: click.UsageError) -> int:
+def _note_lines(text: str) -> None:
+    for line in text.split("\n"):
+        note(line)
+
+
+def _report_usage(error: click.UsageError) -> int:
     for line in (error.ctx.get_usage(), f"Try '{error.ctx.command_path} --help'.") if error.ctx else ():
         note(line)
     note(f"Error: {_BREAKS.sub(' ', error.format_message())}")

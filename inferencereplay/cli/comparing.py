@@ -1,4 +1,4 @@
-"""`diff` and `why`: what differs."""
+"""`diff` and `why`: compare two recordings, or a request with its nearest recording."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from inferencereplay.catalogue.conversation import parsed
-from inferencereplay.catalogue.entries import Catalogue, Entry, interpret
+from inferencereplay.catalogue.entries import Catalogue, Entry
+from inferencereplay.catalogue.file_content import UnusableFile, interpret, read_file
 from inferencereplay.cli import options, terminal
 from inferencereplay.cli.showing import find
 from inferencereplay.errors import RecordingCorrupt, UnknownRecording
@@ -32,9 +33,9 @@ _PATHS = {"messages": "/chat/completions", "prompt": "/completions"}
 @click.option("--answer", "what", flag_value="response", help="Compare the answers only.")
 @options.as_json
 def diff(first: str, second: str, directory: Path, what: str | None, *, is_json: bool) -> int:
-    """Say where two recordings differ, a line for each JSON path.
+    """Show where two recordings differ, a line for each JSON path.
 
-    A and B are keys or files. Streams are compared by what they add up to. Exit status 1 if there is a difference.
+    A and B are keys or files. Streams are compared by their assembled answers. Exit status 1 if there is a difference.
     """
     one, other = find(directory, first), find(directory, second)
     is_assembled = one.recording.response.is_stream or other.recording.response.is_stream
@@ -50,7 +51,7 @@ def diff(first: str, second: str, directory: Path, what: str | None, *, is_json:
     for item in found:
         path, _, rest = str(item).partition(": ")
         old, _, new = rest.partition(" → ")
-        terminal.show((path, "bold"), ": ", (old, "red"), " → ", (new, "green"))
+        terminal.show((terminal.name(path), "bold"), ": ", (old, "red"), " → ", (new, "green"))
     return 1 if found else 0
 
 
@@ -80,7 +81,7 @@ def _named(value: Any) -> JSON:
 
 
 def _plain(item: Difference) -> dict[str, JSON]:
-    """Return a difference as JSON, without a member for the side that lacks it: `null` may stand on either."""
+    """Return a difference as JSON, without a member for the side that lacks it, because `null` is a value."""
     sides = {"a": item.recorded, "b": item.requested}
     return {"path": item.path} | {name: value for name, value in sides.items() if value is not ABSENT}
 
@@ -89,11 +90,12 @@ def _plain(item: Difference) -> dict[str, JSON]:
 @click.argument("file", metavar="REQUEST.json|KEY|FILE")
 @options.in_directory
 @options.of_a_request
-@click.option("--path", help="The request's path, where the body does not tell.")
+@click.option("--path", help="The request's path, if the body does not show it.")
 def why(file: str, directory: Path, path: str | None, settings: dict[str, Any]) -> int:
-    """Say which recording would answer a request and, if none would, what differs from the nearest.
+    """Show which recording answers a request, or why none does.
 
-    The file holds a request's body as JSON, or a recording; - is standard input. Exit status 1 if none would.
+    If there is none, the differences from the nearest recording are listed. The file holds a request's body as JSON, or
+    a recording; - is standard input. Exit status 1 if there is none.
     """
     catalogue = Catalogue(directory)
     session = Session(directory, mode="replay", speed=1, **settings)
@@ -101,36 +103,36 @@ def why(file: str, directory: Path, path: str | None, settings: dict[str, Any]) 
         call = session.call(_read_request(catalogue, file, path))
         found = session.find(call)
     except NotSerializable as error:
-        message = f"{file} holds a request that cannot be looked for: {error}."
+        message = f"{file} holds a request that cannot be looked up: {error}."
         raise click.UsageError(message) from error
     if found is not None:
-        terminal.show((found.name, "bold green"))
+        terminal.show((terminal.name(found.name), "bold green"))
         terminal.show((f"answers {call.line} (key {found.key[:12]}…)", "dim"))
         return 0
     miss = session.miss(call)
     terminal.show(("No recording", "bold red"), f" of {miss.method} {miss.path} (key {miss.key[:12]}…) in {directory}")
     if miss.nearest:
         how = "it differs (recorded → requested) in" if miss.differences else "it differs in method or query only"
-        terminal.show("The nearest is ", (miss.nearest, "bold"), f"; {how}")
+        terminal.show("The nearest is ", (terminal.name(miss.nearest), "bold"), f"; {how}")
         for line in miss.differences:
-            terminal.show(f"  {line}")
+            terminal.show(f"  {terminal.name(line)}")
     return 1
 
 
 def _read_request(catalogue: Catalogue, name: str, path: str | None) -> Request:
-    """Read a request: a recording's, or a body whose members tell where it goes."""
+    """Read the request of a recording, or a body whose members show the path."""
     if name != "-" and not Path(name).exists():
         return _request_of(catalogue, name)
-    data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    data = sys.stdin.buffer.read() if name == "-" else _content(name)
     try:
         return stored_request(interpret(data, name), name)
     except RecordingCorrupt:
         body = _body(data, name)
-        if body.keys() & {"response", "inferencereplay"}:  # a recording it is, and a damaged one
+        if body.keys() & {"response", "inferencereplay"}:  # it is a damaged recording
             raise
     known = path or next((place for member, place in _PATHS.items() if member in body), None)
     if known is None:
-        message = f"{name} does not tell where it goes. Give --path, such as --path /embeddings."
+        message = f"{name} does not show its path. Give it by --path, such as --path /embeddings."
         raise click.UsageError(message)
     return Request("POST", "/" + known.strip("/"), canonical_json(body))
 
@@ -141,6 +143,14 @@ def _request_of(catalogue: Catalogue, reference: str) -> Request:
     except UnknownRecording as error:
         error.args = (f"There is no file {reference!r}. {error}",)
         raise
+
+
+def _content(name: str) -> bytes:
+    try:
+        return read_file(Path(name))[0]
+    except UnusableFile as error:
+        message = f"{name}: {error}."
+        raise click.UsageError(message) from error
 
 
 def _body(data: bytes, name: str) -> dict[str, JSON]:

@@ -1,4 +1,4 @@
-"""`import` and `export`: other formats."""
+"""`import` and `export`: recordings from and to other formats."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from inferencereplay.catalogue.entries import Catalogue, Filter, Unreadable
+from inferencereplay.catalogue.entries import Catalogue, Unreadable
 from inferencereplay.cli import options, terminal
 from inferencereplay.conversion.exporting import FORMATS, write
 from inferencereplay.conversion.importing import Taken, import_cassettes, import_llama_stack
@@ -17,7 +17,10 @@ from inferencereplay.conversion.importing import Taken, import_cassettes, import
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from inferencereplay.catalogue.filtering import Filter
+
 _MAKERS = ("llama-stack", "vcr", "cassetter")
+_OUTCOMES = ("imported", "there already", "repeated by the SDK", "not imported")
 
 
 @click.command("import", epilog="Example: inferencereplay import vcr tests/cassettes tests/recordings")
@@ -25,10 +28,9 @@ _MAKERS = ("llama-stack", "vcr", "cassetter")
 @click.argument("source", metavar="SRC", type=click.Path(exists=True, path_type=Path))
 @click.argument("target", metavar="DST", type=options.PATH)
 @options.of_a_request
-@click.option("--base-url", default="", help="Of the calls that count; else the form of the URL tells them.")
-@click.option("--record-errors", is_flag=True, help="Keep errors that pass (429, 5xx, …) as well.")
+@click.option("--base-url", default="", help="The beginning of the URLs to import; without it their form decides.")
 @click.option("--separate", "is_apart", is_flag=True, help="Give each cassette a directory of its own in DST.")
-@click.option("--test-id", help="Which of llama-stack's recordings of one request to take.")
+@click.option("--test-id", help="Which of llama-stack's recordings of one request to import.")
 def import_(  # noqa: PLR0913 - the options
     maker: str,
     source: Path,
@@ -37,18 +39,16 @@ def import_(  # noqa: PLR0913 - the options
     settings: dict[str, Any],
     base_url: str,
     test_id: str | None,
-    record_errors: bool,
     is_apart: bool,
 ) -> int:
-    """Take over recordings of llama-stack, VCR.py or cassetter.
+    """Import recordings of llama-stack, VCR.py or cassetter.
 
-    Calls of other services, and what cannot be converted, are listed with the reason. Nothing in DST is overwritten.
-    Streams of cassettes have no timing. Exit status 1 if something was not taken over.
+    Calls of other services, and calls that cannot be converted, are listed with the reason. Nothing in DST is
+    overwritten. Streams of cassettes have no timing. Exit status 1 if a call was not imported.
     """
     if maker == "llama-stack":
         items = import_llama_stack(source, target, test_id=test_id, **settings)
     else:
-        settings["record_errors"] = record_errors
         items = import_cassettes(source, target, maker, base_url=base_url, is_apart=is_apart, **settings)
     return _report(items, target)
 
@@ -56,27 +56,35 @@ def import_(  # noqa: PLR0913 - the options
 def _report(items: Iterator[Taken], target: Path) -> int:
     counts: Counter[str] = Counter()
     for item in items:
-        counts["not taken over" if item.problem else "imported" if item.is_new else "there already"] += 1
+        counts[_outcome(item)] += 1
         if item.problem:
             call = f" {item.call}" if item.call else ""
-            terminal.show(("not taken over  ", "bold red"), f"{item.source}{call}: {item.problem}")
-    kinds = ("imported", "there already", "not taken over")
-    said = ", ".join(f"{counts[kind]} {kind}" for kind in kinds if counts[kind]) or "nothing was found"
+            line = terminal.name(f"{item.source}{call}: {item.problem}")
+            terminal.show(("not imported  ", "bold red"), line)
+    said = ", ".join(f"{counts[outcome]} {outcome}" for outcome in _OUTCOMES if counts[outcome]) or "nothing was found"
     terminal.note(f"{target}: {said}.")
-    return 1 if counts["not taken over"] or not counts else 0
+    return 1 if counts["not imported"] or not counts else 0
+
+
+def _outcome(item: Taken) -> str:
+    if item.problem:
+        return "not imported"
+    if item.is_retried:
+        return "repeated by the SDK"
+    return "imported" if item.is_new else "there already"
 
 
 @click.command(epilog="Example: inferencereplay export openai-jsonl tests/recordings --model 'gpt-4*' -o train.jsonl")
 @click.argument("kind", type=click.Choice(list(FORMATS)), metavar="openai-jsonl|messages")
 @options.whole_directory
 @options.filtered
-@click.option("-o", "--output", type=options.PATH, help="The file to write; else standard output.")
+@click.option("-o", "--output", type=options.PATH, help="The file to write; the default is standard output.")
 def export(kind: str, directory: Path, wanted: Filter, output: Path | None) -> int:
     """Write conversations for other tools.
 
     openai-jsonl: chats in OpenAI's format for fine-tuning, a line each, with the first answer. messages: a JSON array
-    of all conversations with key, model, messages, tools and every answer. Errors, incomplete streams and what is no
-    conversation are left out and counted. Exit status 1 if a file cannot be read.
+    of all conversations with key, model, messages, tools and every answer. Errors, incomplete streams and recordings
+    without a conversation are left out and counted. Exit status 1 if a file cannot be read.
     """
     counts: Counter[str] = Counter()
     items = (item for item in Catalogue(directory).scan() if isinstance(item, Unreadable) or wanted.accepts(item))

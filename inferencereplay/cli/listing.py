@@ -1,4 +1,4 @@
-"""`list` and `stats`: what a directory holds."""
+"""`list` and `stats`: the recordings of a directory, one by one and added up."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from inferencereplay.catalogue.entries import Catalogue, Entry, Filter, Unreadable
+from inferencereplay.catalogue.entries import Catalogue, Entry, Unreadable
 from inferencereplay.catalogue.totals import Total, add_up, load_prices
 from inferencereplay.cli import options, terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
+
+    from inferencereplay.catalogue.filtering import Filter
 
 _SORTS = {
     "name": lambda row: row.name,
@@ -52,8 +54,8 @@ class Row(msgspec.Struct):
 @options.whole_directory
 @options.filtered
 @click.option("--sort", type=click.Choice(list(_SORTS)), default="name", show_default=True)
-@click.option("-r", "--reverse", is_flag=True, help="The other way round.")
-@click.option("-n", "--limit", type=click.IntRange(min=1), help="No more than so many.")
+@click.option("-r", "--reverse", is_flag=True, help="Reverse the order.")
+@click.option("-n", "--limit", type=click.IntRange(min=1), help="At most so many.")
 @options.as_json
 def list_(  # noqa: PLR0913 - the options
     *, directory: Path, wanted: Filter, sort: str, limit: int | None, reverse: bool, is_json: bool
@@ -102,7 +104,7 @@ def _row(entry: Entry) -> Row:
 
 
 def _first_words(entry: Entry) -> str:
-    """Return what the user said last, or whatever was said first."""
+    """Return the last text of the user, or the first text of anybody."""
     messages = entry.conversation.messages
     asked = [message.text for message in messages if message.role == "user" and message.text]
     said = [message.text for message in messages if message.text]
@@ -132,7 +134,7 @@ def _answer(row: Row) -> str:
 @click.option("--prices", type=options.FILE, help="JSON or TOML: prices of a million tokens by model; see the docs.")
 @options.as_json
 def stats(directory: Path, wanted: Filter, prices: Path | None, *, is_json: bool) -> int:
-    """Count recordings, bytes and tokens, and estimate what they would cost.
+    """Count recordings, bytes and tokens, and estimate the cost.
 
     Exit status 1 if a file cannot be read.
     """

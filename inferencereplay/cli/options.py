@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from inferencereplay.catalogue.entries import Filter
+from inferencereplay.catalogue.filtering import Filter
 from inferencereplay.session.settings import DEFAULT_DIRECTORY, VARIABLES
 
 if TYPE_CHECKING:
@@ -22,8 +22,12 @@ _AGE = re.compile(r"([0-9]+)\s*([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _Command = Any
 
+IGNORE_HELP = "A path into the body that does not count, such as metadata.run_id; may be repeated."
+REDACT_HELP = "What is secret besides the known tokens, as in the session."
 PATH = click.Path(path_type=Path)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+as_json = click.option("--json", "is_json", is_flag=True, help="Print JSON.")
+redacting = click.option("--redact", multiple=True, metavar="REGEX", help=REDACT_HELP)
 
 
 class Age(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # not generic before click 8.4
@@ -32,21 +36,21 @@ class Age(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # not gene
     name = "age"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime.timedelta:
-        """Read it."""
+        """Read a duration."""
         found = _AGE.fullmatch(str(value))
         try:
-            return datetime.timedelta(**{_UNITS[found[2]]: int(found[1])})  # type: ignore[index]  # told below
+            return datetime.timedelta(**{_UNITS[found[2]]: int(found[1])})  # type: ignore[index]  # refused below
         except (TypeError, OverflowError):
             self.fail(f"{value!r} is no duration. Give a number with s, m, h, d or w, such as 30d.", param, ctx)
 
 
-class Moment(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # as above
+class Moment(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # not generic before click 8.4
     """A date, a date with a time, or how long ago."""
 
     name = "date"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime.datetime:
-        """Read it; without a zone it is local time."""
+        """Read a date; without a zone it is local time."""
         text = str(value)
         try:
             if _AGE.fullmatch(text):
@@ -57,7 +61,7 @@ class Moment(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # as ab
 
 
 def ago(age: datetime.timedelta) -> datetime.datetime:
-    """Return the moment that long ago; the earliest there is, if there were no years then."""
+    """Return the moment that long ago, or the earliest one of the calendar."""
     try:
         return datetime.datetime.now(datetime.timezone.utc) - age
     except OverflowError:
@@ -65,7 +69,7 @@ def ago(age: datetime.timedelta) -> datetime.datetime:
 
 
 def in_directory(command: _Command) -> _Command:
-    """Add `--dir`, which a command gets as `directory`."""
+    """Add the option `--dir`; the command gets it as `directory`."""
     return click.option(
         *("-d", "--dir", "directory"),
         type=PATH,
@@ -89,7 +93,7 @@ def whole_directory(command: Callable[..., Any]) -> _Command:
 
 
 def filtered(command: Callable[..., Any]) -> _Command:
-    """Add the options of a `Filter`, which a command gets as `wanted`."""
+    """Add the options of a `Filter`; the command gets it as `wanted`."""
 
     @functools.wraps(command)
     def chosen(
@@ -103,7 +107,7 @@ def filtered(command: Callable[..., Any]) -> _Command:
         return command(wanted=Filter(model, path, since, until, text), **options)
 
     for option in (
-        click.option("--text", default="", metavar="WORDS", help="Said in the request or in the answer."),
+        click.option("--text", default="", metavar="WORDS", help="Words of the request or of the answer."),
         click.option("--until", type=Moment(), help="Recorded before this date."),
         click.option("--since", type=Moment(), help="Recorded at this date or later; 7d: in the last 7 days."),
         click.option("--path", default="", metavar="PART", help="A part of the path, or a pattern: '*/embeddings'."),
@@ -114,7 +118,7 @@ def filtered(command: Callable[..., Any]) -> _Command:
 
 
 def of_a_request(command: Callable[..., Any]) -> _Command:
-    """Add the settings that belong to a request's key, which a command gets as `settings`."""
+    """Add the settings that decide a request's key; the command gets them as `settings`."""
 
     @functools.wraps(command)
     def chosen(ignore: tuple[str, ...], normalize: str | None, redact: tuple[str, ...], **options: Any) -> Any:
@@ -122,23 +126,23 @@ def of_a_request(command: Callable[..., Any]) -> _Command:
         return command(settings=settings, **options)
 
     for option in (
-        click.option("--redact", multiple=True, metavar="REGEX", help="As in the session: what is secret as well."),
-        click.option("--normalize", metavar="MODULE:FUNCTION", help="As in the session: a function from body to body."),
-        click.option("--ignore", multiple=True, metavar="PATH", help="As in the session: a path that does not count."),
+        redacting,
+        click.option("--normalize", metavar="MODULE:FUNCTION", help="A function from body to body, as in the session."),
+        click.option("--ignore", multiple=True, metavar="PATH", help=IGNORE_HELP),
     ):
         chosen = option(chosen)
     return chosen
 
 
 def _function(name: str) -> Callable[..., Any]:
-    """Import a function of the user's, from the working directory as well."""
+    """Import a function of the user; the working directory is on the path."""
     module, _, attribute = name.partition(":")
     sys.path.insert(0, "")
     try:
         found = functools.reduce(getattr, attribute.split("."), importlib.import_module(module))
-    except (Exception, SystemExit) as error:  # whatever the user's module does
-        told = error if isinstance(error, (ImportError, AttributeError)) else repr(error)
-        message = f"{name!r} cannot be imported: {told}. Give module:function."
+    except (Exception, SystemExit) as error:  # the user's module may raise anything
+        reason = error if isinstance(error, (ImportError, AttributeError)) else repr(error)
+        message = f"{name!r} cannot be imported: {reason}. Give module:function."
         raise click.BadParameter(message, param_hint="--normalize") from error
     finally:
         sys.path.remove("")
@@ -154,6 +158,3 @@ def _function(name: str) -> Callable[..., Any]:
             raise RuntimeError(message) from error
 
     return normalize
-
-
-as_json = click.option("--json", "is_json", is_flag=True, help="Print JSON.")

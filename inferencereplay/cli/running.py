@@ -1,4 +1,4 @@
-"""`run`: a program recorded or replayed without a change to its code."""
+"""`run`: record or replay a program without a change to its code."""
 
 from __future__ import annotations
 
@@ -13,61 +13,51 @@ import click
 from inferencereplay.cli import options
 from inferencereplay.environment import USED
 from inferencereplay.session.misses import RUN
-from inferencereplay.session.settings import VARIABLES, parse_mode, parse_speed
+from inferencereplay.session.settings import VARIABLES, Mode, parse_text, read_variable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from inferencereplay.session.settings import Mode
+    from collections.abc import Callable, Iterator, Mapping
 
 STARTUP = Path(__file__).parents[1] / "startup"
 _EXAMPLES = "Examples: inferencereplay run -- python app.py; inferencereplay run --mode record-if-missing -- pytest -q"
 _IGNORED = [getattr(signal, name) for name in ("SIGPIPE", "SIGXFSZ") if hasattr(signal, name)]
-"""Signals that Python ignores, which the command would inherit: a shell's `yes | head -1` would be told of an error."""
+"""Signals that Python ignores. The command would inherit that, and `yes | head -1` in a shell would report an error."""
 
 
-def _read_by(parse: Callable[[str, str], Any]) -> Callable[[click.Context, click.Parameter, str], Any]:
-    """Return what reads an option that the environment may give as well, and says where it is wrong."""
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
-    def read(context: click.Context, option: click.Parameter, value: str) -> Any:
-        name = option.name or ""
-        from_environment = context.get_parameter_source(name) is click.core.ParameterSource.ENVIRONMENT
-        return parse(value, VARIABLES[name] if from_environment else f"--{name}")
 
-    return read
+def _setting(name: str, help_: str, **more: Any) -> Callable[[Any], Any]:
+    """Make the option of a setting that the command inherits from the environment where the option is not given."""
+    flag = f"{_flag(name)}/{_flag(f'no_{name}')}" if name == "record_errors" else _flag(name)
+    return click.option(flag, help=f"{help_}  [env var: {VARIABLES[name]}]", default=None, **more)
 
 
 @click.command(context_settings={"allow_interspersed_args": False}, epilog=_EXAMPLES)
-@click.option(
-    "--mode",
-    envvar=VARIABLES["mode"],
-    default="replay",
-    show_default=True,
-    show_envvar=True,
-    callback=_read_by(parse_mode),
-    help="replay, record-if-missing, record or live.",
-)
+@_setting("mode", "replay (the default), record-if-missing, record or live.", metavar="MODE")
 @options.in_directory
-@click.option(
-    "--speed",
-    envvar=VARIABLES["speed"],
-    default="inf",
-    show_default=True,
-    show_envvar=True,
-    callback=_read_by(parse_speed),
-)
+@_setting("speed", "1 is the recorded pace, 10 ten times faster, inf (the default) does not wait.", metavar="NUMBER")
+@_setting("pace", "The pace of recordings without timing, in seconds.", nargs=2, type=float, metavar="FIRST BETWEEN")
+@_setting("ignore", options.IGNORE_HELP, multiple=True, metavar="PATH")
+@_setting("redact", options.REDACT_HELP, metavar="REGEX")
+@_setting("record_errors", "Store errors of every status, also 429 and 5xx.")
+@_setting("exhausted", "After a request's last recording: repeat it (the default), error, or record.", metavar="WHAT")
+@_setting("test_id", "Which of llama-stack's recordings of one request to replay.", metavar="ID")
 @click.option("--used", type=options.PATH, metavar="FILE", help="Add the names of the used recordings to this file.")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-def run(mode: Mode, directory: Path, speed: float, used: Path | None, command: tuple[str, ...]) -> None:
-    """Run COMMAND with every OpenAI client in it, and in its child processes, recorded or replayed.
+def run(directory: Path, used: Path | None, command: tuple[str, ...], **given: Any) -> None:
+    """Record or replay the OpenAI calls of COMMAND.
 
-    The command takes the place of this process: its exit status is the command's, and signals reach it. A call that
-    was not recorded raises RecordingNotFound in the program; if the program swallows it, its end says so.
+    Every OpenAI client in the command and in its child processes is covered, with no change to the program. The command
+    takes the place of this process: its exit status is the command's, and signals reach it. A call that was not
+    recorded raises RecordingNotFound in the program; if the program swallows it, a message says so at its end.
     """
-    environment = prepare(os.environ, mode=mode, directory=directory, speed=speed, used=used)
+    settings = _texts(given)
+    environment = prepare(os.environ, directory=directory, settings=settings, used=used)
     ours = {number: signal.signal(number, signal.SIG_DFL) for number in _IGNORED}
     try:
-        os.execvpe(command[0], command, environment)  # noqa: S606 - what the user asks for
+        os.execvpe(command[0], command, environment)  # noqa: S606 - the user asks for it
     except OSError as error:
         is_script = command[0].endswith(".py")
         way_out = f". Run it with Python: inferencereplay run -- python {shlex.join(command)}" if is_script else ""
@@ -78,17 +68,46 @@ def run(mode: Mode, directory: Path, speed: float, used: Path | None, command: t
             signal.signal(number, handler)
 
 
+def _texts(given: Mapping[str, Any]) -> dict[str, str]:
+    """Return the settings that options give, as texts; those of the environment are looked at too."""
+    texts = {}
+    for name, value in given.items():
+        if value is None or value == ():
+            read_variable(name)
+            continue
+        parts = value if isinstance(value, tuple) else (value,)
+        texts[name] = ",".join(str(part).lower() if isinstance(part, bool) else str(part) for part in parts)
+        parse_text(name, texts[name], _flag(name))
+    return texts
+
+
+def _as_options(settings: Mapping[str, str]) -> Iterator[str]:
+    """Yield the options that the command for recording repeats; it has a mode of its own."""
+    for name, text in settings.items():
+        if name == "record_errors":
+            yield _flag(name if text == "true" else f"no_{name}")
+        elif name != "mode":
+            yield from (_flag(name), *(text.split(",") if name == "pace" else [text]))
+
+
 def prepare(
-    environment: Mapping[str, str], *, mode: Mode, directory: Path, speed: float, used: Path | None
+    environment: Mapping[str, str], *, directory: Path, settings: Mapping[str, str], used: Path | None
 ) -> dict[str, str]:
-    """Return the environment that lets a Python program, and its children, be recorded or replayed."""
-    made = {**environment, RUN: "1"}
-    made[VARIABLES["mode"]] = mode.value
+    """Return the environment in which a Python program, and its children, are recorded or replayed.
+
+    Args:
+        environment: that of this process.
+        directory: where the recordings live.
+        settings: texts by the names of settings; the environment's own are kept for the rest.
+        used: the file that gets the names of the used recordings.
+    """
+    given = {VARIABLES[name]: text for name, text in settings.items()}
+    made = {VARIABLES["mode"]: Mode.REPLAY.value, **environment, **given}
+    made[RUN] = shlex.join(_as_options(settings)) or "1"
     made[VARIABLES["directory"]] = str(directory.expanduser().absolute())  # children may have other working directories
-    made[VARIABLES["speed"]] = str(speed)
     if used is not None:
         made[USED] = str(used.absolute())
-    given = environment.get("PYTHONPATH")  # an empty part of it is the working directory
-    elsewhere = [place for place in given.split(os.pathsep) if place != str(STARTUP)] if given else []
+    given_path = environment.get("PYTHONPATH")  # an empty part of it is the working directory
+    elsewhere = [place for place in given_path.split(os.pathsep) if place != str(STARTUP)] if given_path else []
     made["PYTHONPATH"] = os.pathsep.join([str(STARTUP), *elsewhere])
     return made

@@ -1,4 +1,4 @@
-"""`show` and `play`: one recording."""
+"""`show` and `play`: read one recording, or watch it stream."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _STYLES = {"system": "yellow", "user": "green", "assistant": "cyan", "tool": "ma
 
 
 def find(directory: Path, reference: str) -> Entry:
-    """Return the recording that is meant: a file anywhere, or the first digits of a key in the directory."""
+    """Return a recording by its file, wherever it is, or by the first digits of its key in the directory."""
     file = Path(reference)
     if not directory.exists() and file.is_file():
         return load(file)
@@ -39,11 +39,11 @@ def _file_of(directory: Path, entry: Entry) -> Path:
 @click.command(epilog="Example: inferencereplay show 1c45e93e --dir examples/recordings/capitals")
 @click.argument("reference", metavar="KEY|FILE")
 @options.in_directory
-@click.option("--raw", "what", flag_value="raw", help="The file as it is.")
+@click.option("--raw", "what", flag_value="raw", help="The file itself.")
 @click.option("--request", "what", flag_value="request", help="The request's body as JSON.")
-@click.option("--chunks", "what", flag_value="chunks", help="A stream's chunks, each with its time of arrival.")
+@click.option("--chunks", "what", flag_value="chunks", help="The chunks of a stream with their times of arrival.")
 def show(reference: str, directory: Path, what: str | None) -> int:
-    """Show a recording as the conversation that it is.
+    """Show a recording as a conversation.
 
     KEY is the beginning of a key, with ~2 for the second variant.
     """
@@ -62,7 +62,7 @@ def show(reference: str, directory: Path, what: str | None) -> int:
 def _show_chunks(entry: Entry) -> None:
     response, before = entry.recording.response, 0.0
     if not response.is_stream:
-        message = f"{entry.name} is no stream, so that it has no chunks. See it with --raw."
+        message = f"{entry.name} is no stream and has no chunks. See it with --raw."
         raise InferenceReplayError(message)
     for index, chunk in enumerate(response.chunks):
         offset = response.offsets[index] if response.offsets else None
@@ -113,7 +113,7 @@ def _show_rest(talk: Conversation) -> None:
         status = f" {talk.status}" if talk.status >= _FIRST_ERROR else ""
         terminal.show((f"error{status}  ", "bold red"), talk.error)
     if talk.end == "closed":
-        terminal.show(("incomplete  ", "bold red"), "whoever read the answer while it was recorded left it here")
+        terminal.show(("incomplete  ", "bold red"), "the program that was recorded stopped reading here")
     usage = talk.usage
     counts = (("in", usage.input), ("cached", usage.cached), ("out", usage.output), ("reasoning", usage.reasoning))
     tokens = [f"{count} {name}" for name, count in counts if count is not None]
@@ -131,7 +131,7 @@ def _show_timing(talk: Conversation) -> None:
         said.append(f"total {terminal.seconds(timing.total)}")
     if timing.tokens_per_second is not None:
         about = "about " if timing.is_estimated else ""
-        said.append(f"{about}{timing.tokens_per_second:.1f} tokens/s")
+        said.append(f"{about}{terminal.rate(timing.tokens_per_second)}")
     if said:
         terminal.show(("timing  ", "dim"), ", ".join(said))
     elif talk.is_stream:
@@ -150,12 +150,12 @@ def _show_timing(talk: Conversation) -> None:
     "--pace",
     type=(float, float),
     metavar="FIRST BETWEEN",
-    help="Seconds to the first chunk, and between chunks, where no timing was recorded.",
+    help="Seconds to the first chunk and between chunks, where none were recorded.",
 )
 def play(reference: str, directory: Path, speed: str, pace: tuple[float, float] | None) -> int:
-    """Stream an answer to the terminal at its own pace.
+    """Stream an answer to the terminal at its recorded pace.
 
-    Of several answers the first one is played. Exit status 1 if the recording holds no whole answer.
+    The first one of several answers is played. Exit status 1 if the recording holds no whole answer.
     """
     chosen = check_pace(Pace(*pace)) if pace else None
     rate = parse_speed(speed, "--speed")
@@ -164,21 +164,21 @@ def play(reference: str, directory: Path, speed: str, pace: tuple[float, float] 
     count = len(response.chunks) if response.is_stream else 1
     offsets = response.offsets if response.is_stream else [response.elapsed] if response.elapsed else []
     if not offsets and chosen is None and not math.isinf(rate):
-        terminal.note("No timing was recorded: all at once. --pace gives it one.")
+        terminal.note("No timing was recorded, so everything comes at once. Give one by --pace.")
     pacer = make_pacer(offsets, count, speed=rate, pace=chosen, clock=None, note=lambda _: None)
     for index, text in _stream_texts(talk) if response.is_stream else [(0, _said(talk))]:
         if pacer:
             pacer.wait(index)
         terminal.write(text)
     terminal.write("\n")
-    problem = talk.error or ("the answer was left here while it was recorded" if talk.end == "closed" else "")
+    problem = talk.error or ("the program that was recorded stopped reading here" if talk.end == "closed" else "")
     if problem:
         terminal.note(problem)
     return 1 if problem else 0
 
 
 def _stream_texts(talk: Conversation) -> Iterator[tuple[int, str]]:
-    """Yield the texts of the first answer with their chunks; thoughts, words and calls stand on lines of their own."""
+    """Yield the texts of the first answer with their chunks, and blank lines between thoughts, words and calls."""
     first, kind = min((piece.choice for piece in talk.pieces), default=0), ""
     for piece in talk.pieces:
         if piece.choice == first:

@@ -1,8 +1,8 @@
-"""What is printed, and how: nothing from a recording reaches a terminal as anything but text.
+"""Printing. Text of a recording never controls the terminal.
 
-On a terminal there are colours and tables; in a pipe there is plain text, tab-separated where there are columns, of
-whatever width. Where the reader of a pipe leaves early, what streams rows ends; what prints lines as it works, such as
-`rekey`, goes on in silence, for its work must not be left half done, nor its exit status lie.
+A terminal gets colours and tables; a pipe gets plain text of any width, with tabs between columns. If the reader of a
+pipe leaves early, a command that streams rows ends. A command that prints lines as it works, such as `rekey`, goes on
+without output, so that its work is finished and its exit status is right.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 _BIDI = [*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C]
-"""Characters that reorder what stands beside them."""
+"""Characters that reorder their neighbours."""
 _LINES = (0x0A, 0x09)
 _UNSAFE = {
     **{code: chr(0x2400 + code) for code in range(0x20) if code not in _LINES},
@@ -36,47 +36,48 @@ _UNSAFE = {
     **dict.fromkeys(range(55296, 57344), "�"),
 }
 _IN_JSON = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), *_BIDI, 0x2028, 0x2029, *range(0xD800, 0xE000))}
-"""Half a surrogate pair stands in names of files that are no UTF-8."""
+"""Names of files that are no UTF-8 hold halves of surrogate pairs."""
 _KILO = 1024
+_HUNDRED = 100
 _BARS = "▁▂▃▄▅▆▇█"
 _PLAIN_BARS = "_.-=+*%#"
 """For terminals that know few characters."""
 _LEAST_NAME = 6
 _LEAST_TEXT = 9
-"""Characters to which a table cuts a model or a path, and the text at the end of its rows, at most: 80 are enough."""
+"""Characters that a table leaves of a model or a path, and of the last column, at least; 80 are enough for a row."""
 _BETWEEN = 2
 """Blanks between the columns of a table."""
 
 
 def safe(text: str) -> str:
-    """Return a text with the characters that steer a terminal made visible: no escape sequence passes."""
+    """Return a text in which the characters that control a terminal are visible, so that no escape sequence works."""
     return text.translate(_UNSAFE)
 
 
 def one_line(text: str) -> str:
-    """Return a text on one line, white space closed up."""
+    """Return a text on one line, with single blanks."""
     return safe(" ".join(text.split()))
 
 
 class _Console(Console):
-    """A console that leaves it to the caller what a reader who left means; rich would end the process."""
+    """A console that raises a broken pipe to the caller; rich would end the process."""
 
     def on_broken_pipe(self) -> None:
         raise  # noqa: PLE0704 - called while the error is handled
 
 
 def open_streams() -> None:
-    """Make the standard streams fit: for terminals that know few characters, and where they were closed."""
+    """Let the standard streams write any character, and replace those that are closed."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         stream = getattr(sys, name)
         if stream is None:
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - as long as the process
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - open until the process ends
         elif mode == "w" and isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def silence(stream: Any) -> None:
-    """Let what is written to a stream that nobody reads go nowhere, and what is in its buffer as well."""
+    """Discard the rest of a stream that nobody reads, its buffer included."""
     descriptor = os.open(os.devnull, os.O_WRONLY)
     os.dup2(descriptor, stream.fileno())
     os.close(descriptor)
@@ -94,7 +95,7 @@ def console(*, is_error: bool = False) -> Console:
 
 
 def name(text: str) -> str:
-    """Return the name of a file on one line, with every blank that is in it."""
+    """Return a name on one line, with all its blanks."""
     return safe(text).replace("\n", "␊").replace("\t", "␉")
 
 
@@ -108,8 +109,8 @@ def show(*parts: str | tuple[str, str]) -> None:
 
 
 def note(text: str) -> None:
-    """Print what is no result, such as a warning, to standard error."""
-    _print(console(is_error=True), Text(safe(text)))
+    """Print a line that is no result, such as a warning, to standard error; no name of a file forges another line."""
+    _print(console(is_error=True), Text(name(text)))
 
 
 def _print(target: Console, line: Text) -> None:
@@ -120,7 +121,7 @@ def _print(target: Console, line: Text) -> None:
 
 
 def write(text: str) -> None:
-    """Write a text at once and as it is but for what steers a terminal, without a new line."""
+    """Write a text at once, safe for a terminal, without a new line."""
     sys.stdout.write(safe(text))
     sys.stdout.flush()
 
@@ -131,7 +132,7 @@ def show_json(value: Any) -> None:
 
 
 def show_json_text(data: bytes) -> None:
-    """Print JSON indented, every number as it stands there."""
+    """Print JSON indented, with every number as it was written."""
     _write_whole(msgspec.json.format(data, indent=2).decode().translate(_IN_JSON))
 
 
@@ -148,7 +149,7 @@ def _json(value: Any, **layout: Any) -> str:
 
 
 def show_file(data: bytes) -> None:
-    """Print a file as it is; on a terminal what would steer it is escaped, as JSON allows."""
+    """Print a file unchanged; on a terminal control characters are escaped as in JSON."""
     if sys.stdout.isatty():
         sys.stdout.write(data.decode(errors="replace").translate(_IN_JSON))
     else:
@@ -162,11 +163,11 @@ def show_rows(
     """Print rows: a table on a terminal, tab-separated lines with a head in a pipe.
 
     Args:
-        names: of the columns; the last one takes what room is left.
+        names: of the columns; the last one takes the rest of the line.
         rows: a text for each column, on one line.
         right: names of the columns that are aligned to the right.
-        narrow: names of those that are cut where a terminal is too narrow, as the last one is; the others never are.
-            Where even that does not fit, the terminal wraps the lines, and nothing is missing.
+        narrow: names of the columns that are cut if the terminal is too narrow, as the last one is. The others are
+            never cut; if they do not fit, the terminal wraps the lines.
     """
     target = console()
     lines = ([one_line(cell) for cell in row] for row in rows)
@@ -186,7 +187,7 @@ def show_rows(
 
 
 def _widths(names: Sequence[str], rows: Sequence[Sequence[str]], room: int, narrow: Sequence[str]) -> list[int]:
-    """Share a line among the columns: first what each needs, then the rest to those that would be cut, in order."""
+    """Share a line among the columns: first the least that each needs, then the rest in order."""
     whole = [max(map(cell_len, column)) for column in zip(names, *rows, strict=True)]
     most = dict.fromkeys(narrow, _LEAST_NAME) | {names[-1]: _LEAST_TEXT}
     widths = [min(width, most.get(name, width)) for name, width in zip(names, whole, strict=True)]
@@ -197,7 +198,7 @@ def _widths(names: Sequence[str], rows: Sequence[Sequence[str]], room: int, narr
 
 
 def show_json_rows(rows: Iterable[Any]) -> None:
-    """Print a JSON array, an element a line, as the rows come."""
+    """Print a JSON array as the rows come, an element a line."""
     opening = "[\n"
     for row in rows:
         sys.stdout.write(opening + _json(row, separators=(",", ":")))
@@ -208,7 +209,7 @@ def show_json_rows(rows: Iterable[Any]) -> None:
 def progress(items: Iterable[Any], total: int, what: str) -> Iterator[Any]:
     """Yield `items` with a bar on standard error, if that is a terminal and there are many."""
     target = console(is_error=True)
-    if not target.is_terminal or total < 200:  # noqa: PLR2004 - what is over at once needs none
+    if not target.is_terminal or total < 200:  # noqa: PLR2004 - a bar for so few would only flicker
         yield from items
         return
     columns = (TextColumn(escape(what)), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -234,14 +235,19 @@ def seconds(duration: float) -> str:
     return f"{duration * 1000:.0f} ms" if duration < 1 else f"{duration:.2f} s"
 
 
+def rate(tokens_per_second: float) -> str:
+    """Return a number of tokens per second for people."""
+    return f"{tokens_per_second:.{0 if tokens_per_second >= _HUNDRED else 1}f} tokens/s"
+
+
 def room(taken: int, most: int = 60) -> int:
-    """Return how many characters fit on a line where some are taken: in a pipe, and at most, so many."""
+    """Return how many characters are left on a terminal's line, at most `most`; that many in a pipe."""
     target = console()
     return max(1, min(most, target.width - taken)) if target.is_terminal else most
 
 
 def sparkline(values: Sequence[float], width: int = 60) -> str:
-    """Return numbers from 0 up as bars; where there are more than fit, each bar is the highest of its share."""
+    """Return numbers from 0 up as bars; if they do not fit, each bar is the highest of several."""
     if not values:
         return ""
     bars = _BARS if _can_show(_BARS) else _PLAIN_BARS

@@ -1,4 +1,4 @@
-"""`check`, `prune` and `rekey`: a directory in order."""
+"""`check`, `prune` and `rekey`: keep a directory in order."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ if TYPE_CHECKING:
 
 @click.command(epilog="Example: inferencereplay check tests/recordings")
 @options.whole_directory
-@click.option("--redact", multiple=True, metavar="REGEX", help="As in the session: what is secret as well.")
+@options.redacting
 @options.as_json
 def check(directory: Path, redact: tuple[str, ...], *, is_json: bool) -> int:
-    """Check every file: readable, filed under its key, without secrets, no variant missing.
+    """Check that every file can be replayed and holds no secret.
 
-    Exit status 1 if something is wrong, for continuous integration.
+    A file has to be readable, have the name of its key and hold no secret; the numbers of variants have no gap. Exit
+    status 1 if something is wrong, for continuous integration.
     """
     catalogue = Catalogue(directory)
     total = sum(1 for _ in catalogue.names())
@@ -39,7 +40,7 @@ def check(directory: Path, redact: tuple[str, ...], *, is_json: bool) -> int:
         terminal.show_json([problem._asdict() for problem in problems])
         return 1 if problems else 0
     for problem in problems:
-        terminal.show((f"{problem.kind:10} ", "bold red"), problem.message)
+        terminal.show((f"{problem.kind:10} ", "bold red"), terminal.name(problem.message))
     kinds = Counter(problem.kind for problem in problems)
     wrong = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
     style = "bold red" if problems else "bold green"
@@ -51,16 +52,17 @@ def check(directory: Path, redact: tuple[str, ...], *, is_json: bool) -> int:
     epilog="Example: inferencereplay prune tests/recordings --unused-since used.txt, and the same again with --yes"
 )
 @options.whole_directory
-@click.option("--unused-since", type=options.FILE, help="A file of names in use, one a line: what it lacks can go.")
+@click.option("--unused-since", type=options.FILE, help="A file with the names in use, one a line.")
 @click.option("--older-than", type=options.Age(), metavar="AGE", help="Recorded longer ago than that, such as 30d.")
-@click.option("-y", "--yes", "is_sure", is_flag=True, help="Remove them. Without it they are only listed.")
+@click.option("-y", "--yes", "is_sure", is_flag=True, help="Remove them; without it they are only listed.")
 def prune(directory: Path, unused_since: Path | None, older_than: datetime.timedelta | None, *, is_sure: bool) -> int:
-    """Remove recordings that nobody needs: unused ones, old ones, or with both options those that are both.
+    """Remove recordings that are not in use, or old.
 
-    The names in use come from `inferencereplay run --used FILE`, or from `session.used()`. What cannot be read stays.
+    With both options, those that are both. The names in use come from `inferencereplay run --used FILE`, or from
+    `session.used()`. A file that cannot be read stays.
     """
     if unused_since is None and older_than is None:
-        message = "Say what can go: --unused-since FILE, --older-than AGE, or both."
+        message = "Give --unused-since FILE, --older-than AGE, or both."
         raise click.UsageError(message)
     catalogue = Catalogue(directory)
     used = read_used(unused_since) if unused_since else None
@@ -82,13 +84,16 @@ def prune(directory: Path, unused_since: Path | None, older_than: datetime.timed
 @click.command(epilog="Example: inferencereplay rekey tests/recordings --ignore metadata.run_id --dry-run")
 @options.whole_directory
 @options.of_a_request
-@click.option("--dry-run", "is_dry", is_flag=True, help="Only say what would be done.")
-@click.option("--variants", "has_room", is_flag=True, help="Let recordings of what is one request now be its variants.")
+@click.option("--dry-run", "is_dry", is_flag=True, help="Only show the new names.")
+@click.option(
+    "--variants", "has_room", is_flag=True, help="Make variants of recordings that have the same request now."
+)
 def rekey(directory: Path, settings: dict[str, Any], *, is_dry: bool, has_room: bool) -> int:
-    """File recordings under their new keys, after a request was edited or with other settings.
+    """Rename recordings by their new keys.
 
-    Give the settings that the sessions have from now on. Nothing is overwritten: a recording whose new place belongs
-    to another one stays, and is reported. Exit status 1 if there is such a one.
+    A request has a new key after an edit, or with other settings. Give the settings that the sessions have from now on.
+    Nothing is overwritten: a recording stays and is reported if another one has its new name. Exit status 1 if a
+    recording stays.
     """
     catalogue = Catalogue(directory)
     session = Session(directory, mode="replay", speed=1, **settings)
@@ -96,10 +101,11 @@ def rekey(directory: Path, settings: dict[str, Any], *, is_dry: bool, has_room: 
     for move in rekey_files(catalogue, session, is_dry=is_dry, has_room=has_room):
         if move.problem:
             stayed += 1
-            terminal.show(("stays  ", "bold red"), f"{move.name}: {move.problem}")
+            terminal.show(("stays  ", "bold red"), terminal.name(f"{move.name}: {move.problem}"))
         else:
             moved += 1
-            terminal.show(f"{move.name} → {move.target}" if move.name != move.target else f"{move.name} (its key)")
+            what = f"{move.name} → {move.target}" if move.name != move.target else f"{move.name} (its key)"
+            terminal.show(terminal.name(what))
     how = "Would be filed anew" if is_dry else "Filed anew"
     terminal.note(f"{how}: {terminal.count(moved, 'recording')}. {stayed} stay where they are.")
     return 1 if stayed else 0

@@ -1,1 +1,4 @@
-"""Recordings of other libraries to ours, and ours to formats that other programs read."""
+"""Conversion of other libraries' recordings to ours, and of ours to formats of other programs.
+
+The command line uses it.
+"""

@@ -1,4 +1,4 @@
-"""Conversations in other formats."""
+"""Export conversations to other formats."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _CONVERSATIONS = ("chat", "completion", "response")
 
 
 class Format(NamedTuple):
-    """How conversations are written.
+    """A format of conversations.
 
     Attributes:
-        convert: makes JSON of a recording, or says why it cannot: then the second one is a reason.
-        opening: what comes first.
-        between: what stands between two.
-        closing: what comes last.
-        nothing: what is written if there is none.
+        convert: returns a recording as JSON and an empty text, or `None` and the reason why it has none.
+        opening: the text before the first conversation.
+        between: the text between two conversations.
+        closing: the text after the last conversation.
+        nothing: the text if there is no conversation.
     """
 
     convert: Callable[[Entry], tuple[JSON, str]]
@@ -43,7 +43,7 @@ def write(format_: Format, items: Iterable[Entry | Unreadable], counts: Counter[
     Args:
         format_: one of `FORMATS`.
         items: recordings.
-        counts: is added to: `exported`, `unreadable`, and the reasons why others are left out.
+        counts: gets the numbers of `exported` and `unreadable` ones, and of each reason for leaving others out.
     """
     lead = format_.opening
     for item in items:
@@ -67,7 +67,7 @@ def _converted(format_: Format, entry: Entry) -> tuple[JSON, str]:
 
 
 def _training(entry: Entry) -> tuple[JSON, str]:
-    """Make an example for fine-tuning: the request's messages as they are, and the first answer."""
+    """Make an example for fine-tuning: the request's messages, unchanged, and the first answer."""
     talk, body = entry.conversation, members(entry.body)
     if talk.kind != "chat":
         return None, "no chats"
@@ -85,7 +85,7 @@ def _all(entry: Entry) -> tuple[JSON, str]:
 
 
 def _message(message: Message) -> JSON:
-    """Make a message as the chat API has it; parts that are no text are named in brackets."""
+    """Make a message of the chat API; other parts than texts are named in brackets."""
     made: dict[str, JSON] = {"role": message.role}
     content = "".join(
         part.text if part.kind in ("text", "refusal") else f"[{part.kind}: {part.text}]" for part in message.parts

@@ -1,15 +1,16 @@
-"""Other recorders' recordings, taken over into our format."""
+"""Import recordings of other recorders."""
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from inferencereplay.catalogue.entries import load
-from inferencereplay.conversion.cassettes.documents import KINDS
+from inferencereplay.conversion.cassettes.documents import ending_of
 from inferencereplay.conversion.cassettes.exchange import Unconvertible, read_request, read_response
-from inferencereplay.conversion.cassettes.reading import read_cassette
+from inferencereplay.conversion.cassettes.interactions import read_cassette
 from inferencereplay.errors import InvalidSetting, RecordingCorrupt
 from inferencereplay.recording.format import Provenance, decode, stored_request
 from inferencereplay.recording.request import NotSerializable
@@ -28,14 +29,15 @@ if TYPE_CHECKING:
 
 
 class Taken(NamedTuple):
-    """What became of one call.
+    """The result for one call.
 
     Attributes:
-        source: the file that it stood in.
-        call: what was called.
-        problem: why it was not taken over; empty if it was, or if it was there already.
+        source: the file that holds it.
+        call: the method and the URL or path.
+        problem: why it was not imported; empty if it was, or if the target has it already.
         is_new: whether it was stored just now.
-        is_other: whether the problem is that another answer to the same request is there.
+        is_other: whether the problem is another answer to the same request in the target.
+        is_retried: whether it is an attempt that the SDK repeated; the recording of the last one counts them.
     """
 
     source: str
@@ -43,63 +45,76 @@ class Taken(NamedTuple):
     problem: str = ""
     is_new: bool = False
     is_other: bool = False
+    is_retried: bool = False
 
 
 def import_cassettes(
     source: Path, target: Path, maker: str, *, base_url: str = "", is_apart: bool = False, **settings: Any
 ) -> Iterator[Taken]:
-    """Take over the calls of the OpenAI API that cassettes hold.
+    """Import the calls of the OpenAI API that cassettes hold, errors of every status among them.
 
-    Equal calls of one cassette become variants. Equal calls of two cassettes that were answered differently cannot
-    stand in one directory; the second one is reported.
+    Equal calls of one cassette become variants. One directory cannot hold equal calls of two cassettes that have
+    different answers; the second one is reported.
 
     Args:
         source: a cassette, or a directory of them.
         target: the directory that gets the recordings.
         maker: `vcr` or `cassetter`.
-        base_url: of the calls that count; empty to tell them by the form of their URLs.
-        is_apart: whether each cassette gets a directory of its own, named like it, inside of `target`.
-        settings: of the sessions that will replay: `ignore`, `normalize`, `redact`, and `record_errors`.
+        base_url: the beginning of the URLs of the wanted calls; empty to recognize them by the form of their URLs.
+        is_apart: whether each cassette gets a directory of its own, with its name, inside of `target`.
+        settings: `ignore`, `normalize` and `redact` of the sessions that will replay.
     """
     for file in [source] if source.is_file() else sorted(_cassettes(source)):
         name = str(file.relative_to(source)) if source.is_dir() else file.name
-        folder = target / name[: -len(file.suffix)] if is_apart else target
-        session = Session(folder, mode="record-if-missing", speed=1, **settings)
+        folder = target / name.removesuffix(ending_of(name)) if is_apart else target
+        session = Session(folder, mode="record-if-missing", speed=1, record_errors=True, **settings)
         try:
             _check_inside(file, source)
-            for item in read_cassette(file, maker):
-                yield _take_exchange(session, name, item, base_url)
+            yield from _take_all(session, name, list(read_cassette(file, maker)), base_url)
         except Unconvertible as error:
             yield Taken(name, "", str(error))
 
 
+def _take_all(session: Session, name: str, items: list[Exchange | Unconvertible], base_url: str) -> Iterator[Taken]:
+    retries = 0
+    for item, later in itertools.zip_longest(items, items[1:]):
+        if isinstance(item, Unconvertible):
+            yield Taken(name, "", str(item))
+        elif item.is_retried_by(later):
+            retries += 1
+            yield Taken(name, str(item), is_retried=True)
+        else:
+            yield _take_exchange(session, name, item, base_url, retries)
+            retries = 0
+
+
 def _cassettes(source: Path) -> Iterator[Path]:
-    return (file for file in source.rglob("*") if file.suffix in KINDS and not file.is_dir())
+    return (file for file in source.rglob("*") if ending_of(file.name) and not file.is_dir())
 
 
 def _check_inside(file: Path, source: Path) -> None:
-    """Read no file through a link out of the directory, which may have come with somebody's pull request."""
+    """Refuse a link that leads out of the directory: it may have come with somebody's pull request."""
     if file != source and not is_inside(str(file), str(source)):
         reason = f"it is a link that leads out of {source}; put a copy there, or import the file by its own name"
         raise Unconvertible(reason)
 
 
 def import_llama_stack(source: Path, target: Path, **settings: Any) -> Iterator[Taken]:
-    """Take over what a directory of llama-stack's recorder would replay, so that it replays alike from `target`.
+    """Import the recordings of llama-stack's recorder that a directory would replay; `target` replays the same.
 
     Args:
         source: the directory.
         target: the directory that gets the recordings.
-        settings: as for `import_cassettes`, and `test_id`.
+        settings: `ignore`, `normalize` and `redact` of the sessions that will replay, and `test_id`.
 
     Raises:
-        InvalidSetting: if it is no directory of llama-stack's.
+        InvalidSetting: if it is no directory of llama-stack's recorder.
     """
     store = open_store(source, settings.pop("test_id", None))
     if not isinstance(store, LlamaStackStore):
         message = f"{source} holds no recordings of llama-stack's recorder."
         raise InvalidSetting(message)
-    settings["record_errors"] = True  # what they kept, they replay
+    settings["record_errors"] = True  # llama-stack replays the errors that it has kept
     session = Session(target, mode="record-if-missing", speed=1, **settings)
     for path, key, variant in store.addresses():
         name = store.sources(path, key, variant)[0]
@@ -111,26 +126,22 @@ def import_llama_stack(source: Path, target: Path, **settings: Any) -> Iterator[
 
 
 def _reason(file: Path, source: Path) -> str:
-    """Say why a file was passed over."""
+    """Return the reason why a file was passed over."""
     try:
         _check_inside(file, source)
         load(file)
     except (RecordingCorrupt, Unconvertible) as error:
         return str(error).removeprefix(f"{file}: ")
-    return "it is none of llama-stack's recorder, or was changed meanwhile"
+    return "it is no recording of llama-stack's recorder, or was changed meanwhile"
 
 
-def _take_exchange(session: Session, name: str, item: Exchange | Unconvertible, base_url: str) -> Taken:
-    if isinstance(item, Unconvertible):
-        return Taken(name, "", str(item))
+def _take_exchange(session: Session, name: str, item: Exchange, base_url: str, retries: int) -> Taken:
     try:
         request, base = read_request(item, base_url)
         response = read_response(item)
     except Unconvertible as error:
         return Taken(name, str(item), str(error))
-    if not session.recorder.stores_status(response.status):
-        problem = f"an error that passes (status {response.status}) is not kept; --record-errors keeps it"
-        return Taken(name, str(item), problem)
+    response.retries = retries
     taken = _take(session, name, request, response, Provenance(item.at, "", base))
     return taken._replace(problem=f"{taken.problem}; --separate keeps both") if taken.is_other else taken
 
@@ -141,7 +152,7 @@ def _take(session: Session, name: str, request: Request, response: Response, ori
     try:
         pending = session.begin(session.call(request, find_origin=lambda: origin))
     except NotSerializable as error:
-        return Taken(name, call, f"its request cannot be filed: {error}")
+        return Taken(name, call, f"its request cannot be stored: {error}")
     reason = pending.keep(response)
     if not reason:
         return Taken(name, call, is_new=True)
@@ -151,11 +162,11 @@ def _take(session: Session, name: str, request: Request, response: Response, ori
     stored = session.store.sources(pending.request.path, pending.key, pending.number)[0]
     if content == _content(decode(there, stored).response):
         return Taken(name, call)
-    return Taken(name, call, f"{stored} is there and has another answer to the same request", is_other=True)
+    return Taken(name, call, f"{stored} has another answer to the same request", is_other=True)
 
 
 def _content(response: Response) -> tuple[bytes, ...]:
-    """Return what an answer says, whatever its layout."""
+    """Return the content of an answer, without its layout."""
     body = msgspec.json.format(bytes(response.body), indent=-1) if bytes(response.body) else b""
     text = (response.text or "").encode()
     return (b"%d" % response.status, body, text, *map(bytes, response.chunks))

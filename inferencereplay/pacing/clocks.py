@@ -1,6 +1,6 @@
-"""Clocks: what time a pacer follows, and how it waits.
+"""The clocks that a pacer follows and waits by.
 
-`SystemClock` is real time. `VirtualClock` moves only when somebody waits, so that tests of timed answers take no time.
+`SystemClock` is real time. `VirtualClock` moves only when a task waits, so that tests of timed answers take no time.
 """
 
 from __future__ import annotations
@@ -28,21 +28,24 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """Real time."""
+    """Real time.
 
-    def now(self) -> float:
-        """Return `time.perf_counter()`."""
-        return time.perf_counter()
+    The functions of `time` are bound in the class, where libraries that freeze time, such as freezegun, do not replace
+    them: the pace of an answer does not depend on the date that a test pretends.
+    """
 
-    def sleep(self, seconds: float) -> None:
-        """Wait for real."""
-        time.sleep(seconds)
+    now = staticmethod(time.perf_counter)
+    sleep = staticmethod(time.sleep)
 
     async def sleep_async(self, seconds: float) -> None:
         """Wait for real, on asyncio or trio."""
-        import anyio  # noqa: PLC0415 - 30 ms to import, and only paced streams need it
+        import anyio.to_thread  # noqa: PLC0415 - 30 ms to import, and only paced streams need it
 
-        await anyio.sleep(seconds)
+        if not is_time_frozen():
+            await anyio.sleep(seconds)
+        else:  # the event loop's own clock may be frozen as well
+            limiter = anyio.CapacityLimiter(1)  # of our own: the application's threads are not to wait for ours
+            await anyio.to_thread.run_sync(self.sleep, seconds, abandon_on_cancel=True, limiter=limiter)
 
 
 class VirtualClock:
@@ -66,6 +69,9 @@ class VirtualClock:
     def __init__(self) -> None:
         self.time = 0.0
 
+    def __repr__(self) -> str:
+        return f"<VirtualClock time={self.time:g}>"
+
     def now(self) -> float:
         """Return the seconds that were waited for so far."""
         return self.time
@@ -84,7 +90,12 @@ class VirtualClock:
 SYSTEM_CLOCK = SystemClock()
 
 
-def check_clock(clock: Clock | None) -> Clock | None:
+def is_time_frozen() -> bool:
+    """Whether a library has replaced the clocks of `time`, which other packages use."""
+    return time.perf_counter is not SYSTEM_CLOCK.now
+
+
+def check_clock(clock: Clock | None, source: str = "clock") -> Clock | None:
     """Return `clock` if it is one.
 
     Raises:
@@ -93,5 +104,7 @@ def check_clock(clock: Clock | None) -> Clock | None:
     methods = ("now", "sleep", "sleep_async")
     if clock is None or (not isinstance(clock, type) and all(callable(getattr(clock, name, None)) for name in methods)):
         return clock
-    message = f"clock={clock!r} is no clock. Give an object with the methods {', '.join(methods)}, as VirtualClock()."
+    message = (
+        f"{source}={clock!r} is no clock. Give an object with the methods {', '.join(methods)}, as VirtualClock()."
+    )
     raise InvalidSetting(message)

@@ -38,7 +38,7 @@ LONGEST = 1_000_000
 """Seconds of a pace; much more is beyond what `time.sleep` takes."""
 
 
-def check_pace(pace: Pace | None) -> Pace | None:
+def check_pace(pace: Pace | None, source: str = "pace") -> Pace | None:
     """Return `pace` if it is one.
 
     Raises:
@@ -46,7 +46,7 @@ def check_pace(pace: Pace | None) -> Pace | None:
     """
     if pace is None or (isinstance(pace, Pace) and all(map(_is_duration, pace))):
         return pace
-    message = f"pace={pace!r} is no pace. Give Pace(first=…, between=…), both seconds from 0 to {LONGEST}."
+    message = f"{source}={pace!r} is no pace. Give Pace(first=…, between=…), both seconds from 0 to {LONGEST}."
     raise InvalidSetting(message)
 
 

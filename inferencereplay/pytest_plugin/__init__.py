@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from inferencereplay.errors import InvalidSetting, RecordingNotFound, StoreError
+from inferencereplay.errors import InferenceReplayError, InvalidSetting, RecordingNotFound, StoreError
 from inferencereplay.pytest_plugin.configuration import (
     CONFIG,
     MARKER,
@@ -44,7 +44,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the marker, and refuse options that are none."""
+    """Declare the marker, and refuse invalid options."""
     config.addinivalue_line("markers", MARKER)
     check(config)
     state = config.stash[STATE] = State(config)
@@ -67,7 +67,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_make_collect_report(
     collector: pytest.Collector,
 ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    """Refuse markers that are none; note that a module as a whole is skipped."""
+    """Refuse invalid markers; note that a module as a whole is skipped."""
     report = yield
     state = collector.config.stash[STATE]
     if report.skipped:
@@ -202,7 +202,11 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Fail a test that skipped itself, or said that it fails, over a miss; note that skipped ones used nothing."""
     excinfo = call.excinfo
-    if excinfo and excinfo.errisinstance(RecordingNotFound) and not item.config.getoption("fulltrace", default=False):
+    if (
+        excinfo
+        and excinfo.errisinstance(InferenceReplayError)
+        and not item.config.getoption("fulltrace", default=False)
+    ):
         shorten(excinfo.tb)
     report = yield
     unit = item.stash.get(UNIT, None)

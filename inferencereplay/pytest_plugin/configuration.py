@@ -1,7 +1,6 @@
 """What the plugin is asked for: by command line, markers, `inferencereplay_config`, ini, environment, in that order.
 
-Whatever is none of our options is refused with the list of those that are: an option that silently does nothing is
-noticed when it is too late.
+An unknown option is refused with a list of the valid ones: an option that silently does nothing is noticed too late.
 """
 
 from __future__ import annotations
@@ -15,11 +14,13 @@ import pytest
 from inferencereplay.errors import InvalidSetting
 from inferencereplay.session.settings import (
     DEFAULT_DIRECTORY,
+    DEFAULTS,
     VARIABLES,
     Mode,
     parse_directory,
     parse_mode,
     parse_speed,
+    read_variable,
 )
 
 if TYPE_CHECKING:
@@ -28,10 +29,7 @@ if TYPE_CHECKING:
 
 NAME = "inferencereplay"
 CONFIG = "inferencereplay_config"
-SETTINGS = (
-    *("directory", "mode", "speed", "pace", "clock", "ignore", "normalize", "redact", "record_errors"),
-    *("exhausted", "test_id"),
-)
+SETTINGS = ("directory", *DEFAULTS)
 UNUSED = ("ignore", "report", "fail")
 _PARSERS: dict[str, Callable[[Any, str], object]] = {
     "directory": parse_directory,
@@ -43,7 +41,7 @@ MARKER = (
     "those of inferencereplay.Session, the directory is relative to the test file, by default recordings/ beside it."
 )
 _ALIKE = 0.8
-"""How like ours a marker's name is that must be a slip: 1 for equal."""
+"""How similar to ours the name of a misspelled marker is: 1 for equal."""
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -66,20 +64,23 @@ def add_options(parser: pytest.Parser) -> None:
 
 
 def check(config: pytest.Config) -> None:
-    """Refuse what the command line, the ini file or the environment asks for in vain.
+    """Refuse invalid settings of the command line, the ini file and the environment.
 
     Raises:
-        pytest.UsageError: for a mode, a speed or a treatment of unused recordings that is none.
+        pytest.UsageError: for an invalid setting, or an invalid treatment of unused recordings.
     """
     _check_values(_command_line(config), lambda name: f"--{NAME}-{name}")
     _check_values(_ini(config), lambda name: f"{NAME}_{name}")
-    ambient = {name: os.environ.get(variable) or None for name, variable in VARIABLES.items()}
-    _check_values(ambient, VARIABLES.__getitem__)
+    try:
+        for name in VARIABLES:
+            read_variable(name)
+    except InvalidSetting as error:
+        raise pytest.UsageError(str(error)) from None
     if config.option.inferencereplay_rewrite and config.option.inferencereplay_mode is not None:
         message = f"--{NAME}-rewrite records anew whatever a test replays: it cannot be given beside --{NAME}-mode."
         raise pytest.UsageError(message)
     if on_unused(config) not in UNUSED:
-        message = f"{NAME}_unused={on_unused(config)!r} is none of {', '.join(UNUSED)}."
+        message = f"{NAME}_unused={on_unused(config)!r} is not valid. Valid are {', '.join(UNUSED)}."
         raise pytest.UsageError(message)
 
 
@@ -100,7 +101,7 @@ def settings_for(
         given: what `inferencereplay_config` returns.
 
     Raises:
-        pytest.UsageError: for options that are none.
+        pytest.UsageError: for invalid options.
     """
     local = {**_configured(given), **marked(node)}
     if local.get("directory") is not None:
@@ -139,7 +140,7 @@ def marked(node: pytest.Item | pytest.Collector) -> dict[str, Any]:
     """Return the options of a node's markers, each from the nearest one that has it.
 
     Raises:
-        pytest.UsageError: for options that are none.
+        pytest.UsageError: for invalid options.
     """
     options: dict[str, Any] = {}
     for holder, mark in reversed([*node.iter_markers_with_node(NAME)]):
@@ -188,7 +189,7 @@ def _check_names(options: Iterable[Any], where: str) -> None:
 
 
 def _check_values(options: Mapping[str, Any], call: Callable[[str], str]) -> None:
-    """Refuse a directory, a mode or a speed that is none; the rest is checked where a session is made.
+    """Refuse an invalid directory, mode or speed; the session checks the rest when it is made.
 
     Args:
         options: by name.
@@ -203,7 +204,7 @@ def _check_values(options: Mapping[str, Any], call: Callable[[str], str]) -> Non
 
 
 def check_spelling(name: str, config: pytest.Config) -> None:
-    """Refuse a marker that must be a slip for ours, with which a test would silently go to the network.
+    """Refuse a misspelled marker, with which a test would silently go to the network.
 
     Raises:
         pytest.UsageError: if nobody has declared a marker of that name, and it looks like ours.

@@ -55,10 +55,10 @@ class State:
         """Return a session for a test, or for a fixture that a test needs.
 
         Raises:
-            InvalidSetting: for a setting that is none.
-            StoreError: if the directory cannot be one of recordings.
+            InvalidSetting: for an invalid setting.
+            StoreError: if the directory cannot hold recordings.
         """
-        from inferencereplay.session.session import Session  # noqa: PLC0415 - as above
+        from inferencereplay.session.session import Session  # noqa: PLC0415 - brings what a session needs
 
         session = Session(**settings)
         session.command = functools.partial(recording_command, item)
@@ -71,7 +71,7 @@ UNIT = pytest.StashKey[Unit]()
 
 
 def check_markers(item: pytest.Item, state: State) -> None:
-    """Refuse markers that are none.
+    """Refuse invalid markers.
 
     Raises:
         pytest.UsageError: for a slip in the marker's options or its name.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from inferencereplay.pytest_plugin.tally import Tally
     from inferencereplay.session.session import Session
 
-_INNER = ("openai", "inferencereplay", "wrapt")
+_INNER = ("inferencereplay", "openai", "wrapt")
 SCOPES = ("function", "class", "module", "package", "session")
 
 
@@ -34,10 +34,10 @@ class Unit:
     Args:
         session: its own.
         tally: where it is counted.
-        is_test: whether it is a test; of a fixture that made no calls nothing is said: it may be any plugin's.
+        is_test: whether it is a test; a fixture that made no calls is not counted: it may be any plugin's.
 
     Attributes:
-        misses: what was not recorded, as far as it has been told.
+        misses: the misses up to the last time that they were reported.
     """
 
     def __init__(self, session: Session, tally: Tally, *, is_test: bool) -> None:
@@ -140,13 +140,18 @@ def _is_above(upper: str, lower: str) -> bool:
 
 
 def shorten(traceback: TracebackType) -> None:
-    """End a miss's traceback in the program under test: what the SDK and this package did then explains nothing."""
-    last, step = traceback, traceback.tb_next
-    while step is not None:
-        if step.tb_frame.f_globals.get("__name__", "").partition(".")[0] not in _INNER:
-            last = step
-        step = step.tb_next
-    last.tb_next = None
+    """Remove this package's frames from an error's traceback, and end it in the program under test.
+
+    What the SDK and this package did after that explains nothing.
+    """
+    steps = [traceback]
+    while (step := steps[-1].tb_next) is not None:
+        steps.append(step)
+    roots = [step.tb_frame.f_globals.get("__name__", "").partition(".")[0] for step in steps]
+    end = max((place for place, root in enumerate(roots) if root not in _INNER), default=0)
+    kept = [step for step, root in zip(steps[: end + 1], roots, strict=False) if root != _INNER[0]] or steps[:1]
+    for step, following in zip(kept, [*kept[1:], None], strict=True):
+        step.tb_next = following
 
 
 def recording_command(item: pytest.Item, mode: str) -> str:

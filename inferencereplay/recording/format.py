@@ -111,7 +111,7 @@ class Response(msgspec.Struct, omit_defaults=True):
     status: int = 200
     headers: dict[str, str] = {}
     reason: str | None = None
-    redirects: list[Redirect] = []
+    redirects: tuple[Redirect, ...] = ()
     downloaded: Bytes | None = None
     elapsed: Seconds | None = None
     end: str = ""
@@ -234,24 +234,29 @@ def _check(response: Response, name: str) -> None:
     has_none = response.failure is not None and not response.is_stream
     if not 0 <= response.status <= 999 or (response.status < 100 and not has_none):  # noqa: PLR2004
         raise corrupt(name, "$.response.status", f"{response.status} is no HTTP status")
+    _check_content(response, name)
+    _check_details(response, name)
+
+
+def _check_details(response: Response, name: str) -> None:
+    if response.indent != -1 or response.leading or response.trailing or response.encoding:
+        _check_layout(response, name)
+    if response.reason is not None and not _REASON.fullmatch(response.reason):
+        raise corrupt(name, "$.response.reason", f"{response.reason!r} is not a reason phrase of HTTP")
+    for redirect in response.redirects:
+        if redirect.status not in REDIRECTS or "location" not in redirect.headers:
+            raise corrupt(name, "$.response.redirects", "a redirect has a status of 301 to 308 and a location")
+
+
+def _check_layout(response: Response, name: str) -> None:
     if not -1 <= response.indent <= MOST_INDENT:
         raise corrupt(name, "$.response.indent", f"{response.indent} is not in the range -1 to {MOST_INDENT}")
-    _check_content(response, name)
-    _check_extras(response, name)
-
-
-def _check_extras(response: Response, name: str) -> None:
     for member, spaces in (("leading", response.leading), ("trailing", response.trailing)):
         if spaces.strip(" \t\r\n"):
             raise corrupt(name, f"$.response.{member}", f"{spaces!r} is not white space")
     if response.encoding not in ENCODINGS:
         reason = f"{response.encoding!r} is not one of {', '.join(ENCODINGS[1:])}"
         raise corrupt(name, "$.response.encoding", reason)
-    if response.reason is not None and not _REASON.fullmatch(response.reason):
-        raise corrupt(name, "$.response.reason", f"{response.reason!r} is not a reason phrase of HTTP")
-    for redirect in response.redirects:
-        if redirect.status not in REDIRECTS or "location" not in redirect.headers:
-            raise corrupt(name, "$.response.redirects", "a redirect has a status of 301 to 308 and a location")
 
 
 def _is_text(raw: msgspec.Raw) -> bool:
@@ -264,7 +269,7 @@ def _is_text(raw: msgspec.Raw) -> bool:
 
 def _check_content(response: Response, name: str) -> None:
     """A member that is misspelt would otherwise pass for an empty answer."""
-    held = [response.is_stream, response.text is not None, bool(bytes(response.body))].count(True)
+    held = (response.end != "") + (response.text is not None) + (len(response.body) > 0)
     if held > 1 or (held == 0 and response.failure is None):
         wanted = "one of 'body', 'text', and 'chunks' with 'end'"
         raise corrupt(name, "$.response", f"an answer has {wanted}, and this one has {held or 'none'} of them")

@@ -54,7 +54,8 @@ def _safe_body(raw: bytes, redactor: Redactor) -> bytes:
 def redact_response(response: Response, redactor: Redactor) -> None:
     """Take what is secret out of an answer, wherever it stands in it."""
     response.headers = _safe_headers(response.headers, redactor)
-    response.redirects = [Redirect(hop.status, _safe_headers(hop.headers, redactor)) for hop in response.redirects]
+    hops = response.redirects
+    response.redirects = tuple(Redirect(hop.status, _safe_headers(hop.headers, redactor)) for hop in hops)
     response.reason = response.reason and redactor.text(response.reason)
     response.events = [None if name is None else redactor.text(name) for name in response.events]
     # First what is in pieces: a piece may look like a whole secret, and without it the others look like none.

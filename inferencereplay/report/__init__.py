@@ -1,10 +1,10 @@
-"""A directory of recordings as one HTML file that a browser shows by itself: no network, nothing to install.
+"""The report: a directory of recordings as one HTML file that needs no network and nothing to install.
 
     from inferencereplay.report import write_report
 
     write_report("recordings", "report.html")
 
-What a recording holds is data: it travels as JSON, and the page makes text of it and nothing else.
+The content of recordings is data: the page gets it as JSON, and makes text of it and nothing else.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ def _as_they_come(items: Iterator[Entry | Unreadable], total: int) -> Iterator[E
 
 
 class Written(NamedTuple):
-    """What became of a report.
+    """The result of writing a report.
 
     Attributes:
-        file: where it is.
+        file: its path.
         size: bytes.
         recordings: how many recordings the directory holds.
         unreadable: how many files could not be read.
-        notices: what is not in it, and why, a line each.
+        notices: a line for each reason why files are not in it.
     """
 
     file: Path
@@ -59,12 +59,12 @@ class Written(NamedTuple):
 def write_report(
     directory: str | os.PathLike[str], file: str | os.PathLike[str], *, follow: Follow = _as_they_come
 ) -> Written:
-    """Write a report on a directory of recordings, ours or llama-stack's; a file that is there is replaced.
+    """Write a report on a directory of recordings, ours or llama-stack's; an existing file is replaced.
 
     Args:
-        directory: where the recordings are.
-        file: where the report goes.
-        follow: is given what is read and how many files there are, and yields it again, as a progress bar does.
+        directory: the recordings.
+        file: the report.
+        follow: gets the items that are read and their number, and yields the items again, as a progress bar does.
 
     Raises:
         StoreError: if the directory cannot be read, or the file cannot be written.
@@ -103,7 +103,7 @@ def _build(catalogue: Catalogue, follow: Follow) -> tuple[bytes, dict[str, Any],
             totals.add(item)
             budget.take(*describe(item))
     data = {
-        # No more of the path, for a report is shown to others.
+        # No more of the path, because a report is shown to others.
         "directory": "/".join(catalogue.directory.parts[-2:]).encode("utf-8", "replace").decode(),
         "version": importlib.metadata.version("inferencereplay"),
         "made": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -115,7 +115,7 @@ def _build(catalogue: Catalogue, follow: Follow) -> tuple[bytes, dict[str, Any],
 
 
 def _write(target: Path, page: bytes) -> None:
-    """Write a file whole or not at all; what is no file, such as a pipe, stays what it is."""
+    """Write a file whole or not at all; a pipe or a device is not replaced."""
     if target.exists() and not target.is_file():
         target.write_bytes(page)
         return
@@ -125,5 +125,5 @@ def _write(target: Path, page: bytes) -> None:
         temporary.write_bytes(page)
         temporary.replace(target)
     finally:
-        with contextlib.suppress(OSError):  # mostly it was renamed; otherwise the first error is the one to tell
+        with contextlib.suppress(OSError):  # it was renamed; otherwise the first error is raised
             temporary.unlink()

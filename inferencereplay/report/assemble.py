@@ -1,7 +1,7 @@
-"""One HTML file of its parts, with the data in it.
+"""Assemble the HTML file of its parts and the data.
 
-The page's policy lets the browser run this script and apply this style sheet, named by their hashes, and do nothing
-else: no other script, no request, no form. It is the second fence; the first is that the script makes text of data.
+The page's policy allows this script and this style sheet, by their hashes, and nothing else: no other script, no
+request, no form. It is the second protection; the first is that the script makes text of the data.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def assemble(data: JSON) -> bytes:
         )
     )
     page = _part("page.html")
-    # The data come last, so that nothing in them is taken for a place that is still to be filled.
+    # The data come last, so that no text in them is replaced as a placeholder.
     for name, text in (("policy", policy), ("style", style), ("script", script), ("data", embedded(data))):
         before, _, after = page.partition(f"%%{name}%%")
         page = before + text + after
@@ -41,9 +41,9 @@ def assemble(data: JSON) -> bytes:
 
 
 def embedded(data: JSON) -> str:
-    r"""Write JSON so that it can stand in a `<script>`: `</script>` and `<!--` cannot occur in it.
+    r"""Write JSON for a `<script>`: `</script>` and `<!--` cannot occur in it.
 
-    It is pure ASCII, so neither U+2028 nor half a surrogate pair can do any harm.
+    It is pure ASCII, which makes U+2028 and halves of surrogate pairs harmless.
     """
     return json.dumps(data, ensure_ascii=True, allow_nan=False, separators=(",", ":")).translate(_ESCAPES)
 

@@ -1,6 +1,6 @@
-"""How much goes into a report, and what is said of the rest.
+"""The limits of a report, and the notices on recordings beyond them.
 
-A browser opens tens of megabytes at once, and hundreds not at all.
+A browser opens a page of tens of megabytes at once, and one of hundreds not at all.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ MOST_NAMED = 100
 _LISTS = ("messages", "tools", "offsets", "blocks", "pieces")
 _EMPTY: Content = {"query": {}, "settings": {}, "body": None, **{name: [] for name in _LISTS}}
 _UNREADABLE = "Not readable as a recording: {}."
-_NOT_LISTED = f"Not listed, for a report has room for {MOST_ROWS:,} rows: {{}}. The totals count them."
+_NOT_LISTED = f"Not listed, because a report has room for {MOST_ROWS:,} rows: {{}}. The totals count them."
 _NO_CONTENT = (
-    "Listed without the conversation, for a report has room for "
+    "Listed without the conversation, because a report has room for "
     f"{MOST_BYTES // 1_000_000} MB of them, and {LARGEST // 1_000_000} MB each: {{}}."
 )
 
 
 class Budget:
-    """Takes recordings as long as there is room, and keeps account of what is left out.
+    """Takes recordings up to the limits, and notes those that are left out.
 
     Attributes:
-        recordings: what goes into the report: facts, and content where there was room for it.
+        recordings: those in the report: facts, and content if there was room for it.
     """
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class Budget:
         self._unreadable: list[str] = []
 
     def take(self, facts: Facts, content: Content) -> None:
-        """Take a recording in."""
+        """Add a recording."""
         if len(self.recordings) >= MOST_ROWS:
             self._without_rows.append(facts["file"])
             return
@@ -53,7 +53,7 @@ class Budget:
             self.recordings.append({**facts, **content, "left_out": ""})
             return
         self._without_content.append(facts["file"])
-        reason = f"This recording's conversation is left out, for it has {size:,} bytes. "
+        reason = f"This recording's conversation is left out, because it has {size:,} bytes. "
         self.recordings.append({**facts, **_EMPTY, "left_out": f"{reason}{_see(facts['file'])}"})
 
     def refuse(self, name: str, reason: str) -> None:
@@ -66,7 +66,7 @@ class Budget:
         return len(self._unreadable)
 
     def notices(self) -> list[dict[str, Any]]:
-        """Return what is left out: a text and the files that it is about, no more than `MOST_NAMED`."""
+        """Return a text for each reason for leaving files out, and the first `MOST_NAMED` of these files."""
         told = (
             (_UNREADABLE, self._unreadable),
             (_NOT_LISTED, self._without_rows),

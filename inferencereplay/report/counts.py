@@ -1,4 +1,4 @@
-"""What a directory's recordings add up to, for the head of the page."""
+"""The totals of a directory, for the head of the page."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LONGEST_NAME = 100
 
 
 class Counts:
-    """Counts over all recordings, also over those that a report has no room for."""
+    """Counts of all recordings, also of those beyond the limits of a report."""
 
     def __init__(self) -> None:
         self._total = Total()

@@ -1,4 +1,4 @@
-"""One recording as the page needs it: the facts of its row, and what it opens to."""
+"""One recording for the page: the facts of its row, and the content that the row opens."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LONGEST_FACT = 500
 """Characters of a model's name, a path, the message of an error: ten thousand rows have to be of bounded size."""
 
 _NUMBERS = re.compile(r"\[\n[^\[\]{}\"]*\]")
-"""A list of numbers in indented JSON, such as a vector; within a string there is no line feed."""
+"""A list of numbers in indented JSON, such as a vector; JSON strings have no line feeds."""
 
 Facts = dict[str, Any]
 Content = dict[str, Any]
@@ -60,13 +60,13 @@ def describe(entry: Entry) -> tuple[Facts, Content]:
         "messages": [_message(message) for message in said.messages],
         "tools": [{"name": tool.name, "description": shorten(tool.description)} for tool in said.tools],
         "settings": said.settings,
-        # Times that a person has put out of order would run the player backwards.
+        # A person may have edited the times; the player must not run backwards.
         "offsets": [round(offset, 6) for offset in itertools.accumulate(said.timing.offsets, max)],
         "blocks": blocks,
         "pieces": pieces,
         "body": entry.body,
     }
-    # Files are told apart by their names, which systems keep short.
+    # The name of a file identifies it, and systems limit its length.
     kept = {
         "file": entry.name.encode("utf-8", "replace").decode(),
         **{name: _cut(fact) for name, fact in facts.items()},
@@ -79,7 +79,7 @@ def _cut(fact: Any) -> Any:
 
 
 def _title(entry: Entry) -> str:
-    """Return the beginning of what was asked last, or what else tells a recording from others."""
+    """Return the beginning of the last question, or a summary of the recording."""
     messages = entry.conversation.messages
     asked = [message for message in messages if message.role == "user"] or messages
     texts = "".join(part.text for part in asked[-1].parts if part.kind == "text") if asked else ""
@@ -100,7 +100,7 @@ def _message(message: Message) -> dict[str, Any]:
     return {"role": message.role, "name": message.name or message.tool_call_id, "parts": parts}
 
 
-# The answer: blocks, which stand one under the other, and pieces, which fill them in order of time.
+# The answer: blocks, one below the other, and pieces, which fill the blocks in order of time.
 
 
 def _answer(entry: Entry) -> tuple[list[Block], _Pieces]:
@@ -117,7 +117,7 @@ def _answer(entry: Entry) -> tuple[list[Block], _Pieces]:
 
 
 def _blocks(choice: Choice) -> Iterator[tuple[Block, str]]:
-    """Yield the parts of an answer that came at once."""
+    """Yield the parts of a plain answer."""
     message = choice.message
     if message.reasoning:
         yield {"choice": choice.number, "kind": "reasoning", "name": ""}, message.reasoning
@@ -140,13 +140,13 @@ def _streamed(said: Conversation) -> tuple[list[Block], _Pieces]:
             places[where] = len(blocks)
             kind = "tool" if piece.kind == "tool_call" else piece.kind
             blocks.append({"choice": piece.choice, "kind": kind, "name": name})
-        # A tool's name is the title of its block, whose text its arguments are.
+        # A tool's name is the title of its block; its arguments are the text.
         pieces.append([piece.chunk, places[where], "" if name and piece.text == name else piece.text])
     return blocks, pieces
 
 
 def _names(said: Conversation) -> dict[tuple[int, int], str]:
-    """Return the names of the tools that are called, by answer and by the server's number of the call."""
+    """Return the names of the called tools, by answer and by the server's number of the call."""
     numbers: dict[int, set[int]] = {}
     for piece in said.pieces:
         if piece.kind == "tool_call":
@@ -159,7 +159,7 @@ def _names(said: Conversation) -> dict[tuple[int, int], str]:
 
 
 def _raw(entry: Entry) -> str:
-    """Return an answer that is no conversation as it is: vectors, lists of models, errors."""
+    """Return an answer that is no conversation unchanged: vectors, lists of models, errors."""
     response = entry.recording.response
     if response.text is not None:
         return response.text

@@ -1,4 +1,4 @@
-"""JSON for the page: of bounded size, and of values that JavaScript has."""
+"""JSON for the page: of limited size, with values that JavaScript has."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
 LONGEST_TEXT = 20_000
 """Characters of one text; a page of a book has 3,000, a picture as text a million."""
 KEPT = 2_000
-"""Characters that stay of the end of a text that is too long."""
+"""Characters that are kept of the end of a longer text."""
 DEEPEST = 40
 """Levels of nesting."""
 _EXACT = 2**53
-"""The first integer whose neighbour JavaScript does not know."""
+"""The first integer whose neighbour JavaScript has not."""
 
 
 def shorten(text: str) -> str:
-    """Return a text with its middle left out if it is too long.
+    """Return a text without its middle if it is too long.
 
-    The SHA-256 of what is left out stays, so that texts which differ only there still differ.
+    The SHA-256 of the middle stands there, so that texts which differ only there still differ.
     """
     if len(text) <= LONGEST_TEXT:
         return text
@@ -33,7 +33,7 @@ def shorten(text: str) -> str:
 
 
 def shortened(value: JSON, depth: int = 0) -> JSON:
-    """Copy JSON with its long texts shortened, and as text what JavaScript would read as something else."""
+    """Copy JSON with long texts shortened, and with numbers that JavaScript would change as texts."""
     if isinstance(value, str):
         return shorten(value)
     if isinstance(value, (dict, list)) and depth == DEEPEST:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import openai
 
 from inferencereplay.errors import StoreError
+from inferencereplay.pacing.clocks import SYSTEM_CLOCK
 from inferencereplay.recording.format import Failure, Response
 from inferencereplay.recording.request import NotSerializable, Request
 from inferencereplay.sdk import private
@@ -190,7 +191,7 @@ def _record(call: ClientCall, pending: PendingRecording, request: Callable[..., 
 
 def _make_live(call: ClientCall, pending: PendingRecording, request: Callable[..., Any]) -> Flow:
     """Make a call live and store its answer; return the HTTP response and the number of the SDK's retries."""
-    start = time.perf_counter()
+    start = SYSTEM_CLOCK.now()
     # An unread response only where the caller reads it: otherwise the SDK's retries cover the body too.
     options = private.ask(call.options, "stream" if call.is_unread else "true")
     try:

@@ -6,11 +6,11 @@ Nothing here needs a client.
 from __future__ import annotations
 
 import logging
-import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
 from inferencereplay.locks import make_lock
+from inferencereplay.pacing.clocks import SYSTEM_CLOCK, is_time_frozen
 from inferencereplay.recording.format import REDIRECTS, Redirect, Response
 from inferencereplay.sdk.content import fill
 from inferencereplay.sdk.failures import failure_of
@@ -54,12 +54,14 @@ def _head(response: Any, library: Any) -> Response:
     if reason is not None and not is_usual_reason(kept.status, reason, library):
         kept.reason = reason.decode("ascii", "ignore")
     hops = [Redirect(hop.status_code, kept_headers(hop.headers)) for hop in response.history]
-    kept.redirects = [hop for hop in hops if hop.status in REDIRECTS and "location" in hop.headers]
+    kept.redirects = tuple(hop for hop in hops if hop.status in REDIRECTS and "location" in hop.headers)
     return kept
 
 
 def _elapsed(response: Any) -> float | None:
     """Return what the HTTP library measured; it measures nothing where the body was there at once, as in a mock."""
+    if is_time_frozen():
+        return None
     try:
         seconds: float = response.elapsed.total_seconds()
     except RuntimeError:
@@ -87,7 +89,7 @@ class ResponseCapture:
 
     Args:
         response: the HTTP response, unread.
-        start: `time.perf_counter()` at the start of the call.
+        start: the system clock's time at the start of the call.
         library: `httpx2` or `httpx`.
         keep: takes the answer; it or `drop` is called, once.
         drop: is called if there is nothing that can be kept.
@@ -123,7 +125,7 @@ class ResponseCapture:
 
     def add(self, data: bytes) -> None:
         """Note the arrival of some bytes."""
-        self._pieces.append((time.perf_counter() - self._start, data))
+        self._pieces.append((SYSTEM_CLOCK.now() - self._start, data))
         self._size += len(data)
         self._waiting += len(data)
         if self._waiting > MOST_WAITING and self._is_stream and not self._encoding:
@@ -213,8 +215,10 @@ def start_of(response: Any, fallback: float) -> float:
 
     Args:
         response: as the HTTP library returned it; its stream holds the time.
-        fallback: `time.perf_counter()` at the start of the call.
+        fallback: the system clock's time at the start of the call.
     """
+    if is_time_frozen():  # the HTTP library noted frozen time
+        return fallback
     start = getattr(response.stream, "_start", fallback)
     return start if isinstance(start, float) else fallback
 

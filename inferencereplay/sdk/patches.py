@@ -17,7 +17,7 @@ import openai
 from inferencereplay.locks import make_reentrant_lock
 from inferencereplay.pacing.event_loop import give_turn
 from inferencereplay.recording.request import Request
-from inferencereplay.sdk import calls, fast_replay, private, steps, wrappers
+from inferencereplay.sdk import calls, fast_replay, placeholder, private, steps, wrappers
 from inferencereplay.sdk.import_watcher import ImportWatcher
 from inferencereplay.sdk.model_builder import EmbeddingsBuilder, EventBuilder, ModelBuilder, VectorsBuilder, has_vectors
 from inferencereplay.session.active import session_for
@@ -25,6 +25,7 @@ from inferencereplay.session.settings import Mode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import ModuleType
 
     from inferencereplay.session.session import Session
 
@@ -68,7 +69,7 @@ def _build_request(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: d
         is_mended = _state.repair(instance)
         call = calls.read_call(session, instance, None, options)
         if session.mode is Mode.REPLAY:
-            raise session.refuse_bypass(call)
+            raise session.refuse_bypass(call, is_call=private.is_requesting())
         if is_mended:
             session.warn_bypass(call)
     return wrapped(*args, **kwargs)
@@ -159,6 +160,10 @@ def _base_patches(_: Any) -> list[_Patch]:
     ]
 
 
+def _client_patches(module: Any) -> list[_Patch]:
+    return [_Patch(owner, "__init__", placeholder.make_client) for owner in (module.OpenAI, module.AsyncOpenAI)]
+
+
 def _chat_patches(module: Any) -> list[_Patch]:
     from openai.types.chat import ChatCompletion, ChatCompletionChunk  # noqa: PLC0415 - as the module itself did
 
@@ -232,6 +237,7 @@ def _socket_patches(module: Any) -> list[_Patch]:
 _SITES: dict[str, Callable[[Any], list[_Patch]]] = {
     **dict.fromkeys(private.WEBSOCKET_MODULES, _socket_patches),
     "openai._base_client": _base_patches,
+    "openai._client": _client_patches,
     "openai.resources.chat.completions": _chat_patches,
     "openai.resources.completions": _text_patches,
     "openai.resources.embeddings": _embeddings_patches,
@@ -241,45 +247,58 @@ _SITES: dict[str, Callable[[Any], list[_Patch]]] = {
 
 
 class _State:
-    """How many use the patches."""
+    """The users of the patches, and what is patched for them."""
 
     def __init__(self) -> None:
-        self.users = 0
+        self.users: set[object] = set()
         # Reentrant, and counted before anything is done: a garbage-collected client's release may come in between.
         self._lock = make_reentrant_lock()
-        self._patches: dict[str, list[_Patch]] = {}
+        self._patches: dict[ModuleType, list[_Patch]] = {}
         self._mended: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
-        self._watcher = ImportWatcher(_SITES, self.install)
+        self._watcher = ImportWatcher({*_SITES, openai.__name__}, self._imported)
+        self._is_retired = False
+        self._successor: _State | None = None
 
-    def acquire(self) -> None:
+    def acquire(self, user: object) -> None:
+        """Patch the SDK until `release` is called for the same user; an interrupted call can be released as well."""
         with self._lock:
-            self.users += 1
+            self.users.add(user)
             self._watcher.start()
         for name in _SITES.keys() & sys.modules.keys():
             # Imported without the lock: this waits for a thread that is at it, which wants the lock at the end.
             self.install(importlib.import_module(name))
 
-    def install(self, module: Any) -> bool:
-        """Wrap what is to be wrapped in a module of the SDK, if there is a use; say whether there was need to."""
-        name = module.__name__
+    def _imported(self, module: ModuleType) -> None:
+        if is_current():
+            self.install(module)
+        elif module.__name__ == openai.__name__:
+            successor = renew()._state  # noqa: SLF001 - this very class, made anew
+            with self._lock:
+                self._successor = successor
+                if self.users:
+                    successor.acquire(self)
+
+    def install(self, module: ModuleType) -> bool:
+        """Wrap what is to be wrapped in a module of the SDK, if there is a user; say whether there was need to."""
         # Made without the lock, as modules are imported without it, for this may have to import some as well.
-        made = self._patches.get(name) or _SITES[name](module)
+        made = self._patches.get(module) or _SITES[module.__name__](module)
         with self._lock:
-            if not self.users:
-                return False
-            patches = self._patches.setdefault(name, made)
-            done = [
-                wrappers.put(owner, method, handler, goes_over=not is_fast_lane)
-                for owner, method, handler, is_fast_lane in patches
-            ]
-        return any(done)
+            return bool(self.users) and _put(self._patches.setdefault(module, made))
+
+    def retire(self) -> None:
+        """Leave the patches on for good: clients of this SDK may outlive its place in `sys.modules`."""
+        with self._lock:
+            self._watcher.stop()
+            for patches in self._patches.values():
+                _put(patches)
+            self._is_retired = True
 
     def repair(self, client: Any) -> bool:
         """Wrap `request` where a client's calls go round us; say whether they did.
 
         Somebody may have put the SDK's own method back over our heads, or a wrapper of their own into the client.
         """
-        is_mended = self.install(sys.modules[private.BaseClient.__module__])
+        is_mended = self.install(private.base_module)
         with self._lock:
             for owner, name, handler in self._of(client) if self.users else ():
                 if wrappers.put_into(client, owner, name, handler):
@@ -289,12 +308,13 @@ class _State:
 
     def _of(self, client: Any) -> list[tuple[Any, str, Callable[..., Any]]]:
         """Return the patches of a client's class."""
-        patches = self._patches[private.BaseClient.__module__]
+        patches = self._patches[private.base_module]
         return [patch[:3] for patch in patches if isinstance(client, patch.owner)]
 
-    def release(self) -> None:
+    def release(self, user: object) -> None:
+        """Give the methods back if this was the last user."""
         with self._lock:
-            self.users -= 1
+            self.users.discard(user)
             self.remove()
 
     def remove(self) -> None:
@@ -303,12 +323,41 @@ class _State:
             if self.users:
                 return
             self._watcher.stop()
+            if self._successor:
+                self._successor.release(self)
+            if self._is_retired:
+                return
             for owner, name, *_ in itertools.chain.from_iterable(self._patches.values()):
                 wrappers.take_out(owner, name)
             for client in self._mended.values():
                 for owner, name, _ in self._of(client):
                     wrappers.take_out_of(client, owner, name)
             self._mended.clear()
+
+
+def _put(patches: list[_Patch]) -> bool:
+    done = [
+        wrappers.put(owner, method, handler, goes_over=not is_fast_lane)
+        for owner, method, handler, is_fast_lane in patches
+    ]
+    return any(done)
+
+
+def is_current() -> bool:
+    """Whether these patches are for the SDK that the program imports now."""
+    return sys.modules.get(openai.__name__) is openai
+
+
+def renew() -> Any:
+    """Import this module anew for an SDK that was removed from `sys.modules` and imported again, and return it.
+
+    Everything here that holds classes of the SDK is made anew. The old patches stay on the old classes.
+    """
+    _state.retire()
+    room = __name__.rpartition(".")[0]
+    for name in [name for name in sys.modules if name == room or name.startswith(f"{room}.")]:
+        del sys.modules[name]
+    return importlib.import_module(__name__)
 
 
 _state = _State()

@@ -40,7 +40,8 @@ if TYPE_CHECKING:
 
 VERSION: str = openai.__version__
 PLACEHOLDER = "inferencereplay-placeholder"
-"""The API key of a client that was made where there is none; a replay never sends it."""
+"""The API key of a client that was made without one; a replay never sends it."""
+base_module = _base_client
 BaseClient = _base_client.BaseClient
 SyncAPIClient = _base_client.SyncAPIClient
 AsyncAPIClient = _base_client.AsyncAPIClient
@@ -71,20 +72,14 @@ _BUILD_PARAMETERS = inspect.signature(SyncAPIClient._build_request).parameters
 
 
 def is_client(client: object) -> bool:
-    """Whether it is a client of the `openai` package, or of a subclass."""
-    return isinstance(client, (SyncAPIClient, AsyncAPIClient))
+    """Whether it is a client of the `openai` package, of a subclass, or of an import of the package before this one."""
+    names = {(cls.__module__, cls.__qualname__) for cls in type(client).__mro__}
+    return any((cls.__module__, cls.__qualname__) in names for cls in (SyncAPIClient, AsyncAPIClient))
 
 
 def module_client() -> Any:
     """Return the client behind `openai.chat.completions.create` and its like."""
     return openai._load_client()  # type: ignore[attr-defined, unused-ignore]
-
-
-def forget_placeholder() -> None:
-    """Let the module-level client look for a key anew if it was made with the placeholder."""
-    if openai.api_key == PLACEHOLDER:
-        openai.api_key = None
-        openai._reset_client()  # type: ignore[attr-defined, unused-ignore]
 
 
 def http_library(client: Any) -> Any:
@@ -230,6 +225,17 @@ def is_asked(options: Any) -> bool:
 def is_own(options: Any) -> bool:
     """Whether these options are ours, from `http_request`."""
     return type(options.headers) is _Own
+
+
+def is_requesting() -> bool:
+    """Whether the SDK's `request` is being run, by whoever called it."""
+    frame: types.FrameType | None = sys._getframe(1)
+    while frame is not None:
+        code = frame.f_code
+        if frame.f_globals.get("__name__") == _base_client.__name__ and code.co_name in ("request", "_request"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def asks_for_raw(headers: Mapping[str, Any]) -> bool:

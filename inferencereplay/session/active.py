@@ -1,7 +1,8 @@
 """Which session answers a call.
 
-The innermost `with replay(...)` of this context; else the newest one open in the process, so that threads and
-executors are covered; else the client's own; else the process's, if `inferencereplay run` started it; else none: live.
+The innermost `with replay(...)` of this context; else the client's own, from `wrap`; else the newest block open in the
+process, so that threads and executors are covered; else the process's, if `inferencereplay run` started it. Without any
+of them a call is live.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class Activation:
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        self.is_open = True
+        self.is_open = False
 
 
 _Stack = tuple[Activation, Any]
@@ -35,24 +36,24 @@ _open: list[Activation] = []
 _ambient: list[Session] = []
 
 
-def activate(session: Session) -> Activation:
-    """Let a session answer whoever has none of their own, until `deactivate`."""
-    activation = Activation(session)
+def activate(activation: Activation) -> None:
+    """Let a session answer callers without a session of their own, until `deactivate`."""
     with _lock:
         _open.append(activation)
-    return activation
+    activation.is_open = True
 
 
 def set_ambient(session: Session | None) -> None:
-    """Let a session answer whoever has no other one, for as long as the process lasts; `None` takes it away."""
+    """Let a session answer callers without any other one until the process ends; `None` ends that at once."""
     _ambient[:] = [] if session is None else [session]
 
 
 def deactivate(activation: Activation) -> None:
-    """Take a session out of use, also from another context than the one that it was activated in."""
+    """End the use of a session, also from another context than the one that it was activated in; twice is once."""
     activation.is_open = False
     with _lock:
-        _open.remove(activation)
+        if activation in _open:
+            _open.remove(activation)
     _context.set(_innermost_open())
 
 
@@ -63,7 +64,7 @@ def enter(*activations: Activation) -> None:
 
 
 def leave(activation: Activation) -> tuple[Activation, ...]:
-    """Undo `enter`, and take along what was entered since; `enter` takes back what is returned."""
+    """Undo `enter`, and return it with all that was entered since, for `enter` to be given again."""
     above = []
     stack = _context.get()
     while stack is not None and stack[0] is not activation:
@@ -89,16 +90,18 @@ def _innermost_open() -> _Stack | None:
 
 
 def session_for(client: Any) -> Session | None:
-    """Return the session that answers a client's call, or `None` if nothing of ours is concerned."""
+    """Return the session that answers a client's call, or `None` if the call is live."""
     stack = _context.get()
     if stack is not None:
         stack = stack if stack[0].is_open else _innermost_open()
         if stack is not None:
             return stack[0].session
+    own: Session | None = client.__dict__.get(OWN)
+    if own is not None:
+        return own
     if _open:
         try:
             return _open[-1].session
-        except IndexError:  # the last one was closed by another thread since the line before
+        except IndexError:  # another thread has closed the last one since the line before
             pass
-    own: Session | None = client.__dict__.get(OWN)
-    return _ambient[0] if own is None and _ambient else own
+    return _ambient[0] if _ambient else None

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from inferencereplay.store.interface import Store
 
 RUN = "INFERENCEREPLAY_RUN"
-"""The variable that `inferencereplay run` sets for the program that it starts."""
+"""The variable that `inferencereplay run` sets for the program that it starts: its other options, or 1."""
 MOST_COMPARED = 1_000
 """Files that a miss is compared with."""
 LONGEST_COMMAND = 200
@@ -93,8 +93,8 @@ def _mend(store: Store, mode: str, own_mode: str | None, program: str, known: Ca
     command = program if len(program) < LONGEST_COMMAND else program[:LONGEST_COMMAND] + " …"
     if own_mode:
         return f'To record it, say mode="{mode}" where mode={own_mode!r} stands, and run\n  {command}'
-    if os.environ.get(RUN):
-        return (
-            f"To record it, run\n  inferencereplay run --mode {mode} --dir {shlex.quote(store.directory)} -- {command}"
-        )
+    if run := os.environ.get(RUN):
+        options = "" if run == "1" else f"{run} "
+        place = shlex.quote(store.directory)
+        return f"To record it, run\n  inferencereplay run --mode {mode} --dir {place} {options}-- {command}"
     return f"To record it, run\n  INFERENCEREPLAY_MODE={mode} {command}"

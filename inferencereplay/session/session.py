@@ -13,12 +13,10 @@ import msgspec
 
 from inferencereplay.errors import InvalidSetting, NotRecordable, RecordingNotFound
 from inferencereplay.locks import make_lock
-from inferencereplay.pacing.clocks import check_clock
-from inferencereplay.pacing.pacer import check_pace, make_pacer
+from inferencereplay.pacing.pacer import make_pacer
 from inferencereplay.pacing.timing import Timing, summarize
 from inferencereplay.recording.format import Provenance, is_whole
 from inferencereplay.recording.request import (
-    JSON,
     TOO_DEEP,
     NotSerializable,
     Request,
@@ -34,19 +32,20 @@ from inferencereplay.session.misses import explain
 from inferencereplay.session.recorder import PendingRecording, Recorder
 from inferencereplay.session.recording_cache import RecordingCache
 from inferencereplay.session.run_variants import RunVariants
-from inferencereplay.session.settings import Mode, check_behaviour, parse_ignore, resolve
+from inferencereplay.session.settings import Mode, list_options, resolve
 from inferencereplay.session.variants import Followed, Variants
 from inferencereplay.store.opening import open_store
 
 if TYPE_CHECKING:
     import os
-    import re
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
-    from inferencereplay.pacing.clocks import Clock
-    from inferencereplay.pacing.pacer import Pace, Pacer
+    from typing_extensions import Unpack
+
+    from inferencereplay.pacing.pacer import Pacer
     from inferencereplay.recording.format import Response
     from inferencereplay.session.run_coordinator import RunCoordinator
+    from inferencereplay.session.settings import Options
 
 log = logging.getLogger("inferencereplay")
 
@@ -87,7 +86,7 @@ class Session:
             this package, as a test runner does; it is for the message of a miss.
 
     Raises:
-        InvalidSetting: for a setting that is none; the message lists what is valid.
+        InvalidSetting: for an invalid setting; the message lists what is valid.
         StoreError: if the directory is a file, or cannot be read, in `replay`.
 
     Example:
@@ -98,23 +97,9 @@ class Session:
         (1, 0, 0, [])
     """
 
-    def __init__(  # noqa: PLR0913 - the settings
-        self,
-        directory: str | os.PathLike[str] | None = None,
-        *,
-        mode: Mode | str | None = None,
-        speed: float | str | None = None,
-        pace: Pace | None = None,
-        clock: Clock | None = None,
-        ignore: Iterable[str] = (),
-        normalize: Callable[[JSON], JSON] | None = None,
-        redact: Iterable[str | re.Pattern[str]] = (),
-        record_errors: bool = False,
-        exhausted: str = "repeat",
-        test_id: str | None = None,
-    ) -> None:
-        settings = resolve(directory, mode, speed)
-        check_behaviour(exhausted, record_errors, normalize)
+    @list_options
+    def __init__(self, directory: str | os.PathLike[str] | None = None, **options: Unpack[Options]) -> None:
+        settings = resolve(directory, options)
         self.mode = settings.mode
         self.is_live = settings.mode is Mode.LIVE
         self.replays = settings.mode is not Mode.RECORD
@@ -123,19 +108,20 @@ class Session:
         self.hits = self.misses = 0
         self.missed: list[RecordingNotFound] = []
         self.command: Callable[[str], str] | None = None
+        mode = options.get("mode")
         self._own_mode = None if mode is None else str(getattr(mode, "value", mode))
-        self._pace = check_pace(pace)
-        self._never_waits = math.isinf(self.speed) and pace is None
-        self._clock = check_clock(clock)
+        self._pace = settings.pace
+        self._never_waits = math.isinf(self.speed) and self._pace is None
+        self._clock = settings.clock
         self._late = array("d")  # seconds, of every paced chunk
-        self._ignore = parse_ignore(ignore)
-        self._normalize = normalize
-        self.redactor = Redactor(redact)
-        self._exhausted = exhausted
+        self._ignore = settings.ignore
+        self._normalize = settings.normalize
+        self.redactor = Redactor(settings.redact)
+        self._exhausted = settings.exhausted
         self._lock = make_lock()
         self._warned: set[str] = set()
         self._joined: RunVariants | None = None
-        self.store = open_store(settings.directory, test_id, self.prepare, is_recorded=self.mode in _RECORDING)
+        self.store = open_store(settings.directory, settings.test_id, self.prepare, is_recorded=self.mode in _RECORDING)
         if self.mode in _RECORDING and not self.store.is_writable:
             message = f"mode={self.mode.value!r}: {self.store.directory} is llama-stack's, and can be replayed only."
             raise InvalidSetting(message + " Record into another directory.")
@@ -143,12 +129,16 @@ class Session:
         variants = Variants(
             self.store,
             replaces=self.mode is Mode.RECORD,
-            repeats=exhausted == "repeat",
+            repeats=settings.exhausted == "repeat",
             is_whole=is_whole,
         )
         if self.mode is Mode.RECORD:  # nobody closes the session of a client that stays wrapped
             weakref.finalize(self, garbage.note, variants.finish)
-        self.recorder = Recorder(self.store, variants, record_errors=record_errors)
+        self.recorder = Recorder(self.store, variants, record_errors=settings.record_errors)
+
+    def __repr__(self) -> str:
+        counts = f"hits={self.hits}, misses={self.misses}, recorded={self.recorded}"
+        return f"<Session {self.store.directory!r} mode={self.mode.value!r} speed={self.speed:g} {counts}>"
 
     @property
     def recorded(self) -> int:
@@ -366,12 +356,21 @@ class Session:
         message = f"{call.line} is not recordable: {reason}. Replace it in the test."
         return self._note(NotRecordable(message, **self._facts(call)))
 
-    def refuse_bypass(self, call: Call) -> RecordingNotFound:
-        """Count a call that bypassed the session as a miss and return the error that keeps it off the network."""
-        message = (
-            f"{call.line} was kept off the network, but cannot be answered: another library's wrapper around "
-            "this client's `request`, older than the session, calls the SDK's own method. Put it on inside the block."
+    def refuse_bypass(self, call: Call, *, is_call: bool) -> RecordingNotFound:
+        """Count a request that bypassed the session as a miss and return the error that keeps it off the network.
+
+        Args:
+            call: what is requested.
+            is_call: whether the SDK makes the request for a call of its own.
+        """
+        reason = (
+            "another library's wrapper around this client's `request`, older than the session, calls the SDK's own "
+            "method. Put it on inside the block."
+            if is_call
+            else "the program builds the request with the client's `_build_request`, and such a request belongs to no "
+            "call. Make the call with the client's methods, or build the request outside of the block."
         )
+        message = f"{call.line} was kept off the network, but cannot be answered: {reason}"
         return self._note(RecordingNotFound(message, **self._facts(call)))
 
     def warn_bypass(self, call: Call) -> None:

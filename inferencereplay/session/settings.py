@@ -1,26 +1,41 @@
-"""What a session is told: mode, speed and directory, from arguments and from the environment.
+"""The settings of a session, from arguments and from the environment.
 
-An argument beats the environment, which beats the default.
+An argument beats the environment, which beats the default. The settings are listed once, in `Options`; `wrap`, `replay`
+and `Session` take them all.
 """
 
 from __future__ import annotations
 
 import enum
+import inspect
 import math
 import os
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, TypeVar
 
 from inferencereplay.errors import InvalidSetting
+from inferencereplay.pacing.clocks import Clock, check_clock
+from inferencereplay.pacing.pacer import Pace, check_pace
+
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Callable, Iterable, Mapping
+
+    from inferencereplay.recording.request import JSON
+
+_Function = TypeVar("_Function", bound="Callable[..., Any]")
 
 DEFAULT_DIRECTORY = "recordings"
-VARIABLES = {"directory": "INFERENCEREPLAY_DIR", "mode": "INFERENCEREPLAY_MODE", "speed": "INFERENCEREPLAY_SPEED"}
 EXHAUSTED = ("repeat", "error", "record")
+_SWITCHES = {
+    **dict.fromkeys(("1", "true", "yes", "on"), True),
+    **dict.fromkeys(("0", "false", "no", "off"), False),
+}
 _VCR = {"none": "replay", "once": "record-if-missing", "new_episodes": "record-if-missing", "all": "record"}
 
 
 class Mode(str, enum.Enum):
-    """What happens to a call; wherever a mode is given, its name does as well, and VCR.py's names for it.
+    """What happens to a call; wherever a mode is given, its name works as well, and so do VCR.py's names.
 
     Example:
         >>> Mode("new_episodes").value
@@ -41,49 +56,137 @@ class Mode(str, enum.Enum):
         return cls(_VCR[value]) if isinstance(value, str) and value in _VCR else None
 
 
+class Options(TypedDict, total=False):
+    """The settings that `wrap`, `replay` and `Session` take by keyword; `Session` describes each."""
+
+    mode: Mode | str | None
+    speed: float | str | None
+    pace: Pace | None
+    clock: Clock | None
+    ignore: Iterable[str]
+    normalize: Callable[[JSON], JSON] | None
+    redact: Iterable[str | re.Pattern[str]]
+    record_errors: bool
+    exhausted: str
+    test_id: str | None
+
+
+DEFAULTS: dict[str, Any] = {
+    **dict.fromkeys(Options.__annotations__),
+    "ignore": (),
+    "redact": (),
+    "record_errors": False,
+    "exhausted": "repeat",
+}
+"""What each setting is if neither an argument nor the environment gives it; `None` where another one decides."""
+VARIABLES = {"directory": "INFERENCEREPLAY_DIR"} | {
+    name: f"INFERENCEREPLAY_{name.upper()}" for name in DEFAULTS if name not in ("clock", "normalize")
+}
+"""The environment variable of each setting that a text can give."""
+
+
+def list_options(function: _Function) -> _Function:
+    """Let `inspect.signature` and `help` list the settings of a function that takes `**settings: Unpack[Options]`."""
+    signature = inspect.signature(function)
+    own = [item for item in signature.parameters.values() if item.kind is not item.VAR_KEYWORD]
+    options = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=DEFAULTS[name],
+            annotation=getattr(annotation, "__forward_arg__", annotation),
+        )
+        for name, annotation in Options.__annotations__.items()
+    ]
+    function.__signature__ = signature.replace(parameters=[*own, *options])  # type: ignore[attr-defined]
+    return function
+
+
 class Settings(NamedTuple):
-    """Mode, directory and speed, decided.
+    """The settings of a session, decided.
 
     Attributes:
         directory: where recordings live.
+        from_environment: whether the environment alone switched replaying or recording on.
         mode: what happens to a call.
         speed: how fast recorded time runs; infinity for no waiting.
-        is_ambient: whether the environment alone switched replaying or recording on.
     """
 
     directory: Path
+    from_environment: bool
     mode: Mode
     speed: float
-    from_environment: bool
+    pace: Pace | None
+    clock: Clock | None
+    ignore: tuple[str, ...]
+    normalize: Callable[[JSON], JSON] | None
+    redact: Any
+    record_errors: bool
+    exhausted: str
+    test_id: str | None
 
 
-def resolve(directory: str | os.PathLike[str] | None, mode: Mode | str | None, speed: float | str | None) -> Settings:
-    """Decide what arguments (`None` for those not given) and the environment say together.
+def resolve(directory: str | os.PathLike[str] | None, options: Mapping[str, Any]) -> Settings:
+    """Combine arguments, the environment and the defaults.
+
+    Args:
+        directory: the argument, or `None`.
+        options: the other arguments, by name.
 
     Raises:
-        InvalidSetting: for a mode or a speed that is none, or a directory that is no path.
+        InvalidSetting: for an invalid setting.
+        TypeError: for an unknown one.
     """
-    from_environment = directory is None and mode is None
-    directory, directory_source = _given("directory", directory)
-    mode, mode_source = _given("mode", mode)
-    speed, speed_source = _given("speed", speed)
-    if mode is None:
-        mode = Mode.LIVE if directory is None else Mode.REPLAY
-    chosen = parse_mode(mode, mode_source)
-    return Settings(
-        parse_directory(DEFAULT_DIRECTORY if directory is None else directory, directory_source),
-        chosen,
-        parse_speed(math.inf if speed is None else speed, speed_source),
-        from_environment and chosen is not Mode.LIVE,
-    )
+    given = parse_options(options if directory is None else {"directory": directory, **options})
+    found = {name: read_variable(name) for name in VARIABLES if name not in given}
+    chosen = {**DEFAULTS, **{name: value for name, value in found.items() if value is not None}, **given}
+    place = chosen.pop("directory", None)
+    if chosen["mode"] is None:
+        chosen["mode"] = Mode.LIVE if place is None else Mode.REPLAY
+    if chosen["speed"] is None:
+        chosen["speed"] = math.inf
+    is_from_environment = not given.keys() & {"directory", "mode"} and chosen["mode"] is not Mode.LIVE
+    return Settings(Path(DEFAULT_DIRECTORY) if place is None else place, is_from_environment, **chosen)
 
 
-def _given(name: str, argument: Any) -> tuple[Any, str]:
-    """Return an argument, or what the environment says in its place, and what to call it in a message."""
-    if argument is not None:
-        return argument, name
+def parse_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Read arguments by name; one that is `None` counts as not given where `None` is its default.
+
+    Raises:
+        InvalidSetting: for an invalid one.
+        TypeError: for an unknown one.
+    """
+    unknown = [name for name in options if name not in _PARSERS]
+    if unknown:
+        message = f"unexpected keyword argument {unknown[0]!r}. Valid are {', '.join(DEFAULTS)}."
+        raise TypeError(message)
+    given = {name: value for name, value in options.items() if value is not None or DEFAULTS.get(name) is not None}
+    return {name: _PARSERS[name](value, name) for name, value in given.items()}
+
+
+def read_variable(name: str) -> Any:
+    """Return what the environment gives for a setting, or `None`.
+
+    Raises:
+        InvalidSetting: for an invalid value; the message names the variable.
+    """
     variable = VARIABLES[name]
-    return os.environ.get(variable) or None, variable
+    text = os.environ.get(variable)
+    return parse_text(name, text, variable) if text else None
+
+
+def parse_text(name: str, text: str, source: str) -> Any:
+    """Read a setting from a text.
+
+    Args:
+        name: the setting's.
+        text: what the user wrote.
+        source: where, for the message.
+
+    Raises:
+        InvalidSetting: for an invalid value.
+    """
+    return (_TEXT_PARSERS.get(name) or _PARSERS[name])(text, source)
 
 
 def parse_mode(mode: Mode | str, source: str = "mode") -> Mode:
@@ -121,25 +224,66 @@ def parse_speed(speed: float | str, source: str = "speed") -> float:
     return value
 
 
-def check_behaviour(exhausted: str, record_errors: bool, normalize: Any) -> None:  # noqa: FBT001 - settings
-    """Look at the settings that are taken as they are.
+def parse_exhausted(exhausted: Any, source: str = "exhausted") -> str:
+    """Read the name of what the call after the last variant gets.
 
     Raises:
-        InvalidSetting: for one that is none.
+        InvalidSetting: for any other name.
     """
-    if exhausted not in EXHAUSTED:
-        message = f"exhausted={exhausted!r} is none of {', '.join(map(repr, EXHAUSTED))}."
-        raise InvalidSetting(message)
-    if not isinstance(record_errors, bool):
-        message = f"record_errors={record_errors!r} is neither True nor False."
-        raise InvalidSetting(message)
-    if normalize is not None and not callable(normalize):
-        message = f"normalize={normalize!r} cannot be called. Give a function from a request's body to a body."
-        raise InvalidSetting(message)
+    if exhausted in EXHAUSTED:
+        return str(exhausted)
+    message = f"{source}={exhausted!r} is not valid. Valid are {', '.join(map(repr, EXHAUSTED))}."
+    raise InvalidSetting(message)
 
 
-def parse_ignore(ignore: Any) -> tuple[str, ...]:
-    """Read dotted paths into a request's body; a single one may stand alone.
+def _parse_flag(flag: Any, source: str) -> bool:
+    if isinstance(flag, bool):
+        return flag
+    message = f"{source}={flag!r} is neither True nor False."
+    raise InvalidSetting(message)
+
+
+def parse_switch(text: str, source: str) -> bool:
+    """Read yes or no from a text.
+
+    Raises:
+        InvalidSetting: for any other text.
+    """
+    try:
+        return _SWITCHES[text.strip().lower()]
+    except KeyError:
+        message = f"{source}={text!r} is neither yes nor no. Valid are {', '.join(_SWITCHES)}."
+        raise InvalidSetting(message) from None
+
+
+def _parse_normalize(normalize: Any, source: str) -> Any:
+    if callable(normalize):
+        return normalize
+    message = f"{source}={normalize!r} cannot be called. Give a function from a request's body to a body."
+    raise InvalidSetting(message)
+
+
+def _parse_pace(text: str, source: str) -> Pace | None:
+    try:
+        return check_pace(Pace(*map(float, text.split(","))), source)
+    except (TypeError, ValueError):
+        message = f"{source}={text!r} is no pace. Give the seconds to the first chunk and between chunks: 0.3,0.02."
+        raise InvalidSetting(message) from None
+
+
+def _parse_redact(pattern: str, source: str) -> str:
+    from inferencereplay.redaction.redactor import Redactor  # noqa: PLC0415 - only where the variable is set
+
+    try:
+        Redactor(pattern)
+    except InvalidSetting as error:
+        message = str(error).replace("redact=", f"{source}=", 1)
+        raise InvalidSetting(message) from None
+    return pattern
+
+
+def parse_ignore(ignore: Any, source: str = "ignore") -> tuple[str, ...]:
+    """Read dotted paths into a request's body, one or several.
 
     Raises:
         InvalidSetting: for anything else.
@@ -147,20 +291,20 @@ def parse_ignore(ignore: Any) -> tuple[str, ...]:
     try:
         paths = (ignore,) if isinstance(ignore, str) else tuple(ignore)
     except TypeError:
-        paths = (ignore,)  # told below
+        paths = (ignore,)  # refused below
     for path in paths:
         if not isinstance(path, str) or not all(part and not part.isdigit() for part in path.split(".")) or "[" in path:
             rule = "Give names with dots, such as 'metadata.run_id'; a list is gone through, as in 'messages.name'"
-            message = f"ignore={path!r} is no path into a request's body. {rule}."
+            message = f"{source}={path!r} is no path into a request's body. {rule}."
             raise InvalidSetting(message)
     return paths
 
 
-def parse_directory(directory: str | os.PathLike[str], source: str) -> Path:
+def parse_directory(directory: str | os.PathLike[str], source: str = "directory") -> Path:
     """Read a path; it need not exist.
 
     Raises:
-        InvalidSetting: for what is none.
+        InvalidSetting: for anything else.
     """
     try:
         text = os.fspath(directory)
@@ -168,6 +312,43 @@ def parse_directory(directory: str | os.PathLike[str], source: str) -> Path:
             raise TypeError  # noqa: TRY301 - one message for everything that is no path
         os.fsencode(text)
         return Path(text).expanduser()
-    except (TypeError, UnicodeEncodeError, RuntimeError):  # the last for a home that nobody has, as in "~nobody"
+    except (TypeError, UnicodeEncodeError, RuntimeError):  # RuntimeError: an unknown home, as in "~nobody"
         message = f"{source}={directory!r} is no path of a directory. Give a str or a pathlib.Path."
         raise InvalidSetting(message) from None
+
+
+def parse_listed(text: str, source: str) -> tuple[str, ...]:
+    """Read dotted paths from a text, in which commas separate them.
+
+    Raises:
+        InvalidSetting: for an invalid path.
+    """
+    return parse_ignore(tuple(part.strip() for part in text.split(",")), source)
+
+
+def _accept(value: Any, _: str) -> Any:
+    """Leave a setting to the part that uses it."""
+    return value
+
+
+_PARSERS: dict[str, Callable[[Any, str], Any]] = {
+    "directory": parse_directory,
+    "mode": parse_mode,
+    "speed": parse_speed,
+    "pace": check_pace,
+    "clock": check_clock,
+    "ignore": parse_ignore,
+    "normalize": _parse_normalize,
+    "redact": _accept,
+    "record_errors": _parse_flag,
+    "exhausted": parse_exhausted,
+    "test_id": _accept,
+}
+"""What reads each setting, given as an argument."""
+_TEXT_PARSERS: dict[str, Callable[[str, str], Any]] = {
+    "pace": _parse_pace,
+    "ignore": parse_listed,
+    "redact": _parse_redact,
+    "record_errors": parse_switch,
+}
+"""What reads a setting from a text, where that differs."""

@@ -1,1 +1,1 @@
-"""The folder that `inferencereplay run` puts into PYTHONPATH."""
+"""The folder that `inferencereplay run` puts first into PYTHONPATH, so that a program begins with a session."""

@@ -1,8 +1,8 @@
-"""Imported by every Python that `inferencereplay run` starts, for this folder leads its PYTHONPATH.
+"""Every Python that `inferencereplay run` starts imports this module, because its folder comes first in PYTHONPATH.
 
-It costs a few microseconds until the program imports `openai`; then the session that the environment asks for begins.
-Another `sitecustomize` that would have been imported in its place is imported all the same. Nothing but the
-interpreter's own machinery is imported here, for every Python process pays for it.
+It costs a few microseconds until the program imports `openai`; then the session of the environment begins. The
+`sitecustomize` that Python would have imported otherwise is imported as well. Every Python process pays for the imports
+of this module, so it imports nothing but the interpreter's own machinery.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ _FOLDER = __file__.rpartition("sitecustomize")[0].rstrip("/\\")
 
 
 class Finder:
-    """Stands first among the finders until `openai` is imported, which it lets the others find."""
+    """The first of the finders until `openai` is imported; it leaves the finding to the others."""
 
     @classmethod
     def find_spec(cls, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        """Return what the others find, with a loader that has the session begin."""
+        """Return the spec that the others find, with a loader that begins the session."""
         if name != "openai":
             return None
         others = (finder for finder in sys.meta_path if finder is not cls)
         spec = next((found for finder in others if (found := finder.find_spec(name, path, target))), None)
         if spec is not None and spec.loader is not None:
-            spec.loader = Loader(spec.loader)  # type: ignore[assignment]  # it does what a loader does
+            spec.loader = Loader(spec.loader)  # type: ignore[assignment]  # it has a loader's methods
         return spec
 
 
 class Loader:
-    """Loads a module, and has the session begin.
+    """Loads a module, and begins the session.
 
     Args:
         loader: the module's own.
@@ -49,11 +49,11 @@ class Loader:
         return getattr(self._loader, name)
 
     def create_module(self, spec: Any) -> Any:
-        """Do as the module's own loader does."""
+        """Let the module's own loader make the module."""
         return self._loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Run the module; where the session cannot begin, its import fails, and no call reaches the network."""
+        """Run the module. If the session cannot begin, the import fails, so that no call reaches the network."""
         if module.__spec__ is not None:
             module.__spec__.loader = module.__loader__ = self._loader
         self._loader.exec_module(module)
@@ -64,10 +64,10 @@ class Loader:
 def begin() -> None:
     """Open the session of this process."""
     try:
-        from inferencereplay import environment  # noqa: PLC0415 - when it is wanted
+        from inferencereplay import environment  # noqa: PLC0415 - only for programs that import openai
     except ImportError as error:
         message = (
-            f"inferencereplay run: {sys.executable} cannot import inferencereplay, so that calls would reach the "
+            f"inferencereplay run: {sys.executable} cannot import inferencereplay, and calls would reach the "
             f"network ({error}). Install it there: {sys.executable} -m pip install inferencereplay"
         )
         raise RuntimeError(message) from error
@@ -75,7 +75,7 @@ def begin() -> None:
 
 
 def import_next() -> None:
-    """Import the `sitecustomize` that this one hides."""
+    """Import the next `sitecustomize` on the path."""
     places = [place for place in sys.path if place.rstrip("/\\") != _FOLDER]
     spec = importlib.machinery.PathFinder.find_spec("sitecustomize", places)
     if spec is not None and spec.loader is not None:

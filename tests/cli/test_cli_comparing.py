@@ -205,7 +205,7 @@ def test_a_request_that_does_not_tell_its_path(cli, shelf, tmp_path):
     """Is asked for it; what is no request at all is told."""
     file = tmp_path / "request.json"
     file.write_text('{"input": "a", "model": "m"}')
-    assert "Give --path" in cli("why", file, "--dir", shelf).err
+    assert "Give it by --path" in cli("why", file, "--dir", shelf).err
     assert cli("why", file, "--dir", shelf, "--path", "embeddings").status == 1
     file.write_text("[]")
     assert "neither a recording nor" in cli("why", file, "--dir", shelf).err

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import signal
 import subprocess
@@ -16,7 +15,6 @@ from forkserver import forkserver
 import inferencereplay
 from inferencereplay import replay
 from inferencereplay.cli.running import STARTUP, prepare
-from inferencereplay.session.settings import Mode
 
 PACKAGE = str(Path(inferencereplay.__file__).parents[1])
 APP = """
@@ -79,7 +77,7 @@ def begun(project, server):
     """Run a program as it runs under `run` once the SDK is imported, which is where `run` has it begin."""
 
     def begun(mode, code, *arguments, used=None):
-        kept = prepare({}, mode=Mode(mode), directory=project / "recordings", speed=math.inf, used=used)
+        kept = prepare({}, directory=project / "recordings", settings={"mode": mode}, used=used)
         if mode != "replay":
             kept |= {"OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": "sk-test-0123456789abcdef"}
         begin = "from inferencereplay.startup import sitecustomize\nsitecustomize.begin()\n"
@@ -274,7 +272,7 @@ def test_a_python_without_the_package_refuses_to_call(run, project):
     code = "import sys; sys.modules['inferencereplay'] = None\nimport openai"
     done = run("replay", sys.executable, "-c", code)
     assert done.returncode == 1
-    assert f"{sys.executable} cannot import inferencereplay, so that calls would reach the network" in done.stderr
+    assert f"{sys.executable} cannot import inferencereplay, and calls would reach the network" in done.stderr
     twice = "for _ in 1, 2:\n  try:\n    import openai\n  except RuntimeError:\n    print('no')"
     again = run("replay", sys.executable, "-c", code.replace("import openai", twice))
     assert again.stdout == "no\nno\n"
@@ -299,7 +297,7 @@ def test_run_replaces_the_process_with_the_prepared_one(cli, monkeypatch, tmp_pa
     assert (file, command) == ("pytest", ("pytest", "-q", "--help"))
     assert environment["INFERENCEREPLAY_MODE"] == "replay"
     assert environment["INFERENCEREPLAY_DIR"] == str(tmp_path)
-    assert environment["INFERENCEREPLAY_SPEED"] == "2.0"
+    assert environment["INFERENCEREPLAY_SPEED"] == "2"
     assert environment["INFERENCEREPLAY_USED"] == str(tmp_path / "used")
     assert cli("run", "pytest", "-q").status == 0
     assert handed[1][1] == ("pytest", "-q")
@@ -319,12 +317,12 @@ def test_relative_places_are_those_of_run(cli, monkeypatch, tmp_path):
 
 def test_our_folder_leads_the_path_once(tmp_path):
     """Also for a run within a run."""
-    once = prepare({"PYTHONPATH": "/a:/b"}, mode=Mode.RECORD, directory=tmp_path, speed=math.inf, used=None)
+    once = prepare({"PYTHONPATH": "/a:/b"}, directory=tmp_path, settings={"mode": "record"}, used=None)
     assert once["PYTHONPATH"] == f"{STARTUP}:/a:/b"
     assert once["INFERENCEREPLAY_MODE"] == "record"
-    assert prepare(once, mode=Mode.LIVE, directory=tmp_path, speed=1.0, used=None)["PYTHONPATH"] == once["PYTHONPATH"]
+    assert prepare(once, directory=tmp_path, settings={}, used=None)["PYTHONPATH"] == once["PYTHONPATH"]
     for given in ({}, {"PYTHONPATH": ""}):
-        assert prepare(given, mode=Mode.LIVE, directory=tmp_path, speed=1.0, used=None)["PYTHONPATH"] == str(STARTUP)
+        assert prepare(given, directory=tmp_path, settings={}, used=None)["PYTHONPATH"] == str(STARTUP)
 
 
 def test_the_working_directory_stays_on_the_path(run, project):

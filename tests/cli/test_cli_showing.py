@@ -95,10 +95,10 @@ def test_names_thoughts_pictures_and_several_answers(cli, shelf):
 def test_a_stream_that_was_left(cli, shelf, clock):
     """It is shown and played as far as it goes, and said to be incomplete."""
     file = edit(shelf, STORY, end="closed")
-    assert "incomplete  whoever read the answer" in cli("show", file).out
+    assert "incomplete  the program that was recorded stopped reading here" in cli("show", file).out
     played = cli("play", file)
     assert played.status == 1
-    assert "left here" in played.err
+    assert "stopped reading here" in played.err
 
 
 def test_the_file_the_request_and_the_chunks(cli, shelf):

@@ -297,7 +297,7 @@ def test_prune_refuses_what_must_be_a_mistake(cli, kept, tmp_path, used, message
 
 def test_prune_needs_to_know_what(cli, kept, tmp_path):
     """No option, a file that is no text, and directories that are not ours are refused."""
-    assert "Say what can go" in cli("prune", kept, "--yes").err
+    assert "Give --unused-since FILE, --older-than AGE, or both." in cli("prune", kept, "--yes").err
     (tmp_path / "odd").write_bytes(b"\xff")
     assert "cannot be read" in cli("prune", kept, "--unused-since", tmp_path / "odd").err
     assert "is llama-stack's" in cli("prune", GIVEN, "--older-than", "1s", "--yes").err

@@ -139,7 +139,7 @@ class Suite:
         """Decorate a function, or coroutine function, that uses what `make` makes of the server's URL.
 
         It returns what its user sees. If it raises, the capability has failed. The name is made of words that the
-        README's table counts, see `table.COLUMNS`, and of others.
+        overview of docs/frameworks.md counts, see `table.COLUMNS`, and of others.
 
         Args:
             name: what is told.
@@ -178,7 +178,7 @@ class Suite:
     def main(self) -> None:
         """Run all, tell what came of it, and exit."""
         parser = argparse.ArgumentParser(description=f"Record and replay what {self._distribution} can do.")
-        parser.add_argument("--save", action="store_true", help="keep the result for the table of the README")
+        parser.add_argument("--save", action="store_true", help="keep the result for docs/frameworks.md")
         parser.add_argument("--name", default=self._distribution, help="the name by which it is kept")
         parser.add_argument("--only", help="run the capabilities whose name contains this")
         options = parser.parse_args()

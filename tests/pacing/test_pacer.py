@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import math
 import sys
 import time
 
 import anyio
 import pytest
+from conftest import ASK
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inferencereplay import replay
 from inferencereplay.errors import InvalidSetting
-from inferencereplay.pacing.clocks import SystemClock, VirtualClock, check_clock
+from inferencereplay.pacing.clocks import SYSTEM_CLOCK, SystemClock, VirtualClock, check_clock
 from inferencereplay.pacing.pacer import LONGEST, Pace, Pacer, check_pace, make_pacer
 
 times = st.floats(0, 1_000)
@@ -189,3 +193,36 @@ def test_time_can_be_real_on_trio_without_asyncio():
     """The event loop is recognised, not assumed."""
     anyio.run(SystemClock().sleep_async, 0.001, backend="trio")
     assert "trio" in sys.modules
+
+
+@pytest.fixture
+def frozen(monkeypatch):
+    """Freeze time as freezegun does: in the module `time`, and wherever else a module holds one of its functions."""
+    for real in (time.time, time.monotonic, time.perf_counter):
+        fake = functools.partial(float, real())
+        for module in list(sys.modules.values()):
+            for attribute, value in list(getattr(module, "__dict__", {}).items()):
+                if value is real:
+                    monkeypatch.setattr(module, attribute, fake)
+
+
+@pytest.mark.usefixtures("frozen")
+def test_frozen_time_changes_no_pace(wait):
+    """Under freezegun chunks come at their times, neither at once nor after the sum of all offsets."""
+    late = []
+    wait(Pacer([0.02, 0.04, 0.06], 1, SYSTEM_CLOCK, late.append), 0, 1, 2)
+    assert len(late) == 3
+    assert all(0 <= seconds < 5 for seconds in late)
+    assert sum(late) > 0
+
+
+@pytest.mark.usefixtures("frozen")
+def test_recordings_made_in_frozen_time_hold_real_offsets(client, tmp_path):
+    """The chunks of a recorded stream do not all have the offset 0; a plain answer has no time rather than none."""
+    with replay(tmp_path, mode="record"):
+        list(client.chat.completions.create(**ASK, stream=True))
+        client.chat.completions.create(**ASK)
+    answers = [json.loads(file.read_bytes())["response"] for file in tmp_path.rglob("*.json")]
+    plain, stream = sorted(answers, key=lambda answer: "chunks" in answer)
+    assert 0 < stream["offsets"][0] <= stream["offsets"][-1] < 60
+    assert "elapsed" not in plain

@@ -12,11 +12,14 @@ from hypothesis import strategies as st
 
 from inferencereplay.errors import RecordingCorrupt
 from inferencereplay.recording.format import (
+    ENCODINGS,
     VERSION,
+    Cause,
     Failure,
     Provenance,
     RecordedRequest,
     Recording,
+    Redirect,
     Response,
     check_request,
     decode,
@@ -38,7 +41,12 @@ values = st.recursive(
 raws = values.map(lambda value: msgspec.Raw(json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()))
 seconds = st.floats(0, 1_000_000)
 headers = st.dictionaries(texts, texts, max_size=2)
-failures = st.builds(Failure, texts, texts)
+failures = st.builds(Failure, texts, texts, st.lists(st.builds(Cause, texts, texts, st.booleans()), max_size=2))
+redirects = st.lists(st.builds(Redirect, st.sampled_from([301, 308]), st.just({"location": "/ä?b"})), max_size=2).map(
+    tuple
+)
+spaces = st.text(" \t\r\n", max_size=2)
+heads = {"reason": st.none() | st.just("Fine"), "redirects": redirects, "downloaded": st.none() | st.integers(0)}
 
 
 @st.composite
@@ -57,14 +65,16 @@ def streams(draw):
         events=draw(st.just([]) | st.lists(st.none() | texts, **size)),
         verbatim=verbatim,
         chunks=chunks,
+        **{name: draw(values) for name, values in heads.items()},
     )
 
 
 statuses = st.integers(100, 999)
 elapsed = st.none() | seconds
+layouts = {"leading": spaces, "trailing": spaces}
 plain = (
-    st.builds(Response, statuses, headers, elapsed=elapsed, body=raws, indent=st.sampled_from([-1, 0, 2, 4]))
-    | st.builds(Response, statuses, headers, elapsed=elapsed, text=texts)
+    st.builds(Response, statuses, headers, elapsed=elapsed, body=raws, indent=st.integers(-1, 16), **layouts, **heads)
+    | st.builds(Response, statuses, headers, elapsed=elapsed, text=texts, encoding=st.sampled_from(ENCODINGS), **heads)
     | st.builds(Response, st.just(0), headers, elapsed=elapsed, failure=failures)
 )
 queries = st.dictionaries(texts, texts | st.lists(texts, min_size=2, max_size=2), max_size=2)
@@ -90,6 +100,7 @@ def stream(*chunks: str, **more) -> Response:
     )
 
 
+HOP = '{"status": %d, "headers": {"location": "/"}}'
 BOTH = "a stream has a 'failure' if, and only if, it ended with 'error'"
 STREAM = encode(make(REQUEST, stream('{"a":1}', '{"b":2}')))
 PLAIN = encode(make(REQUEST, Response(elapsed=0.25, body=msgspec.Raw(b'{"a": [1.0, 2]}'), indent=0)))
@@ -329,6 +340,23 @@ def test_a_response_may_be_edited(old, new, chunks):
         ("200", "-1", "$.response.status", "-1 is no HTTP status"),
         ('"chunks"', '"indent": 17, "chunks"', "$.response.indent", "17 is not in the range -1 to 16"),
         ('"chunks"', '"indent": -2, "chunks"', "$.response.indent", "-2 is not in the range -1 to 16"),
+        ('"chunks"', '"leading": "x", "chunks"', "$.response.leading", "'x' is not white space"),
+        ('"chunks"', '"trailing": "\\u00a0", "chunks"', "$.response.trailing", "'\\xa0' is not white space"),
+        ('"chunks"', '"encoding": "utf-7", "chunks"', "$.response.encoding", "'utf-7' is not one of utf-8, utf-16-le,"),
+        (
+            '"chunks"',
+            '"reason": "a\\r\\nb", "chunks"',
+            "$.response.reason",
+            "'a\\r\\nb' is not a reason phrase of HTTP",
+        ),
+        ('"chunks"', f'"redirects": [{HOP % 200}], "chunks"', "$.response.redirects", "a redirect has a status of"),
+        (
+            '"chunks"',
+            '"redirects": [{"status": 307, "headers": {}}], "chunks"',
+            "$.response.redirects",
+            "and a location",
+        ),
+        ('"chunks"', '"downloaded": -1, "chunks"', "$.response.downloaded", "Expected `int` >= 0"),
         ('"chunks"', '"text": "x", "chunks"', "$.response", "and this one has 2 of them"),
         ('"chunks"', '"body": 1, "chunks"', "$.response", "and this one has 2 of them"),
         ("[0.100000", "[-1", "$.response.offsets[0]", "Expected `float` >= 0.0"),

@@ -221,8 +221,8 @@ def test_files_that_cannot_be_read(tmp_path):
 @pytest.mark.parametrize(
     ("name", "value", "told"),
     [
-        ("MOST_ROWS", 2, "Not listed, for a report has room for 2 rows: 3 files. The totals count them."),
-        ("MOST_BYTES", 500, "Listed without the conversation, for"),
+        ("MOST_ROWS", 2, "Not listed, because a report has room for 2 rows: 3 files. The totals count them."),
+        ("MOST_BYTES", 500, "Listed without the conversation, because"),
         ("LARGEST", 10, "2 MB each: 5 files."),
     ],
 )

@@ -466,15 +466,15 @@ def test_what_is_recorded_stays_text(show, tmp_path):
     assert page.evaluate("typeof pwned === 'undefined' && ({}).x === undefined")
 
 
-REORDERING = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-"""Characters that make a browser show letters in another order than the one in which they stand."""
+UNSEEN = "\x07\x1b\x7f\x9b\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+"""Characters that nobody sees, and those that make a browser show letters in another order than they have."""
 
 
 def test_what_reorders_letters_is_shown(show, tmp_path):
     """No title, name, message, answer, tooltip or difference reads otherwise than it is written; other letters stay."""
-    escaped = "".join(f"\\u{ord(sign):04x}" for sign in REORDERING)
-    letters, written = f"پاسخ {REORDERING}txt.exe", f"پاسخ {escaped}txt.exe"
-    kept = tmp_path / f"kept{REORDERING}"
+    escaped = "".join(f"\\u{ord(sign):04x}" for sign in UNSEEN)
+    letters, written = f"پاسخ {UNSEEN}txt.exe", f"پاسخ {escaped}txt.exe"
+    kept = tmp_path / f"kept{UNSEEN}"
     tools = [{"type": "function", "function": {"name": letters, "description": letters}}]
     for seed in ("1", letters):
         body = ask(letters, stream=True, tools=tools, seed=seed)
@@ -496,7 +496,7 @@ def test_what_reorders_letters_is_shown(show, tmp_path):
     page.wait_for_selector(".diff")
     pages.append(page.inner_text("body"))
     assert all(escaped in text for text in pages)
-    assert not set(REORDERING) & set("".join(pages))
+    assert not set(UNSEEN) & set("".join(pages))
 
 
 def test_files_of_any_name(show, tmp_path):

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import gzip
 import json
+import threading
 import tracemalloc
 import zlib
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import openai
 import pytest
-from conftest import ASK, Reply, chunk, completion, event, plain, sse
+from conftest import ASK, Reply, cheap, chunk, completion, event, plain, run_to_the_end, sse
 from ways import DEAD, entered, error_facts, facts, following, items, run, settle
+from written import streamed as said_in_pieces
+from written import write
 
-from inferencereplay import replay
+from inferencereplay import RecordingNotFound, replay
 from inferencereplay.recording.format import Cause, Failure, Response
 from inferencereplay.sdk import private
 from inferencereplay.sdk.capture import ResponseCapture
@@ -475,6 +479,46 @@ def test_the_bytes_of_a_stream_are_counted(driver, server, tmp_path):
     headers = {"content-type": SSE, "content-encoding": "gzip"}
     assert compare(driver, server, tmp_path, way, Reply(headers=headers, body=gzip.compress(text))) > 0
     assert stored(tmp_path)["downloaded"] == len(gzip.compress(text))
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_cancelled_read_ends_the_stream(server, tmp_path, backend):
+    """Who gives up on a chunk gets no other, live and in replay."""
+    gate = threading.Event()
+
+    class Slow(list[Any]):
+        def __iter__(self) -> Any:
+            yield 0.0, FIRST
+            gate.wait(30)
+
+    async def main() -> Any:
+        async with openai.AsyncOpenAI(api_key="x", base_url=server.url, **cheap(is_async=True)) as client:
+            made = await client.chat.completions.create(**ASK, stream=True)
+            got: list[Any] = [(await made.__anext__()).choices[0].delta.content]
+            with anyio.move_on_after(0.05) as scope:
+                await made.__anext__()
+            got.append(scope.cancelled_caught)
+            return [*got, *[item async for item in made]]
+
+    server.replies = [Reply(headers={"content-type": SSE}, pieces=Slow([1]))]
+    live = run_to_the_end(main, backend)
+    gate.set()
+    write(tmp_path, {**ASK, "stream": True}, said_in_pieces("a", "b", offsets=(0.0, 600.0)))
+    with replay(tmp_path, speed=1) as session:
+        assert run_to_the_end(main, backend) == live == ["a", True]
+    assert session.hits == 1
+
+
+def test_a_request_that_the_program_builds_belongs_to_no_call(client, server, tmp_path):
+    """Its error does not blame another library."""
+    options = openai._models.FinalRequestOptions.construct(method="post", url="/chat/completions", json_data=ASK)
+    with replay(tmp_path) as session:
+        with pytest.raises(RecordingNotFound, match=r"POST /chat/completions was kept .* `_build_request`") as caught:
+            client._build_request(options)
+        assert "another library" not in str(caught.value)
+        session.missed.clear()
+    assert client._build_request(options).method == "POST"
+    assert server.count == 0
 
 
 # What recording takes.

@@ -255,11 +255,11 @@ def test_methods_that_were_fetched_before_or_after(client, server, tmp_path):
 
 def test_a_release_in_the_middle_of_an_acquire(tmp_path):
     """A client that is collected while another use begins does not take the patches with it."""
-    patches.acquire()
-    patches.acquire()
-    patches.release()
+    patches.acquire("one")
+    patches.acquire("other")
+    patches.release("one")
     assert attributes()[0] is not ORIGINALS[0]
-    patches.release()
+    patches.release("other")
 
 
 def test_a_module_that_comes_after_the_last_use_is_left_alone():
@@ -304,7 +304,7 @@ def importing(module):
 
 name = "openai.resources.embeddings"
 patches._SITES[name], modules = importing, [types.ModuleType(name), sys.modules["openai._base_client"]]
-patches._state.users = 1
+patches._state.users = {1}
 first = threading.Thread(target=patches._state.install, args=(modules[0],))
 first.start()
 about_to_import.wait(30)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import contextvars
+import itertools
 import threading
 
 import anyio
@@ -14,7 +16,7 @@ import openai
 import pytest
 from conftest import ASK, cheap
 
-from inferencereplay import Session, replay, wrap
+from inferencereplay import Session, replay, unwrap, wrap
 from inferencereplay.session import active
 
 
@@ -186,6 +188,54 @@ def test_a_task_that_was_started_inside_ends_with_the_block(two, server):
             sync.close()
 
     asyncio.run(main())
+
+
+PLACES = ("block", "client", "elsewhere", "process")
+MODES = ("live", "replay", "record", "record-if-missing")
+
+
+@pytest.mark.parametrize("lower_mode", MODES)
+@pytest.mark.parametrize("upper_mode", MODES)
+@pytest.mark.parametrize(("upper", "lower"), list(itertools.combinations(PLACES, 2)), ids="-".join)
+def test_the_order_of_sessions(client, server, tmp_path, upper, lower, upper_mode, lower_mode):
+    """A block of this context, the client's own, the newest block of the process, the process's: in any modes."""
+    sessions = {upper: Session(tmp_path / "a", mode=upper_mode), lower: Session(tmp_path / "b", mode=lower_mode)}
+    elsewhere = contextvars.copy_context()
+    # A client that is wrapped in live mode is left as it is, so it has no session of its own.
+    first = lower if upper == "client" and upper_mode == "live" else upper
+    with contextlib.ExitStack() as stack:
+        for place, session in sessions.items():
+            if place == "block":
+                stack.enter_context(replay(session))
+            elif place == "client":
+                wrap(client, session)
+                stack.callback(unwrap, client)
+            elif place == "elsewhere":
+                block = replay(session)
+                elsewhere.run(block.__enter__)
+                stack.callback(elsewhere.run, block.__exit__, None, None, None)
+            else:
+                active.set_ambient(session)
+                stack.callback(active.set_ambient, None)
+        found = active.session_for(client)
+    own = None if first == "client" and sessions[first].is_live else sessions[first]
+    assert found is own
+    assert server.count == 0
+
+
+def test_a_client_wrapped_for_replay_stays_offline_beside_a_recording_thread(client, two, server, tmp_path):
+    """Another thread's block, in whatever mode, does not answer it and stores nothing of it."""
+    a, _, in_a, _ = two
+    wrap(client, a)
+    elsewhere, count = contextvars.copy_context(), server.count
+    for mode in MODES:
+        block = replay(tmp_path / "other", mode=mode)
+        session = elsewhere.run(block.__enter__)
+        assert say(client, "hi") == in_a
+        elsewhere.run(block.__exit__, None, None, None)
+        assert (session.hits, session.recorded) == (0, 0)
+    assert server.count == count
+    unwrap(client)
 
 
 def test_a_block_beats_a_wrapped_client(client, two):

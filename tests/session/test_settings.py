@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import decimal
+import functools
+import inspect
 import math
+import pydoc
 import re
 from pathlib import Path, PurePosixPath
 
+import openai
 import pytest
 
-from inferencereplay import Session
+from inferencereplay import Pace, Session, replay, wrap
 from inferencereplay.errors import InvalidSetting
 from inferencereplay.pacing.clocks import VirtualClock
-from inferencereplay.session.settings import Mode, parse_mode, parse_speed, resolve
+from inferencereplay.session.settings import DEFAULTS, Mode, parse_mode, parse_speed, resolve
 
 MODES = "'live', 'replay', 'record', 'record-if-missing'"
 
@@ -49,17 +53,17 @@ def environment(monkeypatch):
 def test_an_argument_beats_the_environment_which_beats_the_default(environment, directory, mode, variables, decided):
     """A directory alone means replay, nothing means live, and the environment alone is noted as such."""
     environment(**variables)
-    found = resolve(directory, mode, None)
+    found = resolve(directory, {"mode": mode})
     assert (str(found.directory), found.mode.value, found.from_environment) == decided
     assert found.speed == math.inf
 
 
 def test_the_speed_is_decided_alike(environment):
     """An argument, else the variable, else no waiting."""
-    assert resolve(None, None, None).speed == math.inf
+    assert resolve(None, {}).speed == math.inf
     environment(SPEED="10")
-    assert resolve(None, None, None).speed == 10
-    assert resolve(None, None, 0.5).speed == 0.5
+    assert resolve(None, {}).speed == 10
+    assert resolve(None, {"speed": 0.5}).speed == 0.5
 
 
 @pytest.mark.parametrize(
@@ -129,32 +133,112 @@ def test_what_is_no_path_is_no_directory(directory):
     with pytest.raises(
         InvalidSetting, match=r"^directory=.* is no path of a directory\. Give a str or a pathlib\.Path"
     ):
-        resolve(directory, None, None)
+        resolve(directory, {})
 
 
 def test_a_directory_is_any_path(monkeypatch):
     """Text, a path of any kind, and a home folder's `~`."""
     monkeypatch.setenv("HOME", "/somewhere")
-    assert resolve("a/b", None, None).directory == Path("a/b")
-    assert resolve(PurePosixPath("a/b"), None, None).directory == Path("a/b")
-    assert resolve("~/a", None, None).directory == Path("/somewhere/a")
+    assert resolve("a/b", {}).directory == Path("a/b")
+    assert resolve(PurePosixPath("a/b"), {}).directory == Path("a/b")
+    assert resolve("~/a", {}).directory == Path("/somewhere/a")
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("MODE", "nonsense"), ("SPEED", "fast"), ("SPEED", " "), ("DIR", "~nobody-has-this-name")]
+    ("name", "value", "told"),
+    [
+        ("MODE", "nonsense", "is no mode. Valid are"),
+        ("SPEED", "fast", "is no speed. Valid is"),
+        ("SPEED", " ", "is no speed. Valid is"),
+        ("DIR", "~nobody-has-this-name", "is no path of a directory."),
+        ("PACE", "fast", "is no pace. Give the seconds to the first chunk and between chunks: 0.3,0.02."),
+        ("PACE", "1,2,3", "is no pace. Give the seconds"),
+        ("PACE", "-1", "is no pace. Give the seconds"),
+        ("IGNORE", "user,,seed", "is no path into a request's body."),
+        ("RECORD_ERRORS", "maybe", "is neither yes nor no. Valid are 1, true, yes, on, 0, false, no, off."),
+        ("EXHAUSTED", "stop", "is not valid. Valid are 'repeat', 'error', 'record'."),
+        ("REDACT", "(", "is no regular expression"),
+        ("REDACT", "x*", "matches the empty text"),
+    ],
 )
-def test_a_bad_variable_is_named(environment, name, value):
-    """The message says which variable it was, not which argument."""
+def test_a_bad_variable_is_named(environment, name, value, told):
+    """The message says which variable it was, not which argument, and what is valid."""
     environment(**{name: value})
-    with pytest.raises(InvalidSetting, match=rf"^INFERENCEREPLAY_{name}='{value}' is no "):
-        resolve(None, None, None)
+    with pytest.raises(InvalidSetting) as caught:
+        resolve(None, {})
+    assert str(caught.value).startswith(f"INFERENCEREPLAY_{name}=")
+    assert told in str(caught.value)
+
+
+GIVEN = {
+    "PACE": ("0.3,0.02", "pace", Pace(0.3, 0.02), Pace(1)),
+    "IGNORE": ("user, metadata.run_id", "ignore", ("user", "metadata.run_id"), ("seed",)),
+    "REDACT": (r"T-\d{1,3}", "redact", r"T-\d{1,3}", ("x",)),
+    "RECORD_ERRORS": ("Yes", "record_errors", True, False),
+    "EXHAUSTED": ("error", "exhausted", "error", "repeat"),
+    "TEST_ID": ("tests/a.py::test", "test_id", "tests/a.py::test", "other"),
+}
+
+
+@pytest.mark.parametrize("name", GIVEN)
+def test_each_setting_that_is_text_has_a_variable(environment, name):
+    """An argument beats it, also one that equals the default, and it beats the default; empty it counts as not set."""
+    text, setting, value, argument = GIVEN[name]
+    default = getattr(resolve(None, {}), setting)
+    environment(**{name: text})
+    assert getattr(resolve(None, {}), setting) == value != default
+    assert getattr(resolve(None, {setting: argument}), setting) == argument
+    environment(**{name: ""})
+    assert getattr(resolve(None, {}), setting) == default
+    environment(**{name: "("})  # which is not valid where that matters
+    assert getattr(resolve(None, {setting: argument}), setting) == argument
+
+
+@pytest.mark.parametrize("text", ["0", "false", "No", " off "])
+def test_a_switch_may_say_no(environment, text):
+    """In any of the usual words."""
+    environment(RECORD_ERRORS=text)
+    assert resolve(None, {}).record_errors is False
+
+
+def test_one_number_is_a_pace(environment):
+    """Seconds to the first chunk; the others follow at once."""
+    environment(PACE="0.5")
+    assert resolve(None, {}).pace == Pace(0.5, 0)
+
+
+@pytest.mark.parametrize("function", [Session, replay, wrap], ids=["Session", "replay", "wrap"])
+def test_the_settings_are_listed(function):
+    """`inspect.signature` and `help` show each with its default, as if it were written out."""
+    parameters = inspect.signature(function).parameters
+    assert {name: item.default for name, item in parameters.items() if item.kind is item.KEYWORD_ONLY} == DEFAULTS
+    assert str(parameters["speed"]) == "speed: 'float | str | None' = None"
+    shown = pydoc.render_doc(function, renderer=pydoc.plaintext)
+    assert all(f"{name}: " in shown for name in DEFAULTS)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [Session, replay, functools.partial(wrap, openai.OpenAI(api_key="x"))],
+    ids=["Session", "replay", "wrap"],
+)
+def test_an_unknown_setting_is_told(function, tmp_path):
+    """As Python tells a wrong argument, with the valid ones."""
+    with pytest.raises(TypeError, match=r"unexpected keyword argument 'speeed'\. Valid are mode, speed, "):
+        function(tmp_path, speeed=1)
+
+
+def test_a_decorator_refuses_a_bad_setting_where_it_is_written():
+    """Not when the function is called."""
+    with pytest.raises(InvalidSetting, match="ignore=3 is no path"):
+        replay("recordings", ignore=3)
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"normalize": "lower"}, "normalize='lower' cannot be called"),
-        ({"exhausted": "stop"}, "exhausted='stop' is none of 'repeat', 'error', 'record'"),
+        ({"exhausted": "stop"}, "exhausted='stop' is not valid. Valid are 'repeat', 'error', 'record'"),
         ({"mode": "rec"}, "mode='rec' is no mode"),
         ({"redact": ["("]}, "is no regular expression"),
         ({"ignore": 5}, "ignore="),

@@ -1,4 +1,4 @@
-"""A recording as a conversation: what was sent, what came back and when, as plain data."""
+"""A recording as a conversation: the request, the answer and its timing, as plain data."""
 
 from __future__ import annotations
 
@@ -25,8 +25,6 @@ from inferencereplay.catalogue.conversation.parts import (
 from inferencereplay.catalogue.conversation.streamed import Streamed, read_stream
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from inferencereplay.recording.format import Recording, Response
     from inferencereplay.recording.request import JSON
 
@@ -46,6 +44,8 @@ __all__ = [
 ]
 
 _FIRST_ERROR = 400
+_SHORTEST = 0.1
+"""Seconds in which tokens are counted; in less, a server has sent what it had."""
 _KINDS = {"/completions": "completion", "/embeddings": "embedding", "/responses": "response"}
 
 
@@ -53,8 +53,8 @@ def kind_of(path: str, body: JSON = None) -> str:
     """Return the kind of conversation: `chat`, `completion`, `response`, `embedding` or `other`.
 
     Args:
-        path: the request's; Azure's paths begin with the deployment.
-        body: the request's, for paths that are not known.
+        path: of the request; Azure's begins with the deployment.
+        body: of the request, for unknown paths.
     """
     if path.endswith("/chat/completions"):
         return "chat"
@@ -65,7 +65,7 @@ def kind_of(path: str, body: JSON = None) -> str:
 
 
 def read_conversation(recording: Recording) -> Conversation:
-    """Read a recording for people; whatever a server may have sent, or a person edited, it does not fail.
+    """Read a recording for people. It never fails, whatever a server sent or a person edited.
 
     Example:
         >>> from inferencereplay.catalogue.entries import Catalogue
@@ -116,23 +116,22 @@ def _failure(response: Response) -> str:
 def _timing(response: Response, said: Streamed) -> Timing:
     tokens = said.usage.output
     if not response.is_stream:
-        rate = tokens / response.elapsed if tokens and response.elapsed else None
-        return Timing(total=response.elapsed, tokens_per_second=rate)
+        return Timing(total=response.elapsed, tokens_per_second=_rate(response.elapsed or 0, tokens or 0))
     offsets = tuple(response.offsets)
     if not offsets:
         return Timing()
     arrivals = [piece.offset for piece in said.pieces if piece.offset is not None]
+    after_first = arrivals[-1] - arrivals[0] if arrivals else 0
     return Timing(
         offsets=offsets,
         first_token=arrivals[0] if arrivals else None,
         total=offsets[-1],
         gaps=tuple(later - earlier for earlier, later in itertools.pairwise(offsets)),
-        tokens_per_second=_rate(arrivals, len(arrivals) if tokens is None else tokens),
+        tokens_per_second=_rate(after_first, (len(arrivals) if tokens is None else tokens) - 1),
         is_estimated=tokens is None,
     )
 
 
-def _rate(arrivals: Sequence[float], tokens: int) -> float | None:
-    """Return the tokens a second after the first one."""
-    duration = arrivals[-1] - arrivals[0] if arrivals else 0
-    return (tokens - 1) / duration if duration > 0 and tokens > 1 else None
+def _rate(duration: float, tokens: int) -> float | None:
+    """Return the tokens per second, if the time was long enough to say anything of the model."""
+    return tokens / duration if duration >= _SHORTEST and tokens > 0 else None

@@ -1,4 +1,4 @@
-"""What came back as a plain answer."""
+"""The content of a plain answer."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from inferencereplay.recording.request import JSON
 
 _FLOAT = 4
-"""Bytes of a number in a vector that is sent as base64."""
+"""Bytes of a number in a vector that is sent in Base64."""
 _MOST_NAMED = 5
 
 
@@ -36,7 +36,7 @@ def read_choices(kind: str, body: JSON) -> tuple[Choice, ...]:
 
 
 def read_usage(body: JSON) -> Usage:
-    """Return the tokens, by the names of chats and of the Responses API alike."""
+    """Return the tokens, by the names that chats use and by those of the Responses API."""
     usage = members(members(body).get("usage"))
     into = members(usage.get("prompt_tokens_details")) or members(usage.get("input_tokens_details"))
     out = members(usage.get("completion_tokens_details")) or members(usage.get("output_tokens_details"))
@@ -50,13 +50,13 @@ def read_usage(body: JSON) -> Usage:
 
 
 def read_error(body: JSON) -> str:
-    """Return the message of an error that a server answered or sent within a stream."""
+    """Return the message of an error, an answer's or one within a stream."""
     error = members(body).get("error", body)
     return string(error) or string(members(error).get("message")) or string(members(body).get("message"))
 
 
 def join(messages: Iterable[Message], role: str = "assistant") -> Message:
-    """Make one message of the items of an answer."""
+    """Join the items of an answer into one message."""
     items = list(messages)
     return Message(
         role,
@@ -67,7 +67,7 @@ def join(messages: Iterable[Message], role: str = "assistant") -> Message:
 
 
 def summarize(body: JSON) -> str:
-    """Say in one line what an answer holds that is no conversation."""
+    """Describe an answer that is no conversation in one line."""
     body = members(body)
     data = elements(body.get("data"))
     vectors = [size for item in data if (size := _dimensions(members(item).get("embedding")))]

@@ -1,4 +1,4 @@
-"""What was sent: messages and tools of a request."""
+"""The messages, tools and settings of a request."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
 _TEXT = ("text", "input_text", "output_text", "summary_text", "reasoning_text")
 _DEEPEST = 40
-"""Levels of nesting that are shown; Python would give up at some hundreds."""
+"""Levels of nesting that are shown; Python's limit is some hundreds."""
 _SHOWN_APART = frozenset(("messages", "model", "tools", "functions", "input", "instructions", "prompt"))
 
 
 def read_messages(kind: str, body: JSON) -> tuple[Message, ...]:
-    """Return what a request says.
+    """Return the messages of a request.
 
     Args:
-        kind: of conversation.
-        body: the request's.
+        kind: of the conversation.
+        body: of the request.
     """
     body = members(body)
     if kind == "chat":
@@ -44,18 +44,18 @@ def read_messages(kind: str, body: JSON) -> tuple[Message, ...]:
 
 
 def read_tools(body: JSON) -> tuple[Tool, ...]:
-    """Return the tools of a request: of chats, of the Responses API, and functions as they were before tools."""
+    """Return the tools of a chat or of the Responses API, and the functions that chats had before tools."""
     body = members(body)
     return tuple(_tool(members(item)) for item in [*elements(body.get("tools")), *elements(body.get("functions"))])
 
 
 def read_settings(body: JSON) -> dict[str, JSON]:
-    """Return what else the body says, such as `temperature`."""
+    """Return the other members of the body, such as `temperature`."""
     return {name: value for name, value in members(body).items() if name not in _SHOWN_APART}
 
 
 def read_message(item: JSON) -> Message:
-    """Read a message of a chat, a request's or an answer's."""
+    """Read a message of a chat, from a request or an answer."""
     item = members(item)
     calls = [*elements(item.get("tool_calls")), *([item["function_call"]] if item.get("function_call") else [])]
     parts = [*read_parts(item.get("content"))]
@@ -74,7 +74,7 @@ def read_message(item: JSON) -> Message:
 
 
 def read_parts(content: JSON) -> Iterator[Part]:
-    """Yield the parts of a message's content, be it a text or a list."""
+    """Yield the parts of a message's content, which is a text or a list."""
     if isinstance(content, str):
         content = [content] if content else []
     for item in elements(content):
@@ -82,7 +82,7 @@ def read_parts(content: JSON) -> Iterator[Part]:
 
 
 def read_reasoning(item: dict[str, Any]) -> str:
-    """Return what a model thought: `reasoning_content` of DeepSeek, vLLM and others, `reasoning` of OpenRouter."""
+    """Return a model's thoughts: `reasoning_content` of DeepSeek, vLLM and others, `reasoning` of OpenRouter."""
     return string(item.get("reasoning_content")) or string(item.get("reasoning"))
 
 
@@ -116,7 +116,7 @@ def _response_input(body: dict[str, Any]) -> Iterator[Message]:
 
 
 def _texts(given: JSON) -> Iterator[str]:
-    """Yield the texts of a prompt or of what is embedded; tokens as numbers."""
+    """Yield the texts of a prompt or of an input for embeddings; tokens come as a list of numbers."""
     if isinstance(given, str):
         yield given
     items = elements(given)
@@ -151,7 +151,7 @@ def _part(item: dict[str, Any]) -> Part:
 
 
 def _rest(item: dict[str, Any]) -> str:
-    """Return what else an item says, long texts such as audio shortened."""
+    """Return the other members of an item, with long texts such as audio shortened."""
     return json.dumps(_brief({name: value for name, value in item.items() if name != "type"}), ensure_ascii=False)
 
 

@@ -1,4 +1,4 @@
-"""What a conversation is made of: plain data, for whoever shows it."""
+"""The parts of a conversation: plain data for those who show it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from inferencereplay.recording.request import JSON
 
 _LONGEST_URL = 200
-"""Characters of a URL that are shown; a picture inside one has many thousands."""
+"""Characters of a URL that are shown; a picture as a URL has many thousands."""
 _PAST_NUMBERS = 2**63
 
 
@@ -19,7 +19,7 @@ class Part(NamedTuple):
 
     Attributes:
         kind: `text`, `refusal`, or what the API calls it otherwise: `image_url`, `input_audio`, `file`, …
-        text: what it says; of a picture its URL, shortened if the picture is inside of it.
+        text: its text; of a picture the URL, shortened if it holds the picture.
     """
 
     kind: str
@@ -30,9 +30,9 @@ class ToolCall(NamedTuple):
     """A call of a tool that the model asks for.
 
     Attributes:
-        id: which a tool's message refers to; may be empty.
-        name: the function's.
-        arguments: JSON text, as the model wrote it.
+        id: the one in the tool's message that answers it; may be empty.
+        name: of the function.
+        arguments: JSON as text, unchanged.
     """
 
     id: str
@@ -41,15 +41,15 @@ class ToolCall(NamedTuple):
 
 
 class Message(NamedTuple):
-    """What one side said.
+    """A message of one side.
 
     Attributes:
         role: `system`, `user`, `assistant`, `tool`, …; `prompt` and `input` where the API has no roles.
         parts: in order.
         tool_calls: in order.
-        reasoning: what the model thought before, where a server tells.
-        name: of the participant; empty if there is none.
-        tool_call_id: the call that a tool's message answers; empty if there is none.
+        reasoning: the model's thoughts before it, if a server sends them.
+        name: of the participant; may be empty.
+        tool_call_id: the id of the call that a tool's message answers; otherwise empty.
     """
 
     role: str
@@ -77,9 +77,9 @@ class Choice(NamedTuple):
     """One of the answers.
 
     Attributes:
-        number: its index, as the server gives it.
-        message: what it says.
-        finish_reason: empty where the server gave none.
+        number: the server's index of it.
+        message: its content.
+        finish_reason: empty if the server gave none.
     """
 
     number: int
@@ -88,7 +88,7 @@ class Choice(NamedTuple):
 
 
 class Usage(NamedTuple):
-    """Tokens, as the server counted them; `None` for what it did not say."""
+    """Tokens as the server counted them; `None` for each number that it did not send."""
 
     input: int | None = None
     output: int | None = None
@@ -98,15 +98,15 @@ class Usage(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """What one chunk of a stream added.
+    """The text that one chunk of a stream added.
 
     Attributes:
-        chunk: which chunk, counted from 0.
-        offset: seconds from the start of the call to its arrival; `None` if not known.
-        choice: the index of the answer that it belongs to.
+        chunk: the number of the chunk, counted from 0.
+        offset: seconds from the start of the call to its arrival; `None` if unknown.
+        choice: the index of its answer.
         kind: `text`, `reasoning`, `refusal` or `tool_call` (a name or a part of the arguments).
         text: never empty.
-        call: which of the answer's calls of tools, as the server numbers them; 0 for other kinds.
+        call: the server's number of the call of a tool; 0 for other kinds.
     """
 
     chunk: int
@@ -118,15 +118,16 @@ class Piece(NamedTuple):
 
 
 class Timing(NamedTuple):
-    """When an answer came, in seconds; `None`, or empty, for what was not recorded.
+    """The timing of an answer in seconds; values that were not recorded are `None` or empty.
 
     Attributes:
         offsets: from the start of the call to each chunk.
-        first_token: to the first chunk that said anything.
-        total: to the last chunk, or to the end of a plain answer.
+        first_token: from the start of the call to the first chunk with text.
+        total: from the start of the call to the last chunk, or to the end of a plain answer.
         gaps: between one chunk and the next.
-        tokens_per_second: of a stream after its first token, of a plain answer as a whole.
-        is_estimated: whether that takes each piece for one token, since the server gave no count.
+        tokens_per_second: of a stream after its first token, of a plain answer as a whole; `None` if the time was too
+            short to measure.
+        is_estimated: whether each piece counts as one token, because the server sent no count.
     """
 
     offsets: tuple[float, ...] = ()
@@ -138,23 +139,23 @@ class Timing(NamedTuple):
 
 
 class Conversation(NamedTuple):
-    """A recording as a person reads it.
+    """A recording for people.
 
     Attributes:
         kind: `chat`, `completion`, `response`, `embedding`, or `other`.
-        model: as the request names it; as the answer does where the request does not.
-        messages: what was sent.
-        tools: what the model was told it may call.
+        model: the one that the request names, otherwise the one of the answer.
+        messages: of the request.
+        tools: of the request.
         settings: the other members of the request's body, as JSON.
-        choices: what came back.
+        choices: the answers.
         usage: tokens.
-        pieces: what each chunk of a stream added, in order.
-        timing: when.
+        pieces: the texts that the chunks of a stream added, in order.
+        timing: of the answer.
         is_stream: whether the answer was streamed.
         end: how a stream ended: `done`, `closed` (the caller left) or `error`; empty for a plain answer.
         status: the HTTP status; 0 if the connection failed before there was one.
-        error: the server's message, or what broke the connection; empty if all went well.
-        summary: one line on an answer that is no text, such as `3 vectors of 384 dimensions`; else empty.
+        error: the message of the server or of the broken connection; otherwise empty.
+        summary: one line on an answer that is no text, such as `3 vectors of 384 dimensions`; otherwise empty.
     """
 
     kind: str
@@ -174,7 +175,7 @@ class Conversation(NamedTuple):
 
     @property
     def text(self) -> str:
-        """Everything that was said on either side, for searching."""
+        """All texts of the request and the answers, for searching."""
         said = [*self.messages, *(choice.message for choice in self.choices)]
         lines = [line for message in said for line in _lines(message)]
         return "\n".join([*lines, self.error, self.summary])
@@ -185,32 +186,32 @@ def _lines(message: Message) -> list[str]:
     return [message.reasoning, message.text, *calls]
 
 
-# JSON that anybody may have written, read without trust.
+# JSON that anybody may have written: each function takes any value.
 
 
 def members(value: JSON) -> dict[str, Any]:
-    """Return an object, an empty one for whatever else it is."""
+    """Return an object, an empty one for any other value."""
     return value if isinstance(value, dict) else {}
 
 
 def elements(value: JSON) -> list[Any]:
-    """Return an array, an empty one for whatever else it is."""
+    """Return an array, an empty one for any other value."""
     return value if isinstance(value, list) else []
 
 
 def string(value: JSON) -> str:
-    """Return a text, an empty one for whatever else it is."""
+    """Return a text, an empty one for any other value."""
     return value if isinstance(value, str) else ""
 
 
 def number(value: JSON) -> int | None:
-    """Return a whole number of up to 64 bits, `None` for whatever else it is: no count is larger, and a float ends."""
+    """Return a whole number of up to 64 bits, `None` for any other value: no count is larger."""
     is_whole = isinstance(value, int) and not isinstance(value, bool)
     return value if is_whole and -_PAST_NUMBERS <= value < _PAST_NUMBERS else None
 
 
 def parsed(text: bytes) -> JSON:
-    """Read JSON, `None` for what is none."""
+    """Read JSON; return `None` for any other text."""
     try:
         return parse_json(text)
     except ValueError:
@@ -218,7 +219,7 @@ def parsed(text: bytes) -> JSON:
 
 
 def shorten(url: str) -> str:
-    """Return a URL for people: what is inside a `data:` URL is counted, not shown."""
+    """Return a URL for people; the content of a `data:` URL is counted, not shown."""
     if url.startswith("data:"):
         kind, _, data = url.partition(",")
         return f"{kind},… ({len(data)} characters)"

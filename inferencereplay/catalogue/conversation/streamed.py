@@ -1,4 +1,4 @@
-"""What came back as a stream: its pieces, and the answers that they add up to."""
+"""The content of a streamed answer: its pieces, and the answers assembled from them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _ENDS = ("response.completed", "response.incomplete", "response.failed")
 
 
 class Streamed(NamedTuple):
-    """What a stream said."""
+    """The content of a stream."""
 
     choices: tuple[Choice, ...]
     usage: Usage
@@ -47,7 +47,7 @@ class Streamed(NamedTuple):
 
 
 class _Delta(NamedTuple):
-    """What a chunk adds to one answer."""
+    """The text that a chunk adds to one answer."""
 
     choice: int
     kind: str
@@ -56,7 +56,7 @@ class _Delta(NamedTuple):
 
 
 class _Growing:
-    """An answer of which more is to come."""
+    """An unfinished answer."""
 
     def __init__(self) -> None:
         self.role = "assistant"
@@ -84,7 +84,7 @@ class _Growing:
 
 
 class _Assembly:
-    """All answers of one stream, and what else its chunks say."""
+    """All answers of one stream, with its tokens, its error and its model."""
 
     def __init__(self) -> None:
         self.growing: dict[int, _Growing] = {}
@@ -100,7 +100,7 @@ class _Assembly:
 
 
 def read_stream(chunks: Sequence[JSON], offsets: Sequence[float]) -> Streamed:
-    """Put the chunks of a stream together.
+    """Assemble the chunks of a stream.
 
     Args:
         chunks: of a chat, a text completion or the Responses API; what is no object counts for nothing.

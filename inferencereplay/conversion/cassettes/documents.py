@@ -1,27 +1,32 @@
 """Cassette files as Python data: YAML, JSON and TOML.
 
-YAML is read by the rules of version 1.2's core schema. Cassetter writes by them, so that `2026-01-01` and `12:30`
-stand there without quotes and are texts; version 1.1 would make a date and a number of them.
+YAML is read by the rules of version 1.2's core schema, as cassetter writes it: `2026-01-01` and `12:30` without quotes
+are texts. By version 1.1 they would be a date and a number.
 """
 
 from __future__ import annotations
 
 import functools
+import gzip
+import io
 import re
-import stat
 import sys
+import zlib
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from inferencereplay.conversion.cassettes.exchange import Unconvertible
+from inferencereplay.catalogue.file_content import UnusableFile, read_file
+from inferencereplay.conversion.cassettes.exchange import LARGEST, Unconvertible
 from inferencereplay.recording.request import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-KINDS = (".yaml", ".yml", ".json", ".toml")
+_KINDS = (".yaml", ".yml", ".json", ".toml")
+ENDINGS = (*_KINDS, *(f"{kind}.gz" for kind in _KINDS))
+"""How the names of cassettes end; LangChain's are compressed."""
 _SCALARS = {
     "null": (r"~|null|Null|NULL|", "~nN\0"),
     "bool": (r"true|True|TRUE|false|False|FALSE", "tTfF"),
@@ -31,9 +36,9 @@ _SCALARS = {
         "-+0123456789.",
     ),
 }
-"""What a plain scalar is taken for, and the characters that it may begin with."""
+"""The patterns of the types of plain scalars, and the characters that they may begin with."""
 MOST_EXPANDED = 100
-"""How many times as large as its file a document may get where YAML's aliases are written out."""
+"""How many times as large as its file a document may get when YAML's aliases are written out."""
 _SMALL = 1_000
 
 
@@ -41,17 +46,14 @@ def load(file: Path) -> dict[str, Any]:
     """Read a cassette file by the end of its name.
 
     Raises:
-        Unconvertible: if it cannot be read, or what reads it is missing.
+        Unconvertible: if it cannot be read, or the library that reads its format is missing.
     """
     try:
-        if not stat.S_ISREG(file.stat().st_mode):
-            reason = "it is no regular file"
-            raise Unconvertible(reason)
-        data = file.read_bytes()
-    except OSError as error:
-        reason = f"it cannot be read: {error.strerror}"
-        raise Unconvertible(reason) from error
-    read = {".json": _json, ".toml": _toml}.get(file.suffix, _yaml)
+        data, _ = read_file(file, LARGEST)
+    except UnusableFile as error:
+        raise Unconvertible(str(error)) from error
+    data = _decompressed(data) if file.suffix == ".gz" else data
+    read = {".json": _json, ".toml": _toml}.get(ending_of(file.name).removesuffix(".gz"), _yaml)
     document = read(data)
     try:
         is_bomb = _size(document, {}) > MOST_EXPANDED * (len(data) + _SMALL)
@@ -59,12 +61,30 @@ def load(file: Path) -> dict[str, Any]:
         reason = "it is nested too deeply"
         raise Unconvertible(reason) from error
     if is_bomb:
-        reason = "its aliases stand for many times as much as the file holds"
+        reason = "its aliases stand for many times its size"
         raise Unconvertible(reason)
-    if not isinstance(document, dict) or not isinstance(document.get("interactions"), list):
+    if not isinstance(document, dict):
         reason = "it is no cassette: it has no list of interactions"
         raise Unconvertible(reason)
     return document
+
+
+def ending_of(name: str) -> str:
+    """Return the ending of a file's name, empty if it is not a cassette's."""
+    return next((end for end in ENDINGS if name.endswith(end)), "")
+
+
+def _decompressed(data: bytes) -> bytes:
+    try:
+        with gzip.open(io.BytesIO(data)) as packed:
+            content = packed.read(LARGEST + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        reason = f"it is said to be compressed with gzip, and is not: {error}"
+        raise Unconvertible(reason) from error
+    if len(content) > LARGEST:
+        reason = f"it has more than {LARGEST:,} bytes when it is unpacked"
+        raise Unconvertible(reason)
+    return content
 
 
 def _json(data: bytes) -> Any:
@@ -88,7 +108,7 @@ def _toml(data: bytes) -> Any:
 
 def _yaml(data: bytes) -> Any:
     try:
-        import yaml  # noqa: PLC0415 - wanted here only
+        import yaml  # noqa: PLC0415 - only YAML needs it
     except ImportError as error:
         reason = "YAML is read by PyYAML: pip install 'inferencereplay[cli]'"
         raise Unconvertible(reason) from error
@@ -101,8 +121,8 @@ def _yaml(data: bytes) -> Any:
 
 @functools.cache
 def _loader() -> Any:
-    """Make a safe loader, libyaml's where it is there, that takes for texts what YAML 1.2 takes for texts."""
-    import yaml  # noqa: PLC0415 - as above
+    """Make a safe loader, libyaml's if it is installed, with the types of YAML 1.2."""
+    import yaml  # noqa: PLC0415 - only YAML needs it
 
     loader = type("CassetteLoader", (getattr(yaml, "CSafeLoader", yaml.SafeLoader),), {"yaml_implicit_resolvers": {}})
     for kind, (pattern, first) in _SCALARS.items():
@@ -134,12 +154,12 @@ def _list(loader: Any, node: Any) -> Any:
 
 
 def _file(loader: Any, node: Any) -> bytes:
-    """Return what a file holds that was sent: the first of its state."""
+    """Return the content of a file that was sent, the first item of its state."""
     return _joined(loader.construct_mapping(node, deep=True)["state"][:1])
 
 
 def _iterator(loader: Any, node: Any) -> bytes:
-    """Return what an iterator yields that was sent: its one argument."""
+    """Return the items of an iterator that was sent, its one argument."""
     return _joined(loader.construct_mapping(node, deep=True)["args"][0])
 
 
@@ -154,17 +174,17 @@ _OF_PYTHON: dict[str, Callable[[Any, Any], Any]] = {
     "object/new:_io.BytesIO": _file,
     "object/apply:builtins.iter": _iterator,
 }
-"""The tags that VCR.py's own loader knows; it writes the last two for what other libraries send. No class is made."""
+"""The tags that VCR.py's own loader knows; the last two stand for bodies of other libraries. No class is made."""
 
 
 def _size(value: Any, known: dict[int, int]) -> int:
-    """Return about how many characters a document has with its aliases written out; infinitely many are very many."""
+    """Return about how many characters a document has with its aliases written out."""
     if isinstance(value, (str, bytes)):
         return len(value)
     if not isinstance(value, (dict, list)):
         return 1
     if id(value) not in known:
-        known[id(value)] = sys.maxsize  # for whoever meets it within itself
+        known[id(value)] = sys.maxsize  # if it contains itself
         items = [*value, *value.values()] if isinstance(value, dict) else value
         known[id(value)] = 1 + sum(_size(item, known) for item in items)
     return known[id(value)]
