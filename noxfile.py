@@ -1,8 +1,9 @@
 """The tests on several generations of the SDK, the frameworks that stand on it, comparisons, and a fuzzer.
 
-`nox` runs all generations, `nox -s "sdk(3)"` one; `nox -s frameworks` runs all frameworks, each with the newest
-versions that it takes, and some on an older SDK; `nox -s "frameworks(langchain-openai)"` one; `nox -s compare`
-measures this package beside others, `nox -s compare -- --quick` with less.
+`nox` runs all generations, `nox -s "sdk(3)"` one; `nox -s faults` injects faults at full length; `nox -s frameworks`
+runs all frameworks, each with the newest versions that it takes, and some on an older SDK;
+`nox -s "frameworks(langchain-openai)"` one; `nox -s compare` measures this package beside others,
+`nox -s compare -- --quick` with less.
 """
 
 from __future__ import annotations
@@ -30,7 +31,15 @@ GENERATIONS = {
 def sdk(session: nox.Session, generation: str) -> None:
     """Run the whole suite on one generation."""
     session.install("-e", ".[test]", *GENERATIONS[generation])
-    session.run("python", "-m", "pytest", "-q", *session.posargs)
+    session.run("python", "-m", "pytest", "-q", "-n", "2", *session.posargs)
+
+
+@nox.session
+def faults(session: nox.Session) -> None:
+    """Run what takes long, with injected faults at full length: hours, if need be."""
+    session.install("-e", ".[test]")
+    command = ("python", "-m", "pytest", "-rP", "tests/faults", *session.posargs)
+    session.run(*command, env={"INFERENCEREPLAY_FAULTS": "full"})
 
 
 @nox.session

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import _thread
+import atexit
 import contextlib
+import gc
 import http.server
 import inspect
 import json
+import os
 import shutil
 import threading
 import time
@@ -18,7 +22,9 @@ import openai
 import pytest
 from hypothesis import settings
 
+from inferencereplay import environment
 from inferencereplay.cli import main
+from inferencereplay.session import active
 from inferencereplay.session.settings import VARIABLES
 
 if TYPE_CHECKING:
@@ -29,9 +35,38 @@ HAS_RESPONSES = hasattr(openai.types, "responses")
 collect_ignore = [] if HAS_RESPONSES else ["sdk/test_responses.py", "sdk/test_websockets.py"]
 settings.register_profile("steady", derandomize=True)
 settings.load_profile("steady")  # a commit is good or bad by itself; `--hypothesis-profile=default` searches anew
+TESTS = Path(__file__).parent
+LATE = (
+    *("pytest_plugin/test_pytest_plugin.py", "pytest_plugin/test_pytest_plugin_runs.py", "cli/test_cli_running.py"),
+    *("test_docs.py", "test_examples.py", "test_frameworks.py", "test_benchmarks.py", "faults/"),
+)
+"""Where tests start programs."""
 EXAMPLES = Path(__file__).parents[1] / "examples" / "recordings"
 ASK: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "Hello"}], "temperature": 0.5}
 """The arguments of a small chat."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let coverage follow into the processes that run tests, and no further: those of the tests would be slow."""
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
+        for name in ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START"):
+            os.environ.pop(name, None)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the quick tests first: those that start no programs."""
+
+    def rank(item: pytest.Item) -> tuple[bool, bool]:
+        path = item.path.relative_to(TESTS).as_posix()
+        return item.get_closest_marker("slow") is not None, path.startswith(LATE)
+
+    items.sort(key=rank)
+
+
+def pytest_collection_finish() -> None:
+    """Keep the garbage collector, which every recording block asks, from looking through the tests themselves."""
+    gc.collect()
+    gc.freeze()
 
 
 @dataclass
@@ -92,6 +127,13 @@ def plain(data: Any, status: int = 200, **headers: str) -> Reply:
     return Reply(status, {"content-type": "application/json", **named}, json.dumps(data).encode())
 
 
+class _HTTPServer(http.server.ThreadingHTTPServer):
+    """Answers in threads that the threading module knows nothing of: they are neither traced nor waited for."""
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        _thread.start_new_thread(self.process_request_thread, (request, client_address))
+
+
 class Server:
     """A server whose answers are numbered, so that no two are alike, unless a test says what to answer.
 
@@ -123,15 +165,16 @@ class Server:
                     self.close_connection = True
 
             def finish(self) -> None:
-                with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # what was left to send is not wanted
-                    super().finish()
+                for file in (self.wfile, self.rfile):
+                    with contextlib.suppress(OSError):  # what was left to send is not wanted
+                        file.close()
 
             def do_POST(self) -> None:
                 server._answer(self)
 
             do_GET = do_DELETE = do_POST
 
-        self._http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._http = _HTTPServer(("127.0.0.1", 0), Handler)
         self._http.daemon_threads = True
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()
@@ -140,6 +183,10 @@ class Server:
     @property
     def count(self) -> int:
         return len(self.requests)
+
+    def renumber(self, *replies: Reply) -> None:
+        """Begin again with these replies, so that request ids repeat."""
+        self._count, self.replies = 0, list(replies)
 
     def stop(self) -> None:
         self._http.shutdown()
@@ -324,3 +371,23 @@ def shelf(tmp_path: Path) -> Path:
     for name in ("story", "capitals"):
         shutil.copytree(EXAMPLES / name, tmp_path / "shelf", dirs_exist_ok=True)
     return tmp_path / "shelf"
+
+
+@pytest.fixture
+def ended(monkeypatch):
+    """Note what the environment's session would do at the end of the process, and give everything back."""
+    registered, register = [], atexit.register
+
+    def note(job, *arguments, **named):
+        if job is environment.finish:
+            registered.append((job, *arguments))
+            return job
+        return register(job, *arguments, **named)
+
+    monkeypatch.setattr("atexit.register", note)
+    yield registered
+    active.set_ambient(None)
+    from inferencereplay.sdk import patches  # noqa: PLC0415
+
+    for _, session, *_ in registered:
+        patches.release(session)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
+
+from forkserver import clean_environment, forkserver
 
 import inferencereplay
 
@@ -20,19 +21,22 @@ socket.socket.connect = socket.socket.connect_ex = _refuse
 """Put before what has to run offline. Asyncio's own socket pair does without `connect`."""
 
 
-def run(*arguments, cwd, **environment):
-    """Run Python in a clean environment: nothing of OpenAI's or ours is set but what is given."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "INFERENCEREPLAY_"))}
-    package = str(Path(inferencereplay.__file__).parents[1])
+def run(*arguments, cwd, is_started=False, **environment):
+    """Run Python in a clean environment: nothing of OpenAI's or ours is set but what is given.
+
+    A script is forked off a process that has imported the SDK, unless it `is_started`; a module, after `-m`, always is.
+    """
+    environment = {"PYTHONPATH": str(Path(inferencereplay.__file__).parents[1]), **environment}
+    is_started = is_started or arguments[0] == "-m"
+    if arguments[0] == "-c":
+        return forkserver().run(*arguments[1:], cwd=cwd, **environment)
+    if not is_started:
+        code = Path(arguments[0]).read_text(encoding="utf-8")
+        return forkserver().run(code, *arguments[1:], cwd=cwd, name=str(arguments[0]), **environment)
     command = [sys.executable, *map(str, arguments)]
+    environment = {**clean_environment(), "PYTHONIOENCODING": "utf-8", **environment}
     return subprocess.run(
-        command,
-        cwd=cwd,
-        env={**kept, "PYTHONPATH": package, "PYTHONIOENCODING": "utf-8", **environment},
-        capture_output=True,
-        encoding="utf-8",
-        timeout=120,
-        check=False,
+        command, cwd=cwd, env=environment, capture_output=True, encoding="utf-8", timeout=300, check=False
     )
 
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import programs
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -86,11 +87,13 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     return {row["name"]: row for row in json.loads(file.read_text(encoding="utf-8"))}
 
 
+@pytest.mark.slow
 def test_every_target_is_measured(rows):
     """Every row of the target table that concerns what is built is there."""
     assert rows.keys() == ROWS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(ROWS))
 def test_no_row_is_far_from_its_target(rows, name):
     """A ratio is at most a few times its limit, whatever else the machine has to do."""
@@ -98,6 +101,7 @@ def test_no_row_is_far_from_its_target(rows, name):
     assert row["ratio"] <= row["limit"] * row["slack"], row
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("group", "planted", "told"),
     [
@@ -116,7 +120,7 @@ def test_a_regression_is_told(group, planted, told):
 @pytest.mark.parametrize("program", ["hot_path", *WRITING])
 def test_an_option_that_there_is_not_is_an_error(program):
     """Nothing is measured for who has mistyped an option."""
-    done = run(f"benchmarks/{program}.py", "--nonsense")
+    done = programs.run(ROOT / f"benchmarks/{program}.py", "--nonsense", cwd=ROOT)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.endswith(f"{program}.py: error: unrecognized arguments: --nonsense\n")
 
@@ -137,7 +141,7 @@ def test_an_option_that_there_is_not_is_an_error(program):
 )
 def test_a_value_that_cannot_be_used_is_told_before_anything_is_measured(program, given, told):
     """A run of a quarter of an hour does not end with a traceback because its figures cannot be written."""
-    done = run(f"benchmarks/{program}.py", *given)
+    done = programs.run(ROOT / f"benchmarks/{program}.py", *given, cwd=ROOT)
     assert (done.returncode, done.stdout) == (2, "")
     assert f"error: argument {given[0]}: {told}" in done.stderr
     assert "Traceback" not in done.stderr
@@ -145,7 +149,7 @@ def test_a_value_that_cannot_be_used_is_told_before_anything_is_measured(program
 
 def test_what_is_compared_has_to_be_installed():
     """The comparison says what is lacking and what installs it."""
-    done = run("-c", LACKING)
+    done = programs.run("-c", LACKING, cwd=ROOT)
     assert (done.returncode, done.stdout) == (2, "")
     asked = "`pip install -r benchmarks/requirements-compare.txt` installs them"
     assert done.stderr.endswith(f"error: not installed: respx, vcrpy; {asked}\n")

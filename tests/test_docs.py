@@ -59,6 +59,10 @@ CALLS = {
     "whole-suite.md": 3,
 }
 """The number of calls of a document's commands that reach the server; all others are replays."""
+STARTED = {"faq.md"}
+"""Documents whose program looks at what Python imports: it is not forked."""
+LONG = {"pytest.md", "command-line.md", "whole-suite.md", "recordings-in-git.md"}
+"""Documents with many commands."""
 GIVEN = {"report.md": "story"}
 """The example's recordings that a document finds in its folder."""
 KEY = "sk-test-0123456789abcdef"
@@ -207,7 +211,11 @@ def shell(code, folder, url):
     )
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "document",
+    [pytest.param(path, marks=[pytest.mark.slow] if path.name in LONG else []) for path in DOCUMENTS],
+    ids=[path.name for path in DOCUMENTS],
+)
 def test_commands_and_files(document, folder, answering):
     """The commands of a document succeed in their order, and print the output that it shows."""
     prepare(document, folder)
@@ -251,10 +259,11 @@ def test_programs(document, folder, answering):
     script = folder / document.with_suffix(".py").name
     script.write_text(f"{code}{CALL_TESTS}", encoding="utf-8")
     network = {"OPENAI_BASE_URL": answering.url, "OPENAI_API_KEY": KEY}
-    recorded = run(script, cwd=folder, INFERENCEREPLAY_MODE="record-if-missing", **network)
+    is_started = document.name in STARTED
+    recorded = run(script, cwd=folder, is_started=is_started, INFERENCEREPLAY_MODE="record-if-missing", **network)
     assert recorded.returncode == 0, recorded.stdout + recorded.stderr
     count = answering.count
-    replayed = run(offline(script, folder), cwd=folder)
+    replayed = run(offline(script, folder), cwd=folder, is_started=is_started)
     assert replayed.returncode == 0, replayed.stdout + replayed.stderr
     assert answering.count == count
     for before, block in zip(blocks(text), blocks(text)[1:], strict=False):
@@ -324,3 +333,14 @@ def anchors(text):
     """Return the anchors of a document's headings."""
     titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return {re.sub(r"[^\w -]", "", title.lower()).strip().replace(" ", "-") for title in titles}
+
+
+def test_the_table_of_tests_names_tests_that_there_are():
+    """From each promise it leads to a folder, a file or a test."""
+    table = (ROOT / "tests/README.md").read_text(encoding="utf-8").partition("## Where each promise")[2]
+    named = re.findall(r"`([\w/]+(?:/|\.py))(?:::(\w+))?`", table)
+    assert named
+    for path, name in named:
+        place = ROOT / "tests" / path
+        assert place.exists(), path
+        assert not name or f"def {name}(" in place.read_text(encoding="utf-8"), name

@@ -122,6 +122,7 @@ def run(*command: Any, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, *command], capture_output=True, text=True, env=variables, check=False)
 
 
+@pytest.mark.slow
 def test_every_difference_is_told(tmp_path):
     """A capability that is other in replay, connects, or cannot be compared has failed, and so has the run."""
     script = tmp_path / "with_sdk.py"

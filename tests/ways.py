@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import openai
 import pydantic
+import pytest
 from conftest import ASK, HAS_RESPONSES, Driver, Reply, cheap, chunk, completion, plain, run_to_the_end, sse
 from openai.types.chat import ChatCompletion, ChatCompletionMessage
 from replies import events, function_call, message, named, reasoning, response
@@ -104,6 +105,13 @@ def error_facts(error: BaseException) -> Any:
     made = [getattr(error, name, None) for name in names]
     response = getattr(error, "response", None)
     return type(error), str(error), made, None if response is None else (headers(response), response.text)
+
+
+async def failing(client: Any) -> Any:
+    """Make a small chat that fails, and say what the exception is."""
+    with pytest.raises(openai.APIError) as caught:
+        await settle(client.chat.completions.create(**ASK))
+    return error_facts(caught.value)
 
 
 async def create(client: Any) -> Any:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.machinery
 import os
 import signal
 import subprocess
 import sys
 import textwrap
-import types
 from pathlib import Path
 
 import pytest
+from forkserver import forkserver
 
 import inferencereplay
-from inferencereplay import InvalidSetting, RecordingNotFound, Session, environment
+from inferencereplay import replay
 from inferencereplay.cli.running import STARTUP, prepare
-from inferencereplay.recording.request import Request
-from inferencereplay.session import active
-from inferencereplay.startup import sitecustomize
 
 PACKAGE = str(Path(inferencereplay.__file__).parents[1])
 APP = """
@@ -76,6 +72,28 @@ def run(project, server):
     return run
 
 
+@pytest.fixture
+def begun(project, server):
+    """Run a program as it runs under `run` once the SDK is imported, which is where `run` has it begin."""
+
+    def begun(mode, code, *arguments, used=None):
+        kept = prepare({}, directory=project / "recordings", settings={"mode": mode}, used=used)
+        if mode != "replay":
+            kept |= {"OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": "sk-test-0123456789abcdef"}
+        begin = "from inferencereplay.startup import sitecustomize\nsitecustomize.begin()\n"
+        return forkserver().run(begin + textwrap.dedent(code), *arguments, cwd=project, **kept)
+
+    return begun
+
+
+@pytest.fixture
+def recorded(project, client):
+    """Record what the program asks if it is called with `Hello` and `Bye`."""
+    with replay(project / "recordings", mode="record"):
+        for text in ("Hello", "Bye"):
+            client.chat.completions.create(model="m", messages=[{"role": "user", "content": text}])
+
+
 def test_a_program_is_recorded_and_then_replayed_offline(run, project, server):
     """With no change to its code, no key and no network."""
     recorded = run("record", sys.executable, "app.py", "Hello", "Hello", "Bye")
@@ -86,6 +104,7 @@ def test_a_program_is_recorded_and_then_replayed_offline(run, project, server):
     assert server.count == 3
 
 
+@pytest.mark.parametrize("mode", ["replay", pytest.param("record", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "command",
     [
@@ -101,7 +120,7 @@ def test_a_program_is_recorded_and_then_replayed_offline(run, project, server):
         pytest.param(("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-s", "test_app.py"), id="pytest"),
     ],
 )
-def test_every_way_to_start_a_program(run, project, server, command):
+def test_every_way_to_start_a_program(run, project, server, recorded, command, mode):
     """Modules, code, console scripts, children and pytest are covered alike."""
     script = project / "bin" / "app"
     script.parent.mkdir()
@@ -110,10 +129,9 @@ def test_every_way_to_start_a_program(run, project, server, command):
     (project / "test_app.py").write_text(textwrap.dedent(TEST))
     (project / "many.py").write_text(textwrap.dedent(MANY))
     made = [{"python": sys.executable, "APP": str(project / "app.py")}.get(part, part) for part in command]
-    assert "answer 1" in run("record", *made).stdout
-    assert "answer 1" in run("replay", *made).stdout
-    assert server.count == 1
-    assert len(list((project / "recordings").rglob("*.json"))) == 1
+    assert f"answer {1 if mode == 'replay' else 3}" in run(mode, *made).stdout
+    assert server.count == (2 if mode == "replay" else 3)
+    assert len(list((project / "recordings").rglob("*.json"))) == 2
 
 
 def test_the_exit_status_is_the_commands(run):
@@ -151,7 +169,7 @@ def test_a_miss_ends_the_program(run):
     assert "and the program went on" not in done.stderr
 
 
-def test_a_swallowed_miss_is_told_at_the_end(run, project):
+def test_a_swallowed_miss_is_told_at_the_end(begun):
     """The program's own status stays."""
     code = """
         import app, sys
@@ -162,23 +180,22 @@ def test_a_swallowed_miss_is_told_at_the_end(run, project):
             except Exception:
                 print("swallowed")
     """
-    (project / "careless.py").write_text(textwrap.dedent(code))
-    done = run("replay", sys.executable, "careless.py")
+    done = begun("replay", code)
     assert (done.returncode, done.stdout) == (0, "swallowed\nswallowed\n")
     assert "inferencereplay: 2 calls were not recorded, and the program went on. The first:\nPOST /chat" in done.stderr
 
 
-def test_the_names_of_used_recordings_are_noted(run, project, cli):
+def test_the_names_of_used_recordings_are_noted(run, begun, recorded, project, cli):
     """By every process, so that `prune` knows what can go; where that fails, it is told once."""
-    run("record", sys.executable, "app.py", "Hello", "Bye")
-    for text in ("Hello", "Hello", "Bye"):
-        run("replay", sys.executable, "app.py", text, options=("--used", "used.txt"))
+    run("replay", sys.executable, "app.py", "Hello", options=("--used", "used.txt"))
+    for text in ("Hello", "Bye"):
+        begun("replay", "import app; app.main()", text, used=project / "used.txt")
     names = (project / "used.txt").read_text().splitlines()
     assert len(names) == 3
     assert len(set(names)) == 2
     kept = cli("prune", project / "recordings", "--unused-since", project / "used.txt")
     assert (kept.status, kept.out) == (0, "")
-    lost = run("replay", sys.executable, "app.py", "Bye", "Hello", options=("--used", "no/such/used.txt"))
+    lost = begun("replay", "import app; app.main()", "Bye", "Hello", used=project / "no/such/used.txt")
     assert lost.returncode == 0
     assert lost.stderr.count("the used recordings were not noted") == 1
 
@@ -187,9 +204,8 @@ def test_the_names_of_used_recordings_are_noted(run, project, cli):
     "ending",
     ["os._exit(0)", "os.kill(os.getpid(), signal.SIGKILL)", "fork()"],
 )
-def test_they_are_noted_however_a_process_ends(run, project, ending):
+def test_they_are_noted_however_a_process_ends(begun, recorded, project, ending):
     """By a signal, or without Python's own end, as forked children of multiprocessing do."""
-    run("record", sys.executable, "app.py", "Hello", "Bye")
     code = f"""
         import app, multiprocessing, os, signal, sys
 
@@ -204,34 +220,34 @@ def test_they_are_noted_however_a_process_ends(run, project, ending):
         sys.stdout.flush()
         {ending}
     """
-    (project / "ends.py").write_text(textwrap.dedent(code))
-    run("replay", sys.executable, "ends.py", options=("--used", "used.txt"))
+    begun("replay", code, used=project / "used.txt")
     assert len((project / "used.txt").read_text().splitlines()) == (2 if ending == "fork()" else 1)
 
 
-def test_wrapped_clients_and_open_blocks_go_before(run, project):
+def test_wrapped_clients_and_open_blocks_go_before(begun, project):
     """What the program itself says of recordings holds."""
     code = """
         from openai import OpenAI
         from inferencereplay import replay, wrap
 
         ask = dict(model="m", messages=[{"role": "user", "content": "Hello"}])
-        print(wrap(OpenAI(), "own", mode="record-if-missing").chat.completions.create(**ask).choices[0].message.content)
+        own = wrap(OpenAI(api_key="x"), "own", mode="record-if-missing")
+        print(own.chat.completions.create(**ask).choices[0].message.content)
         with replay("block", mode="record-if-missing"):
             print(OpenAI().chat.completions.create(**ask).choices[0].message.content)
         print(OpenAI().chat.completions.create(**ask).choices[0].message.content)
     """
-    (project / "own.py").write_text(textwrap.dedent(code))
-    assert run("record", sys.executable, "own.py").stdout == "answer 1\nanswer 2\nanswer 3\n"
+    assert begun("record", code).stdout == "answer 1\nanswer 2\nanswer 3\n"
     for name in ("own", "block", "recordings"):
         assert len(list((project / name).rglob("*.json"))) == 1
-    assert run("replay", sys.executable, "own.py", OPENAI_API_KEY="none").stdout == "answer 1\nanswer 2\nanswer 3\n"
+    assert begun("replay", code.replace("OpenAI()", "OpenAI(api_key='x')")).stdout == "answer 1\nanswer 2\nanswer 3\n"
 
 
-def test_live_changes_nothing(run, server):
+def test_live_changes_nothing(begun, project, server):
     """Calls go to the network, and nothing is stored."""
-    assert run("live", sys.executable, "app.py", "Hello").stdout == "answer 1\n"
-    assert run("live", sys.executable, "app.py", "Hello").stdout == "answer 2\n"
+    assert begun("live", "import app; app.main()", "Hello").stdout == "answer 1\n"
+    assert begun("live", "import app; app.main()", "Hello").stdout == "answer 2\n"
+    assert not (project / "recordings").exists()
 
 
 def test_another_sitecustomize_is_imported_as_well(run, project):
@@ -312,170 +328,6 @@ def test_our_folder_leads_the_path_once(tmp_path):
 def test_the_working_directory_stays_on_the_path(run, project):
     """Where an empty part of PYTHONPATH puts it there."""
     (project / "inner").mkdir()
-    (project / "inner" / "program.py").write_text("import app; print('found')")
+    (project / "beside.py").write_text("print('found')")
+    (project / "inner" / "program.py").write_text("import beside")
     assert run("replay", sys.executable, "inner/program.py", PYTHONPATH="/nowhere:").stdout == "found\n"
-
-
-# The same, in this process.
-
-
-def test_a_miss_under_run_says_how_to_record(monkeypatch, tmp_path):
-    """By `run` again, for the environment alone does nothing to a program that knows of no recordings."""
-    monkeypatch.setenv("INFERENCEREPLAY_RUN", "1")
-    session = Session(tmp_path)
-    error = session.miss(session.call(Request("POST", "/chat/completions", b"{}")))
-    assert f"inferencereplay run --mode record-if-missing --dir {tmp_path} -- " in str(error)
-
-
-@pytest.fixture
-def ended(monkeypatch):
-    """Note what would be called at the end of the process, and give everything back."""
-    registered = []
-    monkeypatch.setattr("atexit.register", lambda *call: registered.append(call))
-    yield registered
-    active.set_ambient(None)
-    if registered:
-        from inferencereplay.sdk import patches  # noqa: PLC0415
-
-        patches.release(next(call[1] for call in registered if call[0] is environment.finish))
-
-
-def test_the_ambient_session_answers_whoever_has_no_other(ended, monkeypatch, tmp_path, client):
-    """Until it is taken away."""
-    monkeypatch.setenv("INFERENCEREPLAY_MODE", "record")
-    monkeypatch.setenv("INFERENCEREPLAY_DIR", str(tmp_path))
-    session = environment.start()
-    client.chat.completions.create(model="m", messages=[])
-    assert session.recorded == 1
-    assert session.used() == [str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*.json")]
-    ((finish, *arguments),) = [job for job in ended if job[0] is environment.finish]
-    finish(*arguments)
-
-
-def test_a_live_ambient_session_is_none(ended, monkeypatch):
-    """Nothing is put in place for it."""
-    monkeypatch.setenv("INFERENCEREPLAY_MODE", "live")
-    environment.start()
-    assert environment.finish not in [job[0] for job in ended]
-    monkeypatch.setenv("INFERENCEREPLAY_MODE", "nonsense")
-    with pytest.raises(InvalidSetting, match="INFERENCEREPLAY_MODE='nonsense' is no mode"):
-        environment.start()
-
-
-def test_the_end_tells_swallowed_misses(tmp_path, capsys, monkeypatch):
-    """Once, and only in the process that had them; not where Python has printed that very error."""
-    session = Session(tmp_path, mode="replay")
-    missed = RecordingNotFound("POST /x was not recorded")
-    environment.finish(session, os.getpid())
-    assert capsys.readouterr().err == ""
-    session.missed.append(missed)
-    environment.finish(session, os.getpid() + 1)
-    assert capsys.readouterr().err == ""
-    environment.finish(session, os.getpid())
-    told = "inferencereplay: 1 call was not recorded, and the program went on:\nPOST /x was not recorded\n"
-    assert capsys.readouterr().err == told
-    outer = RuntimeError("outer")
-    outer.__cause__ = missed
-    monkeypatch.setattr(sys, "last_value", outer, raising=False)
-    environment.finish(session, os.getpid())
-    assert capsys.readouterr().err == ""
-
-
-def test_used_names_are_noted_as_far_as_that_goes(ended, tmp_path, capsys, monkeypatch, client):
-    """Each one once; a file that cannot be written is told once, and harms nobody."""
-    monkeypatch.setenv(environment.USED, str(tmp_path / "used.txt"))
-    monkeypatch.setenv("INFERENCEREPLAY_MODE", "record-if-missing")
-    monkeypatch.setenv("INFERENCEREPLAY_DIR", str(tmp_path / "kept"))
-    session = environment.start()
-    assert not (tmp_path / "used.txt").exists()
-    for _ in range(3):
-        client.chat.completions.create(model="m", messages=[])
-    assert (tmp_path / "used.txt").read_text().splitlines() == session.used()
-    lost = environment.UsedFile(str(tmp_path))
-    lost.add(["a"])
-    lost.add(["b"])
-    assert capsys.readouterr().err.count("the used recordings were not noted") == 1
-
-
-def test_the_finder_waits_for_the_sdk_alone(monkeypatch, tmp_path):
-    """It lets the others find the module, and begins once that has been run."""
-    (tmp_path / "openai.py").write_text("ran = True")
-    monkeypatch.setattr(sys, "path", [str(tmp_path)])
-    monkeypatch.setattr(sys, "meta_path", [sitecustomize.Finder, importlib.machinery.PathFinder])
-    begun = []
-    monkeypatch.setattr(sitecustomize, "begin", lambda: begun.append(True))
-    find = sitecustomize.Finder.find_spec
-    assert find("json") is None
-    assert find("openai", ["/nowhere"]) is None
-    spec = find("openai")
-    assert spec.loader.name == "openai"
-    module = importlib.util.module_from_spec(spec)
-    assert not begun
-    spec.loader.exec_module(module)
-    assert module.ran
-    assert begun == [True]
-    assert sys.meta_path == [importlib.machinery.PathFinder]
-    assert isinstance(module.__loader__, importlib.machinery.SourceFileLoader)
-    (tmp_path / "openai.py").unlink()
-    (tmp_path / "openai").mkdir()
-    sys.path_importer_cache.clear()
-    importlib.invalidate_caches()
-    assert find("openai").loader is None or find("openai").submodule_search_locations
-
-
-def test_a_module_without_a_spec_is_run_all_the_same(monkeypatch):
-    """As one that was made by hand."""
-
-    class Plain:
-        def exec_module(self, module):
-            module.ran = True
-
-    monkeypatch.setattr(sys, "meta_path", [sitecustomize.Finder])
-    monkeypatch.setattr(sitecustomize, "begin", lambda: None)
-    module = types.ModuleType("openai")
-    sitecustomize.Loader(Plain()).exec_module(module)
-    assert module.ran
-
-
-def test_beginning_without_the_package_is_an_error(monkeypatch):
-    """That no `except ImportError` of the program takes for a missing SDK."""
-    monkeypatch.setitem(sys.modules, "inferencereplay.environment", None)
-    monkeypatch.delattr(inferencereplay, "environment", raising=False)
-    with pytest.raises(RuntimeError, match="cannot import inferencereplay"):
-        sitecustomize.begin()
-
-
-def test_beginning_opens_the_ambient_session(ended, monkeypatch, tmp_path):
-    """Of the environment."""
-    monkeypatch.setenv("INFERENCEREPLAY_DIR", str(tmp_path))
-    sitecustomize.begin()
-    assert ended[0][1].store.directory == str(tmp_path)
-
-
-def test_the_next_sitecustomize(monkeypatch, tmp_path):
-    """Is imported, if there is one, in place of ours."""
-    monkeypatch.setattr(sys, "path", [str(STARTUP), str(tmp_path)])
-    monkeypatch.delitem(sys.modules, "sitecustomize", raising=False)
-    sitecustomize.import_next()
-    assert "sitecustomize" not in sys.modules
-    (tmp_path / "sitecustomize.py").write_text("ran = True")
-    importlib.invalidate_caches()
-    sitecustomize.import_next()
-    assert sys.modules["sitecustomize"].ran
-    monkeypatch.delitem(sys.modules, "sitecustomize")
-
-
-@pytest.mark.parametrize("is_late", [False, True])
-def test_imported_as_python_does_at_its_start(ended, monkeypatch, tmp_path, is_late):
-    """It stands by, or begins at once where the SDK has come first."""
-    import pkgutil  # noqa: F401, PLC0415 - which runpy imports late, when the path is only ours
-    import runpy  # noqa: PLC0415
-
-    monkeypatch.setattr(sys, "path", [str(STARTUP)])
-    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path])
-    monkeypatch.setenv("INFERENCEREPLAY_DIR", str(tmp_path))
-    if not is_late:
-        monkeypatch.delitem(sys.modules, "openai")
-    runpy.run_path(str(STARTUP / "sitecustomize.py"), run_name="sitecustomize")
-    assert bool(ended) is is_late
-    assert (getattr(sys.meta_path[0], "__name__", "") == "Finder") is not is_late

@@ -192,8 +192,18 @@ def _text(made: object) -> str:
     return made.choices[0].message.content
 
 
-@pytest.mark.parametrize("kind", ["plain", "streamed"])
-@pytest.mark.parametrize("writers", ["one", "four threads", "four tasks", "four processes"])
+@pytest.mark.parametrize(
+    ("writers", "kind"),
+    [
+        ("four threads", "plain"),
+        *(
+            pytest.param(writers, kind, marks=pytest.mark.slow)
+            for writers in ("one", "four tasks", "four processes", "four threads")
+            for kind in ("plain", "streamed")
+            if (writers, kind) != ("four threads", "plain")
+        ),
+    ],
+)
 def test_what_had_returned_is_there_after_a_kill(server, tmp_path, writers, kind):
     """After each kill every file is whole, every answer that had been given is stored, in order, and replays."""
     directory, log = tmp_path / "recordings", tmp_path / "log"
@@ -225,7 +235,7 @@ def test_what_had_returned_is_there_after_a_kill(server, tmp_path, writers, kind
     report(f"{stored.count} files read, all whole; {torn} writes were cut in the middle and left a temporary file")
 
 
-@pytest.mark.parametrize("kind", ["plain", "streamed"])
+@pytest.mark.parametrize("kind", [pytest.param("plain", marks=pytest.mark.slow), "streamed"])
 def test_what_the_dead_left_is_never_read_and_swept_later(server, tmp_path, kind):
     """Temporary files of killed writers are no recordings; a later writer sweeps the old ones and spares the new."""
     directory, log = tmp_path / "recordings", tmp_path / "log"

@@ -10,13 +10,12 @@ import contextlib
 import json
 import shutil
 import subprocess
-import sys
 import tempfile
-import textwrap
 from pathlib import Path
 
 import pytest
 from conftest import ASK
+from forkserver import forkserver
 from length import report, times
 
 from inferencereplay import replay
@@ -98,8 +97,7 @@ def place():
 
 def run(url: str, directory: Path, warm: Path, fault: str) -> dict:
     """Run the program with a fault, which is done after it has recorded four answers into `warm`."""
-    command = [sys.executable, "-W", "error", "-c", textwrap.dedent(PROGRAM), url, str(directory), str(warm), fault]
-    made = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    made = forkserver("-W", "error").run(PROGRAM, url, directory, warm, fault)
     assert (made.returncode, made.stderr) == (0, "")
     return json.loads(made.stdout)
 

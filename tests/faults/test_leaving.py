@@ -7,26 +7,27 @@ when it is live is its own; recording adds nothing to it, and replaying says not
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-import textwrap
 
 import openai
 import pytest
 from conftest import ASK, cheap, chunk, sse
+from forkserver import forkserver
 from length import report
 from ways import DEAD
 
 from inferencereplay import IncompleteRecording, replay
 
 PROGRAM = """
-    import asyncio, contextlib, gc, json, os, sys, threading
+    import asyncio, contextlib, gc, json, logging, os, sys, threading
     import openai
     from inferencereplay import Session, replay
 
     url, directory, mode, way = sys.argv[1:]
     ASK = {"model": "m", "messages": [{"role": "user", "content": "Hello"}], "temperature": 0.5, "stream": True}
     options = {"api_key": "test-key", "base_url": url, "max_retries": 0}
+
+    # In its debug mode asyncio says that a slow machine is slow.
+    logging.getLogger("asyncio").addFilter(lambda record: "took" not in record.msg)
 
     def block():
         return contextlib.nullcontext() if mode == "live" else replay(directory, mode=mode, speed=1)
@@ -143,27 +144,10 @@ OURS = "inferencereplay"
 
 def go(url: str, directory: object, mode: str, way: str) -> tuple[list[str], list[list[int]]]:
     """Run a way, and return what it was warned of and what was open before and after."""
-    command = [
-        sys.executable,
-        "-X",
-        "dev",
-        "-W",
-        "error",
-        "-c",
-        textwrap.dedent(PROGRAM),
-        url,
-        str(directory),
-        mode,
-        way,
-    ]
-    made = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    made = forkserver("-X", "dev", "-W", "error").run(PROGRAM, url, directory, mode, way)
     assert made.returncode == 0, made.stderr
-    lines = [line for line in made.stderr.splitlines() if line and not line.startswith((" ", SLOW))]
+    lines = [line for line in made.stderr.splitlines() if line and not line.startswith(" ")]
     return lines, json.loads(made.stdout or "[[], []]")
-
-
-SLOW = "Executing <"
-"""How asyncio begins to say, in its debug mode, that the machine is slow."""
 
 
 @pytest.mark.parametrize("way", [*QUIET, *LOUD])

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
-import sys
-import textwrap
 import threading
 from collections import defaultdict
 
 import openai
 import pytest
 from conftest import cheap, chunk, sse
+from forkserver import forkserver
 from length import report, times
 from test_crashes import Stored
 from ways import DEAD
@@ -21,11 +19,11 @@ from inferencereplay import replay
 from inferencereplay.store.directory import DirectoryStore
 
 WRITER = """
-    import json, random, sys, threading
+    import json, os, random, sys, threading, time
     import openai
     from inferencereplay import replay
 
-    url, directory, mode, name, threads, repeats = sys.argv[1:]
+    url, directory, mode, name, threads, repeats, go = sys.argv[1:]
     client = openai.OpenAI(
         api_key="test-key", base_url=url, max_retries=9, http_client=openai.DefaultHttpxClient(verify=False)
     )
@@ -46,7 +44,8 @@ WRITER = """
         for question in questions:
             given.append((question, call(question)))
 
-    sys.stdin.readline()
+    while not os.path.exists(go):  # so that all begin at once
+        time.sleep(0.001)
     with replay(directory, mode=mode) as session:
         workers = [threading.Thread(target=work, args=(thread,)) for thread in range(int(threads))]
         for worker in workers:
@@ -84,19 +83,15 @@ class Watcher:
 def write(server, directory, mode: str) -> dict[str, list[tuple[str, str]]]:
     """Let the processes write at the same time, and return what each was given."""
     names = [f"process {number}" for number in range(PROCESSES)]
-    writers = []
-    for name in names:
-        arguments = [server.url, str(directory), mode, name, str(THREADS), str(REPEATS)]
-        command = [sys.executable, "-c", textwrap.dedent(WRITER), *arguments]
-        writers.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+    go = directory.with_name("go")
+    arguments = (str(THREADS), str(REPEATS), str(go))
+    writers = [forkserver().start(WRITER, server.url, directory, mode, name, *arguments) for name in names]
+    go.touch()
     given = {}
-    for writer in writers:
-        writer.stdin.write("go\n")
-        writer.stdin.flush()
     for name, writer in zip(names, writers, strict=True):
-        out, _ = writer.communicate(timeout=400)
-        assert writer.returncode == 0
-        given[name] = [tuple(pair) for pair in json.loads(out)]
+        done = writer.wait()
+        assert done.returncode == 0, done.stderr
+        given[name] = [tuple(pair) for pair in json.loads(done.stdout)]
     return given
 
 

@@ -17,6 +17,7 @@ import anyio.to_thread
 import openai
 import pytest
 from conftest import Server, cheap, chunk, sse
+from forkserver import forkserver
 from length import report, times
 
 from inferencereplay import Session, replay
@@ -86,7 +87,7 @@ FORKS = """
     from inferencereplay.session.run_coordinator import RunCoordinator
 
     url, directory, folder, mode, way = sys.argv[1:]
-    signal.alarm(100)
+    signal.alarm(280)
     options = {"api_key": "test", "base_url": url, "max_retries": 0}
 
     def ask(client, question, **more):
@@ -104,14 +105,14 @@ FORKS = """
         return openai.OpenAI(**options, http_client=openai.DefaultHttpxClient(verify=False))
 
     def child(write, number, client):
-        signal.alarm(60)
+        signal.alarm(240)
         given = [("shared", text(ask(client, "shared", stream=True)))]
         given += [("noise", ask(client, "noise").choices[0].message.content) for _ in range(3)]
         given.append((f"child {number}", ask(client, f"child {number}").choices[0].message.content))
         tell(write, given)
 
     def noise(client, done):
-        while not done.is_set():
+        while not done.wait(0.005):
             ask(client, "noise")
 
     session = Session(directory, mode=mode)
@@ -191,6 +192,7 @@ def joined(directory, run):
     return session
 
 
+@pytest.mark.slow
 def test_processes_of_a_run_are_killed(slow, tmp_path):
     """The others go on, and what any of them was given is what all are given, and what is replayed."""
     log = tmp_path / "log"
@@ -227,13 +229,27 @@ def test_processes_of_a_run_are_killed(slow, tmp_path):
     report(f"{claims} claims of the dead were left at the end, {slow.count - 12 * ROUNDS} answers were asked for again")
 
 
-@pytest.mark.parametrize("way", ["fork", "exit", "multiprocessing"])
-@pytest.mark.parametrize("mode", ["record", "record in a run", "record-if-missing"])
+@pytest.mark.parametrize(
+    ("mode", "way"),
+    [
+        ("record", "fork"),
+        ("record in a run", "exit"),
+        ("record-if-missing", "multiprocessing"),
+        *(
+            pytest.param(mode, way, marks=pytest.mark.slow)
+            for mode, way in (
+                *(("record", way) for way in ("exit", "multiprocessing")),
+                *(("record in a run", way) for way in ("fork", "multiprocessing")),
+                *(("record-if-missing", way) for way in ("fork", "exit")),
+            )
+        ),
+    ],
+)
 def test_a_program_forks_with_an_open_session(slow, tmp_path, mode, way):
     """Children that are forked off while threads record and a stream is open get their answers, and lose none."""
     mode, _, is_run = mode.partition(" ")
     arguments = slow.url, tmp_path / "kept", tmp_path / "run" if is_run else "", mode, way
-    made = subprocess.run(python(FORKS, *arguments), capture_output=True, text=True, check=False, timeout=150)
+    made = forkserver().run(FORKS, *arguments)
     assert made.returncode == 0, made.stderr
     statuses, told = json.loads(made.stdout)
     assert statuses == [0] * 4

@@ -157,7 +157,6 @@ def test_a_conftests_slip_stops_the_run(suite):
     result = suite.run()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert "test_a.py::test_it: unknown option mood." in result.stderr.str()
-    suite.run("-n1", errors=1).stdout.fnmatch_lines(["*test_a.py::test_it: unknown option mood.*"])
     with (suite.path / "conftest.py").open("a") as file:
         file.write(AS_WORKER)
     suite.run(errors=1).stdout.fnmatch_lines(["*test_a.py::test_it: unknown option mood.*"])
@@ -655,7 +654,8 @@ def test_used_up_recordings_are_a_reason(suite):
     result.stdout.fnmatch_lines(["E*--inferencereplay-mode=record"])
 
 
-def test_what_could_not_be_recorded_is_told(suite):
+@pytest.mark.parametrize("workers", [(), pytest.param(("-n2",), marks=pytest.mark.slow)], ids=["one", "two"])
+def test_what_could_not_be_recorded_is_told(suite, workers):
     """A recorder that fails leaves the tests alone; that there is nothing on disk then is said at the end."""
     suite.ini(inferencereplay_unused="fail")
     suite.write(test_a=TWO)
@@ -663,7 +663,7 @@ def test_what_could_not_be_recorded_is_told(suite):
     stale, taken = sorted((suite.path / "recordings/chat/completions").iterdir())
     taken.unlink()
     taken.mkdir()
-    result = suite.record("-n2", passed=2)
+    result = suite.record(*workers, passed=2)
     assert result.ret == 0
     lines = summary(result)
     assert lines[0] == "0 hits, 0 misses, 1 recorded"
@@ -683,7 +683,7 @@ def test_equal_warnings_are_one_line(suite):
         """
     suite.write(test_a=code)
     suite.server.replies += [plain({"error": {}}, 429)] * 3
-    message = "/chat/completions: Error code: 429 was not recorded, for it may pass (record_errors=True keeps it)"
+    message = "POST /chat/completions was not recorded: it is transient (record_errors=True stores it): Error code: 429"
     assert summary(suite.record(passed=3)) == ["0 hits, 0 misses, 0 recorded", f"3 warnings: {message}"]
 
 

@@ -144,6 +144,32 @@ def test_workers_record_each_request_once(suite):
     assert suite.server.count == 8
 
 
+@pytest.mark.slow
+def test_anyio_fixtures_of_workers_are_recorded_once(suite):
+    """A fixture that lasts, on a backend of anyio's, is one worker's or each one's, and the recordings are the same."""
+    suite.write(
+        test_a="""
+        pytestmark = [pytest.mark.anyio, pytest.mark.inferencereplay]
+
+        @pytest.fixture(scope="module", params=["asyncio", "trio"])
+        def anyio_backend(request):
+            return request.param
+
+        @pytest.fixture(scope="module")
+        async def lasting():
+            return await ask_async()
+
+        @pytest.mark.parametrize("number", range(2))
+        async def test_it(lasting, number):
+            assert (lasting, await ask_async()) == ("answer 1", "answer 1")
+        """
+    )
+    suite.record(passed=4)
+    suite.run("-n2", passed=4)
+    assert suite.server.count == 1
+
+
+@pytest.mark.slow
 def test_misses_of_workers_are_explained_together(suite):
     """One reason is one line, on however many workers; filters on workers count as well."""
     suite.write(test_a="@pytest.mark.parametrize('x', range(4))\ndef test_it(x, inferencereplay): ask(f'{x}')")
@@ -151,6 +177,7 @@ def test_misses_of_workers_are_explained_together(suite):
     assert lines[:2] == ["0 hits, 3 misses, 0 recorded", f"3 misses: {suite.path}/recordings does not exist"]
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_does_not_hold_up_the_others(suite):
     """The claim of a dead worker goes to who waits for it, and the run is not taken for complete."""
     suite.write(
@@ -207,12 +234,19 @@ def test_a_stream_that_a_test_left_open_holds_up_nobody(suite):
     suite.run("-k", "next", passed=1)
 
 
-def test_a_slip_stops_xdist_too(suite):
-    """Workers refuse what a single process refuses."""
-    suite.write(test_a="@pytest.mark.inferencereplay(mood=1)\ndef test_it(): pass")
-    result = suite.run("-n1")
-    assert result.ret != 0
-    assert "unknown option mood" in result.stdout.str()
+@pytest.mark.slow
+@pytest.mark.parametrize("is_hook", [False, True])
+def test_a_slip_stops_xdist_too(suite, is_hook):
+    """Workers refuse what a single process refuses; what a hook marks is the test's error."""
+    if is_hook:
+        hook = "def pytest_collection_modifyitems(items):\n    items[0].add_marker(pytest.mark.inferencereplay(mood=1))"
+        suite.write(conftest=hook, test_a="def test_it(): ask()")
+        suite.run("-n1", errors=1).stdout.fnmatch_lines(["*test_a.py::test_it: unknown option mood.*"])
+    else:
+        suite.write(test_a="@pytest.mark.inferencereplay(mood=1)\ndef test_it(): pass")
+        result = suite.run("-n1")
+        assert result.ret != 0
+        assert "unknown option mood" in result.stdout.str()
 
 
 def test_a_worker_reports_a_slip(suite):
@@ -588,7 +622,6 @@ def test_anyio(suite):
     suite.record(passed=4)
     suite.run(passed=4)
     suite.run("-k", "second", passed=2)
-    suite.run("-n2", passed=4)
     assert suite.server.count == 3
 
 

@@ -16,6 +16,7 @@ from inferencereplay import InvalidSetting, RecordingNotFound, Session, replay
 from inferencereplay.errors import NotRecordable
 from inferencereplay.recording.format import Failure, Provenance, Response
 from inferencereplay.recording.request import Request, canonical_json
+from inferencereplay.session.garbage import collect
 
 PLANTED = {
     "key": "plain-client-key-0001",
@@ -359,3 +360,18 @@ def test_a_fetched_token_in_an_error_is_not_logged(server, tmp_path, caplog):
         client.chat.completions.create(**ASK)
     assert "bad [REDACTED]" in caplog.text
     assert "opaque-azure" not in "".join(item.getMessage() for item in caplog.records)
+
+
+def test_answers_do_not_go_into_the_log(driver, server, tmp_path, caplog):
+    """An answer that cannot be decoded is recorded as it was, and not quoted in the log."""
+    body = event(chunk("a")) + b"data: \xff hunter2\n\n"
+    server.replies = [Reply(headers={"content-type": "text/event-stream"}, body=body)]
+    with (
+        caplog.at_level(logging.DEBUG, "inferencereplay"),
+        replay(tmp_path, mode="record"),
+        pytest.raises(UnicodeDecodeError),
+    ):
+        driver.chat(stream=True)
+    collect()
+    ours = [item.getMessage() for item in caplog.records if item.name == "inferencereplay"]
+    assert not [item for item in ours if "hunter2" in item]

@@ -15,7 +15,7 @@ import pytest
 from conftest import ASK, Reply, completion, plain
 from openai.lib.streaming.chat import ChatCompletionStreamEvent
 from openai.types.chat import ChatCompletionMessage
-from ways import ANSWER, DEAD, WAYS, create, entered, error_facts, facts, items, run, settle
+from ways import DEAD, WAYS, create, entered, facts, failing, items, run, settle
 
 from inferencereplay import NotRecordable, Pace, RecordingNotFound, Session, replay
 from inferencereplay.pacing.clocks import VirtualClock
@@ -23,20 +23,14 @@ from inferencereplay.sdk import private
 from inferencereplay.sdk.steps import in_thread
 
 
-def _renumber(server, *replies):
-    """Let the server begin again, so that its request ids repeat."""
-    server._count = 0
-    server.replies = list(replies)
-
-
 @pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
 @pytest.mark.parametrize("name", WAYS)
 def test_every_way_of_calling_gives_the_same_live_recorded_and_replayed(driver, server, tmp_path, name):
     """Whichever way a call is made, nobody can tell live, recorded and replayed apart, and replay needs no server."""
     way, reply = WAYS[name]
-    _renumber(server, reply)
+    server.renumber(reply)
     live = run(driver, way)
-    _renumber(server, reply)
+    server.renumber(reply)
     with replay(tmp_path, mode="record") as session:
         recorded = run(driver, way)
     assert session.recorded == 1
@@ -57,7 +51,7 @@ def test_every_way_of_calling_gives_the_same_live_recorded_and_replayed(driver, 
 def test_record_if_missing_stores_once(driver, server, tmp_path, name):
     """Record-if-missing asks the server the first time only, whichever way the call is made."""
     way, reply = WAYS[name]
-    _renumber(server, reply, reply)
+    server.renumber(reply, reply)
     made = server.count
     with replay(tmp_path, mode="record-if-missing"):
         first = run(driver, way)
@@ -70,137 +64,11 @@ def test_the_ways_have_every_event_of_the_stream_helper(driver, server):
     """Whatever `stream()` may give out is among what is compared, and so is what later versions add to it."""
     seen = set()
     for name in (name for name in WAYS if name.startswith("stream()")):
-        _renumber(server, WAYS[name][1])
+        server.renumber(WAYS[name][1])
         seen |= {told["type"] for _, told in run(driver, WAYS[name][0])[0]}
     kinds = [get_origin(kind) or kind for kind in get_args(ChatCompletionStreamEvent)]
     known = {get_args(kind.__annotations__["type"])[0] for kind in kinds}
     assert seen == known
-
-
-def _error(status: int) -> Reply:
-    body = {"error": {"message": f"no {status}", "type": "x", "param": "p", "code": "c"}}
-    return plain(body, status)
-
-
-async def _failing(client: Any) -> Any:
-    with pytest.raises(openai.APIError) as caught:
-        await settle(client.chat.completions.create(**ASK))
-    return error_facts(caught.value)
-
-
-async def _failing_stream(client: Any) -> Any:
-    with pytest.raises(openai.APIError) as caught:
-        await settle(client.chat.completions.create(**ASK, stream=True))
-    return error_facts(caught.value)
-
-
-async def _failing_raw(client: Any) -> Any:
-    with pytest.raises(openai.APIError) as caught:
-        await settle(client.chat.completions.with_raw_response.create(**ASK))
-    return error_facts(caught.value)
-
-
-async def _failing_streaming(client: Any) -> Any:
-    with pytest.raises(openai.APIError) as caught:
-        manager = client.chat.completions.with_streaming_response.create(**ASK)
-        if hasattr(manager, "__aenter__"):
-            await manager.__aenter__()
-        else:
-            manager.__enter__()
-    return error_facts(caught.value)
-
-
-FAILING = [_failing, _failing_stream, _failing_raw, _failing_streaming]
-
-
-@pytest.mark.parametrize("way", FAILING)
-@pytest.mark.parametrize("status", [400, 404, 413, 422])
-def test_an_error_that_will_repeat_is_recorded(driver, server, tmp_path, way, status):
-    """A 400 and its like come back as the same exception with the same facts."""
-    _renumber(server, _error(status))
-    live = run(driver, way)
-    _renumber(server, _error(status))
-    with replay(tmp_path, mode="record"):
-        assert run(driver, way) == live
-    with replay(tmp_path):
-        assert run(driver, way, base_url=DEAD) == live
-        assert run(driver, way, base_url=DEAD, max_retries=3) == live
-
-
-@pytest.mark.parametrize("status", [401, 403, 408, 409, 429, 500, 503])
-def test_an_error_that_passes_is_not_recorded_unless_asked_for(driver, server, tmp_path, caplog, status):
-    """A 503 and its like are passed on, logged, and stored only with record_errors=True."""
-    _renumber(server, _error(status))
-    with replay(tmp_path, mode="record") as session:
-        live = run(driver, _failing)
-    assert session.recorded == 0
-    assert "record_errors=True" in caplog.text
-    assert not list(tmp_path.rglob("*.json"))
-    _renumber(server, _error(status))
-    with replay(tmp_path, mode="record", record_errors=True):
-        assert run(driver, _failing) == live
-    with replay(tmp_path):
-        assert run(driver, _failing, base_url=DEAD) == live
-
-
-def test_an_error_whose_body_is_no_json_comes_back(driver, server, tmp_path):
-    """A proxy's HTML page is an error like any other."""
-    page = Reply(400, {"content-type": "text/html; charset=utf-8"}, "<h1>Bäd</h1>".encode())
-    _renumber(server, page)
-    live = run(driver, _failing)
-    _renumber(server, page)
-    with replay(tmp_path, mode="record"):
-        assert run(driver, _failing) == live
-    with replay(tmp_path):
-        assert run(driver, _failing, base_url=DEAD) == live
-
-
-def test_a_refused_connection_is_stored_only_with_record_errors(driver, tmp_path, caplog):
-    """A connection that fails is logged; with record_errors=True it is stored and comes back as what it was."""
-    live = run(driver, _failing, base_url=DEAD)
-    assert live[0] is openai.APIConnectionError
-    with replay(tmp_path, mode="record") as session:
-        assert run(driver, _failing, base_url=DEAD) == live
-    assert session.recorded == 0
-    assert "was not recorded" in caplog.text
-    with replay(tmp_path, mode="record", record_errors=True) as session:
-        assert run(driver, _failing, base_url=DEAD) == live
-    assert session.recorded == 1
-    with replay(tmp_path):
-        assert run(driver, _failing) == live
-
-
-def test_a_timeout_is_stored_only_with_record_errors(driver, server, tmp_path):
-    """A server that is too slow comes back as APITimeoutError."""
-    server.replies = [Reply(pieces=[(0.4, b"{}")]), Reply(pieces=[(0.4, b"{}")])]
-    with replay(tmp_path, mode="record") as session:
-        live = run(driver, _failing, timeout=0.05)
-    assert live[0] is openai.APITimeoutError
-    assert session.recorded == 0
-    with replay(tmp_path, mode="record", record_errors=True):
-        assert run(driver, _failing, timeout=0.05) == live
-    with replay(tmp_path):
-        assert run(driver, _failing) == live
-
-
-def test_retries_happen_below_the_recording(driver, server, tmp_path):
-    """A 429 and then a 200 are one call and one recording: the 200."""
-    busy = Reply(429, {"content-type": "application/json", "retry-after-ms": "1"}, b"{}")
-    server.replies = [busy, ANSWER]
-    with replay(tmp_path, mode="record") as session:
-        made = run(driver, create, max_retries=2)
-    assert (session.recorded, server.count) == (1, 2)
-    with replay(tmp_path):
-        assert run(driver, create, base_url=DEAD) == made
-
-
-def test_a_body_that_breaks_is_retried_as_without_recording(driver, server, tmp_path):
-    """Where the caller does not read the body itself, the SDK's retries cover it while recording as well."""
-    server.replies = [Reply(body=b'{"id":', is_cut=True), ANSWER]
-    with replay(tmp_path, mode="record") as session:
-        made = run(driver, create, max_retries=2)
-    assert made[1].choices[0].message.content == "Äh 😀"
-    assert (session.recorded, server.count) == (1, 2)
 
 
 def test_a_miss_is_not_retried(driver, server, tmp_path):
@@ -450,16 +318,6 @@ def test_a_refusal_to_validate_is_not_recorded(server, tmp_path):
                 client.chat.completions.create(**ASK)
 
 
-def test_normalize_that_fails_stops_a_replay_and_lets_a_recording_through(driver, server, tmp_path, caplog):
-    """A broken normalize= is told in replay; while recording the call is made and not stored."""
-    with pytest.raises(ValueError, match="normalize="), replay(tmp_path, normalize=lambda body: 1 / 0):
-        driver.chat()
-    with replay(tmp_path, mode="record", normalize=lambda body: 1 / 0) as session:
-        driver.chat()
-    assert (session.recorded, server.count) == (0, 1)
-    assert "was not recorded" in caplog.text
-
-
 def test_equal_calls_of_many_threads_each_get_their_own_variant(server, client, tmp_path):
     """Threads that make equal calls at once share the variants out, none twice, none lost."""
     with replay(tmp_path, mode="record"):
@@ -492,7 +350,7 @@ def test_a_recorded_wait_is_waited_for(driver, server, tmp_path):
     async def raw(client: Any) -> Any:
         return (await settle(client.chat.completions.with_raw_response.create(**ASK))).text
 
-    for way, reply in ((create, slow), (raw, slow), (_failing, Reply(400, pieces=[(0.1, b"{}")]))):
+    for way, reply in ((create, slow), (raw, slow), (failing, Reply(400, pieces=[(0.1, b"{}")]))):
         server.replies = [reply]
         with replay(tmp_path, mode="record"):
             run(driver, way)
@@ -505,10 +363,10 @@ def test_a_recorded_wait_is_waited_for(driver, server, tmp_path):
 def test_recorded_connection_errors_wait_too(driver, tmp_path):
     """A pace holds for a connection error as well, and its message is kept."""
     with replay(tmp_path, mode="record", record_errors=True):
-        run(driver, _failing, base_url=DEAD)
+        run(driver, failing, base_url=DEAD)
     clock = VirtualClock()
     with replay(tmp_path, pace=Pace(first=0.5), clock=clock):
-        run(driver, _failing, base_url=DEAD)
+        run(driver, failing, base_url=DEAD)
     assert clock.time == pytest.approx(0.5)
 
 
@@ -549,9 +407,9 @@ def test_pages_are_recorded_one_by_one(driver, server, tmp_path):
         plain({"object": "list", "data": [{**file, "id": "f1"}], "has_more": True}),
         plain({"object": "list", "data": [{**file, "id": "f2"}], "has_more": False}),
     ]
-    _renumber(server, *pages)
+    server.renumber(*pages)
     live = run(driver, _pages)
-    _renumber(server, *pages)
+    server.renumber(*pages)
     with replay(tmp_path, mode="record") as session:
         assert run(driver, _pages) == live
     recorded = session.recorded

@@ -14,7 +14,7 @@ import anyio.lowlevel
 import anyio.to_thread
 import openai
 import pytest
-from conftest import cheap
+from conftest import ASK, cheap
 
 from inferencereplay import Session, replay, unwrap, wrap
 from inferencereplay.session import active
@@ -262,3 +262,15 @@ def test_the_last_block_may_close_in_between(client, monkeypatch, two):
     client.__dict__[active.OWN] = session
     assert active.session_for(client) is session
     del client.__dict__[active.OWN]
+
+
+def test_a_context_that_outlives_its_block_is_live(client, server, tmp_path):
+    """A task that was started inside and goes on afterwards is answered by no session that is closed."""
+    with replay(tmp_path, mode="record"):
+        client.chat.completions.create(**ASK)
+        context = contextvars.copy_context()
+    made = server.count
+    assert context.run(client.chat.completions.create, **ASK)
+    with replay(tmp_path):
+        assert context.run(client.chat.completions.create, **ASK).choices[0].message.content == "answer 1"
+    assert server.count == made + 1

@@ -6,9 +6,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
-import textwrap
 import threading
 
 import anyio
@@ -16,6 +13,7 @@ import msgspec
 import openai
 import pytest
 from conftest import ASK, cheap, chunk, completion, plain, sse
+from forkserver import forkserver
 
 from inferencereplay import Session, replay
 from inferencereplay.recording.format import VERSION, RecordedRequest, Recording, Response, decode, encode, is_whole
@@ -376,8 +374,7 @@ def test_a_claim_of_the_dead_is_taken_away(run, tmp_path):
         assert RunCoordinator(Path(sys.argv[1]), "other").claim(RunAddress("/kept", "/chat/completions", "k", 1))
         os.kill(os.getpid(), signal.SIGKILL)
     """
-    command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path / "run")]
-    assert subprocess.run(command, check=False, timeout=60).returncode == -signal.SIGKILL
+    assert forkserver().run(code, tmp_path / "run").returncode == -signal.SIGKILL
     assert run.claim(slot) or run.claim(slot)
     assert not RunCoordinator(tmp_path / "run", "third").claim(slot)
     for sign in run._folder.glob("*.life"):
@@ -389,10 +386,11 @@ def test_a_claim_of_the_dead_is_taken_away(run, tmp_path):
 @pytest.mark.parametrize("way", ["sync", "async"])
 def test_processes_record_each_request_once(server, tmp_path, way):
     """Workers that make equal requests at the same moment, in opposite orders, record each once and see the same."""
-    arguments = [sys.executable, "-c", textwrap.dedent(TESTS), server.url, tmp_path / "kept", tmp_path / "run"]
-    workers = [subprocess.Popen([*arguments, name, way], stdout=subprocess.PIPE, text=True) for name in "ab"]
-    saw = [test for worker in workers for test in json.loads(worker.communicate(timeout=120)[0])]
-    assert [worker.returncode for worker in workers] == [0, 0]
+    arguments = server.url, tmp_path / "kept", tmp_path / "run"
+    workers = [forkserver().start(TESTS, *arguments, name, way) for name in "ab"]
+    done = [worker.wait() for worker in workers]
+    assert [worker.returncode for worker in done] == [0, 0]
+    saw = [test for worker in done for test in json.loads(worker.stdout)]
     assert server.count == 4
     assert all(test == saw[0] for test in saw)
     assert len(list((tmp_path / "kept").rglob("*.json"))) == 4

@@ -6,15 +6,13 @@ import json
 import logging
 import os
 import pickle
-import subprocess
-import sys
-import textwrap
 from pathlib import Path
 
 import openai
 import pytest
-from conftest import ASK, chunk, plain, sse
+from conftest import ASK, chunk, sse
 from editing import TOO_DEEP
+from forkserver import forkserver
 
 from inferencereplay import InvalidSetting, RecordingCorrupt, RecordingNotFound, Session, StoreError, replay, wrap
 from inferencereplay.errors import NotRecordable
@@ -75,115 +73,7 @@ def test_the_table_of_modes(driver, server, tmp_path, mode, is_recorded):
     assert [body["choices"][0]["message"]["content"] for body in bodies] == ([stored] if stored else [])
 
 
-@pytest.mark.parametrize("status", [400, 404, 413, 422])
-def test_errors_that_repeat_are_stored(driver, server, tmp_path, status):
-    """An error that the same request will get again is a recording."""
-    server.replies = [plain({"error": {"message": "no"}}, status)]
-    for mode in ("record", "replay"):
-        with replay(tmp_path, mode=mode) as session, pytest.raises(openai.APIStatusError) as caught:
-            driver.chat()
-        assert caught.value.status_code == status
-    assert session.hits == server.count == 1
-
-
-@pytest.mark.parametrize("status", [401, 403, 408, 409, 429, 500, 503])
-@pytest.mark.parametrize("is_kept", [True, False])
-def test_errors_that_pass_are_stored_on_request(client, server, tmp_path, status, is_kept):
-    """An error that may pass is stored only with `record_errors`."""
-    server.replies = [plain({"error": {"message": "later"}}, status)]
-    with replay(tmp_path, mode="record", record_errors=is_kept) as session, pytest.raises(openai.APIStatusError):
-        client.chat.completions.create(**ASK)
-    assert session.recorded == len(recordings(tmp_path)) == is_kept
-
-
-# What counts as equal.
-
-
-def test_ignored_members_do_not_count(driver, server, tmp_path):
-    """Paths given as `ignore`, through lists too, neither tell requests apart nor stand in the file."""
-    ignore = ["metadata.run_id", "user", "messages.name", "absent.path"]
-
-    def ask(run):
-        messages = [{"role": "user", "content": "Hello", "name": run}, {"role": "user", "content": "again"}]
-        return said(driver.chat(metadata={"run_id": run, "kept": "x"}, user=run, messages=messages))
-
-    with replay(tmp_path, mode="record", ignore=ignore):
-        assert ask("run-one") == "answer 1"
-    with replay(tmp_path, ignore=ignore):
-        assert ask("run-two") == "answer 1"
-    assert server.requests[0][3]["user"] == "run-one"
-    (file,) = recordings(tmp_path)
-    assert "run-one" not in file.read_text()
-    assert '"kept": "x"' in file.read_text()
-    with pytest.raises(RecordingNotFound), replay(tmp_path):
-        ask("run-one")
-
-
-def test_one_ignored_path_may_be_given_alone(client, tmp_path):
-    """`ignore` takes a single path as well as several."""
-    with replay(tmp_path, mode="record", ignore="user"):
-        client.chat.completions.create(**ASK, user="a")
-    with replay(tmp_path, ignore="user"):
-        assert said(client.chat.completions.create(**ASK, user="b")) == "answer 1"
-
-
-@pytest.mark.parametrize("ignore", [[""], ["a..b"], [".a"], ["a."], [3]])
-def test_an_ignored_path_that_is_none_is_told(tmp_path, ignore):
-    """A path that leads nowhere by its form is an error when the session is made."""
-    with pytest.raises(InvalidSetting, match="is no path into a request's body"):
-        Session(tmp_path, ignore=ignore)
-
-
-def test_normalize_decides_what_is_equal(driver, server, tmp_path):
-    """Requests that `normalize` makes alike are equal; the network gets the original."""
-
-    def normalize(body):
-        body["messages"][-1]["content"] = body["messages"][-1]["content"].lower()
-        return body
-
-    def ask(text):
-        return said(driver.chat(messages=[{"role": "user", "content": text}]))
-
-    with replay(tmp_path, mode="record", normalize=normalize):
-        assert ask("HELLO") == "answer 1"
-    with replay(tmp_path, normalize=normalize):
-        assert ask("Hello") == "answer 1"
-    assert server.requests[0][3]["messages"][0]["content"] == "HELLO"
-
-
-@pytest.mark.parametrize(
-    "normalize",
-    [lambda _: 1 / 0, lambda _: object(), lambda _: {"a": float("nan")}, lambda body: {1: body}],
-    ids=["raises", "object", "nan", "number as a name"],
-)
-def test_normalize_that_fails_is_told_in_replay(driver, server, tmp_path, normalize):
-    """A `normalize` that raises or returns no JSON is an error that names it, before anything is sent."""
-    with replay(tmp_path, normalize=normalize), pytest.raises(InvalidSetting, match="normalize= failed for a request"):
-        driver.chat()
-    assert server.count == 0
-
-
-def test_normalize_that_fails_never_breaks_a_recorded_program(driver, tmp_path, caplog):
-    """While recording, the program gets its answer, and a warning says that it was not stored."""
-    with replay(tmp_path, mode="record", normalize=lambda _: 1 / 0), caplog.at_level(logging.WARNING):
-        assert said(driver.chat()) == "answer 1"
-    assert [item.message.count("normalize= failed") for item in caplog.records] == [1]
-    assert recordings(tmp_path) == []
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"normalize": "lower"}, "normalize='lower' cannot be called"),
-        ({"exhausted": "stop"}, "exhausted='stop' is not valid. Valid are 'repeat', 'error', 'record'"),
-        ({"mode": "rec"}, "mode='rec' is no mode"),
-        ({"redact": ["("]}, "is no regular expression"),
-    ],
-)
-def test_settings_that_are_none_are_told(tmp_path, settings, message):
-    """A setting that means nothing is an error that says what is valid."""
-    with pytest.raises(InvalidSetting, match=message.replace("(", r"\(")):
-        Session(tmp_path, **settings)
+# Directories and patterns.
 
 
 def test_redact_adds_patterns(driver, tmp_path):
@@ -287,12 +177,7 @@ def test_a_miss_cuts_a_long_command(tmp_path):
         session = Session(sys.argv[1])
         print(session.miss(session.call(Request("POST", "/x", b"{}"))))
     """
-    run = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script), str(tmp_path), "x" * 1_000],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    run = forkserver().run(script, tmp_path, "x" * 1_000)
     assert run.stdout.endswith(" …\n")
     assert len(run.stdout) < 800
 
@@ -369,9 +254,7 @@ def test_a_miss_looks_at_the_newest_recordings_only(tmp_path):
         session.miss(session.call(Request("POST", "/x", b'{"q":2}')))
         print(len(opened))
     """
-    run = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script), str(tmp_path)], capture_output=True, text=True, check=True
-    )
+    run = forkserver().run(script, tmp_path)
     assert 1_000 <= int(run.stdout) <= 1_002
 
 
@@ -498,32 +381,6 @@ def test_a_recording_that_cannot_be_replaced_costs_one_warning(driver, tmp_path,
     assert [item.message.partition(" in ")[0] for item in caplog.records] == ["POST /chat/completions was not recorded"]
     assert session.recorded == 0
     assert list(file.parent.iterdir()) == [file]
-
-
-def test_a_full_disk_costs_one_warning(server, tmp_path):
-    """If a file cannot be written to its end, the program gets its answer, nothing torn is left, and it is told."""
-    script = """
-        import logging, resource, sys
-        import openai
-        from inferencereplay import replay
-        logging.basicConfig(level=logging.WARNING, format="%(name)s %(message)s")
-        client = openai.OpenAI(api_key="x", base_url=sys.argv[1])
-        ask = {"model": "m", "messages": [{"role": "user", "content": "x" * 10_000}]}
-        with replay(sys.argv[2], mode="record-if-missing") as session:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, 1_000))
-            print(client.chat.completions.create(**ask).choices[0].message.content, session.recorded)
-    """
-    run = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script), server.url, str(tmp_path)],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert run.stdout == "answer 1 0\n"
-    warnings = [line for line in run.stderr.splitlines() if line.startswith("inferencereplay ")]
-    assert len(warnings) == 1
-    assert "File too large" in warnings[0]
-    assert recordings(tmp_path) == []
 
 
 def test_an_answer_that_cannot_be_written_down_costs_one_warning(tmp_path, caplog):
@@ -705,3 +562,9 @@ def test_a_miss_that_was_raised_is_not_told_again(tmp_path, client):
         client.chat.completions.create(**ASK)
     with replay(session):
         assert session.misses == 1
+
+
+def test_what_a_miss_advises_can_be_done(client, tmp_path):
+    """A mode is quoted as the program gave it."""
+    with pytest.raises(RecordingNotFound, match="where mode='none' stands"), replay(tmp_path, mode="none"):
+        client.chat.completions.create(**ASK)

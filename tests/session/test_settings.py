@@ -7,6 +7,7 @@ import functools
 import inspect
 import math
 import pydoc
+import re
 from pathlib import Path, PurePosixPath
 
 import openai
@@ -14,6 +15,7 @@ import pytest
 
 from inferencereplay import Pace, Session, replay, wrap
 from inferencereplay.errors import InvalidSetting
+from inferencereplay.pacing.clocks import VirtualClock
 from inferencereplay.session.settings import DEFAULTS, Mode, parse_mode, parse_speed, resolve
 
 MODES = "'live', 'replay', 'record', 'record-if-missing'"
@@ -230,3 +232,26 @@ def test_a_decorator_refuses_a_bad_setting_where_it_is_written():
     """Not when the function is called."""
     with pytest.raises(InvalidSetting, match="ignore=3 is no path"):
         replay("recordings", ignore=3)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"normalize": "lower"}, "normalize='lower' cannot be called"),
+        ({"exhausted": "stop"}, "exhausted='stop' is not valid. Valid are 'repeat', 'error', 'record'"),
+        ({"mode": "rec"}, "mode='rec' is no mode"),
+        ({"redact": ["("]}, "is no regular expression"),
+        ({"ignore": 5}, "ignore="),
+        ({"ignore": "messages[0].content"}, "ignore="),
+        ({"ignore": "messages.0.content"}, "ignore="),
+        *(({"ignore": [path]}, "is no path into a request's body") for path in ("", "a..b", ".a", "a.", 3)),
+        ({"clock": 3}, "clock="),
+        ({"clock": VirtualClock}, "clock="),
+        ({"record_errors": "no"}, "record_errors="),
+    ],
+    ids=str,
+)
+def test_an_invalid_setting_is_refused(tmp_path, settings, message):
+    """A setting that could never work is an error when the session is made; the message names it."""
+    with pytest.raises(InvalidSetting, match=re.escape(message)):
+        Session(tmp_path, **settings)

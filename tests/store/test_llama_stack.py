@@ -13,6 +13,7 @@ from typing import Any
 
 import openai
 import pytest
+from conftest import completion
 from hypothesis import given
 from hypothesis import strategies as st
 from openai._qs import Querystring
@@ -650,3 +651,14 @@ def test_ignored_members_do_not_count_in_their_requests_either(tmp_path):
     with pytest.raises(RecordingNotFound) as caught, replay(tmp_path, ignore=["user"]), openai.OpenAI() as client:
         client.chat.completions.create(**{**ask, "model": "n"}, user="two")
     assert caught.value.differences == ('model: "m" → "n"',)
+
+
+def test_a_llama_stack_file_that_is_removed_is_told(client, tmp_path):
+    """What the index knows and the directory has no more is an error that names the file."""
+    request = {"method": "POST", "url": "http://x/v1/chat/completions", "body": ASK, "endpoint": "/v1/chat/completions"}
+    file = tmp_path / "0123456789ab.json"
+    file.write_text(json.dumps({"request": request, "response": {"body": completion("hi"), "is_streaming": False}}))
+    with pytest.raises(RecordingCorrupt, match=file.name), replay(tmp_path):
+        assert client.chat.completions.create(**ASK).choices[0].message.content == "hi"
+        file.unlink()
+        client.chat.completions.create(**ASK)

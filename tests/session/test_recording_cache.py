@@ -1,0 +1,110 @@
+"""Recordings that were read are kept in memory, and read anew when their file has changed."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from conftest import ASK, completion, plain
+
+from inferencereplay import (
+    StoreError,
+    replay,
+)
+from inferencereplay.recording.request import Request
+from inferencereplay.session.recording_cache import RecordingCache
+from inferencereplay.store.directory import DirectoryStore
+
+
+def said(answer):
+    return answer.choices[0].message.content
+
+
+def test_a_file_that_changes_behind_its_times_is_read_anew(client, tmp_path):
+    """Another answer of the same size and time, as `rsync -t` leaves it, is seen."""
+    with replay(tmp_path, mode="record"):
+        assert said(client.chat.completions.create(**ASK)) == "answer 1"
+    (file,) = tmp_path.rglob("*.json")
+    with replay(tmp_path):
+        assert said(client.chat.completions.create(**ASK)) == "answer 1"
+        before = file.stat()
+        file.write_bytes(file.read_bytes().replace(b"answer 1", b"answer 2"))
+        os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+        assert said(client.chat.completions.create(**ASK)) == "answer 2"
+
+
+def test_a_file_that_changes_twice_within_a_tick_is_read_anew(client, tmp_path, monkeypatch):
+    """Where the kernel's clock is slow, what has just been read may change and keep its time and size."""
+    with replay(tmp_path, mode="record"):
+        client.chat.completions.create(**ASK)
+    (file,) = tmp_path.rglob("*.json")
+    same = (file.stat().st_ctime_ns, file.stat().st_size)
+    monkeypatch.setattr("inferencereplay.store.directory.DirectoryStore.stamp", lambda *_: same)
+    with replay(tmp_path) as session:
+        assert said(client.chat.completions.create(**ASK)) == "answer 1"
+        file.write_bytes(file.read_bytes().replace(b"answer 1", b"answer 2"))
+        assert said(client.chat.completions.create(**ASK)) == "answer 2"
+        monkeypatch.setattr("inferencereplay.session.recording_cache.SETTLED", 0)  # the tick is over
+        assert said(client.chat.completions.create(**ASK)) == "answer 2"
+        assert len(session._reader._kept) == 1
+
+
+def test_a_recording_that_cannot_be_looked_at_but_read_is_not_kept(client, tmp_path, monkeypatch):
+    """It may become readable between the two."""
+    with replay(tmp_path, mode="record"):
+        client.chat.completions.create(**ASK)
+    monkeypatch.setattr("inferencereplay.store.directory.DirectoryStore.stamp", lambda *_: ())
+    with replay(tmp_path) as session:
+        assert said(client.chat.completions.create(**ASK)) == "answer 1"
+        assert session._reader._kept == {}
+
+
+def test_only_some_recordings_are_kept_in_memory(client, tmp_path, monkeypatch):
+    """Decoded recordings are forgotten when there are many, and large ones are not kept at all."""
+    monkeypatch.setattr("inferencereplay.session.recording_cache.MOST_KEPT", 2)
+    monkeypatch.setattr("inferencereplay.session.recording_cache.SETTLED", 0)
+    with replay(tmp_path, mode="record"):
+        live = [client.chat.completions.create(**ASK, seed=seed) for seed in range(4)]
+    with replay(tmp_path) as session:
+        assert [client.chat.completions.create(**ASK, seed=seed) for seed in range(4)] == live
+        assert len(session._reader._kept) == 2
+    monkeypatch.setattr("inferencereplay.session.recording_cache.LARGEST_KEPT", 10)
+    with replay(tmp_path) as session:
+        assert client.chat.completions.create(**ASK, seed=0) == live[0]
+        assert session._reader._kept == {}
+
+
+def test_a_file_that_vanishes_before_it_is_read_is_missing(tmp_path):
+    """Between the look at a file and its reading another process may remove it."""
+
+    class Vanishing(DirectoryStore):
+        def stamp(self, path, key, variant):
+            return (1,)
+
+    assert RecordingCache(Vanishing(tmp_path)).read(Request("POST", "/x", b"null"), "0" * 64, 1) is None
+
+
+def test_a_link_that_leads_to_itself_is_told(client, tmp_path):
+    """A recording that cannot even be looked at is an error with its path, not a miss."""
+    with replay(tmp_path, mode="record"):
+        client.chat.completions.create(**ASK)
+    (file,) = tmp_path.rglob("*.json")
+    with pytest.raises(StoreError, match=f"{file.name} cannot be read"), replay(tmp_path):
+        file.unlink()
+        file.symlink_to(file)
+        client.chat.completions.create(**ASK)
+
+
+@pytest.mark.parametrize("size", [65_000, 65_536, 300_000])
+def test_large_recordings_are_read_whole(client, server, tmp_path, size):
+    """A file of more than one read, or of just about that, comes back as it is."""
+    server.replies = [plain(completion("x" * size))]
+    with replay(tmp_path, mode="record"):
+        live = client.chat.completions.create(**ASK)
+    (file,) = tmp_path.rglob("*.json")
+    data = file.read_bytes()
+    with replay(tmp_path):
+        assert client.chat.completions.create(**ASK) == live
+    file.write_bytes(data[:-2] + b" " * (65_536 - len(data)) + data[-2:])
+    with replay(tmp_path):
+        assert client.chat.completions.create(**ASK) == live

@@ -1,0 +1,163 @@
+"""The environment: what it decides for a block or a wrapped client, and the session that it opens for a program."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+
+import pytest
+from conftest import ASK
+
+from inferencereplay import (
+    InvalidSetting,
+    RecordingNotFound,
+    Session,
+    api,
+    environment,
+    replay,
+    unwrap,
+    wrap,
+)
+from inferencereplay.recording.request import Request
+from inferencereplay.sdk import patches
+from inferencereplay.session import active
+from inferencereplay.session.garbage import collect
+
+KEY = "OPENAI_API_KEY"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left():
+    yield
+    collect()
+    assert active._open == []
+    assert not patches._state.users
+    assert KEY not in os.environ
+
+
+@pytest.fixture
+def recorded(client, tmp_path):
+    """Record one chat; return the directory and the answer."""
+    with replay(tmp_path, mode="record"):
+        return tmp_path, client.chat.completions.create(**ASK)
+
+
+def chat(client, **changes):
+    return client.chat.completions.create(**{**ASK, **changes})
+
+
+def test_the_environment_decides_for_a_wrapped_client(client, recorded, server, monkeypatch, caplog):
+    """INFERENCEREPLAY_DIR alone replays, and one warning says so, once in a process."""
+    directory, answer = recorded
+    monkeypatch.setattr(api, "_announced", threading.Event())
+    monkeypatch.setenv("INFERENCEREPLAY_DIR", str(directory))
+    wrap(client)
+    assert chat(client) == answer
+    unwrap(client)
+    wrap(client)
+    unwrap(client)
+    with replay():
+        assert chat(client) == answer
+    assert server.count == 1
+    told = [record for record in caplog.records if "environment alone" in record.message]
+    assert [record.levelno for record in told] == [logging.WARNING]
+    assert str(directory) in told[0].message
+    assert "replay" in told[0].message
+
+
+def test_the_environment_is_silent_where_an_argument_speaks(client, recorded, monkeypatch, caplog):
+    """A directory or a mode given as an argument needs no warning."""
+    directory, answer = recorded
+    monkeypatch.setattr(api, "_announced", threading.Event())
+    monkeypatch.setenv("INFERENCEREPLAY_MODE", "replay")
+    with replay(directory):
+        assert chat(client) == answer
+    assert "environment alone" not in caplog.text
+
+
+def test_the_environment_records(client, tmp_path, monkeypatch, server):
+    """INFERENCEREPLAY_MODE=record records through a wrapped client."""
+    monkeypatch.setenv("INFERENCEREPLAY_MODE", "new_episodes")
+    monkeypatch.setenv("INFERENCEREPLAY_DIR", str(tmp_path))
+    wrap(client)
+    assert chat(client) == chat(client)
+    unwrap(client)
+    assert server.count == 1
+    monkeypatch.setenv("INFERENCEREPLAY_MODE", "sometimes")
+    with pytest.raises(InvalidSetting, match="INFERENCEREPLAY_MODE"):
+        wrap(client)
+
+
+def test_a_mode_without_a_directory_uses_recordings(client, tmp_path, monkeypatch):
+    """Without a directory, `recordings` below the working directory is used."""
+    monkeypatch.chdir(tmp_path)
+    with replay(mode="record"):
+        chat(client)
+    assert list((tmp_path / "recordings").rglob("*.json"))
+
+
+def test_the_ambient_session_answers_whoever_has_no_other(ended, monkeypatch, tmp_path, client):
+    """Until it is taken away."""
+    monkeypatch.setenv("INFERENCEREPLAY_MODE", "record")
+    monkeypatch.setenv("INFERENCEREPLAY_DIR", str(tmp_path))
+    session = environment.start()
+    client.chat.completions.create(model="m", messages=[])
+    assert session.recorded == 1
+    assert session.used() == [str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*.json")]
+    ((finish, *arguments),) = ended
+    finish(*arguments)
+
+
+def test_a_live_ambient_session_is_none(ended, monkeypatch):
+    """Nothing is put in place for it."""
+    monkeypatch.setenv("INFERENCEREPLAY_MODE", "live")
+    environment.start()
+    assert ended == []
+    monkeypatch.setenv("INFERENCEREPLAY_MODE", "nonsense")
+    with pytest.raises(InvalidSetting, match="INFERENCEREPLAY_MODE='nonsense' is no mode"):
+        environment.start()
+
+
+def test_the_end_tells_swallowed_misses(tmp_path, capsys, monkeypatch):
+    """Once, and only in the process that had them; not where Python has printed that very error."""
+    session = Session(tmp_path, mode="replay")
+    missed = RecordingNotFound("POST /x was not recorded")
+    environment.finish(session, os.getpid())
+    assert capsys.readouterr().err == ""
+    session.missed.append(missed)
+    environment.finish(session, os.getpid() + 1)
+    assert capsys.readouterr().err == ""
+    environment.finish(session, os.getpid())
+    told = "inferencereplay: 1 call was not recorded, and the program went on:\nPOST /x was not recorded\n"
+    assert capsys.readouterr().err == told
+    outer = RuntimeError("outer")
+    outer.__cause__ = missed
+    monkeypatch.setattr(sys, "last_value", outer, raising=False)
+    environment.finish(session, os.getpid())
+    assert capsys.readouterr().err == ""
+
+
+def test_used_names_are_noted_as_far_as_that_goes(ended, tmp_path, capsys, monkeypatch, client):
+    """Each one once; a file that cannot be written is told once, and harms nobody."""
+    monkeypatch.setenv(environment.USED, str(tmp_path / "used.txt"))
+    monkeypatch.setenv("INFERENCEREPLAY_MODE", "record-if-missing")
+    monkeypatch.setenv("INFERENCEREPLAY_DIR", str(tmp_path / "kept"))
+    session = environment.start()
+    assert not (tmp_path / "used.txt").exists()
+    for _ in range(3):
+        client.chat.completions.create(model="m", messages=[])
+    assert (tmp_path / "used.txt").read_text().splitlines() == session.used()
+    lost = environment.UsedFile(str(tmp_path))
+    lost.add(["a"])
+    lost.add(["b"])
+    assert capsys.readouterr().err.count("the used recordings were not noted") == 1
+
+
+def test_a_miss_under_run_says_how_to_record(monkeypatch, tmp_path):
+    """By `run` again, for the environment alone does nothing to a program that knows of no recordings."""
+    monkeypatch.setenv("INFERENCEREPLAY_RUN", "1")
+    session = Session(tmp_path)
+    error = session.miss(session.call(Request("POST", "/chat/completions", b"{}")))
+    assert f"inferencereplay run --mode record-if-missing --dir {tmp_path} -- " in str(error)
