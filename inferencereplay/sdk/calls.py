@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import functools
 import logging
-import time
 from typing import TYPE_CHECKING, Any
 
 import openai
 
-from inferencereplay.errors import StoreError
+from inferencereplay.errors import InferenceReplayError, StoreError
 from inferencereplay.pacing.clocks import SYSTEM_CLOCK
 from inferencereplay.recording.control_characters import visible
 from inferencereplay.recording.format import Failure, Response
@@ -22,7 +21,7 @@ from inferencereplay.sdk.capture import ResponseCapture, plain_response, record_
 from inferencereplay.sdk.failures import failure_of, is_known
 from inferencereplay.sdk.http_exchange import HttpExchange
 from inferencereplay.sdk.http_replay import incomplete
-from inferencereplay.sdk.steps import TURN, Step, in_thread, pause, send, work
+from inferencereplay.sdk.steps import TURN, Step, decide, in_thread, pause, send, work
 from inferencereplay.session import garbage
 from inferencereplay.session.call import Call
 from inferencereplay.session.decision import Play, Wait
@@ -124,14 +123,21 @@ def _decide(session: Session, call: ClientCall) -> Flow:
     except Exception as error:  # noqa: BLE001 - a failing recorder never breaks what it records
         _let_through(session, call, error)
         return None
-    deadline = time.monotonic() + PATIENCE
+    deadline = SYSTEM_CLOCK.now() + PATIENCE
     try:
-        while isinstance(decision := session.decide(call, takes_over=time.monotonic() > deadline), Wait):
+        while True:
+            takes_over = SYSTEM_CLOCK.now() > deadline
+            decision = yield decide(functools.partial(session.decide, call, takes_over=takes_over))
+            if not isinstance(decision, Wait):
+                return decision
             yield pause(PAUSE)
-    except (StoreError, NotSerializable) as error:
+    except InferenceReplayError as error:
+        if not isinstance(error, StoreError):
+            raise
         _let_through(session, call, error)
-        return None
-    return decision
+    except Exception as error:  # noqa: BLE001 - a failing recorder never breaks what it records
+        _let_through(session, call, error)
+    return None
 
 
 def _let_through(session: Session, call: ClientCall, error: Exception) -> None:

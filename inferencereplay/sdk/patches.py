@@ -6,6 +6,7 @@ module of a class later, and come off with the last use; which session answers i
 
 from __future__ import annotations
 
+import functools
 import importlib
 import itertools
 import sys
@@ -99,7 +100,7 @@ def _create_async(endpoint: fast_replay.Endpoint) -> Callable[..., Any]:
         session = _session(client)
         play = None
         if session is not None and not args and _is_alone(client):
-            play = fast_replay.choose(session, client, endpoint, kwargs)
+            play = await steps.decide_async(functools.partial(fast_replay.choose, session, client, endpoint, kwargs))
         if session is None or play is None:
             return await wrapped(*args, **kwargs)
         if play.recording.response.is_stream:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import functools
+import sys
 import time
 from collections.abc import Callable, Generator
 from typing import Any, NamedTuple, TypeAlias
 
 from inferencereplay.pacing.event_loop import give_turn
+
+_DETECTOR = "blockbuster"
 
 
 class Step(NamedTuple):
@@ -77,6 +80,24 @@ async def _sleep(seconds: float) -> None:
     import anyio  # noqa: PLC0415 - 30 ms to import, and only who has to wait needs it
 
     await anyio.sleep(seconds)
+
+
+def decide(decision: Callable[[], Any]) -> Step:
+    """Return the step that asks a session for its decision, for which files are read."""
+    return Step(decision, functools.partial(decide_async, decision))
+
+
+async def decide_async(decision: Callable[[], Any]) -> Any:
+    """Ask a session for its decision.
+
+    It is asked on the event loop: reading a small file takes 20 µs there, and more than 100 µs in a thread. Where a
+    detector of blocking calls is loaded, a thread asks.
+    """
+    if _DETECTOR not in sys.modules:
+        return decision()
+    from inferencereplay.sdk import worker_thread  # noqa: PLC0415 - it imports AnyIO
+
+    return await worker_thread.decide(decision)
 
 
 async def in_thread(job: Callable[[], object]) -> None:

@@ -6,21 +6,25 @@ It imports AnyIO, which takes 30 ms, and is imported when the first file is writ
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import anyio
 import anyio.to_thread
 from anyio.lowlevel import RunVar
+
+from inferencereplay.session.recorder import PendingRecording
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 MOST_THREADS = 8
 """Threads of one event loop; the application may hold all that AnyIO's own limiter has."""
-_limiter: RunVar[anyio.CapacityLimiter] = RunVar("inferencereplay.worker_thread")
+Limiters: TypeAlias = RunVar[anyio.CapacityLimiter]
+_writing: Limiters = RunVar("inferencereplay.writing")
+_deciding: Limiters = RunVar("inferencereplay.deciding")
 
 
-async def in_thread(job: Callable[[], object]) -> None:
+async def in_thread(job: Callable[[], object], limiters: Limiters = _writing, threads: int = MOST_THREADS) -> None:
     """Run a blocking function to its end, once, without blocking the event loop, even if the task is cancelled."""
     first = threading.Lock()
 
@@ -28,13 +32,26 @@ async def in_thread(job: Callable[[], object]) -> None:
         if first.acquire(blocking=False):
             job()
 
-    limiter = _limiter.get(None)
+    limiter = limiters.get(None)
     if limiter is None:
-        limiter = anyio.CapacityLimiter(MOST_THREADS)
-        _limiter.set(limiter)
+        limiter = anyio.CapacityLimiter(threads)
+        limiters.set(limiter)
     try:
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(run_once, limiter=limiter)
     except BaseException:
         run_once()  # asyncio's own cancellation goes through the shield, and may come before the thread has begun
         raise
+
+
+async def decide(decision: Callable[[], Any]) -> Any:
+    """Make a session's decision in a thread, one at a time: calls are numbered in the order in which they start."""
+    made: list[Any] = []
+    try:
+        await in_thread(lambda: made.append(decision()), _deciding, 1)
+    except BaseException:
+        for item in made:
+            if isinstance(item, PendingRecording):  # the task was cancelled meanwhile
+                item.drop()
+        raise
+    return made[0]
