@@ -51,22 +51,31 @@ def _indents(body: bytes) -> Iterable[int]:
 def _fill_text(kept: Response, content: bytes) -> None:
     known = charset(kept)
     for encoding in (known, _json_encoding(content)):
-        if is_for_hosts(encoding):
-            continue
-        try:
-            text = content.decode(encoding)
-            is_same = text.encode(encoding) == content
-        except UnicodeError:
-            continue
-        if is_same:
+        if (text := _text(content, encoding)) is not None:
             kept.text, kept.encoding = text, "" if encoding == known else encoding
             return
     message = f"{known} does not give back the same bytes"
     raise ValueError(message)
 
 
+def _text(content: bytes, encoding: str) -> str | None:
+    """Return content as a text; `None` if that would not give back the same bytes."""
+    if not encoding or is_for_hosts(encoding):
+        return None
+    try:
+        text = content.decode(encoding)
+        is_same = text.encode(encoding) == content
+    except UnicodeError:
+        return None
+    return text if is_same else None
+
+
 def _json_encoding(content: bytes) -> str:
-    """Return the encoding in which the SDK reads JSON, by its first bytes; a byte order mark stays in the text."""
+    """Return the encoding in which the SDK reads JSON, empty if it is not JSON; a byte order mark stays in the text."""
+    try:
+        json.loads(content)
+    except (ValueError, RecursionError):
+        return ""
     found = json.detect_encoding(content)
     if found in ("utf-16", "utf-32"):
         return f"{found}-be" if content.startswith((codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)) else f"{found}-le"
