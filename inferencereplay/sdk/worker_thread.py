@@ -5,6 +5,8 @@ It imports AnyIO, which takes 30 ms, and is imported when the first file is writ
 
 from __future__ import annotations
 
+import contextlib
+import queue
 import threading
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -46,12 +48,26 @@ async def in_thread(job: Callable[[], object], limiters: Limiters = _writing, th
 
 async def decide(decision: Callable[[], Any]) -> Any:
     """Make a session's decision in a thread, one at a time: calls are numbered in the order in which they start."""
-    made: list[Any] = []
+    made: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    is_cancelled = threading.Event()
+
+    def run() -> None:
+        made.put(decision())
+        if is_cancelled.is_set():
+            _drop(made)
+
     try:
-        await in_thread(lambda: made.append(decision()), _deciding, 1)
+        await in_thread(run, _deciding, 1)
     except BaseException:
-        for item in made:
-            if isinstance(item, PendingRecording):  # the task was cancelled meanwhile
-                item.drop()
+        is_cancelled.set()  # asyncio's own cancellation does not wait for the thread
+        _drop(made)
         raise
-    return made[0]
+    return made.get()
+
+
+def _drop(made: queue.SimpleQueue[Any]) -> None:
+    """Give back the number of a call that a cancelled task does not make."""
+    with contextlib.suppress(queue.Empty):
+        item = made.get_nowait()
+        if isinstance(item, PendingRecording):
+            item.drop()

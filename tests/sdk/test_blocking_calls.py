@@ -99,5 +99,8 @@ def test_a_task_that_is_cancelled_while_a_thread_decides_leaves_no_number(server
 
     monkeypatch.setattr(session, "decide", slow)
     run_to_the_end(main, "asyncio")
+    for thread in threading.enumerate():
+        if isinstance(thread, threading.Timer) or "AnyIO" in thread.name:
+            thread.join(5)
     assert not session.recorder.variants.has_pending()
     assert (session.recorded, server.count) == (0, count)
