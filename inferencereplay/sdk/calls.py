@@ -256,10 +256,11 @@ def _keep_error(call: ClientCall, pending: PendingRecording, error: Exception) -
     """Store an error, unless it is transient."""
     library, retries = private.http_library(call.client), private.retries_taken(error)
     pending.learn(private.sent(error))
-    if not pending.recorder.stores_status(error.status_code if isinstance(error, openai.APIStatusError) else 0):
+    status = error.status_code if isinstance(error, openai.APIStatusError) else 0
+    if not pending.recorder.stores_status(status):
         told = visible(pending.redactor.text(str(error)))
         log.warning("%s was not recorded: it is transient (record_errors=True stores it): %s", pending.line, told)
-        pending.drop()
+        pending.recorder.skip(pending, f"an answer {status}" if status else "a connection error")
     elif isinstance(error, openai.APIStatusError):
         _keep_plain(pending, error.response, library, retries)
     else:

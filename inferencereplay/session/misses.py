@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 RUN = "INFERENCEREPLAY_RUN"
 """The variable that `inferencereplay run` sets for the program that it starts: its other options, or 1."""
+RANDOM = "prompt_cache_key"
+"""A member of the body that frameworks fill at random, such as openai-agents for the official base URL."""
 MOST_COMPARED = 1_000
 """Files that a miss is compared with."""
 LONGEST_COMMAND = 200
@@ -34,6 +36,7 @@ def explain(  # noqa: PLR0913 - facts for a message
     redactor: Redactor,
     *,
     used_up: str | None,
+    skipped: str,
     exhausted: str,
     own_mode: str | None,
     command: Callable[[str], str] | None,
@@ -45,6 +48,7 @@ def explain(  # noqa: PLR0913 - facts for a message
         store: where it was looked for.
         redactor: removes secrets from the message.
         used_up: the first of the request's recordings, if it has any and all are used up.
+        skipped: the answer to this request that was not stored, for it was transient; empty if there was none.
         exhausted: the setting that made this a miss then.
         own_mode: the mode that the program gave, rather than the environment.
         command: returns what to run to have it recorded in a mode, where that is known.
@@ -60,6 +64,8 @@ def explain(  # noqa: PLR0913 - facts for a message
         lines.append("That directory does not exist.")
     elif used_up:
         lines.append(f"Its recordings, the first of which is {used_up}, are used up (exhausted={exhausted!r}).")
+    elif skipped:
+        lines.append(f"It was called, but {skipped} is transient and was not stored (record_errors=True stores it).")
     elif obstacle:
         lines.append(f"It cannot be compared with what was recorded of that path: {obstacle}.")
     elif near is None:
@@ -67,6 +73,8 @@ def explain(  # noqa: PLR0913 - facts for a message
     elif near[1]:
         lines.append(f"The nearest recording is {near[0]}; it differs (recorded → requested) in")
         lines += [f"  {line}" for line in near[1]]
+        if all(line.startswith(RANDOM) for line in near[1]):
+            lines.append(f"Frameworks make {RANDOM} anew in each run. Set ignore={RANDOM!r}, in recording and replay.")
     else:
         lines.append(f"The nearest recording is {near[0]}; it differs in the method or the query only.")
     program = visible(redactor.text(shlex.join(sys.orig_argv)))  # before it is cut: half a secret is not found any more

@@ -26,6 +26,9 @@ log = logging.getLogger("inferencereplay")
 REPEATABLE = frozenset((400, 404, 413, 422))
 """The error statuses that the same request will get again; the others are transient."""
 _FIRST_ERROR = 400
+MOST_SKIPPED = 1_000
+_skipped: dict[tuple[str, str], str] = {}
+"""The answers of this process that were not stored, by directory and key."""
 
 
 class PendingRecording:
@@ -95,6 +98,17 @@ class Recorder:
     def stores_status(self, status: int) -> bool:
         """Whether an answer of that status is stored; 0 means a connection that failed."""
         return self._record_errors or _FIRST_ERROR > status > 0 or status in REPEATABLE
+
+    def skip(self, pending: PendingRecording, answer: str) -> None:
+        """Do not store an answer, because it is transient; a miss of this process says so."""
+        if len(_skipped) >= MOST_SKIPPED:
+            _skipped.clear()
+        _skipped[self._store.directory, pending.key] = answer
+        pending.drop()
+
+    def skipped(self, key: str) -> str:
+        """Return the answer to a request that was not stored, such as `429`; empty if there was none."""
+        return _skipped.get((self._store.directory, key), "")
 
     def keep(self, pending: PendingRecording, response: Response) -> str:
         """Store the answer to a call; a failure is logged, never raised.

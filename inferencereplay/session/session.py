@@ -358,6 +358,7 @@ class Session:
             self.store,
             call.redactor,
             used_up=self._first(call.request, call.redacted),
+            skipped=self.recorder.skipped(call.redacted.key),
             exhausted=self._exhausted,
             own_mode=self._own_mode,
             command=self.command,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import openai
 import pytest
-from conftest import ASK, chunk, sse
+from conftest import ASK, chunk, plain, sse
 from editing import TOO_DEEP
 from forkserver import forkserver
 
@@ -568,3 +568,41 @@ def test_what_a_miss_advises_can_be_done(client, tmp_path):
     """A mode is quoted as the program gave it."""
     with pytest.raises(RecordingNotFound, match="where mode='none' stands"), replay(tmp_path, mode="none"):
         client.chat.completions.create(**ASK)
+
+
+# Misses whose reason is known.
+
+
+def test_a_miss_says_that_an_answer_was_not_stored(driver, server, tmp_path):
+    """An unrelated recording is no help where the call was made, and its answer was transient."""
+    with replay(tmp_path, mode="record") as session:
+        driver.text()
+        server.replies = [plain({"error": {"message": "slow down"}}, status=429)] * 3
+        with pytest.raises(openai.RateLimitError):
+            driver.chat()
+    assert session.recorded == 1
+    text = str(miss(tmp_path, driver.chat))
+    assert "It was called, but an answer 429 is transient and was not stored (record_errors=True stores it)." in text
+    assert "nearest" not in text
+
+
+def test_skipped_answers_are_remembered_up_to_a_limit(monkeypatch, tmp_path):
+    """They take no memory without bounds."""
+    monkeypatch.setattr("inferencereplay.session.recorder.MOST_SKIPPED", 1)
+    session = Session(tmp_path, mode="record")
+    calls = [session.call(Request("POST", "/x", canonical_json(number))) for number in (1, 2)]
+    for call in calls:
+        session.recorder.skip(session.begin(call), "an answer 429")
+    assert [session.recorder.skipped(call.request.key) for call in calls] == ["", "an answer 429"]
+
+
+def test_a_miss_that_differs_in_a_random_member_only_names_the_setting(client, server, tmp_path):
+    """As that of openai-agents, which makes a key for the prompt cache in each run."""
+    with replay(tmp_path, mode="record"):
+        client.chat.completions.create(**ASK, prompt_cache_key="a-1")
+    text = str(miss(tmp_path, lambda: client.chat.completions.create(**ASK, prompt_cache_key="b-2")))
+    assert "Frameworks make prompt_cache_key anew in each run. Set ignore='prompt_cache_key'" in text
+    with replay(tmp_path, mode="record", ignore="prompt_cache_key"):
+        answer = client.chat.completions.create(**ASK, prompt_cache_key="a-1")
+    with replay(tmp_path, ignore="prompt_cache_key"):
+        assert client.chat.completions.create(**ASK, prompt_cache_key="b-2") == answer
