@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import openai
+import pytest
 from programs import offline, output
 
 from inferencereplay import api, replay, session_scope
@@ -28,6 +29,7 @@ def attributes():
     return [owner.__dict__[name] for owner, name in owners]
 
 
+@pytest.mark.slow
 def test_an_interrupt_on_entering_or_leaving_leaves_nothing(tmp_path):
     """Wherever Python looks for a signal on the way in and out, Ctrl-C leaves no patch and no open session.
 

@@ -232,7 +232,9 @@ def _event(draw: random.Random, item: Any) -> bytes:
     return draw.choice((*before, error)) + made if draw.random() < 0.1 else made
 
 
-@pytest.mark.parametrize("kind", ["sync", "asyncio", "trio"])
+@pytest.mark.parametrize(
+    "kind", ["sync", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("asyncio", "trio"))]
+)
 @pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
 def test_generated_answers(live_server, tmp_path, kind):
     """Answers of every status, right and wrong, plain and streamed, whole and cut off, are the same three times."""

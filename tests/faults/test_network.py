@@ -266,6 +266,7 @@ def test_a_plain_answer_replays_as_what_it_was(network, caller, tmp_path, caplog
 
 
 @pytest.mark.parametrize(("status", "caller", "way"), combine(STATUSES, KINDS, WAYS), indirect=["caller"])
+@pytest.mark.slow
 def test_an_error_replays_as_what_it_was(network, caller, tmp_path, status, way):
     """An error has the same class, facts, headers and text live, recorded and replayed."""
     _, error = compare(network, caller, tmp_path, way, failing(status, **LIMITED))

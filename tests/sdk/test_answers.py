@@ -524,6 +524,7 @@ def test_a_request_that_the_program_builds_belongs_to_no_call(client, server, tm
 # What recording takes.
 
 
+@pytest.mark.slow
 def test_comments_take_no_memory(tmp_path):
     """Recording a stream of comments, compressed or not, takes less than what it would be as text."""
     comments = b": ping\n\n" * 8192
