@@ -111,8 +111,9 @@ class Interleaving(RuleBasedStateMachine):
 
     def _expected(self, thread: int, client: int) -> str:
         inner = [session for where, session, _ in self.blocks if where == thread]
+        own = [session for session in [self.own[client]] if session is not None]
         newest = [session for _, session, _ in self.blocks]
-        found = (inner or newest or [self.own[client]])[-1]
+        found = (inner or own or newest or [None])[-1]
         return LIVE if found is None else str(found)
 
     @rule(client=clients, session=numbers)
