@@ -1,8 +1,8 @@
 """The patches under random interleavings: whoever wraps, unwraps, enters, leaves, copies and patches, in any order.
 
-A model of what DESIGN and README promise says which session answers each call: the innermost block of the thread's
-context, else the newest one open in the process, else the client's own, else none. Each session's recordings have a
-text of their own, so that an answer tells whose it is.
+A model says which session answers each call: the innermost block of the thread's context, else the client's own, else
+the newest block open in the process, else none. Each session's recordings have a text of their own, so that an answer
+tells whose it is.
 """
 
 from __future__ import annotations
@@ -112,7 +112,8 @@ class Interleaving(RuleBasedStateMachine):
     def _expected(self, thread: int, client: int) -> str:
         inner = [session for where, session, _ in self.blocks if where == thread]
         newest = [session for _, session, _ in self.blocks]
-        found = (inner or newest or [self.own[client]])[-1]
+        own = [] if self.own[client] is None else [self.own[client]]
+        found = (inner or own or newest or [None])[-1]
         return LIVE if found is None else str(found)
 
     @rule(client=clients, session=numbers)
