@@ -31,7 +31,7 @@ def run(*arguments, cwd, is_started=False, **environment):
     if arguments[0] == "-c":
         return forkserver().run(*arguments[1:], cwd=cwd, **environment)
     if not is_started:
-        code = Path(arguments[0]).read_text(encoding="utf-8")
+        code = Path(cwd, arguments[0]).read_text(encoding="utf-8")
         return forkserver().run(code, *arguments[1:], cwd=cwd, name=str(arguments[0]), **environment)
     command = [sys.executable, *map(str, arguments)]
     environment = {**clean_environment(), "PYTHONIOENCODING": "utf-8", **environment}

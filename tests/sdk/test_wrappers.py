@@ -15,6 +15,7 @@ from openai.resources.chat.completions import Completions as Chat
 
 from inferencereplay import RecordingNotFound, replay, unwrap, wrap
 from inferencereplay.sdk import private, wrappers
+from inferencereplay.session.garbage import collect
 
 BASES = {openai.OpenAI: private.SyncAPIClient, openai.AsyncOpenAI: private.AsyncAPIClient}
 PLACES = [*((base, "request") for base in BASES.values()), (Chat, "create"), (AsyncChat, "create")]
@@ -63,7 +64,8 @@ class OfTheResource:
 
 @pytest.fixture(params=[OfTheClient, OfTheResource])
 def other(request):
-    """Somebody else's wrappers, as real instrumentors make them."""
+    """Somebody else's wrappers, as real instrumentors make them, where nothing of other tests is left."""
+    collect()
     yield request.param()
     for cls in BASES:
         if "request" in cls.__dict__:

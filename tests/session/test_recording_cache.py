@@ -46,7 +46,7 @@ def test_a_file_that_changes_twice_within_a_tick_is_read_anew(client, tmp_path, 
         assert said(client.chat.completions.create(**ASK)) == "answer 2"
         monkeypatch.setattr("inferencereplay.session.recording_cache.SETTLED", 0)  # the tick is over
         assert said(client.chat.completions.create(**ASK)) == "answer 2"
-        assert len(session._reader._kept) == 1
+        assert len(session._cache._kept) == 1
 
 
 def test_a_recording_that_cannot_be_looked_at_but_read_is_not_kept(client, tmp_path, monkeypatch):
@@ -56,7 +56,7 @@ def test_a_recording_that_cannot_be_looked_at_but_read_is_not_kept(client, tmp_p
     monkeypatch.setattr("inferencereplay.store.directory.DirectoryStore.stamp", lambda *_: ())
     with replay(tmp_path) as session:
         assert said(client.chat.completions.create(**ASK)) == "answer 1"
-        assert session._reader._kept == {}
+        assert session._cache._kept == {}
 
 
 def test_only_some_recordings_are_kept_in_memory(client, tmp_path, monkeypatch):
@@ -67,11 +67,11 @@ def test_only_some_recordings_are_kept_in_memory(client, tmp_path, monkeypatch):
         live = [client.chat.completions.create(**ASK, seed=seed) for seed in range(4)]
     with replay(tmp_path) as session:
         assert [client.chat.completions.create(**ASK, seed=seed) for seed in range(4)] == live
-        assert len(session._reader._kept) == 2
+        assert len(session._cache._kept) == 2
     monkeypatch.setattr("inferencereplay.session.recording_cache.LARGEST_KEPT", 10)
     with replay(tmp_path) as session:
         assert client.chat.completions.create(**ASK, seed=0) == live[0]
-        assert session._reader._kept == {}
+        assert session._cache._kept == {}
 
 
 def test_a_file_that_vanishes_before_it_is_read_is_missing(tmp_path):
