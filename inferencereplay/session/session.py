@@ -414,7 +414,7 @@ class Session:
     def _first(self, *requests: Request) -> str | None:
         """Return the name of the first recording of what may be one request, with secrets and without."""
         for request in requests:
-            if self.store.stamp(request.path, request.key, 1) is not None:
+            if self.store.read(request.path, request.key, 1) is not None:
                 return self.store.sources(request.path, request.key, 1)[0]
         return None
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from inferencereplay.errors import RecordingCorrupt, StoreError
-from inferencereplay.recording.format import decode, stored_request
+from inferencereplay.recording.format import corrupt, decode, stored_request
 from inferencereplay.recording.request import parse_json
 from inferencereplay.store.address import DIGITS, file_name, parse_file_name
 from inferencereplay.store.atomic_write import link, sweep, written
@@ -231,7 +231,9 @@ class DirectoryStore:
         return os.path.join(self.directory, *parts)  # noqa: PTH118
 
 
-def _unreadable(name: str, error: OSError) -> StoreError:
+def _unreadable(name: str, error: OSError) -> StoreError | RecordingCorrupt:
+    if error.errno == errno.EINVAL:  # a pipe or a device
+        return corrupt(name, "$", f"it cannot be read ({error.strerror})", way_out(error))
     return StoreError(f"{name} cannot be read: {error.strerror}. {way_out(error)}.")
 
 

@@ -582,7 +582,7 @@ def test_a_folder_named_like_a_recording_is_reported(cli, kept):
     folder.mkdir()
     done = cli("check", kept)
     assert done.status == 1
-    assert f"{folder}: it is no regular file, at $. Take it out of the directory." in done.out
+    assert f"{folder}: it cannot be read (Is a directory), at $. Take it out of the directory" in done.out
 
 
 def test_rekey_counts_what_is_in_place(cli, kept):
