@@ -82,7 +82,7 @@ class VirtualClock:
 
     async def sleep_async(self, seconds: float) -> None:
         """Let `seconds` pass, and the other tasks do what they have to do before."""
-        from inferencereplay.pacing.virtual_time import advance_until  # noqa: PLC0415 - as above
+        from inferencereplay.pacing.virtual_time import advance_until  # noqa: PLC0415 - it imports AnyIO
 
         await advance_until(self, self.time + seconds)
 

@@ -82,7 +82,7 @@ class Pacer:
         self._note(late)
 
     async def wait_async(self, index: int) -> None:
-        """Do the same in asynchronous code."""
+        """Wait in asynchronous code until chunk `index` is due; -1 is the last one."""
         late = self._late(index)
         if late < 0:
             await self._clock.sleep_async(-late)

@@ -307,7 +307,7 @@ def check_request(recording: Recording, request: Request, key: str, name: str) -
 
 
 def _check_slowly(recording: Recording, key: str, name: str) -> None:
-    """Do the same by the key alone: a request may be laid out in any way that means the same."""
+    """Check a request by its key alone: the same request may be laid out in many ways."""
     found = stored_request(recording, name).key
     again = "Undo the change, file it anew with `inferencereplay rekey`, or delete the file and record it again"
     if found != recording.key:

@@ -70,7 +70,7 @@ def canonical_json(value: JSON, convert: Callable[[Any], JSON] | None = None) ->
         convert: turns any other object into JSON, or raises `NotSerializable`.
 
     Raises:
-        NotPlain: for NaN, infinities, lone surrogates, what is nested too deeply, and everything that is no JSON.
+        NotSerializable: for NaN, infinities, lone surrogates, too deep nesting, and everything that is not JSON.
     """
     try:
         return _encode(value if _is_canonical(value) else _canonical(value, convert or _refuse))

@@ -174,7 +174,7 @@ def _chat_patches(module: Any) -> list[_Patch]:
 
 
 def _text_patches(module: Any) -> list[_Patch]:
-    from openai.types import Completion  # noqa: PLC0415 - as above
+    from openai.types import Completion  # noqa: PLC0415 - as the module itself did
 
     build = ModelBuilder(Completion)
     shared = {"path": "/completions", "build_model": build, "chunk": Completion, "build_chunk": build}
@@ -182,7 +182,7 @@ def _text_patches(module: Any) -> list[_Patch]:
 
 
 def _responses_patches(module: Any) -> list[_Patch]:
-    from openai.types.responses import Response, ResponseStreamEvent  # noqa: PLC0415 - as above
+    from openai.types.responses import Response, ResponseStreamEvent  # noqa: PLC0415 - as the module itself did
 
     model, chunk = ModelBuilder(Response), EventBuilder(ResponseStreamEvent)
     shared = {"path": "/responses", "build_model": model, "chunk": ResponseStreamEvent, "build_chunk": chunk}
@@ -207,7 +207,7 @@ def _create_patches(owner: Any, async_owner: Any, *, chunk: Any, **shared: Any) 
 
 
 def _embeddings_patches(module: Any) -> list[_Patch]:
-    from openai.types import CreateEmbeddingResponse  # noqa: PLC0415 - as above
+    from openai.types import CreateEmbeddingResponse  # noqa: PLC0415 - as the module itself did
 
     path, default = "/embeddings", private.default_encoding_format(module.Embeddings.create)
     adds = {} if default is None else {"encoding_format": default}

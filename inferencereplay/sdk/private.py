@@ -159,7 +159,7 @@ def convert(value: object) -> JSON:
     """Turn a model of the SDK's, such as an earlier answer's message, into what the SDK makes of it.
 
     Raises:
-        NotPlain: for any other object.
+        NotSerializable: for any other object.
     """
     if isinstance(value, pydantic.BaseModel) and type(value).__module__.startswith("openai."):
         return _utils.maybe_transform(value, object)
