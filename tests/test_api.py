@@ -213,7 +213,7 @@ def test_azure(server, tmp_path, is_async):
 
 @pytest.mark.skipif(not hasattr(openai.OpenAI, "_refresh_api_key"), reason="keys that are fetched came later")
 def test_a_key_that_is_fetched_is_not_fetched_in_replay(recorded):
-    """`OpenAI(api_key=callable)` never calls it in replay, on either road."""
+    """`OpenAI(api_key=callable)` never calls it in replay, on either path."""
     directory, answer = recorded
     calls = []
     with openai.OpenAI(api_key=lambda: calls.append(1) or "k", base_url=DEAD, **cheap()) as client, replay(directory):

@@ -1,9 +1,9 @@
-"""A fuzzer of recordings: each mutated file is replayed by both roads, through the real SDK, under guard.
+"""A fuzzer of recordings: each mutated file is replayed by both paths, through the real SDK, under guard.
 
     python tests/faults/fuzz.py 100000        # so many files; prints what became of them as JSON
     python tests/faults/fuzz.py 1 4711        # one file again, by its number
 
-A file passes if what comes of it, on each road, is the SDK's object, or an error of ours with its facts, or the error
+A file passes if what comes of it, on each path, is the SDK's object, or an error of ours with its facts, or the error
 that the SDK itself raises for the very bytes. The guard sees every file that is opened and every module that is looked
 for; a file that takes longer than `LONGEST` ends the process with its traceback.
 """
@@ -191,8 +191,8 @@ async def _parsed(raw: Any) -> Any:
     return (await raw).parse()
 
 
-class Wire:
-    """A client whose calls ask for the raw response, and so go by the wire road."""
+class RawClient:
+    """A client whose calls ask for the raw response, and so take the SDK path."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
@@ -208,7 +208,7 @@ class Wire:
                 return _parsed(made) if inspect.isawaitable(made) else made.parse()
 
             return create
-        return found if callable(found) else Wire(found)
+        return found if callable(found) else RawClient(found)
 
 
 # The guard.
@@ -293,7 +293,7 @@ class Fuzzer:
                 self.replay(case._replace(data=data), client, str(number), is_measured=number % MEASURED == 0)
 
     def replay(self, case: Case, client: Any, label: str, *, is_measured: bool = False) -> None:
-        """Replay one file by both roads, under guard, and judge what comes of it."""
+        """Replay one file by both paths, under guard, and judge what comes of it."""
         faulthandler.dump_traceback_later(LONGEST, exit=True)
         modules = set(sys.modules)
         if is_measured:
@@ -317,15 +317,15 @@ class Fuzzer:
         file.write_bytes(case.data)
         self._guard.inside, self._guard.seen = f"{folder}/", []
         try:
-            typed, _ = self._replayed(folder, case.call, client), self._missed(folder, client)
-            wire = self._replayed(folder, case.call, Wire(client))
+            fast, _ = self._replayed(folder, case.call, client), self._missed(folder, client)
+            parsed = self._replayed(folder, case.call, RawClient(client))
         finally:
             self._guard.inside = None
         told = [*self._guard.seen]
-        for outcome in (typed, wire):
+        for outcome in (fast, parsed):
             told += self._judge(outcome, case, client)
-        if _comparable(typed) != _comparable(wire):
-            told.append(f"the roads differ: {_shown(typed)} / {_shown(wire)}")
+        if _comparable(fast) != _comparable(parsed):
+            told.append(f"the paths differ: {_shown(fast)} / {_shown(parsed)}")
         shutil.rmtree(folder)
         return told
 
@@ -382,7 +382,7 @@ def _response(case: Case) -> Response:
 
 
 def _comparable(outcome: tuple[list[Any], Exception | None]) -> Any:
-    """Return what two roads must have in common, in a form in which NaN is like itself and sets have an order."""
+    """Return what two paths must have in common, in a form in which NaN is like itself and sets have an order."""
     got, error = outcome
     return repr(_in_order(got)), error and error_facts(error)[:2]
 

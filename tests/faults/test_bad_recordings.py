@@ -31,7 +31,7 @@ LIVE = {"messages": [{"role": "user", "content": "Hello"}]}
 
 @pytest.mark.slow
 def test_mutated_files():
-    """Of mutated files each gives, on both roads, an object or an error with its facts, and nothing else happens."""
+    """Of mutated files each gives, on both paths, an object or an error with its facts, and nothing else happens."""
     each = times(200, 50_000)
     command = [sys.executable, "-W", "ignore", str(FUZZ), str(each)]
     running = [
@@ -143,7 +143,7 @@ def test_white_space_takes_no_memory(client, recorded, tmp_path):
 
 
 def test_the_typed_road_refuses_white_space_too(client, recorded, tmp_path):
-    """An answer that is refused for its layout by the wire road is no object on the typed one."""
+    """An answer that is refused for its layout by the SDK path gives no object on the fast path."""
     body = json.loads('{"id": ' + "[" * 400 + ",".join("1" * 1_000) + "]" * 400 + "}")
     recorded(plain({}), lambda response: response.update(body=body, indent=16))
     with replay(tmp_path), pytest.raises(RecordingCorrupt, match="spaces"):
@@ -268,7 +268,7 @@ def _link_out(tmp_path, how):
 @pytest.mark.parametrize("how", ["file", "relative", "folder", "inner folder"])
 @pytest.mark.parametrize("stream", [False, True])
 def test_links_do_not_lead_out(client, server, tmp_path, how, stream):
-    """A recording that a link would fetch from elsewhere is told, and not read, by either road, nor for a miss."""
+    """A recording that a link would fetch from elsewhere is told, and not read, by either path, nor for a miss."""
     inside = tmp_path / "recordings"
     with replay(inside, mode="record"):
         made = client.chat.completions.create(**ASK, stream=stream)

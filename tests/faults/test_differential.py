@@ -18,7 +18,7 @@ import openai
 import pydantic
 import pytest
 from conftest import ASK, Reply, Server, cheap, chunk, completion, event
-from fuzz import Wire, given_cases
+from fuzz import RawClient, given_cases
 from length import times
 from mutation import mutate_value
 from ways import DEAD, error_facts
@@ -58,11 +58,11 @@ def exact(value: Any) -> Any:
     return type(value), "NaN" if isinstance(value, float) and math.isnan(value) else repr(value)
 
 
-def _sync(call: Any, *, url: str, is_wire: bool = False) -> Any:
+def _sync(call: Any, *, url: str, is_raw: bool = False) -> Any:
     got: list[Any] = []
     try:
         with openai.OpenAI(api_key="sk-test-0123456789abcdef", base_url=url, max_retries=0, **cheap()) as client:
-            made = call(Wire(client) if is_wire else client)
+            made = call(RawClient(client) if is_raw else client)
             if isinstance(made, openai.Stream):
                 got.append((type(made), made.response.status_code, made.response.headers.get("x-request-id")))
                 got.extend(exact(item) for item in made)
@@ -73,12 +73,12 @@ def _sync(call: Any, *, url: str, is_wire: bool = False) -> Any:
     return got
 
 
-async def _async(call: Any, *, url: str, is_wire: bool = False) -> Any:
+async def _async(call: Any, *, url: str, is_raw: bool = False) -> Any:
     got: list[Any] = []
     options = {"api_key": "sk-test-0123456789abcdef", "base_url": url, "max_retries": 0}
     async with openai.AsyncOpenAI(**options, **cheap(is_async=True)) as client:
         try:
-            made = call(Wire(client) if is_wire else client)
+            made = call(RawClient(client) if is_raw else client)
             made = await made if inspect.isawaitable(made) else made
             if isinstance(made, openai.AsyncStream):
                 got.append((type(made), made.response.status_code, made.response.headers.get("x-request-id")))
@@ -94,13 +94,13 @@ async def _async(call: Any, *, url: str, is_wire: bool = False) -> Any:
 
 
 def _results(server, folder, call, reply, kind):
-    """Return what a call gives live, while it is recorded, and replayed by both roads."""
+    """Return what a call gives live, while it is recorded, and replayed by both paths."""
     url = DEAD if reply is None else server.url
 
-    def run(*, is_wire: bool = False) -> Any:
+    def run(*, is_raw: bool = False) -> Any:
         if kind == "sync":
-            return _sync(call, url=url, is_wire=is_wire)
-        return anyio.run(lambda: _async(call, url=url, is_wire=is_wire), backend=kind)
+            return _sync(call, url=url, is_raw=is_raw)
+        return anyio.run(lambda: _async(call, url=url, is_raw=is_raw), backend=kind)
 
     server.replies = [reply, reply] if reply else []
     live = run()
@@ -109,16 +109,16 @@ def _results(server, folder, call, reply, kind):
     assert session.recorded == 1, live
     assert not server.replies
     results = [live, recorded]
-    for is_wire in (False, True):
+    for is_raw in (False, True):
         with replay(folder) as session:
-            results.append(run(is_wire=is_wire))
+            results.append(run(is_raw=is_raw))
         assert (session.hits, session.misses) == (1, 0)
     return results
 
 
 def _assert_alike(results: list[Any], what: str) -> None:
     live, *others = results
-    for name, other in zip(("recorded", "typed", "wire"), others, strict=True):
+    for name, other in zip(("recorded", "fast path", "SDK path"), others, strict=True):
         assert other == live, f"{name}, {what}"
 
 

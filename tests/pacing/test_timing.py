@@ -115,7 +115,7 @@ def test_real_waits_that_end_late_show(driver, recorded):
 
 
 def test_plain_answers_count_as_one_chunk(driver, tmp_path):
-    """A plain answer is waited for, and timed, as a whole, on either road."""
+    """A plain answer is waited for, and timed, as a whole, on either path."""
     with replay(tmp_path, mode="record"):
         driver.chat()
         driver(lambda client: client.embeddings.create(model="m", input="a"))

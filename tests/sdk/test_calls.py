@@ -382,7 +382,7 @@ class _Overtaken(Session):
 
 @pytest.mark.parametrize("way", [create, WAYS["raw"][0]])
 def test_a_call_that_is_overtaken_looks_again(driver, server, tmp_path, way):
-    """On either road, a call whose variant another thread took meanwhile gets the next one."""
+    """On either path, a call whose variant another thread took meanwhile gets the next one."""
     server.replies = [plain(completion("one")), plain(completion("two"))]
     with replay(tmp_path, mode="record"):
         run(driver, way)

@@ -1,4 +1,4 @@
-"""The typed road: real SDK objects and streams, without the SDK's own machinery."""
+"""The fast path: real SDK objects and streams, without the SDK's own machinery."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ CHUNKS = [chunk("a"), chunk("b"), chunk(None, "stop")]
 
 @pytest.fixture
 def no_wire(monkeypatch):
-    """Fail if a call takes the wire road."""
+    """Fail if a call takes the SDK path."""
 
     def refuse():
         def decide(*_: Any) -> Any:
-            raise AssertionError("the wire road was taken")
+            raise AssertionError("the SDK path was taken")
 
         monkeypatch.setattr(calls, "answer", decide)
 
@@ -40,7 +40,7 @@ def no_wire(monkeypatch):
 
 
 def test_the_typed_road_answers_chats_and_texts(driver, tmp_path, no_wire):
-    """Chats and texts, plain and streamed, are answered without the wire road."""
+    """Chats and texts, plain and streamed, are answered without the SDK path."""
 
     def everything() -> Any:
         return [driver.chat(), driver.chat(stream=True), driver.text(), driver.text(stream=True)]
@@ -181,7 +181,7 @@ def test_objects_are_not_shared_between_calls(driver, tmp_path):
 
 
 def test_a_stream_keeps_the_pace(driver, server, tmp_path, no_wire):
-    """Chunks of a typed stream come when they are due, and plain answers take their time."""
+    """Chunks of a stream come when they are due, and plain answers take their time."""
     server.replies = [sse(*CHUNKS, pause=0.02)]
     with replay(tmp_path, mode="record"):
         driver.chat(stream=True)

@@ -48,7 +48,7 @@ async def read(client: Any) -> Any:
 
 
 async def read_raw(client: Any) -> Any:
-    """Do the same by way of a raw response, which only the wire road gives."""
+    """Make the call by way of a raw response, which only the SDK path gives."""
     made = await settle(client.chat.completions.with_raw_response.create(**ASK, stream=True))
     made = made.parse()
     got: list[Any] = []

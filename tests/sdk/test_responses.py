@@ -1,4 +1,4 @@
-"""The Responses API on the typed road: the SDK's own objects, events and streams."""
+"""The Responses API on the fast path: the SDK's own objects, events and streams."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from openai._models import construct_type
 from openai.types.responses import Response, ResponseStreamEvent
 from replies import events, function_call, message, named, reasoning, response
-from test_roads import text, unset, value
+from test_both_paths import text, unset, value
 from ways import facts, items, run, settle
 
 from inferencereplay import replay
@@ -64,7 +64,7 @@ def test_a_response_is_the_sdks(data):
 
 
 def _refuse(*_: Any) -> Any:
-    raise AssertionError("the wire road was taken")
+    raise AssertionError("the SDK path was taken")
 
 
 async def _ask(client: Any, **more: Any) -> Any:
@@ -77,7 +77,7 @@ async def _ask_both(client: Any) -> Any:
 
 
 def test_the_typed_road_answers_responses(driver, server, tmp_path, monkeypatch):
-    """Responses, plain and streamed, are answered without the wire road."""
+    """Responses, plain and streamed, are answered without the SDK path."""
     server.replies = [plain(response(message("a"))), named(*WHOLE)]
     with replay(tmp_path, mode="record"):
         made = run(driver, _ask_both)
@@ -98,7 +98,7 @@ def test_the_typed_road_answers_responses(driver, server, tmp_path, monkeypatch)
     ],
 )
 def test_streams_with_errors_and_other_names_are_what_they_are_live(driver, server, tmp_path, reply):
-    """An error in a stream, and events whose names mean something to the SDK, take the wire road."""
+    """An error in a stream, and events whose names mean something to the SDK, take the SDK path."""
 
     async def outcome(client: Any) -> Any:
         got: list[Any] = []
@@ -148,7 +148,7 @@ arguments = st.fixed_dictionaries(
 @given(arguments)
 @example({"model": "m", "input": "Hello", "extra_body": {"more": {"APIKEY": "0"}}})
 def test_both_roads_have_the_same_key_and_equal_objects(shared, given):
-    """What is recorded through the wire is found from the keyword arguments alone, and both roads build equals."""
+    """What is recorded on the SDK path is found from the keyword arguments alone, and both paths build equals."""
     server, client = shared
     server.replies = [named(*WHOLE) if given.get("stream") else plain(response(message("a")))]
     with tempfile.TemporaryDirectory() as folder:
@@ -165,7 +165,7 @@ def test_both_roads_have_the_same_key_and_equal_objects(shared, given):
                 made = client.responses.create(**given)
             finally:
                 calls.answer = answer
-            typed = list(made) if isinstance(made, openai.Stream) else made
+            fast = list(made) if isinstance(made, openai.Stream) else made
             made = client.responses.with_raw_response.create(**given).parse()
-            wire = list(made) if isinstance(made, openai.Stream) else made
-    assert facts(typed) == facts(wire) == facts(live)
+            parsed = list(made) if isinstance(made, openai.Stream) else made
+    assert facts(fast) == facts(parsed) == facts(live)

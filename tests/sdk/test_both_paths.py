@@ -1,4 +1,4 @@
-"""Both roads give the same key and equal objects, for every request."""
+"""Both paths give the same key and equal objects, for every request."""
 
 from __future__ import annotations
 
@@ -79,13 +79,13 @@ arguments = st.fixed_dictionaries(
 
 
 def _refuse(*_: Any) -> Any:
-    raise AssertionError("the wire road was taken")
+    raise AssertionError("the SDK path was taken")
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(arguments)
 def test_both_roads_have_the_same_key_and_equal_objects(shared, given):
-    """What is recorded through the wire is found from the keyword arguments alone, and both roads build equals."""
+    """What is recorded on the SDK path is found from the keyword arguments alone, and both paths build equals."""
     server, client = shared
     with tempfile.TemporaryDirectory() as folder:
         with replay(folder, mode="record"):
@@ -102,10 +102,10 @@ def test_both_roads_have_the_same_key_and_equal_objects(shared, given):
                 made = client.chat.completions.create(**given)
             finally:
                 calls.answer = answer
-            typed = list(made) if isinstance(made, openai.Stream) else made
+            fast = list(made) if isinstance(made, openai.Stream) else made
             made = client.chat.completions.with_raw_response.create(**given).parse()
-            wire = list(made) if isinstance(made, openai.Stream) else made
-    assert facts(typed) == facts(wire) == facts(live)
+            parsed = list(made) if isinstance(made, openai.Stream) else made
+    assert facts(fast) == facts(parsed) == facts(live)
 
 
 def _outcome(create: Any, given: dict[str, Any], *, is_raw: bool) -> Any:
@@ -126,7 +126,7 @@ def _outcome(create: Any, given: dict[str, Any], *, is_raw: bool) -> Any:
 @pytest.mark.parametrize("directory", RECORDINGS, ids=str)
 @pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
 def test_both_roads_agree_on_every_given_recording(shared, directory):
-    """Every given chat and text completion is the same object by both roads."""
+    """Every given chat and text completion is the same object by both paths."""
     _, client = shared
     compared, sessions = 0, (Session(directory), Session(directory))
     for path in sorted(directory.glob("*.json")):
@@ -136,10 +136,10 @@ def test_both_roads_agree_on_every_given_recording(shared, directory):
             continue  # neither, or with an argument that this version of the SDK does not know
         given = {name: value for name, value in given.items() if name not in ("extra_headers", "timeout")}
         with replay(sessions[0]):
-            typed = _outcome(resource.create, given, is_raw=False)
+            fast = _outcome(resource.create, given, is_raw=False)
         with replay(sessions[1]):
-            wire = _outcome(resource.with_raw_response.create, given, is_raw=True)
-        assert typed == wire
+            parsed = _outcome(resource.with_raw_response.create, given, is_raw=True)
+        assert fast == parsed
         compared += 1
     assert [session.hits for session in sessions] == [compared, compared]
     assert compared >= 5
