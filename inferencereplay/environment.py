@@ -58,7 +58,7 @@ def start() -> Session:
         if file := os.environ.get(USED):
             session.follow_used(UsedFile(file).add)
         patches.acquire(session)
-        active.set_ambient(session)
+        active.set_for_process(session)
         atexit.register(finish, session, os.getpid())
     return session
 

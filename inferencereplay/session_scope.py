@@ -56,7 +56,7 @@ class SessionScope:
             self.close()  # an interrupt came in between; each step may be repeated
             raise
         if exc is None:
-            self.session.tell_misses()
+            self.session.raise_missed()
         else:
             self.session.forget_misses()
 

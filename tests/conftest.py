@@ -386,7 +386,7 @@ def ended(monkeypatch):
 
     monkeypatch.setattr("atexit.register", note)
     yield registered
-    active.set_ambient(None)
+    active.set_for_process(None)
     from inferencereplay.sdk import patches  # noqa: PLC0415
 
     for _, session, *_ in registered:

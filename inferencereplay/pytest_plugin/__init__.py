@@ -172,7 +172,7 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
     if is_missing and isinstance(item, pytest.Function) and item.get_closest_marker(NAME):
         message = f"{item.nodeid} got its marker too late, while its fixtures were made. "
         raise pytest.UsageError(message + "Mark it where it is written, or while tests are collected.")
-    _tell_misses(item)
+    _raise_missed(item)
     return value
 
 
@@ -187,14 +187,14 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         if swallowed:
             item.add_report_section("call", NAME, "\n\n".join(swallowed))
         raise
-    _tell_misses(item)
+    _raise_missed(item)
     return value
 
 
-def _tell_misses(item: pytest.Item) -> None:
+def _raise_missed(item: pytest.Item) -> None:
     unit = item.stash.get(UNIT, None)
     if unit:
-        unit.tell_misses()
+        unit.raise_missed()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

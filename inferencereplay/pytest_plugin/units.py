@@ -86,14 +86,14 @@ class Unit:
         finally:
             self.close()
 
-    def tell_misses(self) -> None:
+    def raise_missed(self) -> None:
         """Raise the first miss since the last time, for the program has swallowed it.
 
         Raises:
             RecordingNotFound: if there is one.
         """
         self._note()
-        self.session.tell_misses()
+        self.session.raise_missed()
 
     def take_misses(self) -> list[RecordingNotFound]:
         """Return the misses since the last time, which are not to be raised, for another error goes before."""

@@ -232,7 +232,7 @@ def _capture(
 ) -> ResponseCapture | None:
     """Capture an unread response while its caller reads it; return the capture if the response was read already."""
     library = private.http_library(call.client)
-    pending.learn(private.sent(response))
+    pending.learn(private.secrets_sent(response))
     began, is_stream = start_of(response, start), call.stream and private.raw_mode(call.options) != "stream"
     capture = ResponseCapture(response, began, library, pending.keep, pending.drop, is_stream=is_stream)
     capture.kept.retries = retries
@@ -255,7 +255,7 @@ def _is_answer(call: ClientCall, error: Exception) -> bool:
 def _keep_error(call: ClientCall, pending: PendingRecording, error: Exception) -> None:
     """Store an error, unless it is transient."""
     library, retries = private.http_library(call.client), private.retries_taken(error)
-    pending.learn(private.sent(error))
+    pending.learn(private.secrets_sent(error))
     status = error.status_code if isinstance(error, openai.APIStatusError) else 0
     if not pending.recorder.stores_status(status):
         told = visible(pending.redactor.text(str(error)))
@@ -285,5 +285,5 @@ def _keep_plain(pending: PendingRecording, response: Any, library: Any, retries:
         pending.drop()
     else:
         kept.retries = retries
-        pending.learn(private.sent(response))
+        pending.learn(private.secrets_sent(response))
         pending.keep(kept)

@@ -227,28 +227,28 @@ def start_of(response: Any, fallback: float) -> float:
 
 
 def record_stream(
-    response: Any, tape: ResponseCapture, library: Any, run_async: Callable[[Callable[[], None]], Any]
+    response: Any, capture: ResponseCapture, library: Any, run_async: Callable[[Callable[[], None]], Any]
 ) -> None:
-    """Put a tape between a response and its bytes.
+    """Let a capture note the bytes of a response while the caller reads them.
 
     Args:
         response: an HTTP response, unread; its stream is replaced.
-        tape: what notes the bytes.
+        capture: notes the bytes.
         library: `httpx2` or `httpx`.
         run_async: runs a blocking function without blocking the event loop.
     """
-    response.stream = byte_stream(_Taped, library)(response.stream, tape, run_async)
+    response.stream = byte_stream(_CapturedStream, library)(response.stream, capture, run_async)
 
 
-class _Taped:
-    """The bytes of a live response, handed on as they come, with a tape that notes them."""
+class _CapturedStream:
+    """The bytes of a live response, handed on as they arrive, and noted by a capture."""
 
-    def __init__(self, inner: Any, tape: ResponseCapture, run_async: Callable[..., Any]) -> None:
+    def __init__(self, inner: Any, capture: ResponseCapture, run_async: Callable[..., Any]) -> None:
         self._inner = inner
-        self._tape = tape
+        self._capture = capture
         self._run_async = run_async
-        # Dropped without being closed, or still open when the interpreter ends: what there is is kept.
-        weakref.finalize(self, garbage.note, tape.finish)
+        # For a stream that is dropped without being closed, or still open when the interpreter ends.
+        weakref.finalize(self, garbage.note, capture.finish)
 
     @property
     def elapsed(self) -> datetime.timedelta | None:
@@ -258,33 +258,33 @@ class _Taped:
     def __iter__(self) -> Iterator[bytes]:
         try:
             for data in self._inner:
-                self._tape.add(data)
+                self._capture.add(data)
                 yield data
         except Exception as error:
-            self._tape.fail(error)
-            self._tape.finish()  # not every version of the SDK closes what broke
+            self._capture.fail(error)
+            self._capture.finish()  # not every version of the SDK closes what broke
             raise
-        self._tape.is_exhausted = True
+        self._capture.is_exhausted = True
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
             async for data in self._inner:
-                self._tape.add(data)
+                self._capture.add(data)
                 yield data
         except Exception as error:
-            self._tape.fail(error)
-            await self._run_async(self._tape.finish)
+            self._capture.fail(error)
+            await self._run_async(self._capture.finish)
             raise
-        self._tape.is_exhausted = True
+        self._capture.is_exhausted = True
 
     def close(self) -> None:
         try:
             self._inner.close()
         finally:
-            self._tape.finish()
+            self._capture.finish()
 
     async def aclose(self) -> None:
         try:
             await self._inner.aclose()
         finally:
-            await self._run_async(self._tape.finish)
+            await self._run_async(self._capture.finish)

@@ -35,13 +35,13 @@ class _Patch(NamedTuple):
     """One method to wrap, and what calls of it go through.
 
     Attributes:
-        is_fast_lane: whether calls are answered without it as well, so that it need not go over others' wrappers.
+        is_fast_path: whether calls are answered without it as well, so that it need not go over others' wrappers.
     """
 
     owner: Any
     name: str
     handler: Callable[..., Any]
-    is_fast_lane: bool = False
+    is_fast_path: bool = False
 
 
 def _request(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -81,7 +81,7 @@ def _create(endpoint: fast_replay.Endpoint) -> Callable[..., Any]:
         client = instance._client  # noqa: SLF001
         session = _session(client)
         play = None
-        if session is not None and not args and _is_alone(client):
+        if session is not None and not args and _may_bypass_request(client):
             play = fast_replay.choose(session, client, endpoint, kwargs)
         if session is None or play is None:
             return wrapped(*args, **kwargs)
@@ -99,7 +99,7 @@ def _create_async(endpoint: fast_replay.Endpoint) -> Callable[..., Any]:
         client = instance._client  # noqa: SLF001
         session = _session(client)
         play = None
-        if session is not None and not args and _is_alone(client):
+        if session is not None and not args and _may_bypass_request(client):
             play = await steps.decide_async(functools.partial(fast_replay.choose, session, client, endpoint, kwargs))
         if session is None or play is None:
             return await wrapped(*args, **kwargs)
@@ -112,8 +112,8 @@ def _create_async(endpoint: fast_replay.Endpoint) -> Callable[..., Any]:
     return create
 
 
-def _is_alone(client: Any) -> bool:
-    """Whether nobody but us waits for the request behind `create`; an instrumentor or override that does, gets it."""
+def _may_bypass_request(client: Any) -> bool:
+    """Whether `create` may be answered without `request`: no other library's wrapper and no override would miss it."""
     if wrappers.is_outermost(client, "request"):
         return True
     _state.repair(client)
@@ -200,7 +200,7 @@ def _create_patches(owner: Any, async_owner: Any, *, chunk: Any, **shared: Any) 
             cls,
             "create",
             make(fast_replay.Endpoint(create=cls.create, stream=stream, chunk=chunk, **shared)),
-            is_fast_lane=True,
+            is_fast_path=True,
         )
         for cls, make, stream in kinds
     ]
@@ -220,7 +220,7 @@ def _embeddings_patches(module: Any) -> list[_Patch]:
                 make(fast_replay.Endpoint(path, owner.create, given)),
                 make(fast_replay.Endpoint(path, owner.create, decoded, covers=has_vectors, adds=adds)),
             ),
-            is_fast_lane=True,
+            is_fast_path=True,
         )
         for owner, make in ((module.Embeddings, _create), (module.AsyncEmbeddings, _create_async))
     ]
@@ -329,17 +329,17 @@ class _State:
             if self._is_retired:
                 return
             for owner, name, *_ in itertools.chain.from_iterable(self._patches.values()):
-                wrappers.take_out(owner, name)
+                wrappers.remove(owner, name)
             for client in self._mended.values():
                 for owner, name, _ in self._of(client):
-                    wrappers.take_out_of(client, owner, name)
+                    wrappers.remove_from(client, owner, name)
             self._mended.clear()
 
 
 def _put(patches: list[_Patch]) -> bool:
     done = [
-        wrappers.put(owner, method, handler, goes_over=not is_fast_lane)
-        for owner, method, handler, is_fast_lane in patches
+        wrappers.put(owner, method, handler, goes_over=not is_fast_path)
+        for owner, method, handler, is_fast_path in patches
     ]
     return any(done)
 

@@ -445,7 +445,7 @@ def manager_path(manager: Any) -> str:
 
 
 def secrets(client: Any, options: Any = None) -> tuple[str, ...]:
-    """Return what a client and a call know that must not be written: keys, organisation, values of such headers."""
+    """Return the secrets of a client and of a call: keys, organisation, project, values of secret headers."""
     values = [getattr(client, name, None) for name in _CREDENTIALS]
     values += [urlsplit(str(url)).password for url in (client.base_url, getattr(options, "url", ""))]
     values += _queried(client, options)
@@ -459,8 +459,8 @@ def secrets(client: Any, options: Any = None) -> tuple[str, ...]:
     return _literals(values)
 
 
-def sent(outcome: Any) -> tuple[str, ...]:
-    """Return what a live call sent that must not be written, such as a token that was fetched for it.
+def secrets_sent(outcome: Any) -> tuple[str, ...]:
+    """Return the secrets in the headers that a live call sent, such as a token that was fetched for it.
 
     Args:
         outcome: the response, or an error.

@@ -113,13 +113,13 @@ def put_into(instance: Any, owner: type, name: str, handler: Callable[..., Any])
     return _wrap_all(list(_Method(owner, name).ends_in(instance)), handler)
 
 
-def take_out(owner: type, name: str) -> None:
+def remove(owner: type, name: str) -> None:
     """Remove our wrappers of a method from a class and its subclasses, as far as they can be found."""
     for cls in _owners(owner, name):
         _unwrap_all(list(_Method(owner, name).ends(_Place(cls, name, cls.__dict__[name]))))
 
 
-def take_out_of(instance: Any, owner: type, name: str) -> None:
+def remove_from(instance: Any, owner: type, name: str) -> None:
     """Remove our wrappers of a method from an object's own attributes."""
     _unwrap_all(list(_Method(owner, name).ends_in(instance)))
 

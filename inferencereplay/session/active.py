@@ -33,7 +33,7 @@ _Stack = tuple[Activation, Any]
 _context: ContextVar[_Stack | None] = ContextVar("inferencereplay", default=None)
 _lock = make_lock()
 _open: list[Activation] = []
-_ambient: list[Session] = []
+_of_process: list[Session] = []
 
 
 def activate(activation: Activation) -> None:
@@ -43,9 +43,9 @@ def activate(activation: Activation) -> None:
     activation.is_open = True
 
 
-def set_ambient(session: Session | None) -> None:
+def set_for_process(session: Session | None) -> None:
     """Let a session answer callers without any other one until the process ends; `None` ends that at once."""
-    _ambient[:] = [] if session is None else [session]
+    _of_process[:] = [] if session is None else [session]
 
 
 def deactivate(activation: Activation) -> None:
@@ -104,4 +104,4 @@ def session_for(client: Any) -> Session | None:
             return _open[-1].session
         except IndexError:  # another thread has closed the last one since the line before
             pass
-    return _ambient[0] if _ambient else None
+    return _of_process[0] if _of_process else None

@@ -92,7 +92,7 @@ class RunCoordinator:
         """
         claim = self._file(address, "claim")
         if not self._write(claim, self._name(), replaces=takes_over):
-            self._bury(claim)
+            self._remove_dead(claim)
             return False
         if self.has(address):
             self.release(address)
@@ -167,7 +167,7 @@ class RunCoordinator:
             os.replace(temporary, file)  # noqa: PTH105
             return True
 
-    def _bury(self, claim: Path) -> None:
+    def _remove_dead(self, claim: Path) -> None:
         """Take a claim away if its owner is dead; under a lock, for another process may have made it its own."""
 
         def is_dead(name: str) -> bool:

@@ -34,7 +34,7 @@ from inferencereplay.session.recorder import PendingRecording, Recorder
 from inferencereplay.session.recording_cache import RecordingCache
 from inferencereplay.session.run_variants import RunVariants
 from inferencereplay.session.settings import Mode, list_options, resolve
-from inferencereplay.session.variants import Followed, Variants
+from inferencereplay.session.variants import ReportingSet, Variants
 from inferencereplay.store.opening import open_store
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ class Session:
 
         It is called under a lock, and must not fail.
         """
-        self.recorder.variants.used = Followed(lambda item: tell(self.store.sources(*item)))
+        self.recorder.variants.used = ReportingSet(lambda item: tell(self.store.sources(*item)))
 
     def finish(self) -> None:
         """Store streams that the program abandoned without closing them; the SDK's are in reference cycles.
@@ -191,7 +191,7 @@ class Session:
         garbage.run_noted()
         self.recorder.variants.finish()
 
-    def tell_misses(self) -> None:
+    def raise_missed(self) -> None:
         """Raise the first miss: if nobody has heard of it until now, the program swallowed it.
 
         Raises:

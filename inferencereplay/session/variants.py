@@ -38,22 +38,22 @@ class Claim(int):
     __slots__ = ()
 
 
-class Followed(set[tuple[str, str, int]]):
-    """Recordings that were used, reported one by one: a process may end by a signal, or by `os._exit`.
+class ReportingSet(set[tuple[str, str, int]]):
+    """The recordings that were used, each reported at once: a process may end by a signal, or by `os._exit`.
 
     Args:
-        tell: is called with each one that is new.
+        report: is called with each new one.
     """
 
-    def __init__(self, tell: Callable[[tuple[str, str, int]], None]) -> None:
+    def __init__(self, report: Callable[[tuple[str, str, int]], None]) -> None:
         super().__init__()
-        self._tell = tell
+        self._report = report
 
     def add(self, item: tuple[str, str, int]) -> None:
         """Add one and report it."""
         if item not in self:
             super().add(item)
-            self._tell(item)
+            self._report(item)
 
 
 class KeyState:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from inferencereplay.store.bounded_read import LARGEST
 from inferencereplay.store.folder_lock import locked
-from inferencereplay.store.liveness import HAS_LOCKS, is_alive, show_life
+from inferencereplay.store.liveness import HAS_LOCKS, hold_lock, is_alive
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -44,7 +44,7 @@ def written(temporary: str, data: bytes, *, like: str = "", is_synced: bool = Tr
     mode = stat.S_IMODE(old.st_mode) & _PERMISSIONS if old else 0o666
     file = open(os.open(temporary, _CREATE, mode), "wb")  # noqa: PTH123, SIM115 - a descriptor; it stays open for long
     try:
-        show_life(file.fileno())
+        hold_lock(file.fileno())
         if old:
             _adopt(temporary, old, mode)
         file.write(data)

@@ -21,7 +21,7 @@ HAS_LOCKS = fcntl is not None
 _LOOK = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)  # for a pipe, which would block
 
 
-def show_life(descriptor: int) -> None:
+def hold_lock(descriptor: int) -> None:
     """Make an open file a sign of life until it is closed, as far as the file system has locks."""
     if fcntl is not None:  # pragma: no branch - Windows
         with contextlib.suppress(OSError):
@@ -47,7 +47,7 @@ class LivenessLock:
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         self._close = weakref.finalize(self, os.close, descriptor)
         self._close.atexit = False  # threads may be at work until the very end
-        show_life(descriptor)
+        hold_lock(descriptor)
         _all.add(self)
 
     def forget(self) -> None:  # pragma: no cover - runs in forked children, whose coverage is not measured

@@ -74,7 +74,7 @@ def other(request):
 
 
 def use(driver: Driver):
-    """Make three calls, on both roads."""
+    """Make three calls, on both paths."""
     made = [driver.chat(), driver.chat(stream=True)]
     raw = driver(lambda client: client.chat.completions.with_raw_response.create(**ASK, seed=1))
     return [*made, raw.parse() if not hasattr(raw, "aclose") else raw]
@@ -456,7 +456,7 @@ def test_under_a_bound_wrapper():
     wrappers.put(Base, "method", replaced)
     assert Base().method() == "theirs of ours of own"
     assert not wrappers.is_outermost(Base(), "method")
-    wrappers.take_out(Base, "method")
+    wrappers.remove(Base, "method")
     assert Base().method() == "theirs of own"
 
 
@@ -474,7 +474,7 @@ def test_wrappers_that_hold_each_other():
 
     wrappers.put(Round, "method", replaced)
     assert Round().method() == "ours of first"
-    wrappers.take_out(Round, "method")
+    wrappers.remove(Round, "method")
     assert Round.method is first
 
 

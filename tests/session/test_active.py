@@ -215,8 +215,8 @@ def test_the_order_of_sessions(client, server, tmp_path, upper, lower, upper_mod
                 elsewhere.run(block.__enter__)
                 stack.callback(elsewhere.run, block.__exit__, None, None, None)
             else:
-                active.set_ambient(session)
-                stack.callback(active.set_ambient, None)
+                active.set_for_process(session)
+                stack.callback(active.set_for_process, None)
         found = active.session_for(client)
     own = None if first == "client" and sessions[first].is_live else sessions[first]
     assert found is own

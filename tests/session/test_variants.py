@@ -24,7 +24,7 @@ from inferencereplay.sdk import private
 from inferencereplay.session.garbage import collect, run_noted
 from inferencereplay.session.run_coordinator import RunCoordinator
 from inferencereplay.session.run_variants import RunVariants
-from inferencereplay.session.variants import Followed, Variant, Variants
+from inferencereplay.session.variants import ReportingSet, Variant, Variants
 from inferencereplay.store.directory import DirectoryStore
 
 KEY = "ab" * 32
@@ -645,7 +645,7 @@ def test_a_broken_stream_is_a_recording(client, server, tmp_path):
 def test_what_is_used_is_told_once():
     """However often a recording answers, whoever follows hears of it the first time."""
     told = []
-    used = Followed(told.append)
+    used = ReportingSet(told.append)
     for item in [("a", "b", 1), ("a", "b", 2), ("a", "b", 1)]:
         used.add(item)
     assert told == [("a", "b", 1), ("a", "b", 2)]

@@ -140,9 +140,9 @@ def read_response(exchange: Exchange) -> Response:
         raise Unconvertible(reason)
     kept: list[Response] = []
     head = _Head(exchange)
-    tape = ResponseCapture(head, 0.0, None, kept.append, lambda: None)
-    tape.add_all(_unpacked(exchange))
-    tape.finish()
+    capture = ResponseCapture(head, 0.0, None, kept.append, lambda: None)
+    capture.add_all(_unpacked(exchange))
+    capture.finish()
     if not kept:
         reason = "its answer is neither JSON nor text"
         raise Unconvertible(reason)
