@@ -88,4 +88,4 @@ def test_threads_that_import_at_once_do_not_wait_for_each_other_for_ever(tmp_pat
     In an interpreter of its own: garbage of other tests, collected in mid-import, can make CPython's imports fail.
     """
     (tmp_path / "main.py").write_text(IMPORT_AT_ONCE)
-    assert output("main.py", cwd=tmp_path) == "watched.one watched.three watched.two\n"
+    assert output("main.py", cwd=tmp_path, is_started=True) == "watched.one watched.three watched.two\n"
