@@ -12,7 +12,7 @@ from inferencereplay.errors import InvalidSetting
 
 
 class Clock(Protocol):
-    """What time is taken from, in seconds."""
+    """A source of time, in seconds."""
 
     def now(self) -> float:
         """Return the time; only differences count."""
@@ -44,19 +44,19 @@ class SystemClock:
         if not is_time_frozen():
             await anyio.sleep(seconds)
         else:  # the event loop's own clock may be frozen as well
-            limiter = anyio.CapacityLimiter(1)  # of our own: the application's threads are not to wait for ours
+            limiter = anyio.CapacityLimiter(1)  # of our own, so that the application's threads do not wait for ours
             await anyio.to_thread.run_sync(self.sleep, seconds, abandon_on_cancel=True, limiter=limiter)
 
 
 class VirtualClock:
-    """A clock that stands still but for the waiting: an hour of recorded time passes at once.
+    """A clock that moves only when a program waits by it: an hour of recorded time passes at once.
 
     Tasks of an event loop that wait at the same time come in the order of their times, and time passes once for all of
     them, as real time does; a task that takes more than ten rounds of the loop to come to its wait may be overtaken.
     Threads, and event loops in them, know nothing of each other's waits: give each a clock of its own.
 
     Attributes:
-        time: seconds that were waited for so far.
+        time: the seconds that have passed on this clock.
 
     Example:
         >>> clock = VirtualClock()
@@ -73,7 +73,7 @@ class VirtualClock:
         return f"<VirtualClock time={self.time:g}>"
 
     def now(self) -> float:
-        """Return the seconds that were waited for so far."""
+        """Return the seconds that have passed on this clock."""
         return self.time
 
     def sleep(self, seconds: float) -> None:
@@ -81,7 +81,7 @@ class VirtualClock:
         self.time += seconds
 
     async def sleep_async(self, seconds: float) -> None:
-        """Let `seconds` pass, and the other tasks do what they have to do before."""
+        """Let `seconds` pass, after the other tasks have done what is due before."""
         from inferencereplay.pacing.virtual_time import advance_until  # noqa: PLC0415 - it imports AnyIO
 
         await advance_until(self, self.time + seconds)

@@ -1,7 +1,7 @@
 """Letting the event loop run other tasks, as a live call does whenever it waits for the network.
 
 A turn of asyncio's loop costs as much as a chunk. It is given whenever another task is ready to run, and otherwise
-every few times, for timers, signals and the network. Trio does not tell which tasks are ready, so it gets every turn.
+every few times, for timers, signals and the network. Trio's ready tasks cannot be seen, so trio gets every turn.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ async def give_turn() -> None:
     loop = _get_running_loop()
     if loop is None:
         await sys.modules["trio"].lowlevel.checkpoint()
-    # Loops that do not say what is ready, such as uvloop's, get every turn; theirs are cheap.
+    # Loops whose ready tasks cannot be seen, such as uvloop's, get every turn; theirs are cheap.
     elif getattr(loop, "_ready", True) or not next(_count) % EVERY:
         await _yield()
 

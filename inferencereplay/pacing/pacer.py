@@ -35,7 +35,7 @@ class Pace(NamedTuple):
 
 
 LONGEST = 1_000_000
-"""Seconds of a pace; much more is beyond what `time.sleep` takes."""
+"""Seconds; the longest time in a pace. `time.sleep` refuses times that are much longer."""
 
 
 def check_pace(pace: Pace | None, source: str = "pace") -> Pace | None:
@@ -58,10 +58,10 @@ class Pacer:
     """The deadlines of one answer, counted from the moment it is made.
 
     Args:
-        offsets: seconds from then to each chunk.
-        speed: how fast they pass.
+        offsets: recorded seconds from that moment to each chunk.
+        speed: how fast recorded time runs; 2 is twice as fast.
         clock: whose time counts.
-        note: is told of each chunk by how many seconds it comes late.
+        note: is called for each chunk, with the seconds by which it came late.
     """
 
     __slots__ = ("_clock", "_note", "_offsets", "_speed", "_start")
@@ -97,7 +97,7 @@ class Pacer:
         return self._clock.now() - self._start - self._offsets[index] / self._speed
 
 
-def make_pacer(  # noqa: PLR0913 - what a session was told
+def make_pacer(  # noqa: PLR0913 - the settings of a session
     offsets: list[float],
     count: int,
     *,
@@ -106,15 +106,15 @@ def make_pacer(  # noqa: PLR0913 - what a session was told
     clock: Clock | None,
     note: Callable[[float], None],
 ) -> Pacer | None:
-    """Return what an answer of `count` chunks (1 for a plain one) waits by, or `None` if it need not wait.
+    """Return the pacer of an answer of `count` chunks (1 for a plain one), or `None` if it need not wait.
 
     Args:
         offsets: recorded seconds from the start of the call to each chunk; empty if they are not known.
         count: the number of chunks.
         speed: how fast recorded time runs; a `pace` is followed as it is.
-        pace: what to follow where nothing was recorded.
+        pace: the pace of a recording without timing, if there is one.
         clock: whose time counts; `None` for real time.
-        note: is told of each chunk by how many seconds it comes late.
+        note: is called for each chunk, with the seconds by which it came late.
     """
     clock = SYSTEM_CLOCK if clock is None else clock
     if offsets:

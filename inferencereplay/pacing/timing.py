@@ -1,4 +1,4 @@
-"""How near to its time each chunk of a paced replay came."""
+"""How late the chunks of a paced replay came."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 
 
 class Timing(NamedTuple):
-    """How late chunks came: when the program got each, less when it was due.
+    """How late chunks came: the time at which the program got each, less the time at which it was due, in seconds.
 
-    A program that is not back for the next chunk when that is due counts as well: it is late as it would be live.
+    The delay of a program that is busy when the next chunk is due counts too: the chunk would be late live as well.
 
     Attributes:
         chunks: how many were waited for by a recorded time or a `pace`; a plain answer counts as one.
@@ -34,11 +34,11 @@ class Timing(NamedTuple):
 
 
 def summarize(late: Collection[float]) -> Timing:
-    """Sum up by how many seconds chunks were late; all is 0 where there were none."""
+    """Sum up by how many seconds chunks were late; without chunks, every value is 0."""
     ordered = sorted(late) or [0.0]
     return Timing(len(late), _rank(ordered, 0.50), _rank(ordered, 0.99), ordered[-1])
 
 
 def _rank(ordered: list[float], share: float) -> float:
-    """Return the least value that `share` of all do not exceed."""
+    """Return the least value that a `share` (0 to 1) of all values do not exceed."""
     return ordered[math.ceil(share * len(ordered)) - 1]

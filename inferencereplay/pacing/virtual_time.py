@@ -1,4 +1,4 @@
-"""Whose turn it is when virtual time passes for several tasks of an event loop."""
+"""The order in which the waiting tasks of an event loop move a virtual clock."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TICKS = 10
 
 
 class Clock(Protocol):
-    """What stands still but for the waiting.
+    """A clock that the waiting tasks move.
 
     Attributes:
         time: in seconds.
@@ -26,7 +26,7 @@ class Clock(Protocol):
 
 
 class _Place:
-    """A task's place among those that wait: by its time, and by who came first."""
+    """A waiting task, ordered by the time for which it waits, then by arrival."""
 
     __slots__ = ("due", "number", "turn")
 
@@ -44,9 +44,9 @@ _waiting: RunVar[weakref.WeakKeyDictionary[Clock, list[_Place]]] = RunVar("infer
 
 
 async def advance_until(clock: Clock, due: float) -> None:
-    """Wait until it is `due` on a clock, which the first of those that wait moves when its turn has come.
+    """Wait until it is `due` on a clock. The first of the waiting tasks moves the clock.
 
-    Only that one looks at the other tasks; the rest sleep until it leaves.
+    That task gives the others time to reach an earlier wait; the rest sleep until it is done.
     """
     places = _places(clock)
     place = _Place(due)
@@ -69,7 +69,7 @@ async def advance_until(clock: Clock, due: float) -> None:
             places.remove(place)
             heapq.heapify(places)
         if places:
-            with contextlib.suppress(RuntimeError):  # the event loop has been closed, and nobody waits any more
+            with contextlib.suppress(RuntimeError):  # the event loop has been closed, and no task waits any more
                 places[0].turn.set()
 
 

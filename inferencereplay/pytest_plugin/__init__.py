@@ -22,7 +22,7 @@ from inferencereplay.pytest_plugin.configuration import (
     on_unused,
     settings_for,
 )
-from inferencereplay.pytest_plugin.state import STATE, UNIT, State, check_markers, cover, is_covered
+from inferencereplay.pytest_plugin.state import STATE, UNIT, State, check_markers, has_recordings, prepare
 from inferencereplay.pytest_plugin.summary import summarise
 from inferencereplay.pytest_plugin.units import Unit, is_of_plugin, settings_of_fixture, shorten
 from inferencereplay.pytest_plugin.unused import doubt, find_unused, holds_all
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(NAME)
 
 
-# What is declared.
+# Options, markers and fixtures.
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -54,12 +54,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Remove the memory of the run."""
+    """Remove the folder of the run."""
     state = config.stash.get(STATE, None)
     if state:
         _log.removeHandler(state.listener)
     if state and not state.is_worker and Path(state.folder).exists():
-        import shutil  # noqa: PLC0415 - only who recorded needs it
+        import shutil  # noqa: PLC0415 - only needed after a recording
 
         shutil.rmtree(state.folder, ignore_errors=True)
 
@@ -68,7 +68,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_make_collect_report(
     collector: pytest.Collector,
 ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    """Refuse invalid markers; note that a module as a whole is skipped."""
+    """Refuse invalid markers; note that a module is skipped."""
     report = yield
     state = collector.config.stash[STATE]
     if report.skipped:
@@ -87,7 +87,7 @@ def pytest_make_collect_report(
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Prepare a test that is marked where it is written."""
-    cover(item)
+    prepare(item)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -96,7 +96,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     for item in session.items:
         if not state.is_worker:  # what one raises here is lost; the test itself refuses the marker then
             check_markers(item, state)
-        cover(item)
+        prepare(item)
 
 
 @pytest.fixture(scope="session")
@@ -118,7 +118,7 @@ def inferencereplay(request: pytest.FixtureRequest, inferencereplay_config: dict
     try:
         unit.end()
     finally:
-        state.run.release_all()  # nothing of this process is under way between two tests
+        state.run.release_all()  # this process has no call under way between two tests
 
 
 # While tests run.
@@ -128,7 +128,7 @@ def inferencereplay(request: pytest.FixtureRequest, inferencereplay_config: dict
 def pytest_fixture_setup(
     fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
 ) -> Generator[None, object, object]:
-    """Give a fixture that outlives a test a session of its own, for as long as it is made and taken down."""
+    """Give a fixture that outlives a test a session of its own, for its setup and its teardown."""
     state = request.config.stash[STATE]
     is_ours = fixturedef.argname in (NAME, CONFIG)
     is_wanted = state.is_open or fixturedef in state.fixtures or CONFIG in fixturedef.argnames
@@ -152,8 +152,8 @@ def pytest_fixture_setup(
 def _lasting_unit(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> Unit | None:
     """Return the unit of a fixture that outlives a test, or `None` for a plugin's where none can be.
 
-    `tmp_path_factory` and the like have nothing to record: that `recordings` in the root of the tests is something
-    else, a file or llama-stack's directory, is no reason for them to fail.
+    Fixtures such as `tmp_path_factory` have nothing to record: they must not fail if `recordings` in the root of the
+    tests is a file, or llama-stack's directory.
     """
     settings = settings_of_fixture(fixturedef, request)
     try:
@@ -178,7 +178,7 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Fail a test that swallowed a miss; one that fails otherwise shows it, for it may be the reason."""
+    """Fail a test that swallowed a miss; the report of a failed test shows the miss, which may be the reason."""
     try:
         value = yield
     except BaseException as error:
@@ -201,7 +201,7 @@ def _raise_missed(item: pytest.Item) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Fail a test that skipped itself, or said that it fails, over a miss; note that skipped ones used nothing."""
+    """Fail a test that was skipped, or expected to fail, because of a miss; note that skipped tests used nothing."""
     excinfo = call.excinfo
     if (
         excinfo
@@ -218,30 +218,30 @@ def pytest_runtest_makereport(
         report.outcome = "failed"
         report.longrepr = f"{what} because of a request that was not recorded:\n{unit.misses[0]}"
         vars(report).pop("wasxfail", None)
-    elif report.skipped and is_covered(item):
+    elif report.skipped and has_recordings(item):
         item.config.stash[STATE].tally.partial.add("tests with recordings were skipped")
     return report
 
 
-# What a run did.
+# The end of a run.
 
 
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:
     """Note that a selection of tests is run."""
-    for item in filter(is_covered, items):
-        cover(item)  # a fixture that outlives it has recordings whichever tests are selected
+    for item in filter(has_recordings, items):
+        prepare(item)  # a fixture that outlives it has recordings whichever tests are selected
         item.config.stash[STATE].tally.partial.add("tests with recordings were deselected")
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Name the memory of the run to an xdist worker."""
+    """Pass the folder of the run to an xdist worker."""
     node.workerinput[NAME] = node.config.stash[STATE].folder
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any, error: object) -> None:
-    """Add what an xdist worker counted; one that died leaves nothing behind that others would wait for."""
+    """Add the counts of an xdist worker; of one that died, release the claims, for which others would wait."""
     state = node.config.stash[STATE]
     counted = getattr(node, "workeroutput", {}).pop(NAME, None)
     if counted is not None:
@@ -274,7 +274,7 @@ def _tidy(config: pytest.Config, state: State) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Say how often recordings answered, what was not recorded and why, and what was not used."""
+    """Print how often recordings answered, which requests missed and why, and which recordings were not used."""
     state = config.stash[STATE]
     if state.tally:
         terminalreporter.section(NAME)

@@ -1,4 +1,4 @@
-"""What the plugin is asked for: by command line, markers, `inferencereplay_config`, ini, environment, in that order.
+"""The plugin's settings: by command line, markers, `inferencereplay_config`, ini, environment, in that order.
 
 An unknown option is refused with a list of the valid ones: an option that silently does nothing is noticed too late.
 """
@@ -193,7 +193,7 @@ def _check_values(options: Mapping[str, Any], call: Callable[[str], str]) -> Non
 
     Args:
         options: by name.
-        call: returns what to call an option in a message.
+        call: returns the name of an option in messages.
     """
     for name, parse in _PARSERS.items():
         if options.get(name) is not None:
@@ -207,12 +207,12 @@ def check_spelling(name: str, config: pytest.Config) -> None:
     """Refuse a misspelled marker, with which a test would silently go to the network.
 
     Raises:
-        pytest.UsageError: if nobody has declared a marker of that name, and it looks like ours.
+        pytest.UsageError: if no marker of that name is declared, and the name is similar to ours.
     """
     declared = {line.partition(":")[0].partition("(")[0].strip() for line in config.getini("markers")}
     if name in declared:
         return
-    from difflib import SequenceMatcher  # noqa: PLC0415 - for markers that nobody has declared
+    from difflib import SequenceMatcher  # noqa: PLC0415 - only for undeclared markers
 
     if SequenceMatcher(None, name.lower(), NAME).ratio() > _ALIKE:
         message = f"@pytest.mark.{name} is no marker. Did you mean @pytest.mark.{NAME}?"

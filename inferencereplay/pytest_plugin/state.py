@@ -1,4 +1,4 @@
-"""What the plugin keeps in one process of a run, and which tests and fixtures it concerns."""
+"""The plugin's state in one process of a run, and which tests and fixtures have recordings."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 
 class State:
-    """What the plugin keeps in one process of a run.
+    """The plugin's state in one process of a run.
 
     Attributes:
-        folder: the memory of the run, which the controller names and all workers share.
-        fixtures: those that outlive a test and that a test with recordings needs.
-        is_open: whether a test's session is.
+        folder: the folder of the `RunCoordinator`, which the controller names and all workers share.
+        fixtures: those that tests with recordings need.
+        is_open: whether the session of a test is open.
     """
 
     def __init__(self, config: pytest.Config) -> None:
@@ -46,7 +46,7 @@ class State:
 
     @functools.cached_property
     def run(self) -> RunCoordinator:
-        """Return the memory of the run."""
+        """Return the coordinator of the run."""
         from inferencereplay.session.run_coordinator import RunCoordinator  # noqa: PLC0415 - brings what a session needs
 
         return RunCoordinator(Path(self.folder), self.owner)
@@ -83,15 +83,15 @@ def check_markers(item: pytest.Item, state: State) -> None:
             check_spelling(mark.name, item.config)
 
 
-def cover(item: pytest.Item) -> None:
-    """Have the session of a test open before its other fixtures are made; note which of them outlive it."""
+def prepare(item: pytest.Item) -> None:
+    """Open the session of a test before its other fixtures are made, and note which fixtures it needs."""
     state = item.config.stash[STATE]
-    if is_covered(item) and isinstance(item, pytest.Function):
+    if has_recordings(item) and isinstance(item, pytest.Function):
         item.fixturenames = [NAME, *(name for name in item.fixturenames if name != NAME)]
         found = item._fixtureinfo.name2fixturedefs  # noqa: SLF001
         state.fixtures.update(fixture for fixtures in found.values() for fixture in fixtures)
 
 
-def is_covered(item: pytest.Item) -> bool:
+def has_recordings(item: pytest.Item) -> bool:
     """Whether a test has recordings."""
     return item.get_closest_marker(NAME) is not None or NAME in getattr(item, "fixturenames", ())

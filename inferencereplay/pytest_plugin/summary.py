@@ -1,4 +1,4 @@
-"""What is said at the end of a run."""
+"""The summary at the end of a run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def summarise(tally: Tally, finding: Finding | None, *, is_asked: bool, is_fatal
     Args:
         tally: of the whole run.
         finding: about unused recordings, unless they are ignored.
-        is_asked: whether somebody asked about unused recordings, and wants to be told why there is no answer.
+        is_asked: whether the user asked for unused recordings, and gets the reason if there is no answer.
         is_fatal: whether unused recordings fail the run.
     """
     counts = [f"{tally.counts[many]} {one if tally.counts[many] == 1 else many}" for many, one in COUNTED]

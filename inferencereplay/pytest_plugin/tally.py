@@ -47,7 +47,7 @@ class Tally:
         self.reasons.update(map(reason, misses))
 
     def add_warning(self, message: str) -> None:
-        """Add a warning of the log, after which nobody knows what would have been used."""
+        """Add a warning of the log; the run then does not know which recordings would have been used."""
         self.warnings[message] += 1
         self.partial.add("there were warnings")
 
@@ -72,7 +72,7 @@ class Tally:
 
 
 class Listener(logging.Handler):
-    """Hears what the log warns of: a test that passes does not show its log."""
+    """Counts the warnings in the log: a test that passes does not show its log."""
 
     def __init__(self, tally: Tally) -> None:
         super().__init__(logging.WARNING)

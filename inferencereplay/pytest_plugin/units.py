@@ -56,7 +56,7 @@ class Unit:
         self._is_open = True
 
     def close(self) -> None:
-        """Take the session out of use.
+        """End the use of the session.
 
         Raises:
             RecordingNotFound: for a miss that the program swallowed.
@@ -96,7 +96,7 @@ class Unit:
         self.session.raise_missed()
 
     def take_misses(self) -> list[RecordingNotFound]:
-        """Return the misses since the last time, which are not to be raised, for another error goes before."""
+        """Return the misses since the last time, which are not raised because another error is."""
         self._note()
         taken, self.session.missed = self.session.missed, []
         return taken

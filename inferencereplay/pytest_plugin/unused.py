@@ -1,4 +1,4 @@
-"""Recordings that no test of a run asked for, and whether the run can tell."""
+"""Unused recordings: those that no test of a complete run asked for."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Finding(NamedTuple):
 
     Attributes:
         files: the unused ones.
-        doubt: why the run cannot tell, or can tell for some directories only; empty if it can.
+        doubt: why the run says nothing, or speaks of some directories only; empty if it speaks of all.
     """
 
     files: list[str]
@@ -25,24 +25,24 @@ class Finding(NamedTuple):
 
 
 def find_unused(config: pytest.Config, tally: Tally, exitstatus: int) -> Finding:
-    """Compare what a run used with what there is; only a complete, passing, unfiltered run can tell.
+    """Compare what a run used with what there is; only a complete, passing, unfiltered run knows.
 
-    A directory is looked at if the run took in the whole folder in which it stands.
+    A directory is searched if the run took in all tests of the folder that contains it.
     """
     unclear = doubt(config, tally, exitstatus)
     if unclear:
         return Finding([], unclear)
-    covered = [directory for directory in tally.used if holds_all(config, Path(directory))]
+    searched = [directory for directory in tally.used if holds_all(config, Path(directory))]
     used = {os.path.join(directory, name) for directory, names in tally.used.items() for name in names}  # noqa: PTH118
-    there = {file for directory in covered for file in _files(directory)}  # one directory may stand in another
-    others = sorted(tally.used.keys() - set(covered))
+    there = {file for directory in searched for file in _files(directory)}  # one directory may be inside another
+    others = sorted(tally.used.keys() - set(searched))
     return Finding(
         sorted(there - used), f"the run took in a part of the tests of {', '.join(others)} only" if others else ""
     )
 
 
 def doubt(config: pytest.Config, tally: Tally, exitstatus: int) -> str:
-    """Return why a run cannot tell what its tests would have used; empty if it can."""
+    """Return why a run does not know what its tests would have used; empty if it knows."""
     if exitstatus != pytest.ExitCode.OK:
         return "the run did not pass"
     if config.getoption("lf", default=False):
@@ -55,7 +55,7 @@ def doubt(config: pytest.Config, tally: Tally, exitstatus: int) -> str:
 
 
 def holds_all(config: pytest.Config, directory: Path) -> bool:
-    """Whether the run took in all tests of the folder in which recordings stand."""
+    """Whether the run took in all tests of the folder that contains a directory of recordings."""
     if config.args_source is config.ArgsSource.TESTPATHS:
         return True
     roots = [(config.invocation_params.dir / arg).resolve() for arg in config.args]
@@ -63,6 +63,6 @@ def holds_all(config: pytest.Config, directory: Path) -> bool:
 
 
 def _files(directory: str) -> list[str]:
-    from inferencereplay.store.opening import open_store  # noqa: PLC0415 - what it imports is not needed before
+    from inferencereplay.store.opening import open_store  # noqa: PLC0415 - not needed before the end of a run
 
     return [os.path.join(directory, name) for name in open_store(Path(directory)).list()]  # noqa: PTH118

@@ -1,4 +1,4 @@
-"""What is recorded: a request and its key, the file that holds it with its answer, and what tells two requests apart.
+"""A request and its key, the file that holds the request with its answer, and the differences of two requests.
 
 Pure functions over JSON and bytes. Every other room may use this one; it knows only the errors.
 """

@@ -81,7 +81,7 @@ class Redirect(msgspec.Struct):
 
 
 class Response(msgspec.Struct, omit_defaults=True):
-    """What the server answered.
+    """The answer of the server.
 
     Attributes:
         status: the HTTP status; 0 if the connection failed before there was one.
@@ -97,7 +97,7 @@ class Response(msgspec.Struct, omit_defaults=True):
         failure: what broke the connection.
         offsets: seconds from the start of the call to each chunk; empty where they are not known.
         events: the names of a stream's events, `None` where one had none; empty where none had.
-        verbatim: the indices of chunks that are no JSON; they stand in `chunks` as JSON strings.
+        verbatim: the indices of chunks that are not JSON; `chunks` holds them as JSON strings.
         text: a plain answer that is no JSON, or JSON that is not in UTF-8.
         encoding: the encoding of `text`, if it is not the charset that the content type names.
         body: a plain answer that is JSON.
@@ -144,7 +144,7 @@ class Response(msgspec.Struct, omit_defaults=True):
 
     @property
     def is_whole(self) -> bool:
-        """Whether everything that the server had to say is there."""
+        """Whether the answer is complete."""
         return self.end in ("", "done") and self.failure is None
 
 
@@ -192,7 +192,7 @@ def decode(data: bytes, name: str) -> Recording:
 
 
 def is_whole(data: bytes) -> bool:
-    """Whether a file's content is a recording that holds everything that the server had to say."""
+    """Whether a file's content is a recording of a complete answer."""
     try:
         return decode(data, "").response.is_whole
     except RecordingCorrupt:
@@ -292,7 +292,7 @@ def check_request(recording: Recording, request: Request, key: str, name: str) -
     """Make sure that `recording` is one of `request`, as its name says.
 
     Raises:
-        RecordingCorrupt: if the request in the file was edited, or the file stands at another one's address.
+        RecordingCorrupt: if the request in the file was edited, or the file has the name of another request.
     """
     held = recording.request
     if (

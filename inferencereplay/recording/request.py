@@ -85,7 +85,7 @@ def _refuse(value: object) -> JSON:
 
 
 def _is_canonical(value: object) -> bool:
-    """Whether the encoder writes `value` canonically as it stands (a tuple is written like a list)."""
+    """Whether the encoder writes `value` canonically as it is (a tuple is written like a list)."""
     kind = type(value)
     if kind is dict:
         for name, item in value.items():  # type: ignore[attr-defined]  # a dict, as the line above says

@@ -1,4 +1,4 @@
-"""One call of `request`, through which every call of the SDK passes: played, recorded, refused or let through.
+"""One call of `request`, through which every call of the SDK passes: replayed, recorded, refused or let through.
 
 A call is one flow for sync and async clients. It asks the session for a decision and carries it out.
 """
@@ -73,7 +73,7 @@ def read_call(  # noqa: PLR0913 - the arguments of `request`, in any of its vers
     stream_cls: Any = None,
     **rest: Any,
 ) -> ClientCall:
-    """Read a call, but for what it sends: only its method and path."""
+    """Read a call without its body, which `_decide` reads: only the method and the path."""
     return ClientCall(
         Request(options.method.upper(), options.url, b"null"),
         session.redactor,
@@ -92,7 +92,7 @@ def answer(session: Session, call: ClientCall, request: Callable[..., Any]) -> F
     """Answer a call.
 
     Args:
-        session: what decides.
+        session: decides what happens to the call.
         call: the call.
         request: the SDK's own method, bound to the client.
 
@@ -144,8 +144,8 @@ def _let_through(session: Session, call: ClientCall, error: Exception) -> None:
     """Log why a call goes to the network unrecorded; in `replay`, raise the error instead."""
     if session.mode is not Mode.REPLAY:
         # An encoder's error holds the whole text that it could not encode, which `repr` would show.
-        told = str(error) if isinstance(error, StoreError) else f"{type(error).__name__}: {error}"
-        log.warning("%s was not recorded: %s", call.line, visible(call.redactor.text(told)))
+        shown = str(error) if isinstance(error, StoreError) else f"{type(error).__name__}: {error}"
+        log.warning("%s was not recorded: %s", call.line, visible(call.redactor.text(shown)))
     elif isinstance(error, NotSerializable):
         raise session.refuse(call, str(error)) from error
     else:
@@ -166,7 +166,7 @@ def _play(session: Session, call: ClientCall, play: Play) -> Flow:
     request = private.http_request(call.client, call.options, recorded.retries)
     pacer = session.pacer(recorded)
     is_read_late = call.is_unread and _is_success(recorded.status)  # the SDK reads errors itself
-    if pacer and not is_read_late:  # all of it is there when its last byte is due
+    if pacer and not is_read_late:  # the response is complete when its last byte is due
         yield Step(functools.partial(pacer.wait, -1), functools.partial(pacer.wait_async, -1))
     elif not is_read_late:
         yield TURN
@@ -258,8 +258,8 @@ def _keep_error(call: ClientCall, pending: PendingRecording, error: Exception) -
     pending.learn(private.secrets_sent(error))
     status = error.status_code if isinstance(error, openai.APIStatusError) else 0
     if not pending.recorder.stores_status(status):
-        told = visible(pending.redactor.text(str(error)))
-        log.warning("%s was not recorded: it is transient (record_errors=True stores it): %s", pending.line, told)
+        shown = visible(pending.redactor.text(str(error)))
+        log.warning("%s was not recorded: it is transient (record_errors=True stores it): %s", pending.line, shown)
         pending.recorder.skip(pending, f"an answer {status}" if status else "a connection error")
     elif isinstance(error, openai.APIStatusError):
         _keep_plain(pending, error.response, library, retries)

@@ -1,4 +1,4 @@
-"""From what an HTTP response delivers to the answer in a recording.
+"""The capture of a live HTTP response: from its bytes to the answer in a recording.
 
 Nothing here needs a client.
 """
@@ -26,16 +26,16 @@ log = logging.getLogger("inferencereplay")
 
 NO_CONTENT = 204
 MOST_WAITING = 256 * 1024
-"""Bytes of a stream that wait to be read until its end; if there are more, they are read at once."""
+"""Bytes of a stream that wait for its end before they are parsed; if there are more, they are parsed at once."""
 
 
 def plain_response(response: Any, library: Any, seconds: float | None = None) -> Response:
-    """Make a recording's answer of a response that has been read.
+    """Make the answer of a recording from a response that has been read.
 
     Args:
         response: of the HTTP library.
         library: `httpx2` or `httpx`.
-        seconds: what it took, if the response does not say so.
+        seconds: from the start of the call to the end of the response; by default, as the response says.
 
     Raises:
         ValueError: if its content is neither JSON nor text that its charset gives back.
@@ -48,7 +48,7 @@ def plain_response(response: Any, library: Any, seconds: float | None = None) ->
 
 
 def _head(response: Any, library: Any) -> Response:
-    """Make a recording's answer of what a response says before its content."""
+    """Make the answer of a recording from the status and the headers of a response."""
     kept = Response(response.status_code, kept_headers(response.headers))
     reason = response.extensions.get("reason_phrase")
     if reason is not None and not is_usual_reason(kept.status, reason, library):
@@ -91,8 +91,8 @@ class ResponseCapture:
         response: the HTTP response, unread.
         start: the system clock's time at the start of the call.
         library: `httpx2` or `httpx`.
-        keep: takes the answer; it or `drop` is called, once.
-        drop: is called if there is nothing that can be kept.
+        keep: stores the answer; either it or `drop` is called, once.
+        drop: is called if the answer cannot be stored.
         is_stream: whether the caller asked for a stream, and the SDK parses it.
     """
 
@@ -132,7 +132,7 @@ class ResponseCapture:
             self._read_stream()
 
     def add_all(self, content: bytes) -> None:
-        """Note a body that was there at once, its encoding undone: a hook has read it, or it never was on a network."""
+        """Note a decoded body that arrived at once: a hook has read it, or it never was on a network."""
         self._encoding = None
         self.add(content)
         self.is_exhausted = True
@@ -142,7 +142,7 @@ class ResponseCapture:
         self.kept.failure = failure_of(error, self._library)
 
     def finish(self) -> None:
-        """Hand on what there is; the first call counts, and none ever raises."""
+        """Pass the answer to `keep` or `drop`. Only the first call does so, and no call raises."""
         with self._lock:
             if self._is_finished:
                 return
@@ -173,7 +173,7 @@ class ResponseCapture:
             self.kept.left = self._ended
 
     def _read_stream(self) -> None:
-        """Read the pieces of a stream, which are forgotten."""
+        """Parse the pieces of a stream, and forget them."""
         self._feed(self._decoded())
         self._pieces.clear()
         self._waiting = 0

@@ -49,7 +49,7 @@ def _chain(error: BaseException, library: Any) -> Iterator[tuple[BaseException, 
 
 
 def _failure_name(cls: type, library: Any) -> str:
-    """Return the name of the nearest class that a reader will know."""
+    """Return the name of the nearest base class that a replay can look up."""
     for base in cls.__mro__:
         name: str = base.__name__
         if issubclass(base, library.RequestError) and getattr(library, name, None) is base:
@@ -80,7 +80,7 @@ def _lookup(name: str, library: Any) -> type[Exception] | None:
 
 
 def is_known(error: BaseException, library: Any) -> bool:
-    """Whether a reader makes an exception of the same class again."""
+    """Whether a replay can raise an exception of the same class."""
     return error_class(failure_of(error, library), library) is type(error)
 
 
@@ -96,7 +96,7 @@ def raise_failure(failure: Failure, library: Any, request: Any) -> NoReturn:
     """Raise the exception that broke a connection, after those that led to it.
 
     Args:
-        failure: what was recorded. A name that is not known stands for the HTTP library's `ReadError`.
+        failure: what was recorded. An unknown class becomes the HTTP library's `ReadError`.
         library: `httpx2` or `httpx`.
         request: what the connection was for.
     """

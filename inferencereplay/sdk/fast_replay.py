@@ -45,8 +45,8 @@ class Endpoint:
         chunk: the type of a stream's chunk.
         build_chunk: makes a chunk of its JSON.
         stream: `openai.Stream[…]` or `openai.AsyncStream[…]` of such chunks; `None` where there are no streams.
-        events: what the names of a stream's events begin with, where they have any.
-        covers: whether the JSON of a plain answer is one that `build_model` is for.
+        events: the prefix of the names of a stream's events; `None` where they have no names.
+        covers: returns whether `build_model` can build a plain answer of its JSON.
         adds: members of the body that the SDK adds by itself.
     """
 
@@ -106,7 +106,7 @@ def choose(session: Session, client: Any, endpoint: Endpoint, arguments: dict[st
         query = private.read_query(client) if client.default_query else {}
         call = session.call(Request("POST", endpoint.path, body, query), functools.partial(private.secrets, client))
         return session.play(call, endpoint.covers_stream if arguments.get("stream") else endpoint.covers_plain)
-    except (InvalidSetting, NotSerializable, StoreError):  # the SDK path says what becomes of it
+    except (InvalidSetting, NotSerializable, StoreError):  # the SDK path handles it, and raises the error
         return None
 
 
@@ -189,12 +189,12 @@ def stream(endpoint: Endpoint, play: Play, session: Session, client: Any, iterat
 
 
 class Chunks(NamedTuple):
-    """The chunks of a stream, and what is needed to give them out.
+    """The chunks of a stream, and how they are replayed.
 
     Attributes:
         raws: the JSON of each.
         build: makes a chunk of its JSON.
-        pacer: what they wait by.
+        pacer: sets the time of each; `None` if they do not wait.
         response: the stream's HTTP response; it is closed at the end, as a live one is.
         library: `httpx2` or `httpx`.
     """

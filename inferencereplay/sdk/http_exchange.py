@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 class HttpExchange(NamedTuple):
-    """What an HTTP client would do with a request, and what the recording has for an answer.
+    """A request of an HTTP client, and the recorded answer.
 
     Attributes:
         recorded: the answer.
         library: `httpx2` or `httpx`.
         request: the library's request.
-        pacer: what the answer waits by while it is read.
+        pacer: sets the time of each piece while the answer is read.
         name: the file, for messages.
         hooks: the client's `event_hooks`.
     """
@@ -40,7 +40,7 @@ class HttpExchange(NamedTuple):
         """Return the response, unread.
 
         Raises:
-            Exception: what broke the connection, or what a hook raises.
+            Exception: the error of a connection that broke, or of a hook.
         """
         if self._is_direct:
             return self._answer(self.request)
@@ -50,7 +50,7 @@ class HttpExchange(NamedTuple):
         """Return the response, unread, from asynchronous code.
 
         Raises:
-            Exception: what broke the connection, or what a hook raises.
+            Exception: the error of a connection that broke, or of a hook.
         """
         if self._is_direct:
             return self._answer(self.request)

@@ -45,18 +45,18 @@ _RENAMED = frozenset((413, 414, 416, 422))
 def build_response(response: Response, library: Any, request: Any, pacer: Pacer | None, name: str) -> Any:
     """Build the HTTP response that `response` was made of.
 
-    A stream, and a plain answer alike, is unread; it takes its time while it is read.
+    Its content is unread, and waits for the pacer while it is read, be it a stream or not.
 
     Args:
         response: what was recorded.
         library: `httpx2` or `httpx`.
         request: the library's request that it answers.
-        pacer: what it waits by, if at all.
+        pacer: sets the time of each piece; `None` if nothing has to wait.
         name: the file, for messages.
 
     Raises:
-        RecordingCorrupt: if the answer's JSON would be many times as large as it is laid out, or its charset is one for
-            the names of hosts.
+        RecordingCorrupt: if the indentation would make the answer many times as large as its JSON, or if its charset is
+            one for host names.
     """
     if spaces := excessive_spaces(response):
         raise corrupt(name, "$.response.indent", f"laid out with it, the answer would have {spaces} spaces")
@@ -188,7 +188,7 @@ def elapsed(response: Response) -> float:
 
 
 def incomplete(response: Response, name: str) -> IncompleteRecording:
-    """Make the error for a replay that wants more than was recorded."""
+    """Make the error for a program that reads further than its recording goes."""
     if response.is_unanswered:
         message = (
             f"{name} holds no answer: the program left the call after {response.left or 0:.3f} s, before one came, and "

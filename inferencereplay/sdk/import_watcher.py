@@ -1,6 +1,6 @@
 """A callback for modules that are imported later.
 
-wrapt's post-import hooks do not serve: their finder calls `importlib.util.find_spec`, which waits for module locks
+wrapt's post-import hooks cannot be used: their finder calls `importlib.util.find_spec`, which waits for module locks
 while the import system holds its global lock, so that two threads that import parts of one package can block each other
 for good. `ImportWatcher` calls the other finders itself, as the import system would, and takes no lock.
 """
@@ -21,12 +21,12 @@ class ImportWatcher:
 
     Args:
         names: the names of the modules.
-        tell: is called with each of them when it has been executed, in the thread that imports it.
+        report: is called with each module when it has been executed, in the thread that imports it.
     """
 
-    def __init__(self, names: Container[str], tell: Callable[[ModuleType], object]) -> None:
+    def __init__(self, names: Container[str], report: Callable[[ModuleType], object]) -> None:
         self._names = names
-        self._tell = tell
+        self._report = report
 
     def start(self) -> None:
         """Report imports from now on."""
@@ -57,6 +57,6 @@ class ImportWatcher:
         def exec_module(module: ModuleType) -> None:
             del loader.exec_module
             execute(module)
-            self._tell(module)
+            self._report(module)
 
         loader.exec_module = exec_module

@@ -63,7 +63,7 @@ class ModelBuilder:
         return validate
 
     def _rounding(self) -> Callable[[Any], bool] | None:
-        """Return what tells whether an object may hold an integer that is no float; the SDK leaves those as they are.
+        """Return a test for objects that may hold an integer that is no float; the SDK keeps those as they are.
 
         `None` if no object can.
         """
@@ -120,7 +120,7 @@ class EmbeddingsBuilder(VectorsBuilder):
             return self.build_slowly(raw)
 
     def build_slowly(self, raw: bytes) -> Any:
-        """Build them as the SDK does: numbers are left as they are."""
+        """Build them as the SDK does, which keeps numbers as they are."""
         made = super().__call__(raw)
         for vector in made.data:
             if isinstance(vector.embedding, str):
@@ -128,7 +128,7 @@ class EmbeddingsBuilder(VectorsBuilder):
         return made
 
     def _decoded(self, raw: bytes) -> Any:
-        """Build them without validating the texts, and decode those where they stand."""
+        """Build them without a validation of the Base64 texts, which are decoded straight from the JSON."""
         coded = _read_coded(raw).data
         data = parse_json(raw)
         for item in data["data"]:
@@ -165,9 +165,9 @@ class _Vectors(msgspec.Struct):
 
 _read_vectors = msgspec.json.Decoder(_Vectors).decode
 _EXACT = 2**53
-"""Up to which every integer is a float."""
+"""Every integer up to this one is exactly a float."""
 _GROUP, _FLOAT = 4, 4
-"""Characters of base64 that stand together, and bytes of a number."""
+"""Characters in a group of base64, and bytes of a number."""
 
 
 def has_vectors(raw: bytes) -> bool:

@@ -1,7 +1,7 @@
-"""Which of the SDK's methods are wrapped, and how they are given back.
+"""The patches: which methods of the SDK are wrapped, when, and how the originals are restored.
 
-Nothing else in the package knows. The patches go onto the classes with the first use, or when the SDK imports the
-module of a class later, and come off with the last use; which session answers is decided call by call.
+The patches are installed with the first use, or when the SDK imports the module of a class later, and removed with the
+last use. Which session answers is decided for each call.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 
 
 class _Patch(NamedTuple):
-    """One method to wrap, and what calls of it go through.
+    """One method to wrap, and the handler of its calls.
 
     Attributes:
-        is_fast_path: whether calls are answered without it as well, so that it need not go over others' wrappers.
+        is_fast_path: whether the wrapper only makes replays faster, so that it need not wrap other libraries' wrappers.
     """
 
     owner: Any
@@ -64,7 +64,7 @@ def _flow(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, 
 
 
 def _build_request(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Stop in `replay` what has not passed `_request`: it is on its way to the network."""
+    """Stop a request that has bypassed `_request`, in `replay`: it would reach the network."""
     session, options = session_for(instance), args[0]
     if session is not None and not session.is_live and not (private.is_own(options) or private.is_asked(options)):
         is_mended = _state.repair(instance)
@@ -121,7 +121,7 @@ def _may_bypass_request(client: Any) -> bool:
 
 
 def _session(client: Any) -> Session | None:
-    """Return the session that answers; a wrapper that outlived its use, for another library wrapped it, is removed."""
+    """Return the session that answers a client; remove patches that another library's wrapper has kept in place."""
     session = session_for(client)
     if session is None and not _state.users:
         _state.remove()
@@ -129,7 +129,7 @@ def _session(client: Any) -> Session | None:
 
 
 def _by_format(given: Callable[..., Any], default: Callable[..., Any]) -> Callable[..., Any]:
-    """Tell calls that name the format of embeddings from those where the SDK asks for base64 and gives out numbers."""
+    """Handle calls that name the format of embeddings by `given`, and those that leave it to the SDK by `default`."""
 
     def create(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         is_default = isinstance(kwargs.get("encoding_format", openai.NOT_GIVEN), private.UNSET)
@@ -150,7 +150,7 @@ def _connect(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[st
     return wrapped(*args, **kwargs)
 
 
-# What is wrapped in each module of the SDK.
+# The patches of each module of the SDK.
 
 
 def _base_patches(_: Any) -> list[_Patch]:
@@ -244,7 +244,7 @@ _SITES: dict[str, Callable[[Any], list[_Patch]]] = {
     "openai.resources.embeddings": _embeddings_patches,
     "openai.resources.responses.responses": _responses_patches,
 }
-"""What is wrapped in which module of the SDK; newer versions import most of them when they are first used."""
+"""The patches of each module of the SDK; newer versions import most modules when they are first used."""
 
 
 class _State:
@@ -252,7 +252,7 @@ class _State:
 
     def __init__(self) -> None:
         self.users: set[object] = set()
-        # Reentrant, and counted before anything is done: a garbage-collected client's release may come in between.
+        # Reentrant, and users are counted first: a client's finalizer may call `release` at any point.
         self._lock = make_reentrant_lock()
         self._patches: dict[ModuleType, list[_Patch]] = {}
         self._mended: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
@@ -266,7 +266,7 @@ class _State:
             self.users.add(user)
             self._watcher.start()
         for name in _SITES.keys() & sys.modules.keys():
-            # Imported without the lock: this waits for a thread that is at it, which wants the lock at the end.
+            # Imported without the lock: an import waits for another thread's, which needs the lock at its end.
             self.install(importlib.import_module(name))
 
     def _imported(self, module: ModuleType) -> None:
@@ -280,7 +280,7 @@ class _State:
                     successor.acquire(self)
 
     def install(self, module: ModuleType) -> bool:
-        """Wrap what is to be wrapped in a module of the SDK, if there is a user; say whether there was need to."""
+        """Install the patches of one module of the SDK, if there is a user; return whether anything was changed."""
         # Made without the lock, as modules are imported without it, for this may have to import some as well.
         made = self._patches.get(module) or _SITES[module.__name__](module)
         with self._lock:
@@ -295,9 +295,9 @@ class _State:
             self._is_retired = True
 
     def repair(self, client: Any) -> bool:
-        """Wrap `request` where a client's calls go round us; say whether they did.
+        """Wrap `request` again where a client's calls bypass our wrapper; return whether they did.
 
-        Somebody may have put the SDK's own method back over our heads, or a wrapper of their own into the client.
+        A program may have put the SDK's own method back, or a wrapper of its own into the client.
         """
         is_mended = self.install(private.base_module)
         with self._lock:
@@ -313,13 +313,13 @@ class _State:
         return [patch[:3] for patch in patches if isinstance(client, patch.owner)]
 
     def release(self, user: object) -> None:
-        """Give the methods back if this was the last user."""
+        """Remove the patches if this was the last user."""
         with self._lock:
             self.users.discard(user)
             self.remove()
 
     def remove(self) -> None:
-        """Give back what nobody else has wrapped since, unless it is in use."""
+        """Remove the patches as far as they can be found, unless there are users."""
         with self._lock:
             if self.users:
                 return

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def make_client(wrapped: Callable[..., None], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Make a client, with the placeholder where the SDK refuses to make one for want of a key.
+    """Make a client, with the placeholder where the SDK refuses to make one without a key.
 
     The environment is not touched: other threads read it, and the program may still load the real key into it.
     """

@@ -167,7 +167,7 @@ def convert(value: object) -> JSON:
 
 
 def is_recordable(cast_to: Any, options: Any) -> bool:
-    """Whether a request sends JSON or nothing, and its answer is parsed, not handed on as bytes."""
+    """Whether a request sends JSON or no body, and the SDK parses its answer instead of returning bytes."""
     if options.files or getattr(options, "content", None) is not None or isinstance(options.json_data, bytes):
         return False
     if header(options, OVERRIDE_CAST_TO_HEADER) is not None:
@@ -192,7 +192,7 @@ def raw_mode(options: Any) -> str | None:
 class Asked(str):
     """A header's value that asks the SDK for a raw response on our behalf.
 
-    The value is told by its type, not the headers: somebody else's patch may make new ones of them on the way.
+    It is recognised by its type. Another library's patch may copy the headers, and passes their values on.
     """
 
     __slots__ = ()
@@ -228,7 +228,7 @@ def is_own(options: Any) -> bool:
 
 
 def is_requesting() -> bool:
-    """Whether the SDK's `request` is being run, by whoever called it."""
+    """Whether a caller of this function is the SDK's `request`."""
     frame: types.FrameType | None = sys._getframe(1)
     while frame is not None:
         code = frame.f_code
@@ -257,7 +257,7 @@ def _has_request(outcome: Any) -> bool:
 
 
 def restore(outcome: Any, options: Any) -> None:
-    """Make the request of a response, or of an error of the SDK's, look as if `ask` had not been there."""
+    """Undo what `ask` did to the headers in the request of a response, or of an error of the SDK."""
     if not _has_request(outcome):
         return
     mode = raw_mode(options)
@@ -286,7 +286,7 @@ def is_foreign_answer(error: Exception) -> bool:
 
 
 def retries_taken(outcome: Any) -> int:
-    """Return how often the SDK tried again before a raw response or an error came, in versions that tell."""
+    """Return how often the SDK retried before a raw response or an error came; 0 in versions that do not count."""
     if not _has_request(outcome):
         return 0
     count: int | None = getattr(outcome, "retries_taken", None)
@@ -303,7 +303,7 @@ def status_error(client: Any, response: Any) -> openai.APIStatusError:
 
 
 def http_request(client: Any, options: Any, retries_taken: int = 0) -> Any:
-    """Build the HTTP request that the SDK would send, as far as it can be built without credentials."""
+    """Build the HTTP request that the SDK would send; without its headers if the SDK needs credentials for them."""
     given = _headers(options)
     extra = {"retries_taken": retries_taken} if retries_taken and "retries_taken" in _BUILD_PARAMETERS else {}
     for headers in (given, {"Authorization": _types.Omit(), **given}):  # omitting it says that none are needed
@@ -385,7 +385,7 @@ _HAS_REQUEST_IDS = hasattr(_models, "add_request_id")
 def set_request_id(model: Any, headers: Mapping[str, str]) -> None:
     """Give a model its `_request_id`, if this version of the SDK does.
 
-    The same as the SDK's `add_request_id`, past pydantic's `__setattr__`, which for such a name ends here as well.
+    It does what the SDK's `add_request_id` does, without pydantic's `__setattr__`, which is slow and ends here too.
     """
     if _HAS_REQUEST_IDS:  # pragma: no branch - the oldest versions have none
         object.__setattr__(model, "_request_id", headers.get("x-request-id"))
@@ -441,7 +441,7 @@ def manager_path(manager: Any) -> str:
     return "/" + "/".join(dict.fromkeys(part for part in parts if part != "beta"))
 
 
-# What is known of a client.
+# The secrets and the server of a client.
 
 
 def secrets(client: Any, options: Any = None) -> tuple[str, ...]:
@@ -471,7 +471,7 @@ def secrets_sent(outcome: Any) -> tuple[str, ...]:
 
 
 def _queried(client: Any, options: Any) -> list[str]:
-    """Return what a query holds that the answer may repeat."""
+    """Return the secrets in a query, which the answer may repeat."""
     fixed, params = getattr(options, "url", "").partition("?")[2], getattr(options, "params", None)
     if not (fixed or params or client.default_query):
         return []
@@ -490,8 +490,8 @@ def _secret_values(headers: Iterable[tuple[str, Any]]) -> list[Any]:
 def _parts(name: str, value: str) -> Iterator[str]:
     """Yield the parts of a header's value, without the scheme, and without the names of parameters and cookies.
 
-    Those are words such as `Signature` or `content-type`, which a chat may hold as well: taken out of a request, they
-    would not be known in replay, where nothing is signed.
+    Those are words such as `Signature` or `content-type`, which a chat may hold as well. If a recording redacted them,
+    a replay would not find it: in replay nothing is signed, and these words are not known as secrets.
     """
     if "authorization" in name.lower():
         pieces = re.split(r"[\s,]+", _SCHEME.sub("", value))

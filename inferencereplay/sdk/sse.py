@@ -18,7 +18,7 @@ class Event(NamedTuple):
 
 
 class EventDecoder:
-    """Fed bytes as they arrive, it returns the events that they complete.
+    """A decoder that is fed bytes as they arrive, and returns the events that they complete.
 
     Attributes:
         rest: the bytes from the first event on that is not UTF-8.

@@ -1,4 +1,4 @@
-"""One flow for sync and async code: a generator that yields what has to be waited for, and two drivers that do it."""
+"""One flow for sync and async code: a generator that yields the steps that take time, and two drivers that run them."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def pause(seconds: float) -> Step:
 
 
 async def _sleep(seconds: float) -> None:
-    import anyio  # noqa: PLC0415 - 30 ms to import, and only who has to wait needs it
+    import anyio  # noqa: PLC0415 - 30 ms to import, and only a call that waits needs it
 
     await anyio.sleep(seconds)
 

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 SENTINEL = "[DONE]"
 _SLICE = 64 * 1024
-"""Bytes that are read at once; to read more would keep other threads waiting."""
+"""Bytes that are parsed at once; to parse more would keep other threads waiting."""
 
 
 class StreamCapture:
-    """Fed the bytes of a stream, it keeps their events; comments take no memory.
+    """A parser that is fed the bytes of a stream, and keeps the events; comments take no memory.
 
     Args:
         kept: the answer of the recording.

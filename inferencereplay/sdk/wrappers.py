@@ -95,8 +95,8 @@ def put(owner: type, name: str, handler: Callable[..., Any], *, goes_over: bool 
         owner: the class.
         name: the name of the method.
         handler: is called for each call, with the bound method, its object, the arguments and the keyword arguments.
-        goes_over: whether to wrap a wrapper of another library that does not show the function inside; else the method
-            stays as it is.
+        goes_over: whether to wrap another library's wrapper if the function inside it cannot be found; otherwise the
+            method stays as it is.
     """
     method, is_changed = _Method(owner, name), False
     for cls in _owners(owner, name):

@@ -44,12 +44,12 @@ def activate(activation: Activation) -> None:
 
 
 def set_for_process(session: Session | None) -> None:
-    """Let a session answer callers without any other one until the process ends; `None` ends that at once."""
+    """Let a session answer all callers that have no other, until the process ends; `None` ends that at once."""
     _of_process[:] = [] if session is None else [session]
 
 
 def deactivate(activation: Activation) -> None:
-    """End the use of a session, also from another context than the one that it was activated in; twice is once."""
+    """End the use of a session, in whichever context; a second call does nothing."""
     activation.is_open = False
     with _lock:
         if activation in _open:
@@ -64,7 +64,7 @@ def enter(*activations: Activation) -> None:
 
 
 def leave(activation: Activation) -> tuple[Activation, ...]:
-    """Undo `enter`, and return it with all that was entered since, for `enter` to be given again."""
+    """Undo `enter`, and return the activation with all that were entered since, so that `enter` can repeat them."""
     above = []
     stack = _context.get()
     while stack is not None and stack[0] is not activation:

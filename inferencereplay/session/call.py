@@ -16,13 +16,15 @@ from inferencereplay.redaction.redactor import Redactor
 class Call(msgspec.Struct):  # a class of its own would take three times as long to make
     """What a session knows of one call.
 
-    Secrets are looked for when somebody first asks for them: a replayed call mostly needs none.
+    Secrets are searched for when they are first needed; most replayed calls need none.
 
     Attributes:
         request: what the SDK would send, with the session's `ignore` and `normalize` applied.
         known: the session's redactor.
         find_literals: returns the secrets of the call's client, such as its API key.
         find_origin: returns the server that the call is for.
+        found: the value of `redactor` once it was needed.
+        safe: the value of `redacted` once it was needed.
     """
 
     request: Request

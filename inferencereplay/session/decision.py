@@ -45,7 +45,7 @@ class Play(msgspec.Struct, frozen=True):  # which is made four times faster than
 
 
 class Wait:
-    """The decision to wait: another session of the run is recording the equal call, whose answer will do."""
+    """The decision to wait: another session of the run is recording the equal call, and its answer serves both."""
 
 
 WAIT = Wait()

@@ -1,4 +1,4 @@
-"""What is said of a request that was not recorded."""
+"""The message for a request that was not recorded."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ def explain(  # noqa: PLR0913 - facts for a message
         store: where it was looked for.
         redactor: removes secrets from the message.
         used_up: the first of the request's recordings, if it has any and all are used up.
-        skipped: the answer to this request that was not stored, for it was transient; empty if there was none.
-        exhausted: the setting that made this a miss then.
-        own_mode: the mode that the program gave, rather than the environment.
-        command: returns what to run to have it recorded in a mode, where that is known.
+        skipped: the transient answer to this request that was not stored; empty without one.
+        exhausted: the setting, which the message names for a request whose recordings are used up.
+        own_mode: the mode that the program gave as an argument; `None` if it gave none.
+        command: returns the command that records it in a given mode, if the session has one.
     """
     key, directory = request.key, store.directory
     near, obstacle = None, ""
@@ -88,7 +88,7 @@ def explain(  # noqa: PLR0913 - facts for a message
 
 
 def _shown(candidates: Iterator[tuple[str, JSON]], redactor: Redactor) -> Iterator[tuple[str, JSON]]:
-    """Yield what may be shown of recorded requests, nothing of one that is nested too deeply for that."""
+    """Yield recorded requests without secrets; one that is nested too deeply for redaction is left out."""
     for name, body in candidates:
         with contextlib.suppress(RecursionError):
             yield name, redactor.value(body)
@@ -101,7 +101,7 @@ def _mend(store: Store, mode: str, own_mode: str | None, program: str, known: Ca
         return f"To record it, run\n  {known(mode)}"
     command = program if len(program) < LONGEST_COMMAND else program[:LONGEST_COMMAND] + " …"
     if own_mode:
-        return f'To record it, say mode="{mode}" where mode={own_mode!r} stands, and run\n  {command}'
+        return f"To record it, change mode={own_mode!r} to mode={mode!r}, and run\n  {command}"
     if run := os.environ.get(RUN):
         options = "" if run == "1" else f"{run} "
         place = shlex.quote(store.directory)

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 MOST_KEPT = 64
 LARGEST_KEPT = 256 * 1024
-"""Bytes of a file; together with `MOST_KEPT` the bound of what stays in memory."""
+"""Bytes of the largest file that is kept; at most `MOST_KEPT` of them stay in memory."""
 SETTLED = 100_000_000
 """Nanoseconds after which no change can have the time of the last one: ten ticks of a slow kernel's clock."""
 
 
 class RecordingCache:
-    """Reads, decodes and checks recordings; a file that is asked for again is only looked at for changes.
+    """Reads, decodes and checks recordings; of a file that it has kept, only the stamp is read again.
 
     Args:
         store: where they live.

@@ -1,24 +1,24 @@
-"""What the sessions of one run, in one process or several, have recorded together.
+"""The coordination of a run: which of its sessions, in one process or several, records which call.
 
-A test run is many sessions, one a test. Left alone, each of them would record anew what another one has just recorded,
-and put its own answer in the other's place: what the first test saw would be gone. A run is their common memory, so
-that the n-th equal call of every session gets one and the same answer, which is asked for once.
+A test run has many sessions, one for each test. Without coordination, each of them would record the same requests anew
+and replace the answers that the tests before it have seen. In a run, the n-th equal call of every session gets one and
+the same answer, which the server is asked for once.
 
-The memory is a temporary folder that all the processes of the run know. For the n-th variant of a key it holds
+The processes of the run share a temporary folder. For the n-th variant of a key it holds
 
-- a **claim**, while a process asks the server: a file that only one can link into its place, with its owner's name;
+- a **claim**, while a process asks the server: a file that only one process can link into place, with its owner's name;
 - a **mark**, once the answer is stored: it names the recording, and is renamed into place, whole or not at all.
 
 A call looks for the mark and, if there is one, is answered from the recording. If not, it tries for the claim. With the
 claim it looks for the mark once more, for it may have been set in between, and then goes to the network. Without it, it
-waits and begins again; by then the mark is there, or the other call came to nothing, and the claim is free. So two
-workers that make the equal request at the same moment record it once, and both get that answer.
+waits and begins again; by then the mark is there, or the other call failed and the claim is free. So two workers that
+make the equal request at the same moment record it once, and both get that answer.
 
-Nobody waits for the dead: the owner's name is that of its sign of life (`store/liveness.py`), and a claim of a dead
-owner is removed by the next call that finds it. Where there are no locks to tell by, the process that started the
-others does it (`release_all`). And nobody waits for ever: two tests that each hold a stream open and ask for the
-other's would; after `PATIENCE` a call goes to the network all the same. The waiting itself is left to the caller, for
-`def` and `async def` wait differently.
+A call does not wait for a process that has died: the owner's name is the file of its liveness lock
+(`store/liveness.py`), and the next call that finds the claim of a dead owner removes it. On file systems without locks,
+the process that started the others does so (`release_all`). No call waits for ever, as two tests would that each hold a
+stream open and ask for the other's: after `PATIENCE` a call goes to the network. The waiting itself is left to the
+caller, because `def` and `async def` wait differently.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 PATIENCE = 120.0
 """Seconds that a call waits for another session's equal call."""
 PAUSE = 0.01
-"""Seconds between two looks."""
+"""Seconds between two attempts of a waiting call."""
 
 
 class RunAddress(NamedTuple):
@@ -58,7 +58,7 @@ class RunAddress(NamedTuple):
 
 
 class RunCoordinator:
-    """The memory of a run.
+    """The claims and marks of a run.
 
     Args:
         folder: the same for all of its processes, and no other run's; it need not exist yet.
@@ -72,23 +72,23 @@ class RunCoordinator:
         self._life: LivenessLock | None = None
 
     def has(self, address: RunAddress) -> bool:
-        """Whether the run has recorded it, whole."""
+        """Whether the run has a complete recording at an address."""
         return os.path.exists(self._file(address, "whole"))  # noqa: PTH110 - also where one may not look
 
     def forget(self, address: RunAddress) -> None:
-        """Take away the mark of what was recorded, and is not there any more."""
+        """Remove the mark of a recording that exists no more."""
         with contextlib.suppress(OSError):
             self._file(address, "whole").unlink()
 
     def claim(self, address: RunAddress, *, takes_over: bool = False) -> bool:
-        """Take the right to record it; `False` if another call has it, or has recorded it meanwhile.
+        """Claim a recording; return `False` if another call has claimed it, or has recorded it meanwhile.
 
         Args:
             address: the recording that is to be made.
-            takes_over: whether another call's claim is not to be heeded.
+            takes_over: whether to replace the claim of another call.
 
         Raises:
-            OSError: if nothing can be written.
+            OSError: if the claim cannot be written.
         """
         claim = self._file(address, "claim")
         if not self._write(claim, self._name(), replaces=takes_over):
@@ -100,10 +100,10 @@ class RunCoordinator:
         return True
 
     def settle(self, address: RunAddress, *, is_whole: bool) -> None:
-        """Say that it is stored, and give the claim up; one that is not whole is for the next equal call to record.
+        """Mark a recording as stored, and release its claim; the next equal call records an incomplete one again.
 
         Raises:
-            OSError: if it cannot be written; the claim is given up then as well.
+            OSError: if the mark cannot be written; the claim is released all the same.
         """
         try:
             self._write(self._file(address, "whole" if is_whole else "part"), json.dumps(address), replaces=True)
@@ -111,18 +111,18 @@ class RunCoordinator:
             self.release(address)
 
     def release(self, address: RunAddress) -> None:
-        """Give a claim up, unless another process has taken it over: the call came to nothing."""
+        """Release a claim, unless another process has taken it over."""
         self._remove(self._file(address, "claim"), lambda name: name == self._name())
 
     def release_all(self, owner: str | None = None) -> None:
-        """Take away all claims of a process that has died, or of this one, which has nothing under way any more."""
+        """Release all claims of a process that has died, or of this one, which has no call under way."""
         for claim in self._folder.glob("*.claim"):
             self._remove(claim, lambda name: name.rpartition("~")[0] == owner if owner else name == self._name())
 
     def tidy(self, is_complete: Callable[[str], bool]) -> None:
-        """Close the gaps that calls which came to nothing left, and remove old variants after the last new one.
+        """Close the gaps that failed calls left, and remove old variants after the last new one.
 
-        For the end of a run in which all went well; until then, old recordings stay unless new ones take their places.
+        It is for the end of a run that passed; until then, old recordings stay unless new ones replace them.
 
         Args:
             is_complete: returns whether the run made all the calls that are recorded in a directory. If it did not,
@@ -150,7 +150,7 @@ class RunCoordinator:
         return self._folder / f"{digest}~{address.number}.{kind}"
 
     def _name(self) -> str:
-        """Return the name of this process's sign of life, which its claims hold."""
+        """Return the name of this process's liveness lock, which its claims hold."""
         with self._lock:
             if self._life is None or self._life.process != os.getpid():
                 self._folder.mkdir(parents=True, exist_ok=True)
@@ -168,7 +168,7 @@ class RunCoordinator:
             return True
 
     def _remove_dead(self, claim: Path) -> None:
-        """Take a claim away if its owner is dead; under a lock, for another process may have made it its own."""
+        """Remove a claim if its owner is dead; under a lock, because another process may claim it meanwhile."""
 
         def is_dead(name: str) -> bool:
             return not is_alive(str(self._folder / name))
@@ -180,7 +180,7 @@ class RunCoordinator:
 
     @staticmethod
     def _remove(claim: Path, is_meant: Callable[[str], bool]) -> None:
-        """Take a claim away if its owner is meant, and still there; what cannot be removed is waited for."""
+        """Remove a claim if `is_meant` accepts its owner. One that cannot be removed makes other calls wait."""
         with contextlib.suppress(OSError):
             if is_meant(claim.read_text(encoding="utf-8")):
                 claim.unlink()

@@ -21,14 +21,14 @@ log = logging.getLogger("inferencereplay")
 
 
 class RunVariants(Variants):
-    """A numbering as in `record`, whose claims other sessions see: what the run has recorded answers, and stays.
+    """A numbering as in `record`, whose claims other sessions see: recordings of the run answer calls, and stay.
 
     The n-th equal call of the session is the run's n-th. A failed call gives its number back; gaps that stay because
     calls overlapped close at the end of the run.
 
     Args:
         store: where recordings live.
-        run: the common memory.
+        run: the claims and marks that the sessions share.
         is_whole: returns whether a stored recording is complete.
     """
 
@@ -60,12 +60,12 @@ class RunVariants(Variants):
         return Variant(data, call, call)
 
     def reserve(self, path: str, key: str, *, takes_over: bool) -> bool:
-        """Take the right to make the next call, which `begin` then does; `False` if another is about to record it.
+        """Claim the next call, which `begin` then numbers; return `False` if another session is recording it.
 
         Args:
             path: the request's.
             key: the request's.
-            takes_over: whether to take the right of another one.
+            takes_over: whether to take over the claim of another session.
         """
         with self._lock:
             self._leave_to_parent()
@@ -100,7 +100,7 @@ class RunVariants(Variants):
         """Store the answer to a call; `False` if there is a more complete one, or one that the run had before.
 
         Raises:
-            OSError: if it cannot be written; the call has come to nothing then.
+            OSError: if it cannot be written; the call then counts as failed.
         """
         number = int(call)
         address = self._address(path, key, number)
@@ -117,7 +117,7 @@ class RunVariants(Variants):
         return is_stored
 
     def give_up(self, path: str, key: str, call: int) -> None:
-        """End a call; one that was not stored gives its number back. Of a call that has ended nothing changes."""
+        """End a call; one that was not stored gives its number back. A call that has ended is not changed."""
         if self._pending.get((key, call)) is not call:
             return
         self._run.release(self._address(path, key, call))
@@ -144,7 +144,7 @@ class RunVariants(Variants):
             self._pending.clear()
 
     def _claim(self, path: str, key: str, number: int, *, takes_over: bool) -> bool:
-        """Claim a call in the run; where that cannot be written down, this session goes on by itself."""
+        """Claim a call in the run; if no claim can be written, this session records without the others."""
         try:
             return self._run.claim(self._address(path, key, number), takes_over=takes_over)
         except OSError as error:

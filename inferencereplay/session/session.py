@@ -52,9 +52,9 @@ log = logging.getLogger("inferencereplay")
 
 NO_JSON = "what it sends or returns is not JSON"
 LEAVING = 1.0
-"""Seconds that a stream waits for its program to leave it, past the recorded one: a time-out begins before a call."""
+"""Seconds that a replay waits past the recorded moment at which a stream was abandoned, for the program's time-out."""
 LONGEST_UNANSWERED = 60.0
-"""Seconds that a call waits for its program to leave it, past the recorded moment."""
+"""Seconds that a replay waits past the recorded moment at which a call was cancelled, for its cancellation."""
 _RECORDING = (Mode.RECORD, Mode.RECORD_IF_MISSING)
 _Miss = TypeVar("_Miss", bound=RecordingNotFound)
 
@@ -74,21 +74,21 @@ class Session:
             recording and in replay.
         normalize: a function from body to body, called before requests are compared.
         redact: regular expressions for secrets, which add to the ones that are known.
-        record_errors: whether every error is stored; without it only those that repeat are (400, 404, 413, 422), and
-            none that may pass (401, 429, 5xx, a connection that failed, …).
+        record_errors: whether every error is stored. Without it, only errors that the same request will get again are
+            stored (400, 404, 413, 422); transient ones (401, 429, 5xx, a failed connection, …) are logged.
         exhausted: what the call after the last variant gets: the last one again (`"repeat"`), a miss (`"error"`), or a
             live call that is stored (`"record"`; in `record-if-missing` only, a miss in `replay`).
         test_id: which of a llama-stack directory's recordings of one request to take.
 
     Attributes:
-        mode: what was decided.
-        speed: what was decided; infinity for no waiting.
+        mode: the mode in effect.
+        speed: the speed in effect; infinity for no waiting.
         hits: calls that a recording answered.
         misses: calls that no recording could answer.
         recorded: recordings that were stored.
-        timing: how near to its time each chunk of a paced replay came.
-        command: returns what to run to have missing recordings made in a mode, where a program knows better than
-            this package, as a test runner does; it is for the message of a miss.
+        timing: how late the chunks of a paced replay came, in seconds.
+        command: returns the command that records a missing request in a given mode, for the message of a miss; a test
+            runner sets it. `None` for a command made of the program's own command line.
 
     Raises:
         InvalidSetting: for an invalid setting; the message lists what is valid.
@@ -152,13 +152,13 @@ class Session:
 
     @property
     def timing(self) -> Timing:
-        """How late the chunks came that had a time of their own to come at, in seconds; see `Timing`."""
+        """How late the chunks of a paced replay came, in seconds; see `Timing`."""
         return summarize(self._late)
 
     def join(self, run: RunCoordinator) -> None:
-        """Record together with the other sessions of a run, each request once; to be said before the first call.
+        """Record together with the other sessions of a run, each request once; call this before the first call.
 
-        What the run has recorded answers then also in `record`. In the other modes it changes nothing.
+        Recordings of the run then answer calls also in `record`. In the other modes this changes nothing.
         """
         if self.mode is Mode.RECORD:
             self.recorder.variants = self._joined = RunVariants(self.store, run, is_whole)
@@ -173,12 +173,13 @@ class Session:
         """Return the names, relative to the directory, of the recordings that answered a call or were stored."""
         return sorted({name for item in self.recorder.variants.used.copy() for name in self.store.sources(*item)})
 
-    def follow_used(self, tell: Callable[[tuple[str, ...]], None]) -> None:
-        """Have the names of each recording told when it is used for the first time; to be said before the first call.
+    def follow_used(self, report: Callable[[tuple[str, ...]], None]) -> None:
+        """Report the names of each recording when it is first used; call this before the first call.
 
-        It is called under a lock, and must not fail.
+        Args:
+            report: is called with the names, under a lock, and must not fail.
         """
-        self.recorder.variants.used = ReportingSet(lambda item: tell(self.store.sources(*item)))
+        self.recorder.variants.used = ReportingSet(lambda item: report(self.store.sources(*item)))
 
     def finish(self) -> None:
         """Store streams that the program abandoned without closing them; the SDK's are in reference cycles.
@@ -192,10 +193,10 @@ class Session:
         self.recorder.variants.finish()
 
     def raise_missed(self) -> None:
-        """Raise the first miss: if nobody has heard of it until now, the program swallowed it.
+        """Raise the first miss since the last time: the program has swallowed it.
 
         Raises:
-            RecordingNotFound: if there was one since the last time.
+            RecordingNotFound: if there is one.
         """
         with self._lock:
             missed, self.missed = self.missed, []
@@ -207,7 +208,7 @@ class Session:
         raise first
 
     def forget_misses(self) -> None:
-        """Tell of none of the misses up to now: another error went before them, or it was one of them itself."""
+        """Forget the misses up to now: another error is being raised, or one of them."""
         with self._lock:
             self.missed = []
 
@@ -251,8 +252,8 @@ class Session:
             if self._normalize is not None and body is not None:
                 body = self._normalize(body)
                 if not isinstance(body, dict):
-                    told = f"it returned an object of the type {type(body).__name__}"
-                    raise TypeError(told)  # noqa: TRY301 - one message for all its mistakes
+                    problem = f"it returned an object of the type {type(body).__name__}"
+                    raise TypeError(problem)  # noqa: TRY301 - one message for all its mistakes
             return msgspec.structs.replace(request, body=canonical_json(body))
         except Exception as error:
             message = f"normalize= failed for a request to {request.path}: {error!r}. It has to return the body."
@@ -287,7 +288,7 @@ class Session:
 
         Args:
             call: the call.
-            covers: whether the caller can give out an answer; one that it cannot give out is not counted.
+            covers: returns whether the caller can replay an answer; a recording for which it is false is not counted.
 
         Raises:
             RecordingCorrupt: if the file that should answer cannot be used.
@@ -310,10 +311,10 @@ class Session:
     def find(self, call: Call) -> Play | None:
         """Return what would answer a call; nothing is counted.
 
-        A request is looked up as it is before it is searched for secrets, which costs more than the rest. A recording
-        found that way is right: only this very request can have been stored there, by a session that knew of no secret
-        in it. It is passed over where it would mix with the recordings of the redacted key: if it is incomplete, and if
-        live calls follow the last variant or the last one of the run.
+        The request is first looked up unredacted, because redaction costs more than the rest of a replay. A recording
+        under that key is the right one: only this request has that key, and a session that knew of no secret in it
+        stored it. The redacted key alone is looked up where the two would mix: in a session that has joined a run, and
+        where live calls follow the last variant. It is also looked up if nothing, or an incomplete recording, is found.
 
         Raises:
             RecordingCorrupt: if the file that should answer cannot be used.
@@ -332,7 +333,7 @@ class Session:
         return None if may_store and found and found.is_closed else found
 
     def pacer(self, response: Response) -> Pacer | None:
-        """Return what the chunks of a stream, or a plain answer as a whole, wait by."""
+        """Return the pacer of a stream's chunks, or of a plain answer as a whole; `None` if nothing has to wait."""
         if self._never_waits:
             return None
         if response.is_stream:
@@ -345,7 +346,7 @@ class Session:
         return make_pacer(offsets, count, speed=self.speed, pace=self._pace, clock=self.clock, note=note)
 
     def patience(self, response: Response) -> float:
-        """Return how many seconds a call that was left before its answer waits until it is left again."""
+        """Return how many seconds a replay waits for the program to cancel a call that it cancelled while recording."""
         left = 0.0 if self._never_waits else (response.left or 0.0) / self.speed
         return left + LONGEST_UNANSWERED
 
@@ -379,7 +380,7 @@ class Session:
         """
         reason = (
             "another library's wrapper around this client's `request`, older than the session, calls the SDK's own "
-            "method. Put it on inside the block."
+            "method. Install that wrapper inside the block."
             if is_call
             else "the program builds the request with the client's `_build_request`, and such a request belongs to no "
             "call. Make the call with the client's methods, or build the request outside of the block."
@@ -412,7 +413,7 @@ class Session:
         return Play(variant.data, request, key, variant.number, variant.call, self._cache)
 
     def _first(self, *requests: Request) -> str | None:
-        """Return the name of the first recording of what may be one request, with secrets and without."""
+        """Return the name of the first recording of a request, given unredacted and redacted; `None` without any."""
         for request in requests:
             if self.store.read(request.path, request.key, 1) is not None:
                 return self.store.sources(request.path, request.key, 1)[0]

@@ -78,7 +78,7 @@ DEFAULTS: dict[str, Any] = {
     "record_errors": False,
     "exhausted": "repeat",
 }
-"""What each setting is if neither an argument nor the environment gives it; `None` where another one decides."""
+"""The default of each setting; `None` for one whose default depends on other settings."""
 VARIABLES = {"directory": "INFERENCEREPLAY_DIR"} | {
     name: f"INFERENCEREPLAY_{name.upper()}" for name in DEFAULTS if name not in ("clock", "normalize")
 }
@@ -103,7 +103,7 @@ def list_options(function: _Function) -> _Function:
 
 
 class Settings(NamedTuple):
-    """The settings of a session, decided.
+    """The settings in effect for a session.
 
     Attributes:
         directory: where recordings live.
@@ -225,7 +225,7 @@ def parse_speed(speed: float | str, source: str = "speed") -> float:
 
 
 def parse_exhausted(exhausted: Any, source: str = "exhausted") -> str:
-    """Read the name of what the call after the last variant gets.
+    """Read the setting `exhausted`: what the call after the last variant gets.
 
     Raises:
         InvalidSetting: for any other name.
@@ -327,7 +327,7 @@ def parse_listed(text: str, source: str) -> tuple[str, ...]:
 
 
 def _accept(value: Any, _: str) -> Any:
-    """Leave a setting to the part that uses it."""
+    """Accept any value: the code that uses the setting checks it."""
     return value
 
 
@@ -344,11 +344,11 @@ _PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "exhausted": parse_exhausted,
     "test_id": _accept,
 }
-"""What reads each setting, given as an argument."""
+"""The parser of each setting that is given as an argument."""
 _TEXT_PARSERS: dict[str, Callable[[str, str], Any]] = {
     "pace": _parse_pace,
     "ignore": parse_listed,
     "redact": _parse_redact,
     "record_errors": parse_switch,
 }
-"""What reads a setting from a text, where that differs."""
+"""The parsers of settings whose texts differ from their arguments."""

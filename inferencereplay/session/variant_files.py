@@ -40,7 +40,7 @@ class VariantFiles:
         return Address(self._path, self._key, number)
 
     def stamps(self) -> dict[int, object]:
-        """Return the stamps of all variants by number, those after a gap that a process which died left among them."""
+        """Return the stamps of all variants by number, also of those after a gap that a killed process left."""
         found: dict[int, object] = {}
         last, number = 0, 1
         while number <= last + 1 + LONGEST_GAP:
@@ -59,7 +59,7 @@ class VariantFiles:
         return self._store.get(*self.address(number))
 
     def holds(self, number: int, *, is_whole: bool) -> bool:
-        """Whether a variant may be an answer that was whole or not: a whole one in its place has precedence."""
+        """Whether an answer can be in a variant's file; an incomplete answer is not in a complete file."""
         data = self.get(number)
         return data is not None and (is_whole or not self._is_whole(data))
 

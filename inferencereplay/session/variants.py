@@ -67,7 +67,7 @@ class KeyState:
         first: the number that the first of them gets once no call is under way.
         calls: those that were begun.
         is_changed: whether an answer was stored.
-        is_renewed: whether a whole one was; until then, all old variants stay.
+        is_renewed: whether a complete answer was stored; until then, all old variants stay.
         old: the stamps of the old variants that may have to be removed.
     """
 
@@ -133,7 +133,7 @@ class Variants:
         return None if data is None else Variant(data, number, call)
 
     def _past_gap(self, read: Callable[[int], Any], number: int) -> tuple[Any, int]:
-        """Look for a variant after one that a process which died had begun and never stored."""
+        """Look for a variant after a gap, which a process leaves that dies before it stores an answer."""
         for later in range(number + 1, number + 1 + LONGEST_GAP):
             data = read(later)
             if data is not None:
@@ -174,7 +174,7 @@ class Variants:
         """Store the answer to a call; `False` if a recording with precedence already exists.
 
         Raises:
-            OSError: if it cannot be written; the call has come to nothing then.
+            OSError: if it cannot be written; the call then counts as failed.
         """
         state = self._states[key]
         try:
@@ -190,7 +190,7 @@ class Variants:
             self.give_up(path, key, call)
 
     def give_up(self, path: str, key: str, call: int) -> None:  # noqa: ARG002 - numbers of one key are of one path
-        """End a call; one that was not stored gives its number back. Of a call that has ended nothing changes.
+        """End a call; one that was not stored gives its number back. A call that has ended is not changed.
 
         Even if it is interrupted, the call is not under way any more.
         """
@@ -214,8 +214,8 @@ class Variants:
     def finish(self) -> None:
         """Remove the old variants past the last call, for the session is over; a call under way does it at its end.
 
-        While a session lasts they stay: the next call may be one that comes to nothing, whose old answer stays too. So
-        does what another process has put in their place since, and a forked child leaves all of it to its parent.
+        While a session lasts they stay: the next call may fail, and then its old answer stays as well. Files that
+        another process has replaced since stay too. A forked child leaves the removal to its parent.
         """
         if self._process != os.getpid():
             return
@@ -231,13 +231,13 @@ class Variants:
         return VariantFiles(self._store, path, key, replaces=self._replaces, is_whole=self._is_whole)
 
     def _make_state(self, path: str, key: str) -> KeyState:
-        """Begin with a key; of one that the session has recorded before, no variant is old."""
+        """Begin with a key. If the session has recorded it before, its variants are not old."""
         files = self._files(path, key)
         is_first = self._replaces and key not in self._calls
         return KeyState(files, self._calls.get(key, 0) + 1, files.stamps() if is_first else {})
 
     def _remember_last(self, key: str, call: int, number: int) -> None:
-        """Save the next call the search for the last variant, unless more are on their way."""
+        """Remember the last variant, so that the next call need not search for it; not while calls are under way."""
         with self._lock:
             state = self._states.get(key)
             if self._calls.get(key, 0) + 1 == call and not (state and state.pending):

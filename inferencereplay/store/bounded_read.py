@@ -14,7 +14,7 @@ _FLAGS = os.O_RDONLY
 for _flag in ("O_CLOEXEC", "O_BINARY", "O_NONBLOCK"):  # the last for a pipe, which would block
     _FLAGS |= getattr(os, _flag, 0)
 _NO_FOLLOW: int = getattr(os, "O_NOFOLLOW", 0)
-"""Windows has none; there git writes a link as a file by default."""
+"""0 on Windows, where git writes a link as a file by default."""
 
 
 def read(name: str, limit: int = LARGEST, *, follows_links: bool = True) -> bytes:
@@ -28,7 +28,7 @@ def read(name: str, limit: int = LARGEST, *, follows_links: bool = True) -> byte
         data = os.read(descriptor, _AT_ONCE)
         if not data or len(data) == _AT_ONCE:  # a device gives nothing, or has no end
             _check(os.fstat(descriptor), limit)
-        if len(data) == _AT_ONCE:  # a large file is read anew, in one piece: putting two together takes it twice
+        if len(data) == _AT_ONCE:  # a large file is read again in one piece: joining two pieces takes twice its memory
             os.lseek(descriptor, 0, os.SEEK_SET)
             with open(descriptor, "rb", buffering=0, closefd=False) as file:
                 return file.read()
@@ -47,7 +47,7 @@ def read_start(name: str, count: int) -> bytes:
 
 
 def way_out(error: OSError) -> str:
-    """Return what a person does about a file that could not be read."""
+    """Return an advice for the message about a file that could not be read."""
     if error.errno in (errno.EACCES, errno.EPERM):
         return "Look at its permissions"
     return "Take it out of the directory, or restore it from version control"

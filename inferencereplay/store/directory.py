@@ -1,6 +1,6 @@
 """A directory of recordings, one file each, named by key and variant.
 
-Whoever looks sees a whole file or none, and reads no more than a recording can have.
+A reader sees complete files only, and reads no more bytes than the largest recording has.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class DirectoryStore:
         return self._content(self._file(path, key, variant))
 
     def stamp(self, path: str, key: str, variant: int) -> tuple[int, ...] | None:
-        """Return two times in nanoseconds, inode and size, of which one is another after every change of the file."""
+        """Return two times in nanoseconds, inode and size; at least one differs after every change of the file."""
         try:
             found = os.stat(self._file(path, key, variant))  # noqa: PTH116
         except _GONE:
@@ -123,14 +123,14 @@ class DirectoryStore:
             key: the request's.
             variant: its number.
             data: the recording.
-            gives_way: whether a file with that content may be replaced; it is not called where there is none.
+            gives_way: returns whether a file with that content may be replaced; without it, every file may.
 
         Raises:
             OSError: if it cannot be written; nothing is changed then.
         """
         with (
             self._written(path, key, variant, data) as (temporary, name),
-            locked(os.path.dirname(name)),  # noqa: PTH120 - nobody replaces it between the look at it and its end
+            locked(os.path.dirname(name)),  # noqa: PTH120 - no other writer may replace it after it was read
         ):
             there = self.get(path, key, variant) if gives_way else None
             if gives_way and there is not None and not gives_way(there):
@@ -163,7 +163,7 @@ class DirectoryStore:
         """
         for folder, folders, files in os.walk(self.directory, onerror=_report):
             folders.sort()
-            for file in sorted(files + folders):  # a folder in the place of a recording is one that cannot be read
+            for file in sorted(files + folders):  # a folder of that name is a recording that cannot be read
                 if parse_file_name(file):
                     yield os.path.join(folder, file)[len(self._inside) :]  # noqa: PTH118
 
@@ -199,7 +199,7 @@ class DirectoryStore:
             yield temporary, name
 
     def _content(self, name: str, limit: int = LARGEST) -> bytes | None:
-        """Read a file of this directory, also by way of a link to it."""
+        """Read a file of this directory, also through a link within the directory; `None` if there is none."""
         if self._leads_out(os.path.dirname(name)):  # noqa: PTH120
             raise self._led_out(name)
         try:
@@ -222,7 +222,7 @@ class DirectoryStore:
         return StoreError(f"{name} is, or is reached by, a link that leads out of {self.directory}. Put a copy there.")
 
     def _file(self, path: str, key: str, variant: int) -> str:
-        if variant == 1:  # said here as well: it is looked up for every replayed call
+        if variant == 1:  # as `file_name` does; inlined for the speed of every replayed call
             return f"{self._folder(path)}{os.sep}{key[:DIGITS]}.json"
         return f"{self._folder(path)}{os.sep}{file_name(key, variant)}"
 
@@ -264,7 +264,7 @@ def _aged(folder: str, is_wanted: Callable[[str], object]) -> Iterator[tuple[int
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in itertools.islice(entries, MOST_SEEN):
             if is_wanted(entry.name):
-                with contextlib.suppress(FileNotFoundError):  # another process took it away
+                with contextlib.suppress(FileNotFoundError):  # another process removed it
                     yield entry.stat(follow_symlinks=False).st_mtime_ns, entry.path
 
 

@@ -1,4 +1,4 @@
-"""One at a time in a folder, among threads and processes.
+"""A lock on a folder, among threads and processes.
 
 The lock is the kernel's, on the folder itself: it leaves no file behind, and ends with the process that holds it.
 """
@@ -26,7 +26,7 @@ _INTERVAL = 0.001
 
 @contextlib.contextmanager
 def locked(folder: str, longest_wait: float = LONGEST_WAIT) -> Iterator[None]:
-    """Keep other holders of the folder's lock waiting meanwhile, as far as the file system has locks.
+    """Hold the lock of a folder, as far as the file system has locks.
 
     Args:
         folder: it has to exist.
@@ -51,7 +51,7 @@ def locked(folder: str, longest_wait: float = LONGEST_WAIT) -> Iterator[None]:
 
 
 def _is_held_up(take: Callable[[], None]) -> bool:
-    """Take a lock unless another holds it; where there are none, nobody does."""
+    """Try to take a lock, and return whether another holder has it; a file system without locks has no holders."""
     try:
         take()
     except BlockingIOError:

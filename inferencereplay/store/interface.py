@@ -16,7 +16,7 @@ class Store(Protocol):
 
     @property
     def directory(self) -> str:
-        """Where it is, for messages."""
+        """The path of the directory, for messages."""
         ...
 
     @property
@@ -29,7 +29,7 @@ class Store(Protocol):
         ...
 
     def stamp(self, path: str, key: str, variant: int) -> tuple[Any, ...] | None:
-        """Return, at little cost, a value that is another after every change of a recording; `None` if there is none.
+        """Return, at little cost, a value that differs after every change of a recording; `None` if there is none.
 
         Its first item is the time of the last change, in nanoseconds since 1970: two changes within a tick of the
         kernel's clock may have the same. Its last item is the size in bytes. It is empty if the recording cannot be

@@ -1,6 +1,6 @@
-"""A sign of life: a file by which other processes see that a process lives.
+"""Liveness locks: files by which a process sees whether another one is alive.
 
-The process holds the kernel's lock on the file. The lock ends with the process, at once and however it ends, and a
+A process holds the kernel's lock on its file. The lock ends with the process, at once and however it ends, and a
 later process of the same number is not confused with it. On a file system without locks every process with a file
 counts as alive.
 """
@@ -22,20 +22,20 @@ _LOOK = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)  # for a pipe, which would bl
 
 
 def hold_lock(descriptor: int) -> None:
-    """Make an open file a sign of life until it is closed, as far as the file system has locks."""
+    """Lock an open file until it is closed, as far as the file system has locks."""
     if fcntl is not None:  # pragma: no branch - Windows
         with contextlib.suppress(OSError):
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 class LivenessLock:
-    """This process's sign, for as long as somebody holds this object.
+    """The liveness lock of this process, held for as long as this object exists.
 
     Args:
-        file: the sign, which must not be there yet.
+        file: its path; it must not exist yet.
 
     Attributes:
-        process: the number of the process whose sign it is; a forked child has to make its own.
+        process: the id of the process that holds it; a forked child has to make its own.
 
     Raises:
         OSError: if the file cannot be made.
@@ -51,7 +51,7 @@ class LivenessLock:
         _all.add(self)
 
     def forget(self) -> None:  # pragma: no cover - runs in forked children, whose coverage is not measured
-        """Let go of the file in a forked child, which would keep the lock otherwise, after its parent's death too."""
+        """Close the file in a forked child, which would otherwise keep the lock after its parent's death."""
         self._close()
 
 
@@ -68,7 +68,7 @@ if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no forks
 
 
 def is_alive(file: str) -> bool:
-    """Whether the process lives whose sign a file is."""
+    """Whether the process that made a liveness lock is alive."""
     try:
         descriptor = os.open(file, _LOOK)
     except FileNotFoundError:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("inferencereplay")
 
 LARGEST_FILE = 64 * 1024 * 1024
-"""Bytes of a file of theirs; a larger one is passed over."""
+"""Bytes of the largest file that is read; a larger one is passed over."""
 MOST_NAMED = 20
 """Files that the warning names."""
 
@@ -39,7 +39,8 @@ class _Entry(NamedTuple):
     names: tuple[str, ...]
 
 
-def _as_it_is(request: Request) -> Request:
+def as_it_is(request: Request) -> Request:
+    """Return a request unchanged, as a session without `ignore` and `normalize` prepares it."""
     return request
 
 
@@ -53,13 +54,13 @@ class LlamaStackStore:
         directory: nested folders belong to it, links that lead out of it do not.
         test_id: take the recordings of this test where a request has some, else those of no test. Lists of models
             are shared by all tests, as they are in llama-stack.
-        prepare: is applied to a request before it is looked up, and to the requests in their files.
+        prepare: is applied to the requests in the files, before they are looked up.
     """
 
     is_writable = False
 
     def __init__(
-        self, directory: Path, test_id: str | None = None, prepare: Callable[[Request], Request] = _as_it_is
+        self, directory: Path, test_id: str | None = None, prepare: Callable[[Request], Request] = as_it_is
     ) -> None:
         self.directory = str(directory)
         self._prepare = prepare
@@ -69,7 +70,7 @@ class LlamaStackStore:
         self._passed_over: Sequence[str] = ()
 
     def read(self, path: str, key: str, variant: int) -> Recording | None:
-        """Return a recording in our own words, or `None` if there is none.
+        """Return a recording in our own format, or `None` if there is none.
 
         Raises:
             RecordingCorrupt: if a file vanished or changed since the index was built.
@@ -121,7 +122,7 @@ class LlamaStackStore:
             yield name, parse_json(self._prepare(kept.request).body)
 
     def recordings(self) -> Iterator[tuple[str, Recording]]:
-        """Yield every recording that can be asked for, with the name of its first file; see `read`."""
+        """Yield every recording with the name of its first file; errors are those of `read`."""
         for key, entry in self._entries().items():
             for names in [entry.names] if entry.path == MODELS else [(name,) for name in entry.names]:
                 yield names[0], self._joined(entry.path, key, names)

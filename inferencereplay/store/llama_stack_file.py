@@ -99,7 +99,7 @@ class _Models(msgspec.Struct):
 
 
 class Kept(NamedTuple):
-    """What one file says, in our words."""
+    """The content of one file, as a request and a response of ours."""
 
     request: Request
     response: Response
@@ -126,10 +126,10 @@ def is_llama_stack(data: bytes) -> bool:
 
 
 def parse(data: bytes) -> Kept:
-    """Read one of their files.
+    """Parse the content of one file.
 
     Raises:
-        UnsupportedFile: whatever is wrong with it.
+        UnsupportedFile: if it cannot be parsed, whatever the reason.
     """
     try:
         data.decode()  # for msgspec does not look into strings that it only passes on
@@ -150,7 +150,7 @@ def parse(data: bytes) -> Kept:
 
 
 def _path(kind: str, arguments: Mapping[str, JSON], url: str) -> str:
-    """Tell the path by the class of what came back or, without one, by the arguments.
+    """Return the path, which follows from the class of the answer or, without one, from the arguments.
 
     Of the URL only the last part is looked at, and only where the arguments leave a choice.
     """
@@ -269,7 +269,7 @@ def _failed(error: _Error | None, elements: list[msgspec.Raw]) -> Response:
         raise UnsupportedFile
     body = msgspec.json.format(bytes(error.body), indent=-1)
     if body.startswith(b"{"):
-        body = b'{"error":' + body + b"}"  # the SDK takes it off again
+        body = b'{"error":' + body + b"}"  # the SDK unwraps it
     return Response(status=status, headers=_JSON, body=msgspec.Raw(body))
 
 

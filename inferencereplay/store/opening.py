@@ -12,7 +12,7 @@ from inferencereplay.errors import InvalidSetting, StoreError
 from inferencereplay.store.bounded_read import read, read_start
 from inferencereplay.store.containment import is_inside
 from inferencereplay.store.directory import DirectoryStore
-from inferencereplay.store.llama_stack import LlamaStackStore
+from inferencereplay.store.llama_stack import LlamaStackStore, as_it_is
 from inferencereplay.store.llama_stack_file import is_llama_stack
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 SAMPLE = 8
 """Files that are read to recognize the format of a directory."""
 _LARGEST_SAMPLE = 16 * 1024 * 1024
-"""Bytes of a file that is read whole for that."""
+"""Bytes of the largest file that is read for that."""
 _START = 200
 """Bytes of the beginning, where a recording of ours names its format."""
 
@@ -33,7 +33,7 @@ _START = 200
 def open_store(
     directory: Path,
     test_id: str | None = None,
-    prepare: Callable[[Request], Request] = lambda request: request,
+    prepare: Callable[[Request], Request] = as_it_is,
     *,
     is_recorded: bool = False,
 ) -> Store:
@@ -42,9 +42,9 @@ def open_store(
     Args:
         directory: it need not exist yet.
         test_id: which of llama-stack's recordings of one request to take.
-        prepare: is applied to a request before it is looked up; ours were stored under its result, llama-stack's not.
-        is_recorded: whether a program is being recorded, which a directory that cannot be used must not break: it is
-            told of each answer that cannot be stored.
+        prepare: is applied to the requests in llama-stack's files, before they are looked up.
+        is_recorded: whether a program is being recorded. A directory that cannot be used must not break it: a warning
+            is logged for each answer that cannot be stored.
 
     Raises:
         StoreError: if it is a file, or cannot be looked into, and nothing is recorded.
@@ -76,7 +76,7 @@ def _reason(directory: Path, error: OSError) -> str:
 
 
 def _json_files(directory: str, root: str) -> Iterator[str]:
-    """Yield files as the file system gives them, without listing a huge directory to its end."""
+    """Yield the paths of JSON files in the file system's order, without listing a huge directory to its end."""
     folders = []
     with os.scandir(directory) as entries:
         for entry in entries:

@@ -165,7 +165,7 @@ def test_a_miss_says_all_there_is_to_say(driver, server, tmp_path):
 def test_a_miss_names_the_argument_that_sets_the_mode(client, tmp_path):
     """Where the mode is an argument, the environment could not change it, and the message says what can."""
     text = str(miss(tmp_path, lambda: client.chat.completions.create(**ASK), mode="replay"))
-    assert "To record it, say mode=\"record-if-missing\" where mode='replay' stands, and run\n" in text
+    assert "To record it, change mode='replay' to mode='record-if-missing', and run\n" in text
 
 
 def test_a_miss_cuts_a_long_command(tmp_path):
@@ -566,7 +566,7 @@ def test_a_miss_that_was_raised_is_not_told_again(tmp_path, client):
 
 def test_what_a_miss_advises_can_be_done(client, tmp_path):
     """A mode is quoted as the program gave it."""
-    with pytest.raises(RecordingNotFound, match="where mode='none' stands"), replay(tmp_path, mode="none"):
+    with pytest.raises(RecordingNotFound, match="change mode='none' to"), replay(tmp_path, mode="none"):
         client.chat.completions.create(**ASK)
 
 

@@ -134,7 +134,7 @@ def test_exhausted_error_is_a_miss_while_recording_too(driver, server, tmp_path)
         driver.chat()
     with pytest.raises(RecordingNotFound), replay(tmp_path, mode=MISSING, exhausted="error") as session:
         assert said(driver.chat()) == "answer 1"
-        with pytest.raises(RecordingNotFound, match=r"say mode=\"record\" where mode='record-if-missing' stands"):
+        with pytest.raises(RecordingNotFound, match="change mode='record-if-missing' to mode='record', and run"):
             driver.chat()
         assert said(driver.chat(seed=1)) == "answer 2"
     assert (session.hits, session.misses, session.recorded, server.count) == (1, 1, 1, 2)
