@@ -1,6 +1,6 @@
 """The command line: one module for each group of commands. It needs the extra `cli`.
 
-The commands use all other rooms; no room uses them.
+The commands use the other packages. Only `__main__` and the console script use them.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ import click
 from inferencereplay.catalogue.entries import Catalogue, Entry, load
 from inferencereplay.cli import options, terminal
 from inferencereplay.errors import InferenceReplayError
+from inferencereplay.pacing.clocks import SYSTEM_CLOCK
 from inferencereplay.pacing.pacer import Pace, check_pace, make_pacer
 from inferencereplay.session.settings import parse_speed
 
@@ -165,7 +166,7 @@ def play(reference: str, directory: Path, speed: str, pace: tuple[float, float] 
     offsets = response.offsets if response.is_stream else [response.elapsed] if response.elapsed else []
     if not offsets and chosen is None and not math.isinf(rate):
         terminal.note("No timing was recorded, so everything comes at once. Give one by --pace.")
-    pacer = make_pacer(offsets, count, speed=rate, pace=chosen, clock=None, note=lambda _: None)
+    pacer = make_pacer(offsets, count, speed=rate, pace=chosen, clock=SYSTEM_CLOCK, note=lambda _: None)
     for index, text in _stream_texts(talk) if response.is_stream else [(0, _said(talk))]:
         if pacer:
             pacer.wait(index)

@@ -10,7 +10,6 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from inferencereplay.errors import InvalidSetting
-from inferencereplay.pacing.clocks import SYSTEM_CLOCK
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,7 +102,7 @@ def make_pacer(  # noqa: PLR0913 - the settings of a session
     *,
     speed: float,
     pace: Pace | None,
-    clock: Clock | None,
+    clock: Clock,
     note: Callable[[float], None],
 ) -> Pacer | None:
     """Return the pacer of an answer of `count` chunks (1 for a plain one), or `None` if it need not wait.
@@ -113,10 +112,9 @@ def make_pacer(  # noqa: PLR0913 - the settings of a session
         count: the number of chunks.
         speed: how fast recorded time runs; a `pace` is followed as it is.
         pace: the pace of a recording without timing, if there is one.
-        clock: whose time counts; `None` for real time.
+        clock: whose time counts.
         note: is called for each chunk, with the seconds by which it came late.
     """
-    clock = SYSTEM_CLOCK if clock is None else clock
     if offsets:
         return None if math.isinf(speed) else Pacer(offsets, speed, clock, note)
     if pace is None or not count:

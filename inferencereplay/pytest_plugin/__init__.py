@@ -1,7 +1,7 @@
 """The pytest plugin: the marker and the fixture `inferencereplay`, options, and a summary.
 
-pytest loads it wherever this package is installed, so it imports neither the SDK nor what a session needs; that comes
-with the first test that asks for it.
+pytest loads it wherever this package is installed, so it imports neither the SDK nor the modules of a session until a
+test asks for a session.
 """
 
 from __future__ import annotations

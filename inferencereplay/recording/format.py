@@ -318,7 +318,11 @@ def _check_slowly(recording: Recording, key: str, name: str) -> None:
 
 
 def stored_request(recording: Recording, name: str) -> Request:
-    """Return the request that a file holds."""
+    """Return the request that a file holds.
+
+    Raises:
+        RecordingCorrupt: if its body cannot be read.
+    """
     held = recording.request
     try:
         body = canonical_json(parse_json(bytes(held.body)))

@@ -1,5 +1,5 @@
-"""What is secret: token shapes, secret names and a client's own keys, in text, JSON, Base64 and the chunks of a stream.
+"""The redaction of secrets: token shapes, secret names and a client's own keys, in text, JSON, Base64 and streams.
 
-A `Redactor` replaces them with `[REDACTED]` before anything is hashed, written, logged or raised. Sessions, the SDK's
-side and the tools for people use it.
+A `Redactor` replaces them with `[REDACTED]` before anything is hashed, written, logged or raised. Sessions, `sdk/` and
+the command line use it.
 """

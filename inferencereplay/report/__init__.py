@@ -4,7 +4,7 @@
 
     write_report("recordings", "report.html")
 
-The content of recordings is data: the page gets it as JSON, and makes text of it and nothing else.
+The content of recordings is data: the page gets it as JSON, and shows it as text only. The command line uses it.
 """
 
 from __future__ import annotations

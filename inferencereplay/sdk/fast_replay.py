@@ -211,7 +211,10 @@ def iterate_sync(unread: Iterator[Any], chunks: Chunks) -> Iterator[Any]:
 
     Args:
         unread: the SDK's own iterator over the response, for one that was closed before it was read.
-        chunks: what is yielded.
+        chunks: the chunks.
+
+    Raises:
+        Exception: if the program closes the response meanwhile; as live, an error of the HTTP library or the SDK.
     """
     raws, build, pacer, response, library = chunks
     if response.is_closed:  # or read as a whole

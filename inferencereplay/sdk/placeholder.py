@@ -18,6 +18,9 @@ def make_client(wrapped: Callable[..., None], instance: Any, args: tuple[Any, ..
     """Make a client, with the placeholder where the SDK refuses to make one without a key.
 
     The environment is not touched: other threads read it, and the program may still load the real key into it.
+
+    Raises:
+        OpenAIError: outside of `replay`, or if the client lacks more than a key.
     """
     try:
         wrapped(*args, **kwargs)

@@ -331,7 +331,12 @@ def stream_request(client: Any, request: Request) -> Any:
 
 @contextlib.contextmanager
 def mapped_errors(request: Any) -> Iterator[None]:
-    """Raise what an HTTP client raises as the SDK does."""
+    """Raise the errors of an HTTP client as the SDK does.
+
+    Raises:
+        APITimeoutError: for a time-out of the HTTP library.
+        APIConnectionError: for its other errors.
+    """
     try:
         yield
     except _timeouts() as error:

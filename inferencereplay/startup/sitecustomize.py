@@ -68,7 +68,7 @@ def begin() -> None:
     except ImportError as error:
         message = (
             f"inferencereplay run: {sys.executable} cannot import inferencereplay, and calls would reach the "
-            f"network ({error}). Install it there: {sys.executable} -m pip install inferencereplay"
+            f"network ({error}). Install it there, from its checkout: {sys.executable} -m pip install ."
         )
         raise RuntimeError(message) from error
     environment.start()

@@ -1,1 +1,4 @@
-"""What keeps a directory of recordings in order: checked, rid of what nobody uses, and found under its keys."""
+"""The maintenance of a directory of recordings: checks, the removal of unused recordings, and new keys.
+
+The command line uses it.
+"""
