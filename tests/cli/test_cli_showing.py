@@ -19,7 +19,7 @@ TOOL_CALL = GIVEN / "hist-0806aef47037~ec433c7d.json"
 def clock(monkeypatch):
     """Let recorded time pass at once."""
     clock = VirtualClock()
-    monkeypatch.setattr("inferencereplay.pacing.pacer.SYSTEM_CLOCK", clock)
+    monkeypatch.setattr("inferencereplay.cli.showing.SYSTEM_CLOCK", clock)
     return clock
 
 
