@@ -36,12 +36,10 @@ class Contender(Protocol):
     Attributes:
         name: with its version.
         note: what has to be known to read its figures.
-        is_repeating: whether one recording answers more than once.
     """
 
     name: str
     note: str
-    is_repeating: bool
 
     def recording(self, directory: Path) -> AbstractContextManager[Any]:
         """Record the calls that are made meanwhile."""
@@ -84,7 +82,6 @@ class Ours:
     """This package."""
 
     note = "a file a recording, read and decoded once for as long as it stays as it is"
-    is_repeating = True
 
     def __init__(self) -> None:
         self.name = _version("inferencereplay")
@@ -107,7 +104,6 @@ class InMemory:
 
     name = "SDK, in-memory transport"
     note = "replays nothing: the same answers without network, files and matching"
-    is_repeating = True
 
     def recording(self, directory: Path) -> AbstractContextManager[Any]:  # noqa: ARG002 - as the others
         return contextlib.nullcontext()
@@ -125,7 +121,6 @@ class InMemory:
 class Yaml:
     """VCR.py and cassetter: one YAML file of all recordings, which is loaded when it is opened."""
 
-    is_repeating = True
 
     def __init__(self, package: str, note: str, first: str, last: str) -> None:
         self.name = _version(package)
@@ -188,7 +183,6 @@ class LLMCassette:
     """llm-cassette, which patches `create` and matches in the order of recording."""
 
     note = "made for openai 1.x; each recording answers once, in the order of recording"
-    is_repeating = False
 
     def __init__(self) -> None:
         self.name = _version("llm-cassette")
@@ -225,7 +219,6 @@ class Respx:
     """respx by way of pytest-httpx2: a mock, whose routes are written by hand, here from what was answered live."""
 
     note = "a mock without recordings: the routes are made of the live answers; matches method, URI and JSON body"
-    is_repeating = True
 
     def __init__(self) -> None:
         self.name = f"{_version('respx')}, {_version('pytest-httpx2')}"
@@ -277,7 +270,6 @@ class CreateLevel:
 
     name = "create-level dict (as llama-stack)"
     note = "patches `create`, hashes its arguments, reads a JSON file for each call"
-    is_repeating = True
 
     def recording(self, directory: Path) -> AbstractContextManager[Any]:
         return self._patched(lambda create: lambda own, **given: self._record(directory, create, own, given))
