@@ -121,7 +121,6 @@ class InMemory:
 class Yaml:
     """VCR.py and cassetter: one YAML file of all recordings, which is loaded when it is opened."""
 
-
     def __init__(self, package: str, note: str, first: str, last: str) -> None:
         self.name = _version(package)
         self.note = note

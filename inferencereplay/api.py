@@ -70,7 +70,7 @@ def wrap(
 
 
 def unwrap(client: _Client) -> _Client:
-    """Give a client back as it was before `wrap`; one that is not wrapped stays as it is.
+    """Restore a client to what it was before `wrap`; one that is not wrapped is not changed.
 
     Returns:
         The same object.

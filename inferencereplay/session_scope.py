@@ -1,4 +1,4 @@
-"""One session in use: what is put in place for it, and removed after it."""
+"""The scope of a session: the patches and the activation, from its beginning to its end."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class Difference(NamedTuple):
 
 
 def differences(recorded: JSON, requested: JSON, path: str = "") -> Iterator[Difference]:
-    """Yield every path at which `requested` is not what was `recorded`; equal numbers are equal, however written."""
+    """Yield every path at which `requested` differs from `recorded`; equal numbers are equal, however written."""
     if isinstance(recorded, dict) and isinstance(requested, dict):
         for name in dict.fromkeys((*recorded, *requested)):
             inner = f"{path}.{_step(name)}" if path else _step(name)

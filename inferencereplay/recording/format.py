@@ -105,7 +105,7 @@ class Response(msgspec.Struct, omit_defaults=True):
         leading: white space before the JSON.
         trailing: white space after it.
         chunks: the events' data.
-        rest: what came after the chunks, as it came, from the first event that is no UTF-8 on.
+        rest: the bytes after the chunks, from the first event on that is not UTF-8.
         retries: how often the SDK tried again before this answer came.
     """
 
@@ -232,9 +232,9 @@ def _check(response: Response, name: str) -> None:
     if (response.chunks or response.rest) and not response.end:
         raise corrupt(name, "$.response.end", "a stream has to say how it ended")
     if response.offsets and len(response.offsets) != count:
-        raise corrupt(name, "$.response.offsets", f"{len(response.offsets)} offsets stand beside {count} chunks")
+        raise corrupt(name, "$.response.offsets", f"{len(response.offsets)} offsets for {count} chunks")
     if response.events and len(response.events) != count:
-        raise corrupt(name, "$.response.events", f"{len(response.events)} names stand beside {count} chunks")
+        raise corrupt(name, "$.response.events", f"{len(response.events)} names for {count} chunks")
     for index in response.verbatim:
         if not 0 <= index < count or not _is_text(response.chunks[index]):
             raise corrupt(name, "$.response.verbatim", f"chunk {index} is no JSON string")
@@ -314,7 +314,7 @@ def _check_slowly(recording: Recording, key: str, name: str) -> None:
         reason = f"its request does not belong to its key: it hashes to {found[:12]}…, the key is {recording.key[:12]}…"
         raise corrupt(name, "$.request", reason, again)
     if found != key:
-        raise corrupt(name, "$.key", f"it stands at the address of {key[:12]}… and holds {found[:12]}…", again)
+        raise corrupt(name, "$.key", f"its name is that of {key[:12]}…, and it holds {found[:12]}…", again)
 
 
 def stored_request(recording: Recording, name: str) -> Request:

@@ -96,7 +96,7 @@ def raise_failure(failure: Failure, library: Any, request: Any) -> NoReturn:
     """Raise the exception that broke a connection, after those that led to it.
 
     Args:
-        failure: what was recorded. An unknown class becomes the HTTP library's `ReadError`.
+        failure: the recorded failure. An unknown class becomes the HTTP library's `ReadError`.
         library: `httpx2` or `httpx`.
         request: what the connection was for.
     """

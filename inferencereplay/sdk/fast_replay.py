@@ -169,10 +169,10 @@ def model(endpoint: Endpoint, play: Play) -> Any:
 
 
 def stream(endpoint: Endpoint, play: Play, session: Session, client: Any, iterate: Callable[..., Any]) -> Any:
-    """Build the stream of an answer: the SDK's own, over an HTTP response that is read only if somebody asks for it.
+    """Build the stream of an answer: the SDK's own, over an HTTP response that is read only if the program asks for it.
 
     Args:
-        endpoint: what was called.
+        endpoint: of the call.
         play: the session's decision.
         session: sets the pace.
         client: whose stream it is.
@@ -239,7 +239,7 @@ class AsyncIteration:
 
     Args:
         unread: the SDK's own iterator over the response, for one that was closed before it was read.
-        chunks: what is yielded.
+        chunks: the chunks.
     """
 
     def __init__(self, unread: AsyncIterator[Any], chunks: Chunks) -> None:

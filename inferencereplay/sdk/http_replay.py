@@ -48,7 +48,7 @@ def build_response(response: Response, library: Any, request: Any, pacer: Pacer 
     Its content is unread, and waits for the pacer while it is read, be it a stream or not.
 
     Args:
-        response: what was recorded.
+        response: the recorded answer.
         library: `httpx2` or `httpx`.
         request: the library's request that it answers.
         pacer: sets the time of each piece; `None` if nothing has to wait.
@@ -198,7 +198,7 @@ def incomplete(response: Response, name: str) -> IncompleteRecording:
     count = len(response.chunks)
     kept = f"{count} chunks" if count else f"{len(response.rest)} bytes"
     message = (
-        f"{name} ends after {kept}: whoever read the answer while it was recorded left it there. "
+        f"{name} ends after {kept}: the program stopped reading there while it was recorded. "
         'Record it again (mode="record-if-missing" does), reading to the end.'
     )
     return IncompleteRecording(message, path=name, chunks=count)

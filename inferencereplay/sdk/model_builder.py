@@ -72,7 +72,7 @@ class ModelBuilder:
 
 
 class EventBuilder:
-    """Builds the events of a stream that has many kinds of them, told apart by their member `type`.
+    """Builds the events of a stream that has many kinds of them, which their member `type` names.
 
     Args:
         union: the type of any of them, as the SDK declares it.

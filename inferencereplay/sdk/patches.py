@@ -248,7 +248,7 @@ _SITES: dict[str, Callable[[Any], list[_Patch]]] = {
 
 
 class _State:
-    """The users of the patches, and what is patched for them."""
+    """The users of the patches, and the patches that are installed for them."""
 
     def __init__(self) -> None:
         self.users: set[object] = set()

@@ -34,7 +34,7 @@ class EventDecoder:
         self._sdk = SSEDecoder()
 
     def feed(self, data: bytes) -> list[Event]:
-        """Return the events that `data` completes; what is not complete waits for more."""
+        """Return the events that `data` completes; the bytes of an incomplete one wait for more."""
         if self.rest:
             self.rest += data
             return []

@@ -1,6 +1,6 @@
 """Objects that a program drops without closing them: their work is noted by a finalizer, and done later.
 
-A finalizer may run at any point of any thread, also while a lock is held. So it only notes what is to be done; the next
+A finalizer may run at any point of any thread, also while a lock is held. So it only notes its work; the next
 call, the end of a session or the end of the process does it.
 """
 

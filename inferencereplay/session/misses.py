@@ -67,7 +67,7 @@ def explain(  # noqa: PLR0913 - facts for a message
     elif skipped:
         lines.append(f"It was called, but {skipped} is transient and was not stored (record_errors=True stores it).")
     elif obstacle:
-        lines.append(f"It cannot be compared with what was recorded of that path: {obstacle}.")
+        lines.append(f"It cannot be compared with the recordings of that path: {obstacle}.")
     elif near is None:
         lines.append("There is no recording of that path.")
     elif near[1]:

@@ -36,7 +36,7 @@ class PendingRecording:
 
     Args:
         recorder: stores it.
-        call: what is called.
+        call: the call.
     """
 
     __slots__ = ("_begun", "call", "key", "number", "recorder", "redactor", "request")

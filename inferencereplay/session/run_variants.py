@@ -44,7 +44,7 @@ class RunVariants(Variants):
     def peek(self, path: str, key: str, read: Callable[[int], Any] | None = None) -> Variant | None:
         """Return the run's recording for the next call, or `None` if that is still to be made.
 
-        A recording of the run that somebody has removed or damaged since is made again.
+        A recording of the run that was removed or damaged since is made again.
         """
         read = read or self._files(path, key).get
         call = self._calls.get(key, 0) + 1

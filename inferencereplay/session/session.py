@@ -137,7 +137,7 @@ class Session:
             repeats=settings.exhausted == "repeat",
             is_whole=is_whole,
         )
-        if self.mode is Mode.RECORD:  # nobody closes the session of a client that stays wrapped
+        if self.mode is Mode.RECORD:  # the session of a client that stays wrapped is never closed
             weakref.finalize(self, garbage.note, variants.finish)
         self.recorder = Recorder(self.store, variants, record_errors=settings.record_errors)
 
@@ -235,7 +235,7 @@ class Session:
         """Apply `ignore` and `normalize` to a request.
 
         Args:
-            request: what is sent.
+            request: as the SDK would send it.
             call: whose secrets are redacted in the message of an error.
 
         Raises:
@@ -375,7 +375,7 @@ class Session:
         """Count a request that bypassed the session as a miss and return the error that keeps it off the network.
 
         Args:
-            call: what is requested.
+            call: the request, as a call.
             is_call: whether the SDK makes the request for a call of its own.
         """
         reason = (

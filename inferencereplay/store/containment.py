@@ -1,6 +1,6 @@
 """Whether a file or folder is inside a directory, its links followed.
 
-A recording may come with somebody's pull request, and a link in it must not make a replay read a file elsewhere.
+A recording may come with a stranger's pull request, and a link in it must not make a replay read a file elsewhere.
 """
 
 from __future__ import annotations

@@ -254,7 +254,7 @@ def _response(path: str, result: _Result, elements: list[msgspec.Raw]) -> Respon
 
 
 def _failed(error: _Error | None, elements: list[msgspec.Raw]) -> Response:
-    """Make the answer that the SDK turns into the error; `elements` are what came of a stream before it."""
+    """Make the answer that the SDK turns into the error; `elements` are the chunks of a stream before it."""
     if error is None or error.category == "llama_stack":
         raise UnsupportedFile
     if error.type in _FAILURES:

@@ -103,7 +103,7 @@ def test_errors_do_not_add_up(chunks, speed):
 def test_real_time_passes(wait):
     """By the system's clock, a chunk takes as long as it did."""
     start = time.perf_counter()
-    pacer = make_pacer([0.0, 0.02], 2, speed=1, pace=None, clock=SystemClock(), note=ignore)
+    pacer = make_pacer([0.0, 0.02], 2, speed=1, pace=None, clock=SYSTEM_CLOCK, note=ignore)
     assert pacer is not None
     wait(pacer, 0, 1)
     assert time.perf_counter() - start >= 0.019

@@ -278,7 +278,7 @@ def test_an_edited_request_is_refused(old, new):
 def test_a_file_at_the_address_of_another_is_refused():
     """A copy under another name does not answer another request."""
     other = Request("POST", "/chat/completions", b'{"model":"other"}')
-    with pytest.raises(RecordingCorrupt, match=f"it stands at the address of {other.key[:12]}… and holds") as caught:
+    with pytest.raises(RecordingCorrupt, match=f"its name is that of {other.key[:12]}…, and it holds") as caught:
         check_request(decode(STREAM, NAME), other, other.key, NAME)
     assert caught.value.position == "$.key"
 
@@ -308,7 +308,7 @@ def test_a_response_may_be_edited(old, new, chunks):
     """A file is a file; only its parts have to fit together."""
     data = changed(old, new)
     if chunks is None:
-        with pytest.raises(RecordingCorrupt, match="2 offsets stand beside 1 chunks"):
+        with pytest.raises(RecordingCorrupt, match="2 offsets for 1 chunks"):
             read(data)
         data = data.replace(b"0.100000, ", b"")
         chunks = [b'{"b":2}']
@@ -320,8 +320,8 @@ def test_a_response_may_be_edited(old, new, chunks):
     [
         ('"end": "done"', '"end": "finished"', "$.response.end", "'finished' is none of 'done', 'closed' and 'error'"),
         ('"end": "done",', "", "$.response.end", "a stream has to say how it ended"),
-        ("0.100000, 0.1", "0.1", "$.response.offsets", "1 offsets stand beside 2 chunks"),
-        ('"chunks"', '"events": [null], "chunks"', "$.response.events", "1 names stand beside 2 chunks"),
+        ("0.100000, 0.1", "0.1", "$.response.offsets", "1 offsets for 2 chunks"),
+        ('"chunks"', '"events": [null], "chunks"', "$.response.events", "1 names for 2 chunks"),
         ('"chunks"', '"verbatim": [0], "chunks"', "$.response.verbatim", "chunk 0 is no JSON string"),
         ('"chunks"', '"verbatim": [2], "chunks"', "$.response.verbatim", "chunk 2 is no JSON string"),
         ('"chunks"', '"verbatim": [-1], "chunks"', "$.response.verbatim", "chunk -1 is no JSON string"),

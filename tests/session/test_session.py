@@ -190,7 +190,7 @@ def test_a_miss_that_is_nested_too_deeply_to_be_compared(client, tmp_path):
     session = Session(tmp_path, mode="replay")
     error = session.miss(session.call(deep))
     assert isinstance(error, RecordingNotFound)
-    assert "It cannot be compared with what was recorded of that path: " in str(error)
+    assert "It cannot be compared with the recordings of that path: " in str(error)
 
 
 @pytest.mark.parametrize("depth", [TOO_DEEP, 200_000])
