@@ -48,7 +48,7 @@ SLEEP = """
 from inferencereplay.pacing.clocks import SystemClock
 SystemClock.sleep = lambda self, seconds: time.sleep(seconds + 0.005)
 """
-TAPE = """
+CAPTURE = """
 from inferencereplay.sdk.capture import ResponseCapture
 add = ResponseCapture.add
 ResponseCapture.add = lambda *given: time.sleep(0.0002) or add(*given)
@@ -107,7 +107,7 @@ def test_no_row_is_far_from_its_target(rows, name):
     [
         ("small_chat", CHOOSE, "small_chat, small_chat_floor"),
         ("pace_of_one", SLEEP, "pace_of_one"),
-        ("recording_stream", TAPE, "recording_stream"),
+        ("recording_stream", CAPTURE, "recording_stream"),
     ],
 )
 def test_a_regression_is_told(group, planted, told):

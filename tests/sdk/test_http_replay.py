@@ -1,4 +1,4 @@
-"""Streams on their way through the recording tape, and back out of a recording."""
+"""Streams on their way through the capture into a recording, and back out of it."""
 
 from __future__ import annotations
 
@@ -330,14 +330,14 @@ def test_a_start_that_is_not_known():
 
 
 def test_a_tape_is_finished_once():
-    """However often a tape is finished, its answer is handed on once."""
+    """However often a capture is finished, its answer is handed on once."""
     library = private._library(object)
     kept: list[Response] = []
-    tape = ResponseCapture(library.Response(200), 0.0, library, kept.append, lambda: kept.append(None))
-    tape.is_exhausted = True
-    tape.add(b"{}")
-    tape.finish()
-    tape.finish()
+    capture = ResponseCapture(library.Response(200), 0.0, library, kept.append, lambda: kept.append(None))
+    capture.is_exhausted = True
+    capture.add(b"{}")
+    capture.finish()
+    capture.finish()
     assert len(kept) == 1
 
 
@@ -404,10 +404,10 @@ def test_what_broke_first_is_what_broke():
     library = private.http_library(openai.OpenAI(api_key="x"))
     kept: list[Response] = []
     response = library.Response(200, headers={**SSE, "content-encoding": "gzip"}, content=b"")
-    tape = ResponseCapture(response, 0.0, library, kept.append, lambda: None)
-    tape.add(b"no gzip")
-    tape.fail(library.ReadError("broken"))
-    tape.finish()
+    capture = ResponseCapture(response, 0.0, library, kept.append, lambda: None)
+    capture.add(b"no gzip")
+    capture.fail(library.ReadError("broken"))
+    capture.finish()
     assert kept[0].failure == Failure("ReadError", "broken")
 
 
