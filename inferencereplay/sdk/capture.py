@@ -150,6 +150,8 @@ class ResponseCapture:
         self._ended = SYSTEM_CLOCK.now() - self._start
         try:
             self._assemble()
+            if self.kept.end == "closed":
+                self.kept.left = self._ended
             _count_bytes(self.kept, self._response())
         except Exception as error:  # noqa: BLE001 - a failing recorder never breaks what it records
             log.warning("an answer was not recorded: %s", type(error).__name__)  # its message may hold the answer
@@ -169,8 +171,6 @@ class ResponseCapture:
                 self._assemble_plain(decoded)
                 return
         self._stream.finish(is_exhausted=self.is_exhausted, is_parsed=self._is_asked)
-        if self.kept.end == "closed":
-            self.kept.left = self._ended
 
     def _read_stream(self) -> None:
         """Read the pieces of a stream, which are forgotten."""

@@ -127,7 +127,8 @@ class _Replayed:
         self._name = name
         self._is_closed = False
         self._is_complete = False
-        self._leaving_pacer = pacer if response.offsets and response.left is not None else None
+        is_timed = response.left is not None and len(response.offsets) == len(response.chunks)
+        self._leaving_pacer = pacer if is_timed else None
 
     def attach(self, response: Any) -> None:
         self._response = weakref.ref(response)
