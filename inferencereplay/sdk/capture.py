@@ -142,11 +142,18 @@ class ResponseCapture:
         self.kept.failure = failure_of(error, self._library)
 
     def finish(self) -> None:
-        """Hand on what there is; the first call counts, and none ever raises."""
-        with self._lock:
-            if self._is_finished:
-                return
-            self._is_finished = True
+        """Hand on what there is; the first call counts, and none raises but an interrupt."""
+        try:
+            with self._lock:
+                if self._is_finished:
+                    return
+                self._is_finished = True
+            self._hand_on()
+        except BaseException:  # at whatever point it came
+            self._drop()
+            raise
+
+    def _hand_on(self) -> None:
         self._ended = SYSTEM_CLOCK.now() - self._start
         try:
             self._assemble()

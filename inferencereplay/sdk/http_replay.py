@@ -14,6 +14,7 @@ import msgspec
 
 from inferencereplay.errors import IncompleteRecording
 from inferencereplay.pacing.event_loop import give_turn
+from inferencereplay.recording.control_characters import visible
 from inferencereplay.recording.format import corrupt
 from inferencereplay.sdk.content import charset, excessive_spaces, is_for_hosts, plain_content
 from inferencereplay.sdk.failures import raise_failure
@@ -192,14 +193,14 @@ def incomplete(response: Response, name: str) -> IncompleteRecording:
     """Make the error for a replay that wants more than was recorded."""
     if response.is_unanswered:
         message = (
-            f"{name} holds no answer: the program left the call after {response.left or 0:.3f} s, before one came, and "
-            'waits for it now. Record it again (mode="record-if-missing" does), waiting for the answer.'
+            f"{visible(name)} holds no answer: the program left the call after {response.left or 0:.3f} s, before one "
+            'came, and waits for it now. Record it again (mode="record-if-missing" does), waiting for the answer.'
         )
         return IncompleteRecording(message, path=name)
     count = len(response.chunks)
     kept = f"{count} chunks" if count else f"{len(response.rest)} bytes"
     message = (
-        f"{name} ends after {kept}: whoever read the answer while it was recorded left it there. "
+        f"{visible(name)} ends after {kept}: whoever read the answer while it was recorded left it there. "
         'Record it again (mode="record-if-missing" does), reading to the end.'
     )
     return IncompleteRecording(message, path=name, chunks=count)

@@ -265,3 +265,22 @@ def test_an_interrupt_at_the_end_of_numbering_frees_the_number(client, server, t
         client.chat.completions.create(**ASK)
         assert not variants.has_pending()
     assert [file.name.count("~") for file in tmp_path.rglob("*.json")] == [0]
+
+
+def test_an_interrupt_at_the_end_of_a_stream_frees_the_number(client, server, tmp_path, monkeypatch):
+    """Even while the program still holds the stream."""
+
+    def interrupt(_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with replay(tmp_path, mode="record") as session:
+        stream = client.chat.completions.create(**ASK, stream=True)
+        with monkeypatch.context() as patched:
+            patched.setattr("inferencereplay.sdk.capture.ResponseCapture._assemble", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                stream.close()
+        assert not session.recorder.variants.has_pending()
+        list(client.chat.completions.create(**ASK, stream=True))
+        stream.close()
+    assert session.recorded == 1
+    assert [file.name.count("~") for file in tmp_path.rglob("*.json")] == [0]
