@@ -10,7 +10,7 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from inferencereplay.errors import InvalidSetting
-from inferencereplay.pacing.clocks import SYSTEM_CLOCK
+from inferencereplay.pacing.clocks import VirtualClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,7 +87,7 @@ class Pacer:
         if late < 0:
             await self._clock.sleep_async(-late)
             late = self._late(index)
-        elif self._clock is SYSTEM_CLOCK:  # virtual time passes when all tasks wait, and needs no turn
+        elif not isinstance(self._clock, VirtualClock):  # virtual time passes when all tasks wait, and needs no turn
             from inferencereplay.pacing.event_loop import give_turn  # noqa: PLC0415 - it imports asyncio
 
             await give_turn()

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import msgspec
 
 from inferencereplay.errors import RecordingCorrupt
+from inferencereplay.recording.control_characters import visible
 from inferencereplay.recording.request import NotSerializable, Request, canonical_json, parse_json
 
 VERSION = 1
@@ -285,7 +286,8 @@ def _check_content(response: Response, name: str) -> None:
 def corrupt(name: str, position: str, reason: str, mend: str = "") -> RecordingCorrupt:
     """Make the error for a file that cannot be used."""
     mend = mend or "Restore it from version control, or delete it and record it again"
-    return RecordingCorrupt(f"{name}: {reason}, at {position}. {mend}.", path=name, position=position)
+    message = f"{visible(name)}: {visible(reason)}, at {visible(position)}. {mend}."
+    return RecordingCorrupt(message, path=name, position=position)
 
 
 def check_request(recording: Recording, request: Request, key: str, name: str) -> None:

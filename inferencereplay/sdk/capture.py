@@ -142,14 +142,23 @@ class ResponseCapture:
         self.kept.failure = failure_of(error, self._library)
 
     def finish(self) -> None:
-        """Pass the answer to `keep` or `drop`. Only the first call does so, and no call raises."""
-        with self._lock:
-            if self._is_finished:
-                return
-            self._is_finished = True
+        """Pass the answer to `keep` or `drop`. Only the first call does so, and only an interrupt is raised."""
+        try:
+            with self._lock:
+                if self._is_finished:
+                    return
+                self._is_finished = True
+            self._hand_on()
+        except BaseException:  # at whatever point it came
+            self._drop()
+            raise
+
+    def _hand_on(self) -> None:
         self._ended = SYSTEM_CLOCK.now() - self._start
         try:
             self._assemble()
+            if self.kept.end == "closed":
+                self.kept.left = self._ended
             _count_bytes(self.kept, self._response())
         except Exception as error:  # noqa: BLE001 - a failing recorder never breaks what it records
             log.warning("an answer was not recorded: %s", type(error).__name__)  # its message may hold the answer
@@ -169,8 +178,6 @@ class ResponseCapture:
                 self._assemble_plain(decoded)
                 return
         self._stream.finish(is_exhausted=self.is_exhausted, is_parsed=self._is_asked)
-        if self.kept.end == "closed":
-            self.kept.left = self._ended
 
     def _read_stream(self) -> None:
         """Parse the pieces of a stream, and forget them."""

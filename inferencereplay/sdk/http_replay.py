@@ -14,6 +14,7 @@ import msgspec
 
 from inferencereplay.errors import IncompleteRecording
 from inferencereplay.pacing.event_loop import give_turn
+from inferencereplay.recording.control_characters import visible
 from inferencereplay.recording.format import corrupt
 from inferencereplay.sdk.content import charset, excessive_spaces, is_for_hosts, plain_content
 from inferencereplay.sdk.failures import raise_failure
@@ -127,7 +128,8 @@ class _Replayed:
         self._name = name
         self._is_closed = False
         self._is_complete = False
-        self._leaving_pacer = pacer if response.offsets and response.left is not None else None
+        is_timed = response.left is not None and len(response.offsets) == len(response.chunks)
+        self._leaving_pacer = pacer if is_timed else None
 
     def attach(self, response: Any) -> None:
         self._response = weakref.ref(response)
@@ -191,14 +193,14 @@ def incomplete(response: Response, name: str) -> IncompleteRecording:
     """Make the error for a program that reads further than its recording goes."""
     if response.is_unanswered:
         message = (
-            f"{name} holds no answer: the program left the call after {response.left or 0:.3f} s, before one came, and "
-            'waits for it now. Record it again (mode="record-if-missing" does), waiting for the answer.'
+            f"{visible(name)} holds no answer: the program left the call after {response.left or 0:.3f} s, before one "
+            'came, and waits for it now. Record it again (mode="record-if-missing" does), waiting for the answer.'
         )
         return IncompleteRecording(message, path=name)
     count = len(response.chunks)
     kept = f"{count} chunks" if count else f"{len(response.rest)} bytes"
     message = (
-        f"{name} ends after {kept}: the program stopped reading there while it was recorded. "
+        f"{visible(name)} ends after {kept}: the program stopped reading there while it was recorded. "
         'Record it again (mode="record-if-missing" does), reading to the end.'
     )
     return IncompleteRecording(message, path=name, chunks=count)

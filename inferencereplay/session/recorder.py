@@ -14,6 +14,7 @@ from inferencereplay.recording import format as files
 from inferencereplay.recording.control_characters import visible
 from inferencereplay.recording.format import RecordedRequest, Recording, Response
 from inferencereplay.redaction.payloads import redact_request, redact_response
+from inferencereplay.session import garbage
 
 if TYPE_CHECKING:
     from inferencereplay.recording.request import Request
@@ -39,9 +40,10 @@ class PendingRecording:
         call: the call.
     """
 
-    __slots__ = ("_begun", "call", "key", "number", "recorder", "redactor", "request")
+    __slots__ = ("_is_over", "call", "key", "number", "recorder", "redactor", "request")
 
     def __init__(self, recorder: Recorder, call: Call) -> None:
+        self._is_over = True
         self.recorder = recorder
         self.call = call
         self.redactor = call.redactor
@@ -51,6 +53,12 @@ class PendingRecording:
         self.request = request
         self.key = request.key
         self.number = self.recorder.variants.begin(request.path, self.key)
+        self._is_over = False
+
+    def __del__(self) -> None:
+        """Give the number back if an interrupt came before anybody could: nobody else can end the call any more."""
+        if not self._is_over:
+            garbage.note(self.drop)
 
     @property
     def line(self) -> str:
@@ -69,11 +77,14 @@ class PendingRecording:
 
     def keep(self, response: Response) -> str:
         """Store the answer; see `Recorder.keep`."""
-        return self.recorder.keep(self, response)
+        reason = self.recorder.keep(self, response)
+        self._is_over = True
+        return reason
 
     def drop(self) -> None:
         """Give the number back: the call has no answer that can be stored."""
         self.recorder.variants.give_up(self.request.path, self.key, self.number)
+        self._is_over = True
 
 
 class Recorder:

@@ -97,11 +97,13 @@ class RunVariants(Variants):
         return bool(self._pending)
 
     def store(self, path: str, key: str, call: int, data: bytes, *, is_whole: bool) -> bool:
-        """Store the answer to a call; `False` if there is a more complete one, or one that the run had before.
+        """Store the answer to a call; `False` if a more complete one, or one of the run, exists, or the call has ended.
 
         Raises:
             OSError: if it cannot be written; the call then counts as failed.
         """
+        if self._pending.get((key, call)) is not call:
+            return False
         number = int(call)
         address = self._address(path, key, number)
         try:

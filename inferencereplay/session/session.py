@@ -338,7 +338,7 @@ class Session:
             return None
         if response.is_stream:
             offsets, count = response.offsets, len(response.chunks)
-            if offsets and response.left is not None:
+            if response.left is not None and len(offsets) == count:  # also if it was left before the first chunk
                 offsets = [*offsets, response.left + LEAVING * self.speed]
         else:
             offsets, count = ([] if response.elapsed is None else [response.elapsed]), 1

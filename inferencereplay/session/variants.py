@@ -151,6 +151,16 @@ class Variants:
 
     def begin(self, path: str, key: str) -> Claim:
         """Number a call that goes to the network, until `store` or `give_up` ends it."""
+        held: list[Claim] = []
+        try:
+            self._number(path, key, held)
+        except BaseException:  # an interrupt may come after the number is taken
+            for claim in held:
+                self.give_up(path, key, claim)
+            raise
+        return held[0]
+
+    def _number(self, path: str, key: str, held: list[Claim]) -> None:
         with self._lock:
             state = self._states.get(key)
             if state is None:
@@ -162,8 +172,8 @@ class Variants:
             self._last.pop(key, None)
             self._is_over = False
             state.calls += 1
-            claim = state.pending[number] = Claim(number)  # the last of all, so that an interrupt leaves none
-            return claim
+            held.append(Claim(number))
+            state.pending[number] = held[0]
 
     def has_pending(self) -> bool:
         """Whether a call is under way, or its stream was left without being closed."""
@@ -171,12 +181,14 @@ class Variants:
             return any(state.pending for state in self._states.values())
 
     def store(self, path: str, key: str, call: int, data: bytes, *, is_whole: bool) -> bool:
-        """Store the answer to a call; `False` if a recording with precedence already exists.
+        """Store the answer to a call; `False` if a recording with precedence already exists, or the call has ended.
 
         Raises:
             OSError: if it cannot be written; the call then counts as failed.
         """
-        state = self._states[key]
+        state = self._states.get(key)
+        if state is None or state.pending.get(call) is not call:
+            return False
         try:
             with state.lock:
                 number = int(call)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import unicodedata
 from urllib.parse import quote
@@ -9,7 +10,7 @@ from urllib.parse import quote
 import pytest
 from conftest import ASK
 
-from inferencereplay import RecordingNotFound, Session, replay
+from inferencereplay import IncompleteRecording, RecordingCorrupt, RecordingNotFound, Session, replay
 from inferencereplay.catalogue.entries import Catalogue
 from inferencereplay.recording.control_characters import visible, visible_lines
 from inferencereplay.redaction.redactor import Redactor
@@ -59,6 +60,32 @@ def test_a_miss_shows_no_control_characters(client, tmp_path, monkeypatch, name)
         assert _controls(str(caught.value)) == {"\n"}
         assert "\nERROR" not in str(caught.value)
         assert _controls("".join(caught.value.differences)) == set()
+
+
+@pytest.mark.parametrize("member", ["key", "end"])
+def test_an_unusable_recording_shows_no_control_characters(client, tmp_path, member):
+    """Neither those of its content nor of its path."""
+    folder = tmp_path / "a\x1b[2J\nERROR forged"
+    with replay(folder, mode="record"):
+        client.chat.completions.create(**ASK)
+    (file,) = folder.rglob("*.json")
+    data = json.loads(file.read_text())
+    (data if member == "key" else data["response"])[member] = "\x1b\x9b\n\u202e"
+    file.write_text(json.dumps(data))
+    with pytest.raises(RecordingCorrupt) as caught, replay(folder):
+        client.chat.completions.create(**ASK)
+    assert _controls(str(caught.value)) == set()
+    assert caught.value.path == str(file)
+
+
+def test_an_incomplete_recording_shows_no_control_characters(client, tmp_path):
+    """Its path is a text of others, too."""
+    folder = tmp_path / "a\x1b[2J\nERROR forged"
+    with replay(folder, mode="record"), client.chat.completions.create(**ASK, stream=True) as stream:
+        next(stream)
+    with pytest.raises(IncompleteRecording) as caught, replay(folder):
+        list(client.chat.completions.create(**ASK, stream=True))
+    assert _controls(str(caught.value)) == set()
 
 
 def test_upkeep_shows_no_control_characters(client, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from conftest import ASK, Reply, chunk, completion, event, plain, run_to_the_end
 from ways import DEAD
 
 from inferencereplay import IncompleteRecording, VirtualClock, replay
+from inferencereplay.session.variant_files import VariantFiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +26,22 @@ SLOW = [(2.0, json.dumps(completion("late")).encode())]
 @pytest.fixture(params=["asyncio", "trio"])
 def backend(request):
     return request.param
+
+
+class Interrupting:
+    """A lock, and an interrupt when it is released for the first time."""
+
+    def __init__(self, lock: Any) -> None:
+        self._lock = lock
+        self._errors: list[BaseException] = [KeyboardInterrupt()]
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+        if self._errors:
+            raise self._errors.pop()
 
 
 def slow() -> Reply:
@@ -145,6 +163,62 @@ def test_a_stream_that_was_left_is_waited_for_in_sync_code(client, server, tmp_p
     assert stored["left"] > stored["offsets"][-1]
 
 
+@pytest.mark.parametrize(
+    ("content_type", "pieces"),
+    [
+        ("text/event-stream", []),
+        ("text/event-stream", [(0.0, b": wait\n\n")]),
+        ("application/json", [(0.0, b'{"id": ')]),
+    ],
+    ids=["headers only", "a comment", "half an answer"],
+)
+def test_an_answer_that_is_left_before_its_content_is_waited_for(server, tmp_path, backend, content_type, pieces):
+    """The headers have come and no chunk has: the program's own time-out fires in replay as it did live."""
+
+    async def read(url: str) -> bool:
+        async with openai.AsyncOpenAI(api_key="k", base_url=url, max_retries=0) as client:
+            with anyio.move_on_after(0.3) as scope:
+                streamed = client.chat.completions.with_streaming_response.create(**ASK, stream=True)
+                async with streamed as response:
+                    await response.read()
+        return scope.cancelled_caught
+
+    server.replies = [Reply(headers={"content-type": content_type}, pieces=[*pieces, (1.0, b"late")])]
+    with replay(tmp_path, mode="record"):
+        assert run_to_the_end(lambda: read(server.url), backend)
+    (stored,) = held(tmp_path)
+    assert (stored["status"], stored["end"], stored["chunks"]) == (200, "closed", [])
+    assert stored["left"] > 0
+    with replay(tmp_path, speed=1):
+        assert run_to_the_end(lambda: read(DEAD), backend)
+
+
+def test_a_call_that_is_cancelled_while_its_answer_is_written_is_stored_once(server, tmp_path, caplog, monkeypatch):
+    """The writing goes on to its end; the call does not count once more, as one that was left."""
+    cancel: list[Callable[[], object]] = []
+    write = VariantFiles.put
+
+    def put(*arguments: Any, **options: Any) -> bool:
+        is_stored = write(*arguments, **options)
+        cancel[0]()
+        return is_stored
+
+    async def ask() -> None:
+        async with openai.AsyncOpenAI(api_key="k", base_url=server.url, max_retries=0) as client:
+            task = asyncio.create_task(client.chat.completions.create(**ASK))
+            loop = asyncio.get_running_loop()
+            cancel[:] = [lambda: loop.call_soon_threadsafe(task.cancel)]
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    monkeypatch.setattr(VariantFiles, "put", put)
+    with replay(tmp_path, mode="record") as session:
+        run_to_the_end(ask, "asyncio")
+    assert session.recorded == 1
+    assert [response.get("end") for response in held(tmp_path)] == [None]
+    assert not [record for record in caplog.records if record.name == "inferencereplay"]
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, TimeoutError])
 def test_an_interrupt_frees_the_number(client, server, tmp_path, error):
     """Ctrl-C, or a signal's time-out, stores nothing, and the calls that follow are numbered from one."""
@@ -160,5 +234,53 @@ def test_an_interrupt_frees_the_number(client, server, tmp_path, error):
             other.chat.completions.create(**ASK)
         other._client.event_hooks = hooks
         client.chat.completions.create(**ASK)
+    assert session.recorded == 1
+    assert [file.name.count("~") for file in tmp_path.rglob("*.json")] == [0]
+
+
+def test_an_interrupt_before_a_call_is_made_frees_the_number(client, server, tmp_path, monkeypatch):
+    """A signal may come between the decision to record a call and the code that ends it."""
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with replay(tmp_path, mode="record") as session:
+        with monkeypatch.context() as patched:
+            patched.setattr("inferencereplay.sdk.calls._record", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                client.chat.completions.create(**ASK)
+        client.chat.completions.create(**ASK)
+        assert not session.recorder.variants.has_pending()
+    assert [file.name.count("~") for file in tmp_path.rglob("*.json")] == [0]
+
+
+def test_an_interrupt_at_the_end_of_numbering_frees_the_number(client, server, tmp_path):
+    """A signal's handler may run as the lock is released."""
+    with replay(tmp_path, mode="record") as session:
+        variants = session.recorder.variants
+        lock, variants._lock = variants._lock, Interrupting(variants._lock)
+        with pytest.raises(KeyboardInterrupt):
+            client.chat.completions.create(**ASK)
+        variants._lock = lock
+        client.chat.completions.create(**ASK)
+        assert not variants.has_pending()
+    assert [file.name.count("~") for file in tmp_path.rglob("*.json")] == [0]
+
+
+def test_an_interrupt_at_the_end_of_a_stream_frees_the_number(client, server, tmp_path, monkeypatch):
+    """Even while the program still holds the stream."""
+
+    def interrupt(_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with replay(tmp_path, mode="record") as session:
+        stream = client.chat.completions.create(**ASK, stream=True)
+        with monkeypatch.context() as patched:
+            patched.setattr("inferencereplay.sdk.capture.ResponseCapture._assemble", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                stream.close()
+        assert not session.recorder.variants.has_pending()
+        list(client.chat.completions.create(**ASK, stream=True))
+        stream.close()
     assert session.recorded == 1
     assert [file.name.count("~") for file in tmp_path.rglob("*.json")] == [0]
