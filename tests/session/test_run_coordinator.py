@@ -492,3 +492,14 @@ def _signed():
         request.headers["authorization"] = "Token s3cr3t-t0ken-0123"
 
     return openai.DefaultHttpxClient(verify=False, event_hooks={"request": [sign]})
+
+
+def test_a_call_is_stored_once(run, tmp_path):
+    """A cancelled call may be stored twice: as answered, and as left."""
+    variants = RunVariants(DirectoryStore(tmp_path / "kept"), run, lambda _: True)
+    assert variants.reserve("/x", KEY, takes_over=False)
+    claim = variants.begin("/x", KEY)
+    assert variants.store("/x", KEY, claim, b"answered", is_whole=True)
+    assert not variants.store("/x", KEY, claim, b"left", is_whole=False)
+    (file,) = (tmp_path / "kept").rglob("*.json")
+    assert file.read_bytes() == b"answered"
