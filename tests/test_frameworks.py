@@ -59,6 +59,10 @@ def later(client):
 def other(client):
     return ask(client, seed=next(count)).id
 
+@suite.capability("a random member", make, ignore="seed")
+def random(client):
+    return ask(client, seed=next(count)).id
+
 @suite.capability("connects", make)
 def connects(client):
     with contextlib.suppress(OSError):
@@ -105,6 +109,7 @@ OUTCOMES = {
     "by chance": ("no", "recorded: 1 differences"),
     "other in replay": ("no", "recorded inside, replayed before: 1 differences"),
     "another request": ("no", "RecordingNotFound"),
+    "a random member": ("yes", ""),
     "connects": ("no", "connected in replay"),
     "calls nobody": ("no", "the session counts"),
     "swallows a miss": ("yes", ""),

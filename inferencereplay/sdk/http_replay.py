@@ -165,6 +165,7 @@ class _Replayed:
         if recorded.rest:
             yield recorded.rest
         if recorded.end == "closed":
+            self._check()  # a program that closes the stream here as well gets the error that it got live
             raise incomplete(recorded, self._name)
         if recorded.failure:
             response = self._response()

@@ -112,6 +112,7 @@ class _Capability:
     is_bypass: bool = False
     is_keyless: bool = False
     is_check: bool = False
+    settings: dict[str, Any] = field(default_factory=dict)
     seen: dict[str, Any] = field(default_factory=dict)
     """Facts by the name of the directory that they were recorded into."""
 
@@ -134,7 +135,7 @@ class Suite:
         sys.addaudithook(self._listen)
 
     def capability(
-        self, name: str, make: Callable[[str], Any], *, is_keyless: bool = False
+        self, name: str, make: Callable[[str], Any], *, is_keyless: bool = False, ignore: str | None = None
     ) -> Callable[[Callable[[Any], Any]], Any]:
         """Decorate a function, or coroutine function, that uses what `make` makes of the server's URL.
 
@@ -145,10 +146,12 @@ class Suite:
             name: what is told.
             make: makes the framework's object of the server's URL.
             is_keyless: whether `make` leaves the API key to the environment; there is one live, and none in replay.
+            ignore: the member of the request that the framework fills at random, for `replay(ignore=...)`.
         """
 
         def decorate(use: Callable[[Any], Any]) -> Callable[[Any], Any]:
-            self._add(name, make, use, Row(name, "yes")).is_keyless = is_keyless
+            one = self._add(name, make, use, Row(name, "yes"))
+            one.is_keyless, one.settings = is_keyless, {"ignore": ignore} if ignore else {}
             return use
 
         return decorate
@@ -222,7 +225,7 @@ class Suite:
             self._server.number = number
             before = len(self._server.requests)
             made = one.make(self._server.url) if directory == "before" else None
-            with replay(one.root / directory, mode="record") as session:
+            with replay(one.root / directory, mode="record", **one.settings) as session:
                 made = one.make(self._server.url) if directory == "inside" else made
                 one.seen[directory] = self._see(one, made)
             _check_counts(session, recorded=len(self._server.requests) - before)
@@ -247,7 +250,7 @@ class Suite:
         for directory, seen in one.seen.items():
             for place in ("inside",) if one.is_keyless else ("before", "inside"):
                 made = one.make(self._server.url) if place == "before" else None
-                with self._offline(), replay(one.root / directory) as session:
+                with self._offline(), replay(one.root / directory, **one.settings) as session:
                     made = one.make(self._server.url) if place == "inside" else made
                     replayed = self._see(one, made)
                 _check_equal(f"recorded {directory}, replayed {place}", seen, replayed)
@@ -259,7 +262,7 @@ class Suite:
 
     def _miss(self, one: _Capability) -> None:
         try:
-            with self._offline(), replay(one.root / "nothing"):
+            with self._offline(), replay(one.root / "nothing", **one.settings):
                 self._see(one, one.make(self._server.url))
         except Exception as error:
             if NOT_RECORDED not in _messages(error):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
+import httpx2
 import openai
 import pydantic
 from agents import Agent, ModelSettings, OpenAIProvider, RunConfig, Runner, function_tool
@@ -51,6 +52,31 @@ def chat(url: str) -> RunConfig:
 
 def responses(url: str) -> RunConfig:
     return config(url, is_chat=False)
+
+
+class Forwarding(httpx2.AsyncHTTPTransport):
+    """Sends to the server at `url` what a client sends to the official API."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self._url = httpx2.URL(url)
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        request.url = request.url.copy_with(scheme="http", host=self._url.host, port=self._url.port)
+        return await super().handle_async_request(request)
+
+
+def official(url: str, *, is_chat: bool = False) -> RunConfig:
+    """Return a configuration with the official base URL, where the framework adds a random `prompt_cache_key`."""
+    made = config(url, is_chat=is_chat)
+    http_client = openai.DefaultAsyncHttpx2Client(transport=Forwarding(url))
+    client = openai.AsyncOpenAI(api_key=KEY, base_url="https://api.openai.com/v1", http_client=http_client)
+    made.model_provider = OpenAIProvider(openai_client=client, use_responses=not is_chat)
+    return made
+
+
+def official_chat(url: str) -> RunConfig:
+    return official(url, is_chat=True)
 
 
 def without_key(url: str) -> RunConfig:
@@ -122,6 +148,21 @@ for api, make in (("Responses API, ", responses), ("chat completions, ", chat)):
             return seen(await Runner.run(plain_agent(), "Hello", run_config=config))
         except openai.NotFoundError as error:
             return error, error.body, error.request_id
+
+
+RANDOM = "prompt_cache_key"
+
+for api, make in (("Responses API, ", official), ("chat completions, ", official_chat)):
+    for name, agent in AGENTS.items():
+        at = f'{api}official URL, ignore="{RANDOM}", {name}, async'
+
+        @suite.capability(at, make, ignore=RANDOM)
+        async def run_official(config: RunConfig, agent: Any = agent) -> Any:
+            return seen(await Runner.run(agent(), "Hello", run_config=config))
+
+        @suite.capability(f"{at} streamed", make, ignore=RANDOM)
+        async def run_official_streamed(config: RunConfig, agent: Any = agent) -> Any:
+            return await streamed(agent(), config)
 
 
 @suite.capability("Responses API, plain, no API key in replay", without_key, is_keyless=True)

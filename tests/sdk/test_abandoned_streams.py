@@ -213,13 +213,15 @@ def test_next_after_close_is_what_it_is_live(driver, server, tmp_path):
         live = run(driver, closing(count, is_raw=False))
         with replay(tmp_path / str(count), mode="record"):
             run(driver, closing(count, is_raw=False))
-        # From what was read of it before it was closed, or from a whole one.
         server.replies = [sse(*CHUNKS)]
-        with replay(tmp_path / str(count), mode="record"):
+        with replay(tmp_path / "whole", mode="record"):
             driver.chat(stream=True)
-        with replay(tmp_path / str(count)):
-            assert (count, run(driver, closing(count, is_raw=False))) == (count, live)
-            assert (count, run(driver, closing(count, is_raw=True))) == (count, live)
+        # From what was read of it before it was closed, or from a whole one.
+        for directory in (str(count), "whole"):
+            for is_raw in (False, True):
+                with replay(tmp_path / directory):
+                    replayed = run(driver, closing(count, is_raw=is_raw))
+                assert (count, directory, is_raw, replayed) == (count, directory, is_raw, live)
 
 
 def test_a_cancelled_stream_is_kept_as_closed(server, tmp_path):
