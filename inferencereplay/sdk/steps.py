@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import sys
 import time
 from collections.abc import Callable, Generator
@@ -10,7 +11,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 from inferencereplay.pacing.event_loop import give_turn
 
-_DETECTOR = "blockbuster"
+_STAT: Any = sys.modules[os.name].stat  # type: ignore[attr-defined, unused-ignore]  # of `posix` or `nt`
+"""What `os.stat` is, unless a detector of blocking calls, such as BlockBuster, has replaced it."""
 
 
 class Step(NamedTuple):
@@ -91,9 +93,9 @@ async def decide_async(decision: Callable[[], Any]) -> Any:
     """Ask a session for its decision.
 
     It is asked on the event loop: reading a small file takes 20 µs there, and more than 100 µs in a thread. Where a
-    detector of blocking calls is loaded, a thread asks.
+    detector of blocking calls is active, a thread asks.
     """
-    if _DETECTOR not in sys.modules:
+    if os.stat is _STAT:
         return decision()
     from inferencereplay.sdk import worker_thread  # noqa: PLC0415 - it imports AnyIO
 
