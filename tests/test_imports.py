@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -71,6 +72,12 @@ def room_of(module: str) -> str:
 def test_every_room_has_its_place():
     """A new room is put into the order before it is used, and one that is gone is taken out."""
     assert {room_of(name) for name in MODULES} == set(ROOMS)
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if room_of(name) not in ("startup", "__main__")])
+def test_every_module_can_be_imported(name):
+    """Also one that others import for their types only."""
+    assert importlib.import_module(f"inferencereplay.{name}".rstrip(".")).__doc__
 
 
 def test_rooms_import_only_those_below():

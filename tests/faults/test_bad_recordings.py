@@ -24,6 +24,8 @@ from inferencereplay.errors import NotRecordable
 from inferencereplay.recording.format import decode, stored_request
 from inferencereplay.store.llama_stack_file import UnsupportedFile, parse
 
+pytestmark = pytest.mark.slow
+
 FUZZ = Path(__file__).with_name("fuzz.py")
 WORKERS = 2
 LIVE = {"messages": [{"role": "user", "content": "Hello"}]}

@@ -27,6 +27,8 @@ from inferencereplay import replay
 from inferencereplay.store.atomic_write import STALE
 from inferencereplay.store.directory import DirectoryStore
 
+pytestmark = pytest.mark.slow
+
 NURSERY = """
     import asyncio, json, os, signal, sys, threading, time
     import openai

@@ -27,6 +27,8 @@ from inferencereplay import replay
 from inferencereplay.sdk.http_replay import plain_content, stream_pieces
 from inferencereplay.store.llama_stack_file import parse
 
+pytestmark = pytest.mark.slow
+
 STATUSES = (200, 200, 200, 200, 201, 400, 401, 403, 404, 409, 413, 422, 429, 500, 503)
 EMBEDDING = {"object": "embedding", "index": 0, "embedding": [0.25, -1.0]}
 TOOL = {"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}

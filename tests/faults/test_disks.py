@@ -20,6 +20,8 @@ from length import report, times
 
 from inferencereplay import replay
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = """
     import contextlib, json, logging, os, resource, shutil, sys
     import anyio, openai

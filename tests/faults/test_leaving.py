@@ -17,6 +17,8 @@ from ways import DEAD
 
 from inferencereplay import IncompleteRecording, replay
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = """
     import asyncio, contextlib, gc, json, logging, os, sys, threading
     import openai

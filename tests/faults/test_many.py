@@ -18,6 +18,8 @@ from ways import DEAD
 from inferencereplay import replay
 from inferencereplay.store.directory import DirectoryStore
 
+pytestmark = pytest.mark.slow
+
 WRITER = """
     import json, os, random, sys, threading, time
     import openai

@@ -24,6 +24,8 @@ from inferencereplay.session.garbage import collect
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.slow
+
 KEPT = ("content-type", "x-request-id", "retry-after", "openai-processing-ms", "x-ratelimit-remaining-requests")
 FACTS = ("status_code", "body", "message", "code", "param", "type", "request_id")
 

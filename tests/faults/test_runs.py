@@ -23,6 +23,8 @@ from length import report, times
 from inferencereplay import Session, replay
 from inferencereplay.session.run_coordinator import RunCoordinator
 
+pytestmark = pytest.mark.slow
+
 NURSERY = """
     import json, os, random, signal, sys, time
     import openai

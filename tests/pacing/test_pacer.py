@@ -226,3 +226,10 @@ def test_recordings_made_in_frozen_time_hold_real_offsets(client, tmp_path):
     plain, stream = sorted(answers, key=lambda answer: "chunks" in answer)
     assert 0 < stream["offsets"][0] <= stream["offsets"][-1] < 60
     assert "elapsed" not in plain
+
+
+def test_the_repr_of_a_clock_says_what_time_it_is():
+    """For who looks at a session's settings."""
+    clock = VirtualClock()
+    clock.sleep(1.5)
+    assert repr(clock) == "<VirtualClock time=1.5>"

@@ -125,6 +125,7 @@ def test_rewrite_records_what_the_selected_tests_ask_for(suite):
 # xdist.
 
 
+@pytest.mark.slow
 def test_workers_record_each_request_once(suite):
     """Equal requests of tests on several workers get one answer; counts and used recordings are added up."""
     code = """

@@ -16,6 +16,7 @@ from conftest import ASK, completion, plain, run_to_the_end
 from ways import DEAD
 
 from inferencereplay import RecordingNotFound, Session, wrap
+from inferencereplay.sdk import worker_thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,3 +105,23 @@ def test_a_task_that_is_cancelled_while_a_thread_decides_leaves_no_number(server
             thread.join(5)
     assert not session.recorder.variants.has_pending()
     assert (session.recorded, server.count) == (0, count)
+
+
+def test_a_cancelled_task_has_nothing_to_give_back_of_an_answer():
+    """Only a number has to be given back."""
+    begun, may_end = threading.Event(), threading.Event()
+
+    def decide() -> str:
+        begun.set()
+        may_end.wait(30)
+        return "an answer"
+
+    async def main() -> None:
+        task = asyncio.create_task(worker_thread.decide(decide))
+        await anyio.to_thread.run_sync(begun.wait)
+        threading.Timer(0.1, may_end.set).start()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    run_to_the_end(main, "asyncio")

@@ -10,7 +10,7 @@ from typing import Any
 
 import openai
 import pytest
-from conftest import ASK, chunk, completion, sse
+from conftest import ASK, cheap, chunk, completion, sse
 from openai import _models
 from openai._models import construct_type
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
@@ -18,6 +18,7 @@ from ways import DEAD, entered, facts, following, headers, items, run, settle
 
 from inferencereplay import Pace, RecordingNotFound, replay
 from inferencereplay.pacing.clocks import VirtualClock
+from inferencereplay.recording.format import Failure
 from inferencereplay.sdk import calls, private
 from inferencereplay.sdk.fast_replay import read_body
 from inferencereplay.sdk.model_builder import ModelBuilder
@@ -304,3 +305,29 @@ def test_an_error_event_may_be_spelt_with_escapes(client, server, tmp_path):
     for mode in ("record", "replay"):
         with replay(tmp_path, mode=mode), pytest.raises(openai.APIError, match="hidden"):
             list(client.chat.completions.create(**ASK, stream=True))
+
+
+def test_a_stream_of_a_client_with_a_query_has_the_live_url(server, tmp_path):
+    """The request that a replayed stream shows is the one that the SDK sent."""
+
+    def url(base_url: str) -> Any:
+        with openai.OpenAI(api_key="k", base_url=base_url, default_query={"api-version": "1"}, **cheap()) as client:
+            with client.chat.completions.create(**ASK, stream=True) as stream:
+                list(stream)
+                return stream.response.request.url
+
+    with replay(tmp_path, mode="record"):
+        live = url(server.url)
+    with replay(tmp_path) as session:
+        assert url(server.url) == live
+    assert live.query == b"api-version=1"
+    assert session.hits == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "error"), [("APITimeoutError", openai.APITimeoutError), ("X", openai.APIConnectionError)]
+)
+def test_a_failure_that_no_library_knows_is_the_sdks_error(kind, error):
+    """A recording may hold one that was raised by a transport of the program's own."""
+    request = private.default_http_library().Request("GET", "http://x/")
+    assert type(private.connection_error(Failure(kind, "gone"), request)) is error

@@ -136,6 +136,15 @@ def test_noted_work_is_done_later_and_once():
     assert not garbage.has_noted()
 
 
+def test_work_that_is_noted_while_the_process_ends_is_done_at_once(monkeypatch):
+    """Nobody would do it later."""
+    done, exiting = [], threading.Event()
+    exiting.set()
+    monkeypatch.setattr(garbage, "_exiting", exiting)
+    garbage.note(lambda: done.append(1))
+    assert done == [1]
+
+
 def test_another_thread_may_take_the_last_job(monkeypatch):
     """Between the look and the taking, it is gone."""
 
