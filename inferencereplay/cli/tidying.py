@@ -67,15 +67,15 @@ def prune(directory: Path, unused_since: Path | None, older_than: datetime.timed
     catalogue = Catalogue(directory)
     used = read_used(unused_since) if unused_since else None
     before = options.ago(older_than) if older_than is not None else None
-    sizes: dict[str, int] = {}
+    chosen: dict[str, tuple[int, datetime.datetime]] = {}
     for entry in choose(catalogue, used=used, before=before):
         terminal.show(terminal.name(entry.name))
-        sizes[entry.name] = entry.size
-    saved = f"{terminal.count(len(sizes), 'recording')}, {terminal.size(sum(sizes.values()))}"
+        chosen[entry.name] = entry.size, entry.modified
+    saved = f"{terminal.count(len(chosen), 'recording')}, {terminal.size(sum(size for size, _ in chosen.values()))}"
     if not is_sure:
         terminal.note(f"Would be removed: {saved}. Do it with --yes.")
         return 0
-    for line in remove(catalogue, sizes):
+    for line in remove(catalogue, chosen):
         terminal.note(f"renamed, to close a gap: {line}")
     terminal.note(f"Removed: {saved}.")
     return 0

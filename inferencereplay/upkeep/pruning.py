@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import math
 import os
 from typing import TYPE_CHECKING
@@ -12,8 +13,7 @@ from inferencereplay.store.folder_lock import locked
 from inferencereplay.upkeep import numbering
 
 if TYPE_CHECKING:
-    import datetime
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from inferencereplay.catalogue.entries import Catalogue, Entry
@@ -65,8 +65,13 @@ def choose(
             yield entry
 
 
-def remove(catalogue: Catalogue, names: Iterable[str]) -> list[str]:
+def remove(catalogue: Catalogue, chosen: Mapping[str, tuple[int, datetime.datetime]]) -> list[str]:
     """Remove recordings, and close the gaps that this leaves among the variants.
+
+    Args:
+        catalogue: the directory.
+        chosen: the recordings by name, each with its size and the time when it was written. A file that has changed
+            since it was chosen stays: another command has given the name to another variant.
 
     Returns:
         The renamed files, for people: `old → new`.
@@ -74,12 +79,14 @@ def remove(catalogue: Catalogue, names: Iterable[str]) -> list[str]:
     Raises:
         OSError: if a file cannot be removed.
     """
-    gone = set(names)
     with locked(str(catalogue.directory), math.inf):  # of several commands one after the other
-        for name in gone:
+        for name, stamp in chosen.items():
+            file = catalogue.directory / name
             with contextlib.suppress(FileNotFoundError):
-                (catalogue.directory / name).unlink()
-        touched = {numbering.split(name)[0] for name in gone}
+                found = file.stat()
+                if (found.st_size, datetime.datetime.fromtimestamp(found.st_mtime, datetime.timezone.utc)) == stamp:
+                    file.unlink()
+        touched = {numbering.split(name)[0] for name in chosen}
         left = numbering.collect(catalogue.names())
         moved = []
         for address in sorted(touched & left.keys()):

@@ -21,7 +21,7 @@ from editing import TOO_DEEP, edit
 from inferencereplay import RecordingNotFound, Session, StoreError, replay
 from inferencereplay.catalogue.entries import Catalogue
 from inferencereplay.store.directory import DirectoryStore
-from inferencereplay.upkeep import numbering, rekeying
+from inferencereplay.upkeep import numbering, pruning, rekeying
 
 GIVEN = Path(__file__).parents[1] / "recordings" / "llama_stack"
 STORY, CAPITAL = "40fcf34a", "1c45e93e"
@@ -625,3 +625,16 @@ def test_a_gap_closes_though_another_process_is_at_it(kept):
     """A file that is gone by then is no error, for another process has moved it."""
     address = next(name for name in DirectoryStore(kept).list() if name.endswith("~3.json")).removesuffix("~3.json")
     assert numbering.close_gaps(kept, address, [1, 2, 3, 5]) == []
+
+
+def test_a_recording_that_another_prune_has_renumbered_stays(kept):
+    """Two commands choose the first of three equal recordings; only one of them removes it."""
+    catalogue = Catalogue(kept)
+    first = next(entry for entry in catalogue.entries() if entry.name.replace(".json", "~2.json") in files(kept))
+    chosen = {first.name: (first.size, first.modified)}
+    count = len(files(kept))
+    assert pruning.remove(catalogue, chosen)
+    assert len(files(kept)) == count - 1
+    os.utime(kept / first.name, (1, 1))  # the second recording, which has that name now
+    assert pruning.remove(catalogue, chosen) == []
+    assert len(files(kept)) == count - 1
