@@ -22,9 +22,10 @@ import openai
 import pytest
 from hypothesis import settings
 
-from inferencereplay import environment
+from inferencereplay import environment, replay
 from inferencereplay.cli import main
-from inferencereplay.session import active
+from inferencereplay.sdk import patches
+from inferencereplay.session import active, garbage
 from inferencereplay.session.settings import VARIABLES
 
 if TYPE_CHECKING:
@@ -245,6 +246,23 @@ class Server:
         if path.startswith("/v1/models"):
             return plain({"object": "list", "data": [{"id": text, "object": "model", "created": 1, "owned_by": "x"}]})
         return plain({"error": {"message": f"no {path} here", "type": "invalid_request_error"}}, 404)
+
+
+@pytest.fixture
+def nothing_is_left():
+    """Make sure that no session is open after a test, no patch is in use, and no key is in the environment."""
+    yield
+    garbage.collect()
+    assert active._open == []
+    assert not patches._state.users
+    assert "OPENAI_API_KEY" not in os.environ
+
+
+@pytest.fixture
+def recorded(client, tmp_path):
+    """Record one chat; return the directory and the answer."""
+    with replay(tmp_path, mode="record"):
+        return tmp_path, client.chat.completions.create(**ASK)
 
 
 @pytest.fixture

@@ -18,27 +18,14 @@ from ways import DEAD, facts, settle
 
 import inferencereplay
 from inferencereplay import InvalidClient, InvalidSetting, RecordingNotFound, Session, replay, unwrap, wrap
-from inferencereplay.sdk import patches, placeholder
+from inferencereplay.sdk import placeholder
 from inferencereplay.session import active
 from inferencereplay.session.garbage import collect
 
 KEY = "OPENAI_API_KEY"
 
 
-@pytest.fixture(autouse=True)
-def _nothing_is_left():
-    yield
-    collect()
-    assert active._open == []
-    assert not patches._state.users
-    assert KEY not in os.environ
-
-
-@pytest.fixture
-def recorded(client, tmp_path):
-    """Record one chat; return the directory and the answer."""
-    with replay(tmp_path, mode="record"):
-        return tmp_path, client.chat.completions.create(**ASK)
+pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
 
 def chat(client, **changes):

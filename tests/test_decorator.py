@@ -7,7 +7,6 @@ import copy
 import functools
 import inspect
 import operator
-import os
 import pickle
 
 import anyio
@@ -21,27 +20,12 @@ from inferencereplay import (
     RecordingNotFound,
     replay,
 )
-from inferencereplay.sdk import patches
 from inferencereplay.session import active
-from inferencereplay.session.garbage import collect
 
 KEY = "OPENAI_API_KEY"
 
 
-@pytest.fixture(autouse=True)
-def _nothing_is_left():
-    yield
-    collect()
-    assert active._open == []
-    assert not patches._state.users
-    assert KEY not in os.environ
-
-
-@pytest.fixture
-def recorded(client, tmp_path):
-    """Record one chat; return the directory and the answer."""
-    with replay(tmp_path, mode="record"):
-        return tmp_path, client.chat.completions.create(**ASK)
+pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
 
 def said(answer):

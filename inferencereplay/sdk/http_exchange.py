@@ -18,7 +18,7 @@ class HttpExchange(NamedTuple):
 
     Attributes:
         recorded: the answer.
-        library: `httpx2` or `httpx`.
+        http: the module `httpx2` or `httpx`.
         request: the library's request.
         pacer: sets the time of each piece while the answer is read.
         name: the file, for messages.
@@ -26,7 +26,7 @@ class HttpExchange(NamedTuple):
     """
 
     recorded: Response
-    library: Any
+    http: Any
     request: Any
     pacer: Pacer | None
     name: str
@@ -44,7 +44,7 @@ class HttpExchange(NamedTuple):
         """
         if self._is_direct:
             return self._answer(self.request)
-        return self.library.Client(**self._client_options()).send(self.request, stream=True)
+        return self.http.Client(**self._client_options()).send(self.request, stream=True)
 
     async def send_async(self) -> Any:
         """Return the response, unread, from asynchronous code.
@@ -54,7 +54,7 @@ class HttpExchange(NamedTuple):
         """
         if self._is_direct:
             return self._answer(self.request)
-        return await self.library.AsyncClient(**self._client_options()).send(self.request, stream=True)
+        return await self.http.AsyncClient(**self._client_options()).send(self.request, stream=True)
 
     def _client_options(self) -> dict[str, Any]:
         """Return the options of an HTTP client that follows the recorded redirects and reaches no network."""
@@ -62,11 +62,11 @@ class HttpExchange(NamedTuple):
 
         def handle(request: Any) -> Any:
             for hop in hops:
-                return self.library.Response(hop.status, headers=kept_headers(hop.headers))
+                return self.http.Response(hop.status, headers=kept_headers(hop.headers))
             return self._answer(request)
 
         return {
-            "transport": self.library.MockTransport(handle),
+            "transport": self.http.MockTransport(handle),
             "event_hooks": self.hooks,
             "follow_redirects": bool(self.recorded.redirects),
             "max_redirects": len(self.recorded.redirects),
@@ -76,7 +76,7 @@ class HttpExchange(NamedTuple):
     def _answer(self, request: Any) -> Any:
         recorded = self.recorded
         if recorded.failure and not recorded.status:
-            if error_class(recorded.failure, self.library) is None:
+            if error_class(recorded.failure, self.http) is None:
                 raise private.connection_error(recorded.failure, request)
-            raise_failure(recorded.failure, self.library, request)
-        return build_response(recorded, self.library, request, self.pacer, self.name)
+            raise_failure(recorded.failure, self.http, request)
+        return build_response(recorded, self.http, request, self.pacer, self.name)
