@@ -52,7 +52,8 @@ def decorate(function: _Function, open_scope: _OpenScope) -> _Function:
         InvalidSetting: for any other object.
     """
     if isinstance(function, (staticmethod, classmethod)):
-        return type(function)(decorate(function.__func__, open_scope))
+        decorated: Any = type(function)(decorate(function.__func__, open_scope))
+        return decorated  # type: ignore[no-any-return]  # of the same type
     if not (inspect.isroutine(function) and callable(function)):
         message = f"`@replay(...)` decorates functions and methods, not {function!r}."
         raise InvalidSetting(message)

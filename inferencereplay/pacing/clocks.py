@@ -18,11 +18,11 @@ class Clock(Protocol):
         """Return the time; only differences count."""
         ...
 
-    def sleep(self, seconds: float) -> None:
+    def sleep(self, seconds: float, /) -> None:
         """Wait in synchronous code."""
         ...
 
-    async def sleep_async(self, seconds: float) -> None:
+    async def sleep_async(self, seconds: float, /) -> None:
         """Wait in asynchronous code, whatever its event loop."""
         ...
 

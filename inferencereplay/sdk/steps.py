@@ -32,7 +32,8 @@ Flow: TypeAlias = Generator[Step, Any, Any]
 
 def run(flow: Flow) -> Any:
     """Run a flow in sync code and return its result."""
-    advance, given = flow.send, None
+    advance: Callable[[Any], Step] = flow.send
+    given: Any = None
     while True:
         try:
             step = advance(given)
@@ -46,7 +47,8 @@ def run(flow: Flow) -> Any:
 
 async def run_async(flow: Flow) -> Any:
     """Run a flow in async code and return its result."""
-    advance, given = flow.send, None
+    advance: Callable[[Any], Step] = flow.send
+    given: Any = None
     while True:
         try:
             step = advance(given)

@@ -74,8 +74,9 @@ def _original(function: Any) -> Any:
     """Return the function inside our wrapper or inside its `__wrapped__`; any other function as it is."""
     if type(function) is MethodWrapper:
         return function._self_function  # noqa: SLF001
+    held: Any = function
     is_ours = type(function) is types.FunctionType and function.__code__ is _CODE
-    return function.__wrapped__ if is_ours else function
+    return held.__wrapped__ if is_ours else held
 
 
 def _bind(function: Any, instance: Any) -> Any:

@@ -15,7 +15,7 @@ import datetime
 import email.utils
 import itertools
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from inferencereplay.conversion.cassettes.documents import load
 from inferencereplay.conversion.cassettes.exchange import Exchange, Unconvertible
@@ -156,7 +156,7 @@ def _cassetter_body(item: Any, side: str) -> bytes:
     if kind == "json":
         return _dumped(name, content)
     try:
-        return bytes.fromhex(content) if kind == "binary" else _encoded(name, str(content))
+        return bytes.fromhex(cast("str", content)) if kind == "binary" else _encoded(name, str(content))
     except (TypeError, ValueError) as error:
         raise _unusable(name, content) from error
 
