@@ -270,7 +270,7 @@ def _keep_error(call: ClientCall, pending: PendingRecording, error: Exception) -
 def _failure(error: Exception, library: Any) -> Failure:
     if not isinstance(error, openai.APIConnectionError):
         return failure_of(error, library)
-    if error.__cause__ is None:
+    if error.__cause__ is None or isinstance(error.__cause__, openai.OpenAIError):  # older SDKs wrap their own errors
         return Failure(type(error).__name__, error.message)
     return failure_of(error.__cause__, library)
 
