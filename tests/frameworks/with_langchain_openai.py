@@ -156,7 +156,7 @@ def batch(model: ChatOpenAI) -> Any:
 
 
 suite.lacks(
-    "plain, no API key in replay", "LangChain looks for OPENAI_API_KEY itself: set it to any text, such as none"
+    "plain, no API key in replay", "LangChain looks for OPENAI_API_KEY itself: set it to any text"
 )
 
 
