@@ -155,9 +155,7 @@ def batch(model: ChatOpenAI) -> Any:
     return model.batch(["Hello", "Goodbye"], {"max_concurrency": 1})
 
 
-suite.lacks(
-    "plain, no API key in replay", "LangChain looks for OPENAI_API_KEY itself: set it to any text"
-)
+suite.lacks("plain, no API key in replay", "LangChain looks for OPENAI_API_KEY itself: set it to any text")
 
 
 def embedder(url: str) -> OpenAIEmbeddings:
