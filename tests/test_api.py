@@ -522,3 +522,10 @@ def test_settings_beside_a_session_are_refused_whatever_they_equal(client, tmp_p
     """A speed of 0 is not taken for one that was not given."""
     with pytest.raises(InvalidSetting, match="speed cannot be given beside a Session"):
         wrap(client, Session(tmp_path), speed=0)
+
+
+def test_an_empty_key_is_no_key(recorded):
+    """Frameworks such as llama-index give the client the empty text where there is no key."""
+    directory, answer = recorded
+    with replay(directory), openai.OpenAI(api_key="", base_url="http://127.0.0.1:9/v1", **cheap()) as client:
+        assert chat(client) == answer
