@@ -78,13 +78,7 @@ for name, make in (("", chat), ("Responses API, ", responses)):
         return [update.to_dict() async for update in stream], (await stream.get_final_response()).value
 
 
-def keyless(url: str) -> OpenAIChatClient:
-    return OpenAIChatClient(model=MODEL, base_url=url)
-
-
-@suite.capability("Responses API, async, no API key in replay", keyless, is_keyless=True)
-async def run_keyless(client: Any) -> Any:
-    return (await Agent(client).run("Hello")).to_dict()
+suite.lacks("no API key in replay", "the framework looks for OPENAI_API_KEY itself: set it to any text")
 
 
 def embedder(url: str) -> OpenAIEmbeddingClient:
