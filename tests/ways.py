@@ -406,3 +406,16 @@ if HAS_RESPONSES:
         "responses, tools": (responses_tools, plain(response(function_call("Person", '{"name": "Ann", "age": 3}')))),
         "responses, stream()": (responses_helper, EVENTS),
     }
+
+
+async def read_stream(client: Any) -> Any:
+    """Read a stream to its end, or to the error that it ends with."""
+    made = await settle(client.chat.completions.create(**ASK, stream=True))
+    got: list[Any] = []
+    try:
+        while True:
+            got.append(facts(await following(made)))
+    except StopAsyncIteration:
+        return got, None
+    except Exception as error:  # noqa: BLE001 - it is compared
+        return got, error_facts(error)

@@ -13,7 +13,7 @@ import anyio
 import openai
 import pytest
 from conftest import ASK, Reply, cheap, chunk, completion, event, plain, run_to_the_end, sse
-from ways import DEAD, entered, error_facts, facts, following, items, run, settle
+from ways import DEAD, entered, error_facts, facts, following, items, read_stream, run, settle
 from written import streamed as said_in_pieces
 from written import write
 
@@ -138,7 +138,7 @@ def test_what_is_usual_is_not_written(driver, server, tmp_path):
     """A file has no member for what a replay does by itself."""
     compare(driver, server, tmp_path, raw, plain(ANSWER))
     assert stored(tmp_path).keys() == {"status", "headers", "elapsed", "indent", "body"}
-    compare(driver, server, tmp_path / "stream", stream, sse(*CHUNKS))
+    compare(driver, server, tmp_path / "stream", read_stream, sse(*CHUNKS))
     assert stored(tmp_path / "stream").keys() == {"status", "headers", "end", "offsets", "chunks"}
 
 
@@ -358,19 +358,6 @@ if hasattr(openai, "OAuthError"):  # newer than token exchanges
 # Streams.
 
 
-async def stream(client: Any) -> Any:
-    """Read a stream to its end, or to the error that it ends with."""
-    made = await settle(client.chat.completions.create(**ASK, stream=True))
-    got: list[Any] = []
-    try:
-        while True:
-            got.append(facts(await following(made)))
-    except StopAsyncIteration:
-        return got, None
-    except Exception as error:  # noqa: BLE001 - it is compared
-        return got, error_facts(error)
-
-
 def streamed(content_type: str | None, *pieces: bytes, **more: Any) -> Reply:
     headers = {} if content_type is None else {"content-type": content_type}
     return Reply(headers=headers, pieces=[(0.01, piece) for piece in pieces], **more)
@@ -406,10 +393,10 @@ STREAMS = {
 @pytest.mark.parametrize("name", STREAMS)
 def test_a_stream_is_what_the_caller_asked_for(driver, server, tmp_path, name):
     """Whatever it is called, begins with or ends with, it comes back, and is not asked for again."""
-    live = compare(driver, server, tmp_path, stream, STREAMS[name])
+    live = compare(driver, server, tmp_path, read_stream, STREAMS[name])
     count = server.count
     with replay(tmp_path, mode="record-if-missing"):
-        assert run(driver, stream) == live
+        assert run(driver, read_stream) == live
     assert server.count == count
 
 
@@ -582,7 +569,7 @@ async def refused(client: Any) -> Any:
 
 HOOKED: dict[str, tuple[Any, list[Reply]]] = {
     "plain": (plain_create, [plain(ANSWER)]),
-    "stream": (stream, [sse(*CHUNKS)]),
+    "stream": (read_stream, [sse(*CHUNKS)]),
     "raw": (raw, [plain(ANSWER)]),
     "error": (failing, [plain({"error": {"message": "x"}}, 400)]),
     "redirect": (plain_create, [Reply(307, {"location": "/v1/x"}), plain(ANSWER)]),

@@ -13,7 +13,7 @@ import anyio
 import openai
 import pytest
 from conftest import ASK, Reply, chunk, completion, event, plain, sse
-from ways import DEAD, entered, error_facts, facts, following, items, run, settle
+from ways import DEAD, entered, error_facts, facts, following, items, read_stream, run, settle
 
 from inferencereplay import replay
 from inferencereplay.pacing.clocks import VirtualClock
@@ -32,19 +32,6 @@ def stored(directory) -> dict[str, Any]:
     """Return the response of the one recording there is."""
     (path,) = directory.rglob("*.json")
     return json.loads(path.read_text())["response"]
-
-
-async def read(client: Any) -> Any:
-    """Read a stream to its end, or to the error that it ends with."""
-    made = await settle(client.chat.completions.create(**ASK, stream=True))
-    got: list[Any] = []
-    try:
-        while True:
-            got.append(facts(await following(made)))
-    except StopAsyncIteration:
-        return got, None
-    except Exception as error:  # noqa: BLE001 - it is compared
-        return got, error_facts(error)
 
 
 async def read_raw(client: Any) -> Any:
@@ -111,7 +98,7 @@ STREAMS = {
 }
 
 
-@pytest.mark.parametrize("way", [read, read_raw])
+@pytest.mark.parametrize("way", [read_stream, read_raw])
 @pytest.mark.parametrize("name", STREAMS)
 def test_every_stream_comes_back_as_it_was_live(driver, server, tmp_path, name, way):
     """Whatever a server sends as a stream, its chunks and its end are the same live, recorded and replayed."""
