@@ -101,8 +101,11 @@ def put(owner: type, name: str, handler: Callable[..., Any], *, goes_over: bool 
     """
     method, is_changed = _Method(owner, name), False
     for cls in _owners(owner, name):
-        place = _Place(cls, name, cls.__dict__[name])
-        found = list(method.ends(place))
+        held = cls.__dict__[name]
+        if type(held) is MethodWrapper:
+            continue
+        place = _Place(cls, name, held)
+        found = [place] if method.is_own(held) else list(method.ends(place))
         if not found and goes_over and method.is_behind(place):
             found = [place]
         is_changed |= _wrap_all(found, handler)
@@ -116,8 +119,13 @@ def put_into(instance: Any, owner: type, name: str, handler: Callable[..., Any])
 
 def remove(owner: type, name: str) -> None:
     """Remove our wrappers of a method from a class and its subclasses, as far as they can be found."""
+    method = _Method(owner, name)
     for cls in _owners(owner, name):
-        _unwrap_all(list(_Method(owner, name).ends(_Place(cls, name, cls.__dict__[name]))))
+        held = cls.__dict__[name]
+        if type(held) is MethodWrapper:
+            setattr(cls, name, held._self_function)  # noqa: SLF001 - of a class of this module
+        elif not method.is_own(held):
+            _unwrap_all(list(method.ends(_Place(cls, name, held))))
 
 
 def remove_from(instance: Any, owner: type, name: str) -> None:
@@ -157,8 +165,18 @@ class _Place(NamedTuple):
 def _wrap_all(places: list[_Place], handler: Callable[..., Any]) -> bool:
     missing = [place for place in places if not _is_ours(place.function)]
     for place in missing:
-        place.fill(MethodWrapper(_original(place.function), handler))
+        place.fill(_wrapper(_original(place.function), handler))
     return bool(missing)
+
+
+def _wrapper(function: Any, handler: Callable[..., Any]) -> MethodWrapper:
+    return (_wrapper_again if type(function) is types.FunctionType else MethodWrapper)(function, handler)
+
+
+@functools.lru_cache(256)
+def _wrapper_again(function: Any, handler: Callable[..., Any]) -> MethodWrapper:
+    """Make the wrapper of a plain function once: to make one takes longer than to put it into its class."""
+    return MethodWrapper(function, handler)
 
 
 def _unwrap_all(places: list[_Place]) -> None:
@@ -180,7 +198,7 @@ class _Method(NamedTuple):
         while rest:
             place = rest.pop()
             function = place.function
-            if self._is_own(function) or _original(function) is not function:
+            if self.is_own(function) or _original(function) is not function:
                 yield place
             elif id(function) not in seen:
                 seen.add(id(function))
@@ -195,9 +213,9 @@ class _Method(NamedTuple):
     def is_behind(self, place: _Place) -> bool:
         """Return whether a class holds another library's wrapper of the method, by `__wrapped__`, and no override."""
         layers = list(_layers(place.held))
-        return not any(map(_is_ours, layers)) and (place.holder is self.owner or any(map(self._is_own, layers)))
+        return not any(map(_is_ours, layers)) and (place.holder is self.owner or any(map(self.is_own, layers)))
 
-    def _is_own(self, function: Any) -> bool:
+    def is_own(self, function: Any) -> bool:
         """Return whether a function was written in the SDK; wrappers copy its name, but not its globals."""
         return (
             type(function) is types.FunctionType
@@ -214,12 +232,15 @@ def _is_ours(function: Any) -> bool:
     return type(function) is MethodWrapper
 
 
-def _owners(owner: type, name: str) -> Iterator[type]:
-    if name in owner.__dict__:
-        yield owner
-    subclasses: list[type] = owner.__subclasses__()
-    for cls in subclasses:
-        yield from _owners(cls, name)
+def _owners(owner: type, name: str) -> list[type]:
+    """Return the classes that hold a method of that name: the class and its subclasses, each before its own."""
+    found, rest = [], [owner]
+    while rest:
+        cls = rest.pop()
+        if name in cls.__dict__:
+            found.append(cls)
+        rest += reversed(cls.__subclasses__())
+    return found
 
 
 def _layers(function: Any) -> Iterator[Any]:
@@ -237,7 +258,8 @@ def _inside(wrapper: Any) -> Iterator[_Place]:
     elif type(wrapper) is types.FunctionType:
         for cell in wrapper.__closure__ or ():
             with contextlib.suppress(ValueError):  # the cell is empty
-                yield _Place(cell, "cell_contents", cell.cell_contents)
+                if not isinstance(cell.cell_contents, type):  # which every method that calls `super` has
+                    yield _Place(cell, "cell_contents", cell.cell_contents)
 
 
 def _is_proxy(function: Any) -> bool:
