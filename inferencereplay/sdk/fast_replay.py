@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _OK = 200
 _TOGETHER = 20
 """Chunks that are searched at once."""
+_UNSET = frozenset(private.UNSET)
 _ANSWERING = (Mode.REPLAY, Mode.RECORD_IF_MISSING)
 
 
@@ -110,8 +111,10 @@ def choose(session: Session, client: Any, endpoint: Endpoint, arguments: dict[st
         return None
 
 
-def read_body(arguments: Mapping[str, Any], adds: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
-    """Return the body that the SDK makes of keyword arguments, and of what it adds by itself."""
+def read_body(arguments: Mapping[str, Any], adds: Mapping[str, Any] = MappingProxyType({})) -> Mapping[str, Any]:
+    """Return the body that the SDK makes of keyword arguments, and of what it adds by itself; it is not to be changed."""
+    if not adds and private.NOT_BODY.isdisjoint(arguments) and _UNSET.isdisjoint(map(type, arguments.values())):
+        return arguments
     body = {
         name: value
         for name, value in arguments.items()

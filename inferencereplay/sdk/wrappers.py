@@ -99,10 +99,10 @@ def put(owner: type, name: str, handler: Callable[..., Any], *, goes_over: bool 
         goes_over: whether to wrap another library's wrapper if the function inside it cannot be found; otherwise the
             method stays as it is.
     """
-    method, is_changed = _Method(owner, name), False
+    method, is_changed = _method(owner, name), False
     for cls in _owners(owner, name):
         held = cls.__dict__[name]
-        if type(held) is MethodWrapper:
+        if type(held) is MethodWrapper or method.is_override(held):
             continue
         place = _Place(cls, name, held)
         found = [place] if method.is_own(held) else list(method.ends(place))
@@ -114,23 +114,23 @@ def put(owner: type, name: str, handler: Callable[..., Any], *, goes_over: bool 
 
 def put_into(instance: Any, owner: type, name: str, handler: Callable[..., Any]) -> bool:
     """Wrap a class's method inside a wrapper in an object's own attributes; return whether anything was changed."""
-    return _wrap_all(list(_Method(owner, name).ends_in(instance)), handler)
+    return _wrap_all(list(_method(owner, name).ends_in(instance)), handler)
 
 
 def remove(owner: type, name: str) -> None:
     """Remove our wrappers of a method from a class and its subclasses, as far as they can be found."""
-    method = _Method(owner, name)
+    method = _method(owner, name)
     for cls in _owners(owner, name):
         held = cls.__dict__[name]
         if type(held) is MethodWrapper:
             setattr(cls, name, held._self_function)  # noqa: SLF001 - of a class of this module
-        elif not method.is_own(held):
+        elif not (method.is_own(held) or method.is_override(held)):
             _unwrap_all(list(method.ends(_Place(cls, name, held))))
 
 
 def remove_from(instance: Any, owner: type, name: str) -> None:
     """Remove our wrappers of a method from an object's own attributes."""
-    _unwrap_all(list(_Method(owner, name).ends_in(instance)))
+    _unwrap_all(list(_method(owner, name).ends_in(instance)))
 
 
 def is_outermost(instance: Any, name: str) -> bool:
@@ -191,6 +191,8 @@ class _Method(NamedTuple):
 
     owner: type
     name: str
+    qualname: str
+    package: str
 
     def ends(self, start: _Place) -> Iterator[_Place]:
         """Yield each place that holds the SDK's own function or our wrapper, from `start` inwards."""
@@ -217,11 +219,28 @@ class _Method(NamedTuple):
 
     def is_own(self, function: Any) -> bool:
         """Return whether a function was written in the SDK; wrappers copy its name, but not its globals."""
+        return self._is_of_sdk(function) and function.__qualname__ == self.qualname
+
+    def is_override(self, function: Any) -> bool:
+        """Return whether the SDK overrides the method by a plain function, which can hold no wrapper."""
         return (
-            type(function) is types.FunctionType
-            and function.__qualname__ == f"{self.owner.__qualname__}.{self.name}"
-            and _package(function.__globals__["__name__"]) == _package(self.owner.__module__)
+            self._is_of_sdk(function)
+            and function.__qualname__ != self.qualname
+            and function.__code__.co_freevars in _OF_PLAIN
+            and not hasattr(function, "__wrapped__")
         )
+
+    def _is_of_sdk(self, function: Any) -> bool:
+        return type(function) is types.FunctionType and _package(function.__globals__["__name__"]) == self.package
+
+
+_OF_PLAIN = ((), ("__class__",))
+"""The names that a function needs which is no closure; the second is for `super()`."""
+
+
+@functools.lru_cache(256)
+def _method(owner: type, name: str) -> _Method:
+    return _Method(owner, name, f"{owner.__qualname__}.{name}", _package(owner.__module__))
 
 
 def _package(module: str) -> str:
@@ -234,7 +253,9 @@ def _is_ours(function: Any) -> bool:
 
 def _owners(owner: type, name: str) -> list[type]:
     """Return the classes that hold a method of that name: the class and its subclasses, each before its own."""
-    found, rest = [], [owner]
+    rest = owner.__subclasses__()
+    found = [owner] if name in owner.__dict__ else []
+    rest.reverse()
     while rest:
         cls = rest.pop()
         if name in cls.__dict__:

@@ -8,8 +8,6 @@ import stat
 
 LARGEST = 2**30
 """Bytes of the largest file that is read as a recording, and of the largest one that is written."""
-_AT_ONCE = 64 * 1024
-"""Bytes of the first read, which is the only one for most files."""
 _FLAGS = os.O_RDONLY
 for _flag in ("O_CLOEXEC", "O_BINARY", "O_NONBLOCK"):  # the last for a pipe, which would block
     _FLAGS |= getattr(os, _flag, 0)
@@ -23,16 +21,25 @@ def read(name: str, limit: int = LARGEST, *, follows_links: bool = True) -> byte
     Raises:
         OSError: if it cannot be read, is no regular file, or has more bytes than `limit`.
     """
+    return read_with_state(name, limit, follows_links=follows_links)[0]
+
+
+def read_with_state(name: str, limit: int = LARGEST, *, follows_links: bool = True) -> tuple[bytes, os.stat_result]:
+    """Read a file, and return its state before that as well.
+
+    Raises:
+        OSError: see `read`.
+    """
     descriptor = os.open(name, _FLAGS if follows_links else _FLAGS | _NO_FOLLOW)
     try:
-        data = os.read(descriptor, _AT_ONCE)
-        if not data or len(data) == _AT_ONCE:  # a device gives nothing, or has no end
-            _check(os.fstat(descriptor), limit)
-        if len(data) == _AT_ONCE:  # a large file is read again in one piece: joining two pieces takes twice its memory
+        found = os.fstat(descriptor)
+        _check(found, limit)
+        data = os.read(descriptor, found.st_size + 1)
+        if len(data) != found.st_size:  # it changes, or the system gives less at once
             os.lseek(descriptor, 0, os.SEEK_SET)
             with open(descriptor, "rb", buffering=0, closefd=False) as file:
-                return file.read()
-        return data
+                data = file.read()
+        return data, found
     finally:
         os.close(descriptor)
 
@@ -54,6 +61,8 @@ def way_out(error: OSError) -> str:
 
 
 def _check(found: os.stat_result, limit: int) -> None:
+    if stat.S_ISDIR(found.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     if not stat.S_ISREG(found.st_mode):
         raise OSError(errno.EINVAL, "it is no regular file")
     if found.st_size > limit:

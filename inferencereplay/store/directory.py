@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from inferencereplay.errors import RecordingCorrupt, StoreError
-from inferencereplay.recording.format import corrupt, decode, stored_request
+from inferencereplay.recording.format import corrupt, decode, decode_for, stored_request
 from inferencereplay.recording.request import parse_json
 from inferencereplay.store.address import DIGITS, file_name, parse_file_name
 from inferencereplay.store.atomic_write import link, sweep, written
-from inferencereplay.store.bounded_read import LARGEST, read, way_out
+from inferencereplay.store.bounded_read import LARGEST, read_with_state, way_out
 from inferencereplay.store.containment import is_inside
 from inferencereplay.store.folder_lock import locked
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from inferencereplay.recording.format import Recording
-    from inferencereplay.recording.request import JSON
+    from inferencereplay.recording.request import JSON, Request
 
 MOST_SEEN = 100_000
 """Directory entries that a search for the newest files looks at."""
@@ -71,6 +71,17 @@ class DirectoryStore:
         data = self._content(name)
         return None if data is None else decode(data, name)
 
+    def load(self, request: Request, key: str, variant: int) -> tuple[Recording, tuple[int, ...]] | None:
+        """Return a recording that has to be one of `request`, and its stamp; `None` if there is none.
+
+        Raises:
+            RecordingCorrupt: if the file is torn or foreign, or holds another request.
+            StoreError: see `get`.
+        """
+        name = self._file(request.path, key, variant)
+        found = self._open(name)
+        return None if found is None else (decode_for(request, key, found[0], name), _stamp(found[1]))
+
     def get(self, path: str, key: str, variant: int) -> bytes | None:
         """Return the content of a recording's file, or `None` if there is none.
 
@@ -87,7 +98,7 @@ class DirectoryStore:
             return None
         except OSError:
             return ()  # `get` raises what is wrong
-        return found.st_ctime_ns, found.st_mtime_ns, found.st_ino, found.st_size
+        return _stamp(found)
 
     def add(self, path: str, key: str, variant: int, data: bytes, *, like: str = "") -> bool:
         """Store a recording whole or not at all; return `False` if there is one already.
@@ -199,11 +210,15 @@ class DirectoryStore:
             yield temporary, name
 
     def _content(self, name: str, limit: int = LARGEST) -> bytes | None:
+        found = self._open(name, limit)
+        return None if found is None else found[0]
+
+    def _open(self, name: str, limit: int = LARGEST) -> tuple[bytes, os.stat_result] | None:
         """Read a file of this directory, also through a link within the directory; `None` if there is none."""
         if self._leads_out(os.path.dirname(name)):  # noqa: PTH120
             raise self._led_out(name)
         try:
-            return read(name, limit, follows_links=False)
+            return read_with_state(name, limit, follows_links=False)
         except _GONE:
             return None
         except OSError as error:
@@ -212,7 +227,7 @@ class DirectoryStore:
         if not is_inside(name, self.directory):
             raise self._led_out(name)
         try:
-            return read(name, limit)
+            return read_with_state(name, limit)
         except _GONE:
             return None
         except OSError as error:
@@ -229,6 +244,10 @@ class DirectoryStore:
     def _make_folder(self, path: str) -> str:
         parts = [_safe(part) for part in path.split("/") if part]
         return os.path.join(self.directory, *parts)  # noqa: PTH118
+
+
+def _stamp(found: os.stat_result) -> tuple[int, ...]:
+    return found.st_ctime_ns, found.st_mtime_ns, found.st_ino, found.st_size
 
 
 def _unreadable(name: str, error: OSError) -> StoreError | RecordingCorrupt:

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from inferencereplay.recording.format import Recording
-    from inferencereplay.recording.request import JSON
+    from inferencereplay.recording.request import JSON, Request
 
 
 class Store(Protocol):
@@ -26,6 +26,10 @@ class Store(Protocol):
 
     def read(self, path: str, key: str, variant: int) -> Recording | None:
         """Return a recording, or `None` if there is none."""
+        ...
+
+    def load(self, request: Request, key: str, variant: int) -> tuple[Recording, tuple[Any, ...]] | None:
+        """Return a recording after a check that it is one of `request`, and its stamp; `None` if there is none."""
         ...
 
     def stamp(self, path: str, key: str, variant: int) -> tuple[Any, ...] | None:

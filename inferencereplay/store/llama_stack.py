@@ -78,6 +78,16 @@ class LlamaStackStore:
         names = self.sources(path, key, variant)
         return self._joined(path, key, names) if names else None
 
+    def load(self, request: Request, key: str, variant: int) -> tuple[Recording, tuple[Any, ...]] | None:
+        """Return a recording and its stamp, or `None` if there is none.
+
+        Raises:
+            RecordingCorrupt: if a file vanished or changed since the index was built.
+        """
+        stamp = self.stamp(request.path, key, variant)
+        recording = self.read(request.path, key, variant)
+        return None if recording is None or stamp is None else (recording, stamp)
+
     def _joined(self, path: str, key: str, names: Iterable[str]) -> Recording:
         """Make one recording of the files that hold it."""
         kept = [self._again(name, key) for name in names]
