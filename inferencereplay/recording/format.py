@@ -237,6 +237,26 @@ def _check_version(version: int, name: str) -> None:
 
 
 def _check(response: Response, name: str) -> None:
+    """Make sure that an answer does not contradict itself."""
+    if not _is_simple(response):
+        _check_parts(response, name)
+
+
+def _is_simple(response: Response) -> bool:
+    """Whether it is a plain answer of JSON, of which only what every server sends is in the file."""
+    return (
+        len(response.body) > 0
+        and 100 <= response.status <= 999  # noqa: PLR2004
+        and not (response.end or response.chunks or response.rest or response.offsets or response.events)
+        and not (response.verbatim or response.failure or response.redirects or response.leading or response.trailing)
+        and response.text is None
+        and response.reason is None
+        and response.indent == -1
+        and not response.encoding
+    )
+
+
+def _check_parts(response: Response, name: str) -> None:
     count = len(response.chunks)
     if response.end not in ("", "done", "closed", "error"):
         raise corrupt(name, "$.response.end", f"{response.end!r} is none of 'done', 'closed' and 'error'")

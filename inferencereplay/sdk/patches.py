@@ -266,8 +266,11 @@ class _State:
             self.users.add(user)
             self._watcher.start()
         for name in _SITES.keys() & sys.modules.keys():
-            # Imported without the lock: an import waits for another thread's, which needs the lock at its end.
-            self.install(importlib.import_module(name))
+            module = sys.modules.get(name)
+            if module not in self._patches:
+                # Imported without the lock: an import waits for another thread's, which needs the lock at its end.
+                module = importlib.import_module(name)
+            self.install(module)
 
     def _imported(self, module: ModuleType) -> None:
         if is_current():

@@ -104,8 +104,12 @@ def put(owner: type, name: str, handler: Callable[..., Any], *, goes_over: bool 
         held = cls.__dict__[name]
         if type(held) is MethodWrapper or method.is_override(held):
             continue
+        if method.is_own(held):
+            setattr(cls, name, _wrapper(held, handler))
+            is_changed = True
+            continue
         place = _Place(cls, name, held)
-        found = [place] if method.is_own(held) else list(method.ends(place))
+        found = list(method.ends(place))
         if not found and goes_over and method.is_behind(place):
             found = [place]
         is_changed |= _wrap_all(found, handler)
@@ -175,7 +179,7 @@ def _wrapper(function: Any, handler: Callable[..., Any]) -> MethodWrapper:
 
 @functools.lru_cache(256)
 def _wrapper_again(function: Any, handler: Callable[..., Any]) -> MethodWrapper:
-    """Make the wrapper of a plain function once: to make one takes longer than to put it into its class."""
+    """Make the wrapper of a plain function once: making one takes longer than putting it into its class."""
     return MethodWrapper(function, handler)
 
 
@@ -219,19 +223,21 @@ class _Method(NamedTuple):
 
     def is_own(self, function: Any) -> bool:
         """Return whether a function was written in the SDK; wrappers copy its name, but not its globals."""
-        return self._is_of_sdk(function) and function.__qualname__ == self.qualname
+        return (
+            type(function) is types.FunctionType
+            and function.__qualname__ == self.qualname
+            and _package(function.__globals__["__name__"]) == self.package
+        )
 
     def is_override(self, function: Any) -> bool:
         """Return whether the SDK overrides the method by a plain function, which can hold no wrapper."""
         return (
-            self._is_of_sdk(function)
+            type(function) is types.FunctionType
             and function.__qualname__ != self.qualname
+            and _package(function.__globals__["__name__"]) == self.package
             and function.__code__.co_freevars in _OF_PLAIN
             and not hasattr(function, "__wrapped__")
         )
-
-    def _is_of_sdk(self, function: Any) -> bool:
-        return type(function) is types.FunctionType and _package(function.__globals__["__name__"]) == self.package
 
 
 _OF_PLAIN = ((), ("__class__",))
@@ -243,6 +249,7 @@ def _method(owner: type, name: str) -> _Method:
     return _Method(owner, name, f"{owner.__qualname__}.{name}", _package(owner.__module__))
 
 
+@functools.lru_cache(1_000)
 def _package(module: str) -> str:
     return module.partition(".")[0]
 
@@ -253,15 +260,10 @@ def _is_ours(function: Any) -> bool:
 
 def _owners(owner: type, name: str) -> list[type]:
     """Return the classes that hold a method of that name: the class and its subclasses, each before its own."""
-    rest = owner.__subclasses__()
-    found = [owner] if name in owner.__dict__ else []
-    rest.reverse()
-    while rest:
-        cls = rest.pop()
-        if name in cls.__dict__:
-            found.append(cls)
-        rest += reversed(cls.__subclasses__())
-    return found
+    found = [owner]
+    for cls in found:
+        found += cls.__subclasses__()
+    return [cls for cls in found if name in cls.__dict__]
 
 
 def _layers(function: Any) -> Iterator[Any]:

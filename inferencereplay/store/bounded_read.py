@@ -33,7 +33,8 @@ def read_with_state(name: str, limit: int = LARGEST, *, follows_links: bool = Tr
     descriptor = os.open(name, _FLAGS if follows_links else _FLAGS | _NO_FOLLOW)
     try:
         found = os.fstat(descriptor)
-        _check(found, limit)
+        if not stat.S_ISREG(found.st_mode) or found.st_size > limit:
+            raise _refusal(found, limit)
         data = os.read(descriptor, found.st_size + 1)
         if len(data) != found.st_size:  # it changes, or the system gives less at once
             os.lseek(descriptor, 0, os.SEEK_SET)
@@ -60,10 +61,9 @@ def way_out(error: OSError) -> str:
     return "Take it out of the directory, or restore it from version control"
 
 
-def _check(found: os.stat_result, limit: int) -> None:
+def _refusal(found: os.stat_result, limit: int) -> OSError:
     if stat.S_ISDIR(found.st_mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        return IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     if not stat.S_ISREG(found.st_mode):
-        raise OSError(errno.EINVAL, "it is no regular file")
-    if found.st_size > limit:
-        raise OSError(errno.EFBIG, f"it has {found.st_size:,} bytes, and at most {limit:,} are read")
+        return OSError(errno.EINVAL, "it is no regular file")
+    return OSError(errno.EFBIG, f"it has {found.st_size:,} bytes, and at most {limit:,} are read")

@@ -79,7 +79,7 @@ class DirectoryStore:
             StoreError: see `get`.
         """
         name = self._file(request.path, key, variant)
-        found = self._open(name)
+        found = self._open(name, self._folder(request.path))
         return None if found is None else (decode_for(request, key, found[0], name), _stamp(found[1]))
 
     def get(self, path: str, key: str, variant: int) -> bytes | None:
@@ -210,12 +210,12 @@ class DirectoryStore:
             yield temporary, name
 
     def _content(self, name: str, limit: int = LARGEST) -> bytes | None:
-        found = self._open(name, limit)
+        found = self._open(name, os.path.dirname(name), limit)  # noqa: PTH120
         return None if found is None else found[0]
 
-    def _open(self, name: str, limit: int = LARGEST) -> tuple[bytes, os.stat_result] | None:
-        """Read a file of this directory, also through a link within the directory; `None` if there is none."""
-        if self._leads_out(os.path.dirname(name)):  # noqa: PTH120
+    def _open(self, name: str, folder: str, limit: int = LARGEST) -> tuple[bytes, os.stat_result] | None:
+        """Read a file of a folder of this directory, also through a link within the directory; `None` without one."""
+        if self._leads_out(folder):
             raise self._led_out(name)
         try:
             return read_with_state(name, limit, follows_links=False)
