@@ -112,7 +112,7 @@ def choose(session: Session, client: Any, endpoint: Endpoint, arguments: dict[st
 
 
 def read_body(arguments: Mapping[str, Any], adds: Mapping[str, Any] = MappingProxyType({})) -> Mapping[str, Any]:
-    """Return the body that the SDK makes of keyword arguments and of what it adds by itself; it is not to be changed."""
+    """Return the body that the SDK makes of keyword arguments, and of what it adds; it is not to be changed."""
     if not adds and private.NOT_BODY.isdisjoint(arguments) and _UNSET.isdisjoint(map(type, arguments.values())):
         return arguments
     body = {
