@@ -92,12 +92,17 @@ class Entry:
 
     @property
     def recorded_at(self) -> datetime.datetime | None:
-        """When it was recorded (UTC), or `None` if the file does not hold it."""
+        """When its request was sent (UTC), or `None` if the file does not hold it; see `is_coarse`."""
         try:
             at = datetime.datetime.fromisoformat(self.recording.recorded.at.replace("Z", "+00:00"))
-        except ValueError:
+            return at.replace(tzinfo=at.tzinfo or datetime.timezone.utc).astimezone(datetime.timezone.utc)
+        except (ValueError, OverflowError):
             return None
-        return at.replace(tzinfo=at.tzinfo or datetime.timezone.utc)
+
+    @property
+    def is_coarse(self) -> bool:
+        """Whether it says only in whole seconds when it was stored: an old or imported file."""
+        return "." not in self.recording.recorded.at
 
     @property
     def date(self) -> datetime.datetime:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import itertools
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +38,7 @@ class Row(msgspec.Struct):
     name: str
     key: str
     variant: int
-    date: str
+    date: datetime.datetime
     path: str
     model: str
     status: int
@@ -92,7 +93,7 @@ def _row(entry: Entry) -> Row:
         name=entry.name,
         key=entry.key,
         variant=entry.variant,
-        date=entry.date.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        date=entry.date,
         path=entry.path,
         model=entry.model,
         status=response.status,
@@ -114,9 +115,8 @@ def _first_words(entry: Entry) -> str:
 
 def _cells(row: Row) -> tuple[str, ...]:
     variant = f"~{row.variant}" if row.variant > 1 else ""
-    date = row.date.replace("T", " ").rstrip("Z")
     key = row.key[:_DIGITS] + variant
-    return key, date, row.path, row.model, _answer(row), terminal.size(row.bytes), row.text
+    return key, f"{row.date:%Y-%m-%d %H:%M:%S}", row.path, row.model, _answer(row), terminal.size(row.bytes), row.text
 
 
 def _answer(row: Row) -> str:

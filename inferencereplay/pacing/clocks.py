@@ -35,6 +35,7 @@ class SystemClock:
     """
 
     now = staticmethod(time.perf_counter)
+    unix_time = staticmethod(time.time)
     sleep = staticmethod(time.sleep)
 
     async def sleep_async(self, seconds: float) -> None:

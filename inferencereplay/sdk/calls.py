@@ -214,26 +214,35 @@ def _make_live(call: ClientCall, pending: PendingRecording, request: Callable[..
         raw = yield send(request, call.cast_to, options, stream=call.stream, stream_cls=call.stream_cls, **call.rest)
     except Exception as error:
         if _is_answer(call, error):
+            _note_sent(pending, getattr(error, "response", None), start)
             private.restore(error, call.options)
             yield work(functools.partial(_keep_error, call, pending, error))
         raise
     response, retries = private.http_response(raw), private.retries_taken(raw)
+    began = _note_sent(pending, response, start)
     private.restore(response, call.options)
     if not call.is_unread:
         library = private.http_library(call.client)
         yield work(functools.partial(_keep_plain, pending, response, library, retries))
-    elif capture := _capture(call, pending, response, start, retries):
+    elif capture := _capture(call, pending, response, began, retries):
         yield work(capture.finish)
     return response, retries
 
 
+def _note_sent(pending: PendingRecording, response: Any, start: float) -> float:
+    """Note when the request was sent that got the answer; return that time by the system's clock."""
+    began = start_of(response, start)
+    pending.sent_at += began - start
+    return began
+
+
 def _capture(
-    call: ClientCall, pending: PendingRecording, response: Any, start: float, retries: int
+    call: ClientCall, pending: PendingRecording, response: Any, began: float, retries: int
 ) -> ResponseCapture | None:
     """Capture an unread response while its caller reads it; return the capture if the response was read already."""
     library = private.http_library(call.client)
     pending.learn(private.secrets_sent(response))
-    began, is_stream = start_of(response, start), call.stream and private.raw_mode(call.options) != "stream"
+    is_stream = call.stream and private.raw_mode(call.options) != "stream"
     capture = ResponseCapture(response, began, library, pending.keep, pending.drop, is_stream=is_stream)
     capture.kept.retries = retries
     if not response.is_closed:

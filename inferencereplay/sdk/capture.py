@@ -221,15 +221,15 @@ class ResponseCapture:
 
 
 def start_of(response: Any, fallback: float) -> float:
-    """Return when the request of an unread response was sent, so that the SDK's retries do not count.
+    """Return when the request of a response was sent, so that the SDK's retries do not count.
 
     Args:
-        response: as the HTTP library returned it; its stream holds the time.
+        response: as the HTTP library returned it; its stream holds the time. `None` if there was none.
         fallback: the system clock's time at the start of the call.
     """
     if is_time_frozen():  # the HTTP library noted frozen time
         return fallback
-    start = getattr(response.stream, "_start", fallback)
+    start = getattr(getattr(response, "stream", None), "_start", fallback)
     return start if isinstance(start, float) else fallback
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import datetime
 import logging
-import time
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 import msgspec
 
 from inferencereplay.locks import make_lock
+from inferencereplay.pacing.clocks import SYSTEM_CLOCK
 from inferencereplay.recording import format as files
 from inferencereplay.recording.control_characters import visible
 from inferencereplay.recording.format import RecordedRequest, Recording, Response
@@ -38,15 +39,19 @@ class PendingRecording:
     Args:
         recorder: stores it.
         call: the call.
+
+    Attributes:
+        sent_at: when the request was sent, Unix time in seconds; the moment of its number until more is known.
     """
 
-    __slots__ = ("_is_over", "call", "key", "number", "recorder", "redactor", "request")
+    __slots__ = ("_is_over", "call", "key", "number", "recorder", "redactor", "request", "sent_at")
 
     def __init__(self, recorder: Recorder, call: Call) -> None:
         self._is_over = True
         self.recorder = recorder
         self.call = call
         self.redactor = call.redactor
+        self.sent_at = SYSTEM_CLOCK.unix_time()
         self._begin(call.redacted)
 
     def _begin(self, request: Request) -> None:
@@ -164,7 +169,13 @@ class Recorder:
         redact_response(response, pending.redactor)
         request, origin = pending.request, pending.call.find_origin()
         held = RecordedRequest(request.method, request.path, msgspec.Raw(request.body), request.query)
-        at = origin.at or time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        at = origin.at or _timestamp(pending.sent_at)
         base_url = pending.redactor.text(unquote(origin.base_url))
         origin = msgspec.structs.replace(origin, at=at, base_url=base_url)
         return files.encode(Recording(files.VERSION, pending.key, held, response, origin))
+
+
+def _timestamp(seconds: float) -> str:
+    """Return Unix time as ISO 8601, always with microseconds: whole seconds are those of older files."""
+    at = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
+    return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from editing import edit
+from written import ask, said, write
 
 from inferencereplay.catalogue.totals import Price, Prices
 
@@ -89,6 +90,28 @@ def test_the_text_is_what_the_user_said_last(cli, shelf):
     said = [{"role": role, "content": text} for role, text in (("user", "first"), ("tool", "t"), ("user", "last"))]
     edit(shelf, CAPITAL, messages=said)
     assert cli("list", shelf, "--text", "first").out.splitlines()[1].endswith("\tlast")
+
+
+def test_a_burst_is_in_order_and_older_dates_fit_in(cli, tmp_path):
+    """Dates are compared as moments: with microseconds, in whole seconds as older releases wrote them, in a zone."""
+    dates = {
+        "a": "2026-11-25T10:00:00Z",
+        "b": "2026-11-25T10:00:00.000002Z",
+        "c": "2026-11-25T10:00:00.100000Z",
+        "d": "2026-11-25T11:00:00.200000+01:00",
+        "e": "2026-11-25T10:00:01Z",
+    }
+    for text, at in dates.items():
+        write(tmp_path, ask(text), said("x"), at=at)
+    done = cli("list", tmp_path, "--sort", "date")
+    assert [line.split("\t")[1::5] for line in done.out.splitlines()[1:]] == [
+        ["2026-11-25 10:00:00" if text != "e" else "2026-11-25 10:00:01", text] for text in dates
+    ]
+    rows = json.loads(cli("list", tmp_path, "--sort", "date", "--json").out)
+    assert [row["date"] for row in rows[:4:3]] == ["2026-11-25T10:00:00Z", "2026-11-25T10:00:00.200000Z"]
+    assert "recorded from 2026-11-25 10:00:00 to 2026-11-25 10:00:01" in cli("stats", tmp_path).out
+    rows = json.loads(cli("list", tmp_path, "--since", "2026-11-25T10:00:00.05Z", "--json").out)
+    assert sorted(row["text"] for row in rows) == ["c", "d", "e"]
 
 
 def test_json_has_the_same(cli, shelf):

@@ -217,13 +217,17 @@ def test_frozen_time_changes_no_pace(wait):
 
 
 @pytest.mark.usefixtures("frozen")
-def test_recordings_made_in_frozen_time_hold_real_offsets(client, tmp_path):
-    """The chunks of a recorded stream do not all have the offset 0; a plain answer has no time rather than none."""
+def test_recordings_made_in_frozen_time_hold_real_times(client, tmp_path):
+    """The chunks of a recorded stream do not all have the offset 0; a plain answer has no time rather than none.
+
+    Two calls have two dates.
+    """
     with replay(tmp_path, mode="record"):
         list(client.chat.completions.create(**ASK, stream=True))
         client.chat.completions.create(**ASK)
-    answers = [json.loads(file.read_bytes())["response"] for file in tmp_path.rglob("*.json")]
-    plain, stream = sorted(answers, key=lambda answer: "chunks" in answer)
+    files = [json.loads(file.read_bytes()) for file in tmp_path.rglob("*.json")]
+    plain, stream = sorted((file["response"] for file in files), key=lambda answer: "chunks" in answer)
+    assert len({file["recorded"]["at"] for file in files}) == 2
     assert 0 < stream["offsets"][0] <= stream["offsets"][-1] < 60
     assert "elapsed" not in plain
 
