@@ -89,26 +89,49 @@ class Endpoint:
         return _are_plain(response.events, self) and not any(map(_raises, _suspects(response.chunks)))
 
 
-def choose(session: Session, client: Any, endpoint: Endpoint, arguments: dict[str, Any]) -> Play | None:
+class Choice(NamedTuple):
+    """What answers a call of `create`.
+
+    Attributes:
+        play: the session's decision.
+        request: what the SDK would send, with nothing redacted.
+    """
+
+    play: Play
+    request: Request
+
+
+def choose(
+    session: Session,
+    client: Any,
+    endpoint: Endpoint,
+    arguments: dict[str, Any],
+    covers: Callable[[Response], bool],
+) -> Choice | None:
     """Choose the recording that answers a call of `create`, or `None` if the call is not for the fast path.
 
     Raises:
         RecordingCorrupt: if the file that should answer cannot be used.
     """
-    if session.mode not in _ANSWERING or not arguments.keys() <= endpoint.names or private.checks_strictly(client):
+    if not may_replay(session, client) or not arguments.keys() <= endpoint.names:
         return None
-    if any(private.event_hooks(client).values()):  # they run where there is a request
-        return None
-    headers = arguments.get("extra_headers")
-    if arguments.get("extra_query") is not None or (headers and private.asks_for_raw(headers)):
+    if arguments.get("extra_query") is not None:
         return None
     try:
         body = canonical_json(read_body(arguments, endpoint.adds), private.convert)
         query = private.read_query(client) if client.default_query else {}
-        call = session.call(Request("POST", endpoint.path, body, query), functools.partial(private.secrets, client))
-        return session.play(call, endpoint.covers_stream if arguments.get("stream") else endpoint.covers_plain)
+        request = Request("POST", endpoint.path, body, query)
+        play = session.play(session.call(request, functools.partial(private.secrets, client)), covers)
     except (InvalidSetting, NotSerializable, StoreError):  # the SDK path handles it, and raises the error
         return None
+    return None if play is None else Choice(play, request)
+
+
+def may_replay(session: Session, client: Any) -> bool:
+    """Whether the fast path may answer calls of a client."""
+    if session.mode not in _ANSWERING or private.checks_strictly(client):
+        return False
+    return not any(private.event_hooks(client).values())  # they run where there is a request
 
 
 def read_body(arguments: Mapping[str, Any], adds: Mapping[str, Any] = MappingProxyType({})) -> Mapping[str, Any]:

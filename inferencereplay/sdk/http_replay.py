@@ -65,11 +65,16 @@ def build_response(response: Response, library: Any, request: Any, pacer: Pacer 
         raise corrupt(name, '$.response.headers["content-type"]', f"no text is written in {used}")
     pieces = stream_pieces(response) if response.is_stream else iter((plain_content(response),))
     played = byte_stream(_Replayed, library)(response, pieces, pacer, library, name)
-    headers = [(name.encode(), value.encode()) for name, value in kept_headers(response.headers).items()]
+    headers = build_headers(response, library)
     extensions = {} if response.reason is None else {"reason_phrase": response.reason.encode()}
     built = library.Response(response.status, headers=headers, stream=played, request=request, extensions=extensions)
     played.attach(built)
     return built
+
+
+def build_headers(response: Response, library: Any) -> Any:
+    """Build the library's headers of a recorded answer."""
+    return library.Headers([(name.encode(), value.encode()) for name, value in kept_headers(response.headers).items()])
 
 
 def kept_headers(headers: Any) -> dict[str, str]:
@@ -126,8 +131,7 @@ class _Replayed:
         self._pacer = pacer
         self._library = library
         self._name = name
-        self._is_closed = False
-        self._is_complete = False
+        self._is_closed = self._is_begun = self._is_complete = False
         is_timed = response.left is not None and len(response.offsets) == len(response.chunks)
         self._leaving_pacer = pacer if is_timed else None
 
@@ -135,6 +139,7 @@ class _Replayed:
         self._response = weakref.ref(response)
 
     def __iter__(self) -> Iterator[bytes]:
+        self._is_begun = True
         for index, piece in enumerate(self._pieces):
             if self._pacer:
                 self._pacer.wait(index)
@@ -145,6 +150,7 @@ class _Replayed:
         yield from self._end()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        self._is_begun = True
         for index, piece in enumerate(self._pieces):
             await (self._pacer.wait_async(index) if self._pacer else give_turn())
             self._check()
@@ -178,8 +184,12 @@ class _Replayed:
         response = self._response()
         if response is not None:
             response.elapsed = datetime.timedelta(seconds=elapsed(self._recorded))
-            if self._is_complete and self._recorded.downloaded is not None:
-                response._num_bytes_downloaded = self._recorded.downloaded  # noqa: SLF001 - nothing public sets it
+            downloaded = self._recorded.downloaded
+            is_passed_over = response.is_stream_consumed and not self._is_begun  # its chunks were read, not its bytes
+            if is_passed_over and downloaded is None:
+                downloaded = content_length(self._recorded)
+            if downloaded is not None and (self._is_complete or is_passed_over):
+                response._num_bytes_downloaded = downloaded  # noqa: SLF001 - nothing public sets it
 
     async def aclose(self) -> None:
         self.close()

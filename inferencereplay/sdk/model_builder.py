@@ -39,7 +39,7 @@ class ModelBuilder:
     """
 
     def __init__(self, cls: Any, declared: Any = None) -> None:
-        self._cls = cls
+        self.cls = cls
         self._declared = cls if declared is None else declared
         self._validate: Callable[..., Any] | None = None
         self._may_be_rounded: Callable[[Any], bool] | None = None
@@ -56,8 +56,8 @@ class ModelBuilder:
         return made
 
     def _prepare(self) -> Callable[..., Any]:
-        self._cls.model_rebuild()
-        validate: Callable[..., Any] = self._cls.__pydantic_validator__.validate_json
+        self.cls.model_rebuild()
+        validate: Callable[..., Any] = self.cls.__pydantic_validator__.validate_json
         self._may_be_rounded = self._rounding()
         self._validate = validate
         return validate
@@ -67,7 +67,7 @@ class ModelBuilder:
 
         `None` if no object can.
         """
-        names = [name for name, field in self._cls.model_fields.items() if field.annotation is float]
+        names = [name for name, field in self.cls.model_fields.items() if field.annotation is float]
         return (lambda made: any(abs(getattr(made, name)) >= _EXACT for name in names)) if names else None
 
 
@@ -133,7 +133,7 @@ class EmbeddingsBuilder(VectorsBuilder):
         data = parse_json(raw)
         for item in data["data"]:
             item["embedding"] = []
-        made = self._cls.__pydantic_validator__.validate_python(data, strict=True)
+        made = self.cls.__pydantic_validator__.validate_python(data, strict=True)
         for vector, item in zip(made.data, coded, strict=True):
             vector.embedding = array.array("f", item.embedding).tolist()
         return made

@@ -18,7 +18,7 @@ import openai
 from inferencereplay.locks import make_reentrant_lock
 from inferencereplay.pacing.event_loop import give_turn
 from inferencereplay.recording.request import Request
-from inferencereplay.sdk import calls, fast_replay, placeholder, private, steps, wrappers
+from inferencereplay.sdk import answers, calls, fast_replay, placeholder, private, steps, wrappers
 from inferencereplay.sdk.import_watcher import ImportWatcher
 from inferencereplay.sdk.model_builder import EmbeddingsBuilder, EventBuilder, ModelBuilder, VectorsBuilder, has_vectors
 from inferencereplay.session.active import session_for
@@ -77,37 +77,40 @@ def _build_request(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: d
 
 
 def _create(endpoint: fast_replay.Endpoint) -> Callable[..., Any]:
+    ways = answers.ways_of(endpoint)
+
     def create(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         client = instance._client  # noqa: SLF001
         session = _session(client)
-        play = None
+        choice = None
         if session is not None and not args and _may_bypass_request(client):
-            play = fast_replay.choose(session, client, endpoint, kwargs)
-        if session is None or play is None:
+            way = answers.way_of(ways, kwargs)
+            choice = way and fast_replay.choose(session, client, endpoint, kwargs, way.covers)
+        if session is None or choice is None:
             return wrapped(*args, **kwargs)
-        if play.recording.response.is_stream:
-            return fast_replay.stream(endpoint, play, session, client, fast_replay.iterate_sync)
-        if pacer := session.pacer(play.recording.response):
+        if way.is_due_at_once(choice.play) and (pacer := session.pacer(choice.play.recording.response)):
             pacer.wait(-1)
-        return fast_replay.model(endpoint, play)
+        return way.answer(session, client, choice, functools.partial(private.options_of, wrapped, instance, kwargs))
 
     return create
 
 
 def _create_async(endpoint: fast_replay.Endpoint) -> Callable[..., Any]:
+    ways = answers.ways_of(endpoint)
+
     async def create(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         client = instance._client  # noqa: SLF001
         session = _session(client)
-        play = None
-        if session is not None and not args and _may_bypass_request(client):
-            play = await steps.decide_async(functools.partial(fast_replay.choose, session, client, endpoint, kwargs))
-        if session is None or play is None:
+        choice = None
+        if session is not None and not args and _may_bypass_request(client) and (way := answers.way_of(ways, kwargs)):
+            decision = functools.partial(fast_replay.choose, session, client, endpoint, kwargs, way.covers)
+            choice = await steps.decide_async(decision)
+        if session is None or choice is None:
             return await wrapped(*args, **kwargs)
-        if play.recording.response.is_stream:
-            return fast_replay.stream(endpoint, play, session, client, fast_replay.AsyncIteration)
-        pacer = session.pacer(play.recording.response)
-        await (pacer.wait_async(-1) if pacer else give_turn())
-        return fast_replay.model(endpoint, play)
+        if way.is_due_at_once(choice.play):
+            pacer = session.pacer(choice.play.recording.response)
+            await (pacer.wait_async(-1) if pacer else give_turn())
+        return way.answer(session, client, choice, functools.partial(private.options_of, wrapped, instance, kwargs))
 
     return create
 

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import openai
 import pydantic
-from openai import _base_client, _models, _streaming, _types, _utils
+from openai import _base_client, _legacy_response, _models, _response, _streaming, _types, _utils
 from openai._constants import OVERRIDE_CAST_TO_HEADER, RAW_RESPONSE_HEADER
 
 from inferencereplay.errors import InferenceReplayError
@@ -212,9 +212,13 @@ def _headers(options: Any) -> dict[str, Any]:
 
 
 def _with_headers(options: Any, headers: dict[str, Any]) -> Any:
-    made = options.copy() if not hasattr(options, "model_copy") else options.model_copy()
+    made = _copy(options)
     made.headers = headers
     return made
+
+
+def _copy(options: Any) -> Any:
+    return options.copy() if not hasattr(options, "model_copy") else options.model_copy()
 
 
 def is_asked(options: Any) -> bool:
@@ -238,9 +242,13 @@ def is_requesting() -> bool:
     return False
 
 
-def asks_for_raw(headers: Mapping[str, Any]) -> bool:
-    """Whether `extra_headers` ask for anything but a parsed answer."""
-    return any(name.lower() in _RAW_HEADERS for name in headers)
+def asked_mode(headers: Mapping[str, Any]) -> Any:
+    """Return how `extra_headers` ask for an answer: as `raw_mode` does, or `False` for any way that is not so plain."""
+    asked = [(name.lower(), value) for name, value in headers.items() if name.lower() in _RAW_HEADERS]
+    if not asked:
+        return None
+    (name, value), *more = asked
+    return value if name == RAW_RESPONSE_HEADER.lower() and type(value) is str and not more else False
 
 
 # Responses.
@@ -265,6 +273,38 @@ def restore(outcome: Any, options: Any) -> None:
         outcome.request.headers.pop(RAW_RESPONSE_HEADER, None)
     else:
         outcome.request.headers[RAW_RESPONSE_HEADER] = mode
+
+
+def is_async(client: Any) -> bool:
+    """Whether the methods of a client are coroutine functions."""
+    return isinstance(client, AsyncAPIClient)
+
+
+def raw_response(mode: str | None, parsed: Any, *, client: Any, cast_to: Any, **more: Any) -> Any:
+    """Make the SDK's raw response.
+
+    Args:
+        mode: how the call asked for it.
+        parsed: what its method `parse` returns; `None` if the SDK is to parse it.
+        client: whose call it is.
+        cast_to: the type of the answer.
+        more: the other arguments of its class.
+    """
+    unread = _response.AsyncAPIResponse if is_async(client) else _response.APIResponse
+    cls: Any = _legacy_response.LegacyAPIResponse if mode == "true" else unread
+    made = cls(client=client, cast_to=cast_to, **more)
+    if parsed is not None:
+        made._parsed_by_type[cast_to] = parsed
+    return made
+
+
+_STREAM_PARAMETERS = inspect.signature(openai.Stream.__init__).parameters
+
+
+def build_stream(cls: Any, chunk: Any, response: Any, client: Any, options: Any) -> Any:
+    """Make the SDK's stream over an unread response."""
+    extra = {"options": options} if "options" in _STREAM_PARAMETERS else {}
+    return cls(cast_to=chunk, response=response, client=client, **extra)
 
 
 def process(call: Any, response: Any, retries_taken: int = 0) -> Any:
@@ -314,6 +354,80 @@ def http_request(client: Any, options: Any, retries_taken: int = 0) -> Any:
     return http_library(client).Request(
         options.method.upper(), url, headers={} if mode is None else {RAW_RESPONSE_HEADER: mode}
     )
+
+
+class _Captured(BaseException):
+    """Options on their way to `request`."""
+
+    def __init__(self, options: Any) -> None:
+        self.options = options
+
+
+def _capture(_: Any, options: Any, **__: Any) -> Any:
+    raise _Captured(options)
+
+
+def options_of(method: Any, resource: Any, arguments: dict[str, Any]) -> Any:
+    """Return the options that a method of a resource hands to `request`, by running it as far as that.
+
+    Args:
+        method: bound; the SDK's own function in it runs, and no other library's wrapper of it.
+        resource: whose method it is.
+        arguments: of the call.
+    """
+    function = inspect.unwrap(method)
+    owner = AsyncAPIClient if is_async(resource._client) else SyncAPIClient
+    post = functools.partial(inspect.unwrap(owner.post), types.SimpleNamespace(request=_capture))
+    probe = types.SimpleNamespace(**{**vars(resource), "_post": post})
+    try:
+        getattr(function, "__func__", function)(probe, **arguments).send(None)  # a coroutine of an async resource
+    except _Captured as captured:
+        return captured.options
+
+
+def unchanged_options(client: Any, request: Request, read: Callable[[], Any]) -> Any:
+    """Return the options of a call, though the program may have changed since what it had handed to the call.
+
+    Args:
+        client: whose call it is.
+        request: what the call sent.
+        read: returns the options as they are now.
+    """
+    made = None
+    with contextlib.suppress(Exception):  # whatever the program has done to its objects
+        made = read()
+        if read_request(client, made).body == request.body:
+            return made
+    options = _make_options(method=request.method.lower(), url=request.path) if made is None else _copy(made)
+    options.json_data, options.extra_json = parse_json(request.body), None
+    return options
+
+
+class LateOptions:
+    """The SDK's options of a call, which are read when somebody asks for one of them."""
+
+    def __init__(self, read: Callable[[], Any]) -> None:
+        self._made = functools.cache(read)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._made(), name)
+
+
+def request_parts(client: Any, request: Request) -> dict[str, Callable[[], Any]]:
+    """Return what makes the attributes of a call's HTTP request that can be had without building it."""
+    cls = type(client)
+    is_own = cls._build_request is BaseClient._build_request and cls._prepare_url is BaseClient._prepare_url
+    if request.query or client.default_query or not is_own:
+        return {}
+    url, base = http_library(client).URL, str(client.base_url)
+    return {"url": lambda: _join(url, base, request.path), "method": lambda: request.method}
+
+
+@functools.lru_cache(1_000)
+def _join(url: Any, base: str, path: str) -> Any:
+    """Do what the SDK's `_prepare_url` does."""
+    made = url(base)
+    return url(str(made.copy_with(raw_path=made.raw_path + url(path).raw_path.lstrip(b"/"))))
 
 
 def stream_request(client: Any, request: Request) -> Any:
