@@ -1,0 +1,123 @@
+"""What the server sends: the answer of a recording, or an error in the form of the OpenAI API."""
+
+from __future__ import annotations
+
+import re
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from inferencereplay.recording.format import corrupt
+from inferencereplay.sdk.content import plain_content
+from inferencereplay.sdk.http_replay import SENTINEL, check_content, kept_headers, stream_pieces
+
+if TYPE_CHECKING:
+    from inferencereplay.recording.format import Response
+
+Headers = list[tuple[bytes, bytes]]
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_NO_CONTENT = frozenset((204, 304))
+_LARGEST_STATUS = 599
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """An answer, whole.
+
+    Attributes:
+        status: the HTTP status; 0 if the connection breaks without an answer.
+        headers: with the length of the content, but for a status that has none.
+        pieces: the content; of a stream, the bytes of each event.
+        is_stream: whether the pieces come one by one.
+        is_broken: whether the connection breaks after the content.
+        reason: the phrase after the status, if it is not the usual one.
+    """
+
+    status: int
+    headers: Headers
+    pieces: list[bytes]
+    is_stream: bool = False
+    is_broken: bool = False
+    reason: str | None = None
+
+    @property
+    def head(self) -> bytes:
+        """The status line and the headers, as HTTP/1.1 sends them."""
+        phrase = self.reason
+        if phrase is None:
+            phrase = HTTPStatus(self.status).phrase if self.status in HTTPStatus._value2member_map_ else ""
+        lines = [b"HTTP/1.1 %d %b" % (self.status, phrase.encode("ascii", "ignore"))]
+        lines += [b"%b: %b" % header for header in self.headers]
+        return b"\r\n".join(lines) + b"\r\n\r\n"
+
+
+def recorded_answer(recorded: Response, name: str) -> Answer:
+    """Make the answer of a recording that has one.
+
+    Args:
+        recorded: its response.
+        name: the file, for messages.
+
+    Raises:
+        RecordingCorrupt: if it cannot be sent by HTTP.
+    """
+    if not recorded.status:
+        return Answer(0, [(b"content-length", b"1")], [], is_broken=True)
+    check_content(recorded, name)
+    if recorded.status > _LARGEST_STATUS:
+        raise corrupt(name, "$.response.status", f"{recorded.status} cannot be sent by HTTP")
+    is_broken = recorded.failure is not None or recorded.end == "closed"
+    if recorded.is_stream:
+        pieces = list(stream_pieces(recorded))
+        tail = recorded.rest + SENTINEL * (recorded.sentinel and not is_broken)
+        if tail and pieces and recorded.end != "closed":
+            pieces[-1] += tail
+        elif tail:
+            pieces.append(tail)
+    else:
+        pieces = [plain_content(recorded)]
+    headers = _headers(recorded, name)
+    if recorded.status not in _NO_CONTENT:
+        # A connection that breaks delivers less than it has promised.
+        headers.append((b"content-length", b"%d" % (sum(map(len, pieces)) + is_broken)))
+    return Answer(recorded.status, headers, pieces, recorded.is_stream, is_broken, recorded.reason)
+
+
+def _headers(recorded: Response, name: str) -> Headers:
+    made = [
+        (name.encode("latin-1", "replace"), value.encode("latin-1", "replace"))
+        for name, value in kept_headers(recorded.headers).items()
+    ]
+    for header, value in made:
+        if _CONTROL.search(header + value):
+            raise corrupt(name, "$.response.headers", f"{header.decode()} has a control character")
+    return made
+
+
+def json_answer(status: int, content: Any, *headers: tuple[bytes, bytes]) -> Answer:
+    """Make an answer of JSON."""
+    body = msgspec.json.encode(content)
+    return _plain(status, b"application/json", body, headers)
+
+
+def text_answer(content: bytes) -> Answer:
+    """Make an answer of plain text."""
+    return _plain(200, b"text/plain; version=0.0.4; charset=utf-8", content, ())
+
+
+def _plain(status: int, kind: bytes, body: bytes, headers: tuple[tuple[bytes, bytes], ...]) -> Answer:
+    known = [(b"content-type", kind), (b"content-length", b"%d" % len(body))]
+    return Answer(status, [*known, *headers], [body])
+
+
+def error_answer(status: int, message: str, code: str, **facts: Any) -> Answer:
+    """Make an error as the OpenAI API sends it, which no SDK retries.
+
+    Args:
+        status: the HTTP status.
+        message: for people.
+        code: what happened, for programs; it is the type as well.
+        facts: further members of the error.
+    """
+    error = {"message": message, "type": code, "param": None, "code": code, **facts}
+    return json_answer(status, {"error": error}, (b"x-should-retry", b"false"))

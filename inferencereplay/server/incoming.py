@@ -1,0 +1,87 @@
+"""From what an HTTP client sends to the request that a recording is looked up by."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from inferencereplay.recording.request import (
+    NotSerializable,
+    Request,
+    canonical_json,
+    parse_json,
+    parse_query,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LARGEST_BODY = 64 * 1024 * 1024
+"""Bytes of the largest body that is read."""
+PREFIXES = ("/v1/", "/openai/v1/", "/openai/")
+"""Where the base URL of a client may end; a recording's path is relative to that of the client that was recorded."""
+BAD_REQUEST = 400
+TOO_LARGE = 413
+
+
+class Refused(Exception):  # noqa: N818 - a signal inside the server
+    """A request that cannot be read.
+
+    Attributes:
+        status: of the answer.
+        message: for the client.
+    """
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+class NotJson(Refused):
+    """A body that is not JSON, such as an upload."""
+
+
+def read_request(method: str, path: str, query: str, body: bytes) -> Request:
+    """Return the request with its path as it came.
+
+    Args:
+        method: upper case.
+        path: as it was sent, percent-encoded.
+        query: without the question mark.
+        body: empty if there is none.
+
+    Raises:
+        Refused: for a path with `..`, and for a body that is nested too deeply.
+        NotJson: for a body that is not JSON.
+    """
+    if ".." in unquote(path).replace("\\", "/").split("/") or "\0" in unquote(path):
+        raise Refused(BAD_REQUEST, "The path of the request has parts that lead out of the API: '..'.")
+    return Request(method, path, _canonical(body), parse_query(query))
+
+
+def _canonical(body: bytes) -> bytes:
+    if not body:
+        return b"null"
+    try:
+        return canonical_json(parse_json(body))
+    except (ValueError, NotSerializable) as error:
+        message = f"The body of the request is not JSON that can be recorded: {error}."
+        if "deep" in str(error):
+            raise Refused(BAD_REQUEST, message) from error
+        raise NotJson(BAD_REQUEST, message) from error
+
+
+def readings(path: str) -> tuple[str, ...]:
+    """Return the paths under which a recording may be stored, the most likely one first."""
+    return tuple(dict.fromkeys(_readings(path)))
+
+
+def _readings(path: str) -> Iterator[str]:
+    for prefix in PREFIXES:
+        if path.startswith(prefix):
+            yield path[len(prefix) - 1 :]
+            break
+    yield path
+    if "%" in path:
+        yield from _readings(unquote(path))

@@ -1,0 +1,229 @@
+"""From an HTTP request to its answer: the session decides, as for a call of the SDK."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from inferencereplay.errors import InferenceReplayError, RecordingNotFound
+from inferencereplay.pacing.clocks import SYSTEM_CLOCK
+from inferencereplay.pacing.pacer import Pacer
+from inferencereplay.recording.request import NotSerializable, Request, parse_query
+from inferencereplay.redaction.header_secrets import header_secrets, literals_of
+from inferencereplay.redaction.redactor import secret_values
+from inferencereplay.sdk.http_replay import incomplete
+from inferencereplay.server.answers import Answer, error_answer, recorded_answer
+from inferencereplay.server.incoming import NotJson, Refused, read_request, readings
+from inferencereplay.session.call import Call
+from inferencereplay.session.decision import Play, Wait
+from inferencereplay.session.recorder import PendingRecording
+from inferencereplay.session.run_coordinator import PATIENCE, PAUSE
+from inferencereplay.session.settings import Mode
+
+if TYPE_CHECKING:
+    from inferencereplay.recording.format import Recording
+    from inferencereplay.server.metrics import Metrics
+    from inferencereplay.session.session import Session
+
+SESSION_HEADER = b"x-inferencereplay-session"
+MOST_SESSIONS = 10_000
+"""Named sessions that are kept; the one that was used longest ago is forgotten, and begins anew when it comes again."""
+MOST_READ = 2_048
+"""Requests whose reading is kept, and answers that are kept ready."""
+LARGEST_READ = 8 * 1024
+"""Bytes of the largest body whose reading is kept."""
+NOT_FOUND = 404
+UNUSABLE = 500
+
+
+class Incoming(msgspec.Struct, frozen=True):
+    """A request as it came.
+
+    Attributes:
+        method: upper case.
+        path: percent-encoded, as it was sent.
+        query: as it was sent, without the question mark.
+        headers: names in lower case.
+        body: whole.
+    """
+
+    method: str
+    path: str
+    query: str
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+    def header(self, name: bytes) -> bytes | None:
+        """Return the value of a header; of one that is repeated, the first."""
+        for given, value in self.headers:
+            if given == name:
+                return value
+        return None
+
+    def secrets(self) -> tuple[str, ...]:
+        """Return what is secret in the headers and the query."""
+        named = ((name.decode("latin-1"), value.decode("latin-1")) for name, value in self.headers)
+        return literals_of([*header_secrets(named), *secret_values(parse_query(self.query))])
+
+
+class Forward(msgspec.Struct, frozen=True):
+    """The decision that a request goes to the upstream server.
+
+    Attributes:
+        pending: stores the answer; `None` if it is not to be stored.
+    """
+
+    pending: PendingRecording | None = None
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """What is to be sent, and when.
+
+    Attributes:
+        answer: what.
+        pacer: when each piece is due; `None` if nothing has to wait.
+    """
+
+    answer: Answer
+    pacer: Pacer | None = None
+
+
+class Replies:
+    """Answers requests from the recordings of a session and its siblings.
+
+    Args:
+        session: the one of the requests that name none.
+        metrics: counts.
+    """
+
+    def __init__(self, session: Session, metrics: Metrics) -> None:
+        self.session = session
+        self.metrics = metrics
+        self._named: OrderedDict[bytes, Session] = OrderedDict()
+        self._read: dict[tuple[str, str, str, bytes], tuple[Request, ...]] = {}
+        self._ready: dict[tuple[str, int], tuple[Recording, Answer]] = {}
+
+    def session_of(self, incoming: Incoming) -> Session:
+        """Return the session that a request belongs to, by its header."""
+        name = incoming.header(SESSION_HEADER)
+        if not name:
+            return self.session
+        session = self._named.get(name)
+        if session is None:
+            session = self._named[name] = self.session.sibling()
+            if len(self._named) > MOST_SESSIONS:
+                self._named.popitem(last=False)
+        else:
+            self._named.move_to_end(name)
+        return session
+
+    def play(self, incoming: Incoming) -> Reply | None:
+        """Return the recorded answer and count it; `None` if there is none, or it cannot be found by a mere look-up."""
+        session = self.session_of(incoming)
+        try:
+            for request in self._requests(session, incoming):
+                if play := session.play(_call(session, incoming, request)):
+                    return self._hit(session, play)
+        except (Refused, NotSerializable, InferenceReplayError):
+            return None
+        return None
+
+    def decide(self, incoming: Incoming) -> Reply | Forward:
+        """Decide what becomes of a request that `play` did not answer; this may read a thousand files."""
+        session = self.session_of(incoming)
+        try:
+            return self._decide(session, incoming)
+        except NotJson as error:
+            return self._unrecordable(session, incoming, error.message)
+        except NotSerializable as error:
+            return self._unrecordable(session, incoming, str(error))
+        except Refused as error:
+            self.metrics.add("refused")
+            return Reply(error_answer(error.status, error.message, "invalid_request_error"))
+        except RecordingNotFound as error:
+            return self._miss(error)
+        except InferenceReplayError as error:
+            return Reply(error_answer(UNUSABLE, str(error), "recording_unusable"))
+
+    def _decide(self, session: Session, incoming: Incoming) -> Reply | Forward:
+        if session.is_live:
+            return Forward()
+        requests = self._requests(session, incoming)
+        for request in requests[1:]:
+            if play := session.play(_call(session, incoming, request)):
+                return self._hit(session, play)
+        decision = _decision(session, _call(session, incoming, requests[0]))
+        return self._hit(session, decision) if isinstance(decision, Play) else Forward(decision)
+
+    def _requests(self, session: Session, incoming: Incoming) -> tuple[Request, ...]:
+        """Return the requests that a recording is looked up by, prepared; the most likely one first.
+
+        Raises:
+            Refused: for a request that cannot be read.
+            InvalidSetting: if `normalize` fails.
+        """
+        name = (incoming.method, incoming.path, incoming.query, incoming.body)
+        found = self._read.get(name)
+        if found is None:
+            request = read_request(*name)
+            found = tuple(
+                session.prepare(msgspec.structs.replace(request, path=path)) for path in readings(incoming.path)
+            )
+            if len(incoming.body) <= LARGEST_READ:
+                if len(self._read) >= MOST_READ:
+                    self._read.clear()
+                self._read[name] = found
+        return found
+
+    def _hit(self, session: Session, play: Play) -> Reply:
+        self.metrics.add("hits")
+        recorded = play.recording.response
+        if recorded.is_unanswered:
+            until = Pacer([session.patience(recorded)], 1.0, session.clock, self.metrics.note_late)
+            return Reply(error_answer(UNUSABLE, str(incomplete(recorded, play.name)), "recording_incomplete"), until)
+        pacer = session.pacer(recorded)
+        if pacer is not None:
+            pacer.note = self.metrics.note_late
+        return Reply(self._ready_answer(play), pacer)
+
+    def _ready_answer(self, play: Play) -> Answer:
+        """Return the answer of a recording, which is made once for as long as its file stays as it is."""
+        place = (play.key, play.number)
+        known = self._ready.get(place)
+        if known is not None and known[0] is play.recording:
+            return known[1]
+        answer = recorded_answer(play.recording.response, play.name)
+        if len(self._ready) >= MOST_READ:
+            self._ready.clear()
+        self._ready[place] = play.recording, answer
+        return answer
+
+    def _unrecordable(self, session: Session, incoming: Incoming, reason: str) -> Reply | Forward:
+        request = Request(incoming.method, readings(incoming.path)[0], b"null")
+        call = _call(session, incoming, request)
+        if session.mode is Mode.REPLAY:
+            return self._miss(session.refuse(call, reason))
+        session.warn_once(call, reason)
+        return Forward()
+
+    def _miss(self, error: RecordingNotFound) -> Reply:
+        self.metrics.add("misses")
+        facts = {"key": error.key, "nearest": error.nearest, "differences": error.differences}
+        return Reply(error_answer(NOT_FOUND, str(error), "recording_not_found", **facts))
+
+
+def _decision(session: Session, call: Call) -> Play | PendingRecording:
+    """Return the session's decision, once another session of a test run has recorded the equal call."""
+    deadline = SYSTEM_CLOCK.now() + PATIENCE
+    while True:
+        decision = session.decide(call, takes_over=SYSTEM_CLOCK.now() > deadline)
+        if not isinstance(decision, Wait):
+            return decision
+        time.sleep(PAUSE)
+
+
+def _call(session: Session, incoming: Incoming, request: Request) -> Call:
+    return Call(request, session.redactor, incoming.secrets)
