@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import re
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -17,17 +19,21 @@ if TYPE_CHECKING:
 
 Headers = list[tuple[bytes, bytes]]
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
+LARGEST_JOINED = 64 * 1024
+"""Bytes of an answer up to which it is copied into one piece, which is written faster."""
 _NO_CONTENT = frozenset((204, 304))
 _LARGEST_STATUS = 599
 
 
-class Answer(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class Answer:
     """An answer, whole.
 
     Attributes:
         status: the HTTP status; 0 if the connection breaks without an answer.
         headers: with the length of the content, but for a status that has none.
-        pieces: the content; of a stream, the bytes of each event.
+        pieces: the content; of a stream that has to keep its pace, the bytes of each event.
         is_stream: whether the pieces come one by one.
         is_broken: whether the connection breaks after the content.
         reason: the phrase after the status, if it is not the usual one.
@@ -40,23 +46,30 @@ class Answer(msgspec.Struct, frozen=True):
     is_broken: bool = False
     reason: str | None = None
 
-    @property
+    @functools.cached_property
     def head(self) -> bytes:
         """The status line and the headers, as HTTP/1.1 sends them."""
-        phrase = self.reason
-        if phrase is None:
-            phrase = HTTPStatus(self.status).phrase if self.status in HTTPStatus._value2member_map_ else ""
+        phrase = _PHRASES.get(self.status, "") if self.reason is None else self.reason
         lines = [b"HTTP/1.1 %d %b" % (self.status, phrase.encode("ascii", "ignore"))]
         lines += [b"%b: %b" % header for header in self.headers]
         return b"\r\n".join(lines) + b"\r\n\r\n"
 
+    @functools.cached_property
+    def wire(self) -> list[bytes]:
+        """The whole answer as HTTP/1.1 sends it; nothing if the connection breaks without one."""
+        if not self.status:
+            return []
+        parts = [self.head, *self.pieces]
+        return [b"".join(parts)] if sum(map(len, parts)) < LARGEST_JOINED else parts
 
-def recorded_answer(recorded: Response, name: str) -> Answer:
+
+def recorded_answer(recorded: Response, name: str, *, is_paced: bool = False) -> Answer:
     """Make the answer of a recording that has one.
 
     Args:
         recorded: its response.
         name: the file, for messages.
+        is_paced: whether the events of a stream are sent one by one.
 
     Raises:
         RecordingCorrupt: if it cannot be sent by HTTP.
@@ -67,20 +80,21 @@ def recorded_answer(recorded: Response, name: str) -> Answer:
     if recorded.status > _LARGEST_STATUS:
         raise corrupt(name, "$.response.status", f"{recorded.status} cannot be sent by HTTP")
     is_broken = recorded.failure is not None or recorded.end == "closed"
-    if recorded.is_stream:
-        pieces = list(stream_pieces(recorded))
-        tail = recorded.rest + SENTINEL * (recorded.sentinel and not is_broken)
-        if tail and pieces and recorded.end != "closed":
-            pieces[-1] += tail
-        elif tail:
-            pieces.append(tail)
-    else:
-        pieces = [plain_content(recorded)]
+    pieces = _stream(recorded, is_broken=is_broken) if recorded.is_stream else [plain_content(recorded)]
+    if not is_paced and len(pieces) > 1:
+        pieces = [b"".join(pieces)]
     headers = _headers(recorded, name)
     if recorded.status not in _NO_CONTENT:
         # A connection that breaks delivers less than it has promised.
         headers.append((b"content-length", b"%d" % (sum(map(len, pieces)) + is_broken)))
     return Answer(recorded.status, headers, pieces, recorded.is_stream, is_broken, recorded.reason)
+
+
+def _stream(recorded: Response, *, is_broken: bool) -> list[bytes]:
+    """Return the bytes of each event; what is no event of its own comes with the last one."""
+    pieces = list(stream_pieces(recorded)) or [b""]
+    pieces[-1] += recorded.rest + SENTINEL * (recorded.sentinel and not is_broken)
+    return pieces
 
 
 def _headers(recorded: Response, name: str) -> Headers:

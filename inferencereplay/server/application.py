@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from inferencereplay.pacing.clocks import SYSTEM_CLOCK
 from inferencereplay.sdk.worker_thread import in_thread
 from inferencereplay.server.answers import Answer, error_answer, json_answer, text_answer
 from inferencereplay.server.deadlines import Deadlines
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     Receive = Callable[[], Awaitable[dict[str, Any]]]
     Send = Callable[[dict[str, Any]], Awaitable[None]]
 
+PATIENCE = 30.0
+"""Seconds in which a request has to be complete, and a client has to read some of its answer."""
 HEALTHY = json_answer(200, {"status": "ok"})
 
 
@@ -55,6 +58,7 @@ class Application:
         self.session = session
         self.metrics = metrics
         self.replies = Replies(session, metrics)
+        self.patience = PATIENCE
         self._deadlines: Deadlines | None = None
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -110,6 +114,15 @@ class Application:
             return HEALTHY
         return text_answer(self.metrics.text()) if path == "/metrics" else None
 
+    def at_once(self, incoming: Incoming) -> Reply | None:
+        """Return the answer to a request, and count it, if a recording is found by a mere look-up."""
+        if self.fixed(incoming.path) is not None:
+            return None
+        reply = self.replies.play(incoming)
+        if reply is not None:
+            self.metrics.add("requests")
+        return reply
+
     async def _decide(self, incoming: Incoming) -> Reply | Forward:
         decided: list[Reply | Forward] = []
         await in_thread(lambda: decided.append(self.replies.decide(incoming)))
@@ -143,7 +156,7 @@ class Application:
                 await self._until(pacer, index)
                 await send(_body(piece, more=True))
             if answer.is_broken:
-                await self._until(pacer, -1)
+                await self.deadlines.wait(pacer.due(-1))
             else:
                 await send(_body(b"", more=False))
         finally:
@@ -156,7 +169,7 @@ class Application:
 
 async def _read(scope: dict[str, Any], receive: Receive) -> Incoming | Answer | None:
     """Read a request whole; return the answer to one that is too large, `None` if the client has left."""
-    pieces, size = [], 0
+    arrived, pieces, size = SYSTEM_CLOCK.now(), [], 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
@@ -169,7 +182,7 @@ async def _read(scope: dict[str, Any], receive: Receive) -> Incoming | Answer | 
             break
     path = scope.get("raw_path") or scope["path"].encode()
     query = scope["query_string"].decode("latin-1")
-    return Incoming(scope["method"], path.decode("latin-1"), query, scope["headers"], b"".join(pieces))
+    return Incoming(scope["method"], path.decode("latin-1"), query, scope["headers"], b"".join(pieces), arrived)
 
 
 async def _left(receive: Receive) -> None:

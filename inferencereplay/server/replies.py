@@ -48,6 +48,7 @@ class Incoming(msgspec.Struct, frozen=True):
         query: as it was sent, without the question mark.
         headers: names in lower case.
         body: whole.
+        arrived: when it began to come, by the system clock.
     """
 
     method: str
@@ -55,6 +56,7 @@ class Incoming(msgspec.Struct, frozen=True):
     query: str
     headers: list[tuple[bytes, bytes]]
     body: bytes
+    arrived: float
 
     def header(self, name: bytes) -> bytes | None:
         """Return the value of a header; of one that is repeated, the first."""
@@ -126,7 +128,7 @@ class Replies:
         try:
             for request in self._requests(session, incoming):
                 if play := session.play(_call(session, incoming, request)):
-                    return self._hit(session, play)
+                    return self._hit(session, incoming, play)
         except (Refused, NotSerializable, InferenceReplayError):
             return None
         return None
@@ -154,9 +156,9 @@ class Replies:
         requests = self._requests(session, incoming)
         for request in requests[1:]:
             if play := session.play(_call(session, incoming, request)):
-                return self._hit(session, play)
+                return self._hit(session, incoming, play)
         decision = _decision(session, _call(session, incoming, requests[0]))
-        return self._hit(session, decision) if isinstance(decision, Play) else Forward(decision)
+        return self._hit(session, incoming, decision) if isinstance(decision, Play) else Forward(decision)
 
     def _requests(self, session: Session, incoming: Incoming) -> tuple[Request, ...]:
         """Return the requests that a recording is looked up by, prepared; the most likely one first.
@@ -178,7 +180,7 @@ class Replies:
                 self._read[name] = found
         return found
 
-    def _hit(self, session: Session, play: Play) -> Reply:
+    def _hit(self, session: Session, incoming: Incoming, play: Play) -> Reply:
         self.metrics.add("hits")
         recorded = play.recording.response
         if recorded.is_unanswered:
@@ -187,15 +189,17 @@ class Replies:
         pacer = session.pacer(recorded)
         if pacer is not None:
             pacer.note = self.metrics.note_late
-        return Reply(self._ready_answer(play), pacer)
+            if session.clock is SYSTEM_CLOCK:
+                pacer.start = incoming.arrived  # the look-up takes none of the recorded time
+        return Reply(self._ready_answer(play, is_paced=pacer is not None), pacer)
 
-    def _ready_answer(self, play: Play) -> Answer:
+    def _ready_answer(self, play: Play, *, is_paced: bool) -> Answer:
         """Return the answer of a recording, which is made once for as long as its file stays as it is."""
         place = (play.key, play.number)
         known = self._ready.get(place)
         if known is not None and known[0] is play.recording:
             return known[1]
-        answer = recorded_answer(play.recording.response, play.name)
+        answer = recorded_answer(play.recording.response, play.name, is_paced=is_paced)
         if len(self._ready) >= MOST_READ:
             self._ready.clear()
         self._ready[place] = play.recording, answer

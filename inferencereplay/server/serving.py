@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import signal
 import socket
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
+
+from inferencereplay.server.protocol import ReplayProtocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +22,8 @@ GRACE = 5
 """Seconds that open streams get to end when the server is told to end."""
 BACKLOG = 2_048
 _OURS = {"access_log": False, "date_header": False, "server_header": False, "proxy_headers": False, "ws": "none"}
+KEEP_ALIVE = 75
+"""Seconds that a connection without a request stays open; longer than clients keep theirs."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -41,7 +46,14 @@ def url_of(listening: socket.socket) -> str:
 
 def make_server(application: Application) -> uvicorn.Server:
     """Return a server of an application, which `run(sockets=[…])` starts."""
-    options: dict[str, Any] = {**_OURS, "timeout_graceful_shutdown": GRACE, "log_config": None}
+    protocol = functools.partial(ReplayProtocol, application)
+    options: dict[str, Any] = {
+        **_OURS,
+        "http": protocol,
+        "timeout_keep_alive": KEEP_ALIVE,
+        "timeout_graceful_shutdown": GRACE,
+        "log_config": None,
+    }
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # an answer that breaks is an error to it
     return uvicorn.Server(uvicorn.Config(application, **options))
 
