@@ -478,7 +478,12 @@ def _queried(client: Any, options: Any) -> list[str]:
 
 
 def origin(client: Any) -> Provenance:
-    """Return where a client's recordings come from, without credentials."""
-    parts = urlsplit(str(client.base_url))
+    """Return where a client's recordings come from."""
+    return Provenance("", VERSION, without_credentials(str(client.base_url)))
+
+
+def without_credentials(url: str) -> str:
+    """Return a base URL as recordings hold it."""
+    parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
-    return Provenance("", VERSION, urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", "")))
+    return urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", ""))

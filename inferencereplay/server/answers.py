@@ -124,14 +124,15 @@ def _plain(status: int, kind: bytes, body: bytes, headers: tuple[tuple[bytes, by
     return Answer(status, [*known, *headers], [body])
 
 
-def error_answer(status: int, message: str, code: str, **facts: Any) -> Answer:
-    """Make an error as the OpenAI API sends it, which no SDK retries.
+def error_answer(status: int, message: str, code: str, *, is_final: bool = True, **facts: Any) -> Answer:
+    """Make an error as the OpenAI API sends it.
 
     Args:
         status: the HTTP status.
         message: for people.
         code: what happened, for programs; it is the type as well.
-        facts: further members of the error.
+        is_final: whether SDKs are told not to try again.
+        **facts: further members of the error.
     """
     error = {"message": message, "type": code, "param": None, "code": code, **facts}
-    return json_answer(status, {"error": error}, (b"x-should-retry", b"false"))
+    return json_answer(status, {"error": error}, (b"x-should-retry", b"false" if is_final else b"true"))

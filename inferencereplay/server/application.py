@@ -5,37 +5,41 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from inferencereplay.pacing.clocks import SYSTEM_CLOCK
+from inferencereplay.errors import InvalidSetting
+from inferencereplay.recording.format import Provenance
 from inferencereplay.sdk.worker_thread import in_thread
-from inferencereplay.server.answers import Answer, error_answer, json_answer, text_answer
+from inferencereplay.server.answers import Answer, json_answer, text_answer
+from inferencereplay.server.asgi import read_incoming, send_answer, send_body, send_start, wait_for_leaving
 from inferencereplay.server.deadlines import Deadlines
-from inferencereplay.server.incoming import LARGEST_BODY, TOO_LARGE
 from inferencereplay.server.metrics import Metrics
-from inferencereplay.server.replies import Forward, Incoming, Replies, Reply
+from inferencereplay.server.replies import Forward, Replies, Reply
 from inferencereplay.session.session import Session
+from inferencereplay.session.settings import Mode
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Coroutine
 
     from typing_extensions import Unpack
 
     from inferencereplay.pacing.pacer import Pacer
+    from inferencereplay.server.asgi import Receive, Send
+    from inferencereplay.server.incoming import Incoming
+    from inferencereplay.server.upstream import Upstream
     from inferencereplay.session.settings import Options
-
-    Receive = Callable[[], Awaitable[dict[str, Any]]]
-    Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 PATIENCE = 30.0
 """Seconds in which a request has to be complete, and a client has to read some of its answer."""
 HEALTHY = json_answer(200, {"status": "ok"})
 
 
-def app(directory: str | os.PathLike[str], **options: Unpack[Options]) -> Application:
+def app(directory: str | os.PathLike[str], *, upstream: str | None = None, **options: Unpack[Options]) -> Application:
     """Make an ASGI application that answers from the recordings of a directory.
 
     Args:
         directory: where the recordings live.
+        upstream: the base URL of the server that requests go to in the other modes than `replay`, such as
+            `https://api.openai.com/v1`.
         **options: the settings of a `Session`; the mode is `replay` if none is given.
 
     Raises:
@@ -43,7 +47,7 @@ def app(directory: str | os.PathLike[str], **options: Unpack[Options]) -> Applic
         StoreError: if the directory cannot be used.
     """
     options.setdefault("mode", "replay")
-    return Application(Session(directory, **options), Metrics())
+    return Application(Session(directory, **options), Metrics(), upstream)
 
 
 class Application:
@@ -52,12 +56,17 @@ class Application:
     Args:
         session: the session of the requests that name none.
         metrics: counts.
+        upstream: the base URL of the server that unrecorded requests go to.
+
+    Raises:
+        InvalidSetting: for a mode that needs an upstream without one, or for an upstream that is no URL.
     """
 
-    def __init__(self, session: Session, metrics: Metrics) -> None:
+    def __init__(self, session: Session, metrics: Metrics, upstream: str | None = None) -> None:
         self.session = session
         self.metrics = metrics
-        self.replies = Replies(session, metrics)
+        self._upstream = _make_upstream(session.mode, upstream, metrics)
+        self.replies = Replies(session, metrics, self._upstream.origin if self._upstream else lambda _: Provenance())
         self.patience = PATIENCE
         self._deadlines: Deadlines | None = None
 
@@ -91,22 +100,33 @@ class Application:
         if self._deadlines is not None:
             self._deadlines.close()
             self._deadlines = None
-        await in_thread(self.session.finish)
+        if self._upstream is not None:
+            await self._upstream.close()
+        await in_thread(self.replies.finish)
 
     async def _answer(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         self.metrics.add("requests")
         fixed = self.fixed(scope["path"])
         if fixed is not None:
-            await _send(fixed, send)
+            await send_answer(fixed, send)
             return
-        incoming = await _read(scope, receive)
+        incoming = await read_incoming(scope, receive)
         if isinstance(incoming, Answer):
             self.metrics.add("refused")
-            await _send(incoming, send)
+            await send_answer(incoming, send)
         elif incoming is not None:
             reply = self.replies.play(incoming) or await self._decide(incoming)
-            if isinstance(reply, Reply):
-                await self._play(reply, receive, send)
+            if isinstance(reply, Forward):
+                await self._forward(incoming, reply, receive, send)
+            elif reply.pacer is None:
+                await send_answer(reply.answer, send)
+            else:
+                await until_left(self._send_in_time(reply.answer, reply.pacer, send), receive)
+
+    async def _forward(self, incoming: Incoming, forward: Forward, receive: Receive, send: Send) -> None:
+        if self._upstream is None:
+            raise RuntimeError  # pragma: no cover - a mode that goes to the network has an upstream
+        await until_left(self._upstream.forward(incoming, forward.pending, send), receive)
 
     def fixed(self, path: str) -> Answer | None:
         """Return the answer to a request that is about the server itself."""
@@ -130,35 +150,21 @@ class Application:
 
     # Sending.
 
-    async def _play(self, reply: Reply, receive: Receive, send: Send) -> None:
-        """Send an answer in time, unless the client leaves before."""
-        if reply.pacer is None:
-            await _send(reply.answer, send)
-            return
-        playing = asyncio.ensure_future(self._send_in_time(reply.answer, reply.pacer, send))
-        leaving = asyncio.ensure_future(_left(receive))
-        try:
-            await asyncio.wait((playing, leaving), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            playing.cancel()
-            leaving.cancel()
-        await asyncio.gather(playing, leaving, return_exceptions=True)
-
     async def _send_in_time(self, answer: Answer, pacer: Pacer, send: Send) -> None:
         if not answer.is_stream:
             await self._until(pacer, -1)
-            await _send(answer, send)
+            await send_answer(answer, send)
             return
         self.metrics.add("streams_open")
         try:
-            await send(_start(answer))
+            await send_start(answer.status, answer.headers, send)
             for index, piece in enumerate(answer.pieces):
                 await self._until(pacer, index)
-                await send(_body(piece, more=True))
+                await send_body(piece, send, more=True)
             if answer.is_broken:
                 await self.deadlines.wait(pacer.due(-1))
             else:
-                await send(_body(b"", more=False))
+                await send_body(b"", send, more=False)
         finally:
             self.metrics.add("streams_open", -1)
 
@@ -167,39 +173,25 @@ class Application:
         pacer.note(await self.deadlines.wait(due) - due)
 
 
-async def _read(scope: dict[str, Any], receive: Receive) -> Incoming | Answer | None:
-    """Read a request whole; return the answer to one that is too large, `None` if the client has left."""
-    arrived, pieces, size = SYSTEM_CLOCK.now(), [], 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
-        pieces.append(message.get("body", b""))
-        size += len(pieces[-1])
-        if size > LARGEST_BODY:
-            return error_answer(TOO_LARGE, f"The body has more than {LARGEST_BODY:,} bytes.", "invalid_request_error")
-        if not message.get("more_body"):
-            break
-    path = scope.get("raw_path") or scope["path"].encode()
-    query = scope["query_string"].decode("latin-1")
-    return Incoming(scope["method"], path.decode("latin-1"), query, scope["headers"], b"".join(pieces), arrived)
+def _make_upstream(mode: Mode, url: str | None, metrics: Metrics) -> Upstream | None:
+    if mode is Mode.REPLAY:
+        return None
+    if url is None:
+        message = f"mode={mode.value!r} passes requests on. Give the base URL of their server: upstream='https://…/v1'."
+        raise InvalidSetting(message)
+    from inferencereplay.server.upstream import Upstream  # noqa: PLC0415 - it imports openai, which takes a second
+
+    return Upstream(url, metrics)
 
 
-async def _left(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-def _start(answer: Answer) -> dict[str, Any]:
-    # ASGI knows no way to break a connection without an answer: one that breaks after the headers has to do.
-    return {"type": "http.response.start", "status": answer.status or 200, "headers": answer.headers}
-
-
-def _body(content: bytes, *, more: bool) -> dict[str, Any]:
-    return {"type": "http.response.body", "body": content, "more_body": more}
-
-
-async def _send(answer: Answer, send: Send) -> None:
-    """Send an answer at once; one that breaks is left unended, and the server breaks the connection."""
-    await send(_start(answer))
-    await send(_body(b"".join(answer.pieces), more=answer.is_broken))
+async def until_left(sending: Coroutine[Any, Any, None], receive: Receive) -> None:
+    """Send an answer, unless the client leaves before its end."""
+    playing, leaving = asyncio.ensure_future(sending), asyncio.ensure_future(wait_for_leaving(receive))
+    try:
+        await asyncio.wait((playing, leaving), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        playing.cancel()
+        leaving.cancel()
+        await asyncio.wait((playing, leaving))
+    if not playing.cancelled():
+        playing.result()

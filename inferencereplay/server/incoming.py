@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
+import msgspec
+
 from inferencereplay.recording.request import (
     NotSerializable,
     Request,
@@ -12,16 +14,56 @@ from inferencereplay.recording.request import (
     parse_json,
     parse_query,
 )
+from inferencereplay.redaction.header_secrets import header_secrets, literals_of
+from inferencereplay.redaction.redactor import secret_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+SESSION_HEADER = b"x-inferencereplay-session"
+"""Which session a request belongs to; the requests without it are of one session."""
 LARGEST_BODY = 64 * 1024 * 1024
 """Bytes of the largest body that is read."""
 PREFIXES = ("/v1/", "/openai/v1/", "/openai/")
 """Where the base URL of a client may end; a recording's path is relative to that of the client that was recorded."""
 BAD_REQUEST = 400
 TOO_LARGE = 413
+
+
+class Incoming(msgspec.Struct, frozen=True):
+    """A request as it came.
+
+    Attributes:
+        method: upper case.
+        path: percent-encoded, as it was sent.
+        query: as it was sent, without the question mark.
+        headers: names in lower case.
+        body: whole.
+        arrived: when it began to come, by the system clock.
+    """
+
+    method: str
+    path: str
+    query: str
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+    arrived: float
+
+    def header(self, name: bytes) -> bytes | None:
+        """Return the value of a header; of one that is repeated, the first."""
+        for given, value in self.headers:
+            if given == name:
+                return value
+        return None
+
+    def text(self, name: bytes) -> str:
+        """Return the value of a header; empty without one."""
+        return (self.header(name) or b"").decode("latin-1")
+
+    def secrets(self) -> tuple[str, ...]:
+        """Return what is secret in the headers and the query."""
+        named = ((name.decode("latin-1"), value.decode("latin-1")) for name, value in self.headers)
+        return literals_of([*header_secrets(named), *secret_values(parse_query(self.query))])
 
 
 class Refused(Exception):  # noqa: N818 - a signal inside the server

@@ -15,7 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from inferencereplay.pacing.clocks import SYSTEM_CLOCK
 from inferencereplay.server.answers import error_answer
-from inferencereplay.server.replies import Incoming
+from inferencereplay.server.incoming import Incoming
 
 if TYPE_CHECKING:
     from inferencereplay.pacing.pacer import Pacer

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections import OrderedDict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from inferencereplay.errors import InferenceReplayError, RecordingNotFound
 from inferencereplay.pacing.clocks import SYSTEM_CLOCK
 from inferencereplay.pacing.pacer import Pacer
-from inferencereplay.recording.request import NotSerializable, Request, parse_query
-from inferencereplay.redaction.header_secrets import header_secrets, literals_of
-from inferencereplay.redaction.redactor import secret_values
+from inferencereplay.recording.request import NotSerializable, Request
 from inferencereplay.sdk.http_replay import incomplete
 from inferencereplay.server.answers import Answer, error_answer, recorded_answer
-from inferencereplay.server.incoming import NotJson, Refused, read_request, readings
+from inferencereplay.server.incoming import SESSION_HEADER, NotJson, Refused, read_request, readings
 from inferencereplay.session.call import Call
 from inferencereplay.session.decision import Play, Wait
 from inferencereplay.session.recorder import PendingRecording
@@ -24,11 +23,13 @@ from inferencereplay.session.run_coordinator import PATIENCE, PAUSE
 from inferencereplay.session.settings import Mode
 
 if TYPE_CHECKING:
-    from inferencereplay.recording.format import Recording
+    from collections.abc import Callable
+
+    from inferencereplay.recording.format import Provenance, Recording
+    from inferencereplay.server.incoming import Incoming
     from inferencereplay.server.metrics import Metrics
     from inferencereplay.session.session import Session
 
-SESSION_HEADER = b"x-inferencereplay-session"
 MOST_SESSIONS = 10_000
 """Named sessions that are kept; the one that was used longest ago is forgotten, and begins anew when it comes again."""
 MOST_READ = 2_048
@@ -37,38 +38,6 @@ LARGEST_READ = 8 * 1024
 """Bytes of the largest body whose reading is kept."""
 NOT_FOUND = 404
 UNUSABLE = 500
-
-
-class Incoming(msgspec.Struct, frozen=True):
-    """A request as it came.
-
-    Attributes:
-        method: upper case.
-        path: percent-encoded, as it was sent.
-        query: as it was sent, without the question mark.
-        headers: names in lower case.
-        body: whole.
-        arrived: when it began to come, by the system clock.
-    """
-
-    method: str
-    path: str
-    query: str
-    headers: list[tuple[bytes, bytes]]
-    body: bytes
-    arrived: float
-
-    def header(self, name: bytes) -> bytes | None:
-        """Return the value of a header; of one that is repeated, the first."""
-        for given, value in self.headers:
-            if given == name:
-                return value
-        return None
-
-    def secrets(self) -> tuple[str, ...]:
-        """Return what is secret in the headers and the query."""
-        named = ((name.decode("latin-1"), value.decode("latin-1")) for name, value in self.headers)
-        return literals_of([*header_secrets(named), *secret_values(parse_query(self.query))])
 
 
 class Forward(msgspec.Struct, frozen=True):
@@ -99,11 +68,13 @@ class Replies:
     Args:
         session: the one of the requests that name none.
         metrics: counts.
+        find_origin: returns where a recording of a request comes from.
     """
 
-    def __init__(self, session: Session, metrics: Metrics) -> None:
+    def __init__(self, session: Session, metrics: Metrics, find_origin: Callable[[Incoming], Provenance]) -> None:
         self.session = session
         self.metrics = metrics
+        self._find_origin = find_origin
         self._named: OrderedDict[bytes, Session] = OrderedDict()
         self._read: dict[tuple[str, str, str, bytes], tuple[Request, ...]] = {}
         self._ready: dict[tuple[str, int], tuple[Recording, Answer]] = {}
@@ -111,7 +82,7 @@ class Replies:
     def session_of(self, incoming: Incoming) -> Session:
         """Return the session that a request belongs to, by its header."""
         name = incoming.header(SESSION_HEADER)
-        if not name:
+        if not name or self.session.mode is Mode.RECORD:  # a second session would replace what the first has recorded
             return self.session
         session = self._named.get(name)
         if session is None:
@@ -122,12 +93,17 @@ class Replies:
             self._named.move_to_end(name)
         return session
 
+    def finish(self) -> None:
+        """Store the answers of requests that were left, and put the recordings in order."""
+        for session in (self.session, *self._named.values()):
+            session.finish()
+
     def play(self, incoming: Incoming) -> Reply | None:
         """Return the recorded answer and count it; `None` if there is none, or it cannot be found by a mere look-up."""
         session = self.session_of(incoming)
         try:
             for request in self._requests(session, incoming):
-                if play := session.play(_call(session, incoming, request)):
+                if play := session.play(self._call(session, incoming, request)):
                     return self._hit(session, incoming, play)
         except (Refused, NotSerializable, InferenceReplayError):
             return None
@@ -155,10 +131,13 @@ class Replies:
             return Forward()
         requests = self._requests(session, incoming)
         for request in requests[1:]:
-            if play := session.play(_call(session, incoming, request)):
+            if play := session.play(self._call(session, incoming, request)):
                 return self._hit(session, incoming, play)
-        decision = _decision(session, _call(session, incoming, requests[0]))
+        decision = _decision(session, self._call(session, incoming, requests[0]))
         return self._hit(session, incoming, decision) if isinstance(decision, Play) else Forward(decision)
+
+    def _call(self, session: Session, incoming: Incoming, request: Request) -> Call:
+        return Call(request, session.redactor, incoming.secrets, functools.partial(self._find_origin, incoming))
 
     def _requests(self, session: Session, incoming: Incoming) -> tuple[Request, ...]:
         """Return the requests that a recording is looked up by, prepared; the most likely one first.
@@ -207,7 +186,7 @@ class Replies:
 
     def _unrecordable(self, session: Session, incoming: Incoming, reason: str) -> Reply | Forward:
         request = Request(incoming.method, readings(incoming.path)[0], b"null")
-        call = _call(session, incoming, request)
+        call = self._call(session, incoming, request)
         if session.mode is Mode.REPLAY:
             return self._miss(session.refuse(call, reason))
         session.warn_once(call, reason)
@@ -215,7 +194,7 @@ class Replies:
 
     def _miss(self, error: RecordingNotFound) -> Reply:
         self.metrics.add("misses")
-        facts = {"key": error.key, "nearest": error.nearest, "differences": error.differences}
+        facts: dict[str, Any] = {"key": error.key, "nearest": error.nearest, "differences": error.differences}
         return Reply(error_answer(NOT_FOUND, str(error), "recording_not_found", **facts))
 
 
@@ -227,7 +206,3 @@ def _decision(session: Session, call: Call) -> Play | PendingRecording:
         if not isinstance(decision, Wait):
             return decision
         time.sleep(PAUSE)
-
-
-def _call(session: Session, incoming: Incoming, request: Request) -> Call:
-    return Call(request, session.redactor, incoming.secrets)

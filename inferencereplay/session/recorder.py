@@ -38,12 +38,16 @@ class PendingRecording:
     Args:
         recorder: stores it.
         call: the call.
+
+    Attributes:
+        is_stored: whether the answer was stored.
     """
 
-    __slots__ = ("_is_over", "call", "key", "number", "recorder", "redactor", "request")
+    __slots__ = ("_is_over", "call", "is_stored", "key", "number", "recorder", "redactor", "request")
 
     def __init__(self, recorder: Recorder, call: Call) -> None:
         self._is_over = True
+        self.is_stored = False
         self.recorder = recorder
         self.call = call
         self.redactor = call.redactor
@@ -79,6 +83,7 @@ class PendingRecording:
         """Store the answer; see `Recorder.keep`."""
         reason = self.recorder.keep(self, response)
         self._is_over = True
+        self.is_stored = not reason
         return reason
 
     def drop(self) -> None:
