@@ -30,7 +30,7 @@ ROOMS = {
     "conversion": "errors recording store session sdk catalogue",
     "upkeep": "errors recording redaction store session catalogue",
     "report": "errors recording catalogue",
-    "server": "errors recording redaction pacing session sdk",
+    "server": "errors recording redaction pacing session sdk catalogue",
     "startup": "environment",
     "pytest_plugin": "errors recording store session api",
     "": "errors pacing session api",

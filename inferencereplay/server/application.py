@@ -3,51 +3,78 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
+
+import msgspec
 
 from inferencereplay.errors import InvalidSetting
 from inferencereplay.recording.format import Provenance
 from inferencereplay.sdk.worker_thread import in_thread
+from inferencereplay.server.access import Access
 from inferencereplay.server.answers import Answer, json_answer, text_answer
 from inferencereplay.server.asgi import read_incoming, send_answer, send_body, send_start, wait_for_leaving
+from inferencereplay.server.contents import Contents
 from inferencereplay.server.deadlines import Deadlines
 from inferencereplay.server.metrics import Metrics
+from inferencereplay.server.profiles import check_profiles
 from inferencereplay.server.replies import Forward, Replies, Reply
+from inferencereplay.server.variant_order import IN_ORDER, check_order
 from inferencereplay.session.session import Session
-from inferencereplay.session.settings import Mode
+from inferencereplay.session.settings import Mode, Options
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Iterable
 
     from typing_extensions import Unpack
 
     from inferencereplay.pacing.pacer import Pacer
+    from inferencereplay.server.answers import Headers
     from inferencereplay.server.asgi import Receive, Send
     from inferencereplay.server.incoming import Incoming
     from inferencereplay.server.upstream import Upstream
-    from inferencereplay.session.settings import Options
 
 PATIENCE = 30.0
 """Seconds in which a request has to be complete, and a client has to read some of its answer."""
+FIXED = ("/health", "/metrics")
 HEALTHY = json_answer(200, {"status": "ok"})
 
 
-def app(directory: str | os.PathLike[str], *, upstream: str | None = None, **options: Unpack[Options]) -> Application:
-    """Make an ASGI application that answers from the recordings of a directory.
+class Serving(TypedDict, total=False):
+    """The options of a server beside those of its session; `app` describes each."""
+
+    upstream: str | None
+    variants: str
+    match: str | Iterable[str]
+    api_key: str | None
+    cors: Iterable[str]
+
+
+class _All(Options, Serving, total=False):
+    """All options of a server."""
+
+
+def app(directory: str | os.PathLike[str], **options: Unpack[_All]) -> Application:
+    """Make an ASGI application that answers from the recordings of a directory. It needs asyncio.
 
     Args:
         directory: where the recordings live.
-        upstream: the base URL of the server that requests go to in the other modes than `replay`, such as
-            `https://api.openai.com/v1`.
-        **options: the settings of a `Session`; the mode is `replay` if none is given.
+        **options: the settings of a `Session`, by the same names; `speed=1` keeps the recorded pace. Further
+
+            - `upstream`: the base URL of the server that requests go to in the other modes than `replay`, such as
+              `https://api.openai.com/v1`;
+            - `variants`: in which order equal requests get their variants: `"in-order"`, `"cycle"`, `"random"`;
+            - `match`: names of profiles, which say what a request may differ in: `"exact"`, `"load-tools"`, …;
+            - `api_key`: a key that requests have to hold, as `Authorization: Bearer KEY`;
+            - `cors`: the origins of web pages that may ask, or `"*"`.
 
     Raises:
         InvalidSetting: for an invalid setting.
         StoreError: if the directory cannot be used.
     """
-    options.setdefault("mode", "replay")
-    return Application(Session(directory, **options), Metrics(), upstream)
+    serving: Any = {name: value for name, value in options.items() if name in Serving.__annotations__}
+    settings: Any = {name: value for name, value in options.items() if name not in Serving.__annotations__}
+    return Application(Session(directory, **settings), **serving)
 
 
 class Application:
@@ -55,19 +82,27 @@ class Application:
 
     Args:
         session: the session of the requests that name none.
+        workers: the processes that will serve.
+        **serving: see `app`.
+
+    Attributes:
         metrics: counts.
-        upstream: the base URL of the server that unrecorded requests go to.
+        patience: seconds in which a request has to be complete, and a client has to read some of its answer.
 
     Raises:
-        InvalidSetting: for a mode that needs an upstream without one, or for an upstream that is no URL.
+        InvalidSetting: for an invalid option, and for a mode that needs an upstream without one.
     """
 
-    def __init__(self, session: Session, metrics: Metrics, upstream: str | None = None) -> None:
+    def __init__(self, session: Session, workers: int = 1, **serving: Unpack[Serving]) -> None:
         self.session = session
-        self.metrics = metrics
-        self._upstream = _make_upstream(session.mode, upstream, metrics)
-        self.replies = Replies(session, metrics, self._upstream.origin if self._upstream else lambda _: Provenance())
+        self.metrics = Metrics(workers)
         self.patience = PATIENCE
+        self._access = Access(serving.get("api_key"), serving.get("cors", ()))
+        self._upstream = _make_upstream(session.mode, serving.get("upstream"), self.metrics)
+        order = check_order(serving.get("variants", IN_ORDER), session.mode)
+        contents = Contents(session.store.directory, check_profiles(serving.get("match", ())), session.prepare)
+        find_origin = self._upstream.origin if self._upstream else lambda _: Provenance()
+        self.replies = Replies(session, self.metrics, order, contents, find_origin)
         self._deadlines: Deadlines | None = None
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -106,7 +141,10 @@ class Application:
 
     async def _answer(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         self.metrics.add("requests")
-        fixed = self.fixed(scope["path"])
+        headers = scope["headers"]
+        if more := self._access.for_page(headers):
+            send = _with_headers(more, send)
+        fixed = self.fixed(scope["path"]) or self._access.refusal(scope["method"], headers)
         if fixed is not None:
             await send_answer(fixed, send)
             return
@@ -126,6 +164,7 @@ class Application:
     async def _forward(self, incoming: Incoming, forward: Forward, receive: Receive, send: Send) -> None:
         if self._upstream is None:
             raise RuntimeError  # pragma: no cover - a mode that goes to the network has an upstream
+        incoming = msgspec.structs.replace(incoming, headers=self._access.without_key(incoming.headers))
         await until_left(self._upstream.forward(incoming, forward.pending, send), receive)
 
     def fixed(self, path: str) -> Answer | None:
@@ -136,7 +175,7 @@ class Application:
 
     def at_once(self, incoming: Incoming) -> Reply | None:
         """Return the answer to a request, and count it, if a recording is found by a mere look-up."""
-        if self.fixed(incoming.path) is not None:
+        if incoming.path in FIXED or not self._access.is_open:
             return None
         reply = self.replies.play(incoming)
         if reply is not None:
@@ -171,6 +210,17 @@ class Application:
     async def _until(self, pacer: Pacer, index: int) -> None:
         due = pacer.due(index)
         pacer.note(await self.deadlines.wait(due) - due)
+
+
+def _with_headers(more: Headers, send: Send) -> Send:
+    """Return a `send` that adds headers to the answer."""
+
+    async def send_more(message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message["headers"], *more]
+        await send(message)
+
+    return send_more
 
 
 def _make_upstream(mode: Mode, url: str | None, metrics: Metrics) -> Upstream | None:

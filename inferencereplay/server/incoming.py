@@ -81,37 +81,32 @@ class Refused(Exception):  # noqa: N818 - a signal inside the server
 
 
 class NotJson(Refused):
-    """A body that is not JSON, such as an upload."""
+    """A body that says itself that it is not JSON, such as an upload."""
 
 
-def read_request(method: str, path: str, query: str, body: bytes) -> Request:
+def read_request(incoming: Incoming) -> Request:
     """Return the request with its path as it came.
 
-    Args:
-        method: upper case.
-        path: as it was sent, percent-encoded.
-        query: without the question mark.
-        body: empty if there is none.
-
     Raises:
-        Refused: for a path with `..`, and for a body that is nested too deeply.
-        NotJson: for a body that is not JSON.
+        Refused: for a path with `..`, and for a body that is no JSON, or is nested too deeply.
+        NotJson: for a body that need not be JSON.
     """
-    if ".." in unquote(path).replace("\\", "/").split("/") or "\0" in unquote(path):
+    path = unquote(incoming.path).replace("\\", "/")
+    if ".." in path.split("/") or "\0" in path:
         raise Refused(BAD_REQUEST, "The path of the request has parts that lead out of the API: '..'.")
-    return Request(method, path, _canonical(body), parse_query(query))
+    return Request(incoming.method, incoming.path, _canonical(incoming), parse_query(incoming.query))
 
 
-def _canonical(body: bytes) -> bytes:
-    if not body:
+def _canonical(incoming: Incoming) -> bytes:
+    if not incoming.body:
         return b"null"
     try:
-        return canonical_json(parse_json(body))
+        return canonical_json(parse_json(incoming.body))
     except (ValueError, NotSerializable) as error:
-        message = f"The body of the request is not JSON that can be recorded: {error}."
-        if "deep" in str(error):
-            raise Refused(BAD_REQUEST, message) from error
-        raise NotJson(BAD_REQUEST, message) from error
+        kind = incoming.text(b"content-type")
+        if kind and "json" not in kind:
+            raise NotJson(BAD_REQUEST, f"its body is no JSON, but {kind.partition(';')[0]}") from error
+        raise Refused(BAD_REQUEST, f"The body of the request is not JSON that can be recorded: {error}.") from error
 
 
 def readings(path: str) -> tuple[str, ...]:

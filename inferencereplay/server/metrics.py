@@ -67,5 +67,23 @@ class Metrics:
         lines += [f"{full}_sum {self._sum(_SUM):.6f}", f"{full}_count {count}", ""]
         return "\n".join(lines).encode()
 
+    def summary(self) -> str:
+        """Return the counts in one line, for people."""
+        told = [f"{self.total(name)} {name}" for name in ("requests", "hits", "misses", "recorded")]
+        counts = [int(self._sum(_FIRST_BUCKET + index)) for index in range(len(BUCKETS) + 1)]
+        if sum(counts):
+            told.append(f"99 % of {sum(counts)} timed events late by at most {_bound(counts, 0.99)}")
+        return ", ".join(told)
+
     def _sum(self, place: int) -> float:
         return sum(self._all[place::_SIZE])
+
+
+def _bound(counts: list[int], share: float) -> str:
+    """Return the bound of the bucket in which a share (0 to 1) of all events is reached."""
+    least, reached = share * sum(counts), 0
+    for bound, count in zip(BUCKETS, counts, strict=False):
+        reached += count
+        if reached >= least:
+            return f"{bound * 1000:g} ms"
+    return "more than " + f"{BUCKETS[-1] * 1000:g} ms"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import logging
 import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import msgspec
 
@@ -13,9 +15,11 @@ from inferencereplay.errors import InferenceReplayError, RecordingNotFound
 from inferencereplay.pacing.clocks import SYSTEM_CLOCK
 from inferencereplay.pacing.pacer import Pacer
 from inferencereplay.recording.request import NotSerializable, Request
+from inferencereplay.redaction.payloads import redact_request
 from inferencereplay.sdk.http_replay import incomplete
-from inferencereplay.server.answers import Answer, error_answer, recorded_answer
+from inferencereplay.server.answers import Answer, error_answer, json_answer, recorded_answer
 from inferencereplay.server.incoming import SESSION_HEADER, NotJson, Refused, read_request, readings
+from inferencereplay.server.variant_order import put_in_order
 from inferencereplay.session.call import Call
 from inferencereplay.session.decision import Play, Wait
 from inferencereplay.session.recorder import PendingRecording
@@ -23,12 +27,15 @@ from inferencereplay.session.run_coordinator import PATIENCE, PAUSE
 from inferencereplay.session.settings import Mode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from inferencereplay.recording.format import Provenance, Recording
+    from inferencereplay.server.contents import Contents
     from inferencereplay.server.incoming import Incoming
     from inferencereplay.server.metrics import Metrics
     from inferencereplay.session.session import Session
+
+log = logging.getLogger("inferencereplay")
 
 MOST_SESSIONS = 10_000
 """Named sessions that are kept; the one that was used longest ago is forgotten, and begins anew when it comes again."""
@@ -36,6 +43,9 @@ MOST_READ = 2_048
 """Requests whose reading is kept, and answers that are kept ready."""
 LARGEST_READ = 8 * 1024
 """Bytes of the largest body whose reading is kept."""
+MODELS = "/models/"
+MOST_TOLD = 100
+"""Misses that are logged; a load tool may make any number."""
 NOT_FOUND = 404
 UNUSABLE = 500
 
@@ -68,13 +78,25 @@ class Replies:
     Args:
         session: the one of the requests that name none.
         metrics: counts.
+        order: in which equal requests get their variants.
+        contents: what the directory holds.
         find_origin: returns where a recording of a request comes from.
     """
 
-    def __init__(self, session: Session, metrics: Metrics, find_origin: Callable[[Incoming], Provenance]) -> None:
-        self.session = session
+    def __init__(
+        self,
+        session: Session,
+        metrics: Metrics,
+        order: str,
+        contents: Contents,
+        find_origin: Callable[[Incoming], Provenance],
+    ) -> None:
+        self.session = put_in_order(session, order)
         self.metrics = metrics
+        self._order = order
+        self._contents = contents
         self._find_origin = find_origin
+        self._told = 0
         self._named: OrderedDict[bytes, Session] = OrderedDict()
         self._read: dict[tuple[str, str, str, bytes], tuple[Request, ...]] = {}
         self._ready: dict[tuple[str, int], tuple[Recording, Answer]] = {}
@@ -86,7 +108,7 @@ class Replies:
             return self.session
         session = self._named.get(name)
         if session is None:
-            session = self._named[name] = self.session.sibling()
+            session = self._named[name] = put_in_order(self.session.sibling(), self._order)
             if len(self._named) > MOST_SESSIONS:
                 self._named.popitem(last=False)
         else:
@@ -102,7 +124,7 @@ class Replies:
         """Return the recorded answer and count it; `None` if there is none, or it cannot be found by a mere look-up."""
         session = self.session_of(incoming)
         try:
-            for request in self._requests(session, incoming):
+            for request in self._candidates(session, incoming):
                 if play := session.play(self._call(session, incoming, request)):
                     return self._hit(session, incoming, play)
         except (Refused, NotSerializable, InferenceReplayError):
@@ -119,6 +141,8 @@ class Replies:
         except NotSerializable as error:
             return self._unrecordable(session, incoming, str(error))
         except Refused as error:
+            if session.mode is not Mode.REPLAY:
+                return Forward()  # its server says what is wrong with it
             self.metrics.add("refused")
             return Reply(error_answer(error.status, error.message, "invalid_request_error"))
         except RecordingNotFound as error:
@@ -129,15 +153,31 @@ class Replies:
     def _decide(self, session: Session, incoming: Incoming) -> Reply | Forward:
         if session.is_live:
             return Forward()
-        requests = self._requests(session, incoming)
-        for request in requests[1:]:
-            if play := session.play(self._call(session, incoming, request)):
-                return self._hit(session, incoming, play)
-        decision = _decision(session, self._call(session, incoming, requests[0]))
+        if not self._contents.is_exact and self._contents.refresh() and (reply := self.play(incoming)):
+            return reply
+        if session.mode is Mode.REPLAY and (answer := self._models(incoming)):
+            return Reply(answer)
+        decision = _decision(session, self._call(session, incoming, self._requests(session, incoming)[0]))
         return self._hit(session, incoming, decision) if isinstance(decision, Play) else Forward(decision)
 
     def _call(self, session: Session, incoming: Incoming, request: Request) -> Call:
         return Call(request, session.redactor, incoming.secrets, functools.partial(self._find_origin, incoming))
+
+    def _models(self, incoming: Incoming) -> Answer | None:
+        """Return the answer about models, made of the requests that were recorded."""
+        path = unquote(readings(incoming.path)[0])
+        if incoming.method != "GET" or not f"{path}/".startswith(MODELS):
+            return None
+        name = path[len(MODELS) :]
+        found = self._contents.model(name) if name else self._contents.models()
+        return None if found is None else json_answer(200, found)
+
+    def _candidates(self, session: Session, incoming: Incoming) -> Iterator[Request]:
+        """Yield the requests whose recordings may answer, the most likely one first."""
+        requests = self._requests(session, incoming)
+        yield from requests
+        for request in () if self._contents.is_exact else requests:
+            yield from self._contents.like(redact_request(request, session.redactor))
 
     def _requests(self, session: Session, incoming: Incoming) -> tuple[Request, ...]:
         """Return the requests that a recording is looked up by, prepared; the most likely one first.
@@ -149,7 +189,7 @@ class Replies:
         name = (incoming.method, incoming.path, incoming.query, incoming.body)
         found = self._read.get(name)
         if found is None:
-            request = read_request(*name)
+            request = read_request(incoming)
             found = tuple(
                 session.prepare(msgspec.structs.replace(request, path=path)) for path in readings(incoming.path)
             )
@@ -194,6 +234,9 @@ class Replies:
 
     def _miss(self, error: RecordingNotFound) -> Reply:
         self.metrics.add("misses")
+        self._told += 1
+        if self._told <= MOST_TOLD:
+            log.warning("%s", str(error).partition("\nTo record it")[0])
         facts: dict[str, Any] = {"key": error.key, "nearest": error.nearest, "differences": error.differences}
         return Reply(error_answer(NOT_FOUND, str(error), "recording_not_found", **facts))
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 GRACE = 5
 """Seconds that open streams get to end when the server is told to end."""
+ENDING = (signal.SIGINT, signal.SIGTERM)
+"""The signals that end a server in order."""
 BACKLOG = 2_048
 _OURS = {"access_log": False, "date_header": False, "server_header": False, "proxy_headers": False, "ws": "none"}
 KEEP_ALIVE = 75
@@ -60,7 +62,7 @@ def make_server(application: Application) -> uvicorn.Server:
 
 def serve(application: Application, listening: socket.socket) -> None:
     """Serve until a signal ends it."""
-    with _quiet(signal.SIGINT, signal.SIGTERM):
+    with _quiet(*ENDING):
         make_server(application).run(sockets=[listening])
 
 
