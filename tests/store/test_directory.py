@@ -433,6 +433,7 @@ def test_newest_passes_over_what_cannot_be_read(store):
     Path(store.directory, *store.sources(CHAT, "ef" * 32, 1)).mkdir()
     Path(store.directory, *store.sources(CHAT, "ee" * 32, 1)).symlink_to("nowhere")
     assert near(store) == [(*store.sources(CHAT, key, 1), {"q": 1})]
+    assert list(store.newest(["chat/completions/gone.json", *store.sources(CHAT, key, 1)])) == near(store)
 
 
 def test_newest_goes_on_when_files_vanish_meanwhile(store, monkeypatch):
