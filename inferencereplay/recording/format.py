@@ -432,7 +432,7 @@ def _request_parts(request: RecordedRequest) -> tuple[bytes, bytes]:
     members = [b'"method": ' + _json(request.method), b'"path": ' + _json(request.path)]
     if request.query:
         members.append(b'"query": ' + _json(request.query))
-    return b",\n    ".join(members) + b',\n    "body": ', _pretty(request.body)
+    return b",\n    ".join(members) + b',\n    "body": ', lay_out(request.body)
 
 
 def _response_members(response: Response) -> list[bytes]:
@@ -471,7 +471,7 @@ def _plain_members(response: Response) -> list[bytes]:
             members.append(b'"leading": ' + _json(response.leading))
         if response.trailing:
             members.append(b'"trailing": ' + _json(response.trailing))
-        members.append(b'"body": ' + _pretty(response.body))
+        members.append(b'"body": ' + lay_out(response.body))
     return members
 
 
@@ -494,5 +494,6 @@ def _json(value: object) -> bytes:
     return msgspec.json.format(msgspec.json.encode(value), indent=0)
 
 
-def _pretty(raw: msgspec.Raw | bytes) -> bytes:
+def lay_out(raw: msgspec.Raw | bytes) -> bytes:
+    """Lay JSON out for people as the `body` of a file, which is indented by two and four more."""
     return msgspec.json.format(bytes(raw), indent=2).replace(b"\n", b"\n    ")

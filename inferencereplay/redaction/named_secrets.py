@@ -72,10 +72,23 @@ _LONG_VALUE = re.compile(r"(?=[\w.~+/-]{0,40}?\d)[\w.~+/-]{16,}=*(?![\w.~+/=(\[-
 """Sixteen characters with a digit, which are no call in a program."""
 
 
-def may_name(raw: bytes) -> bool:
-    """Whether JSON may hold the name of a secret."""
-    lowered = raw.lower()
-    return any(hint in lowered and _sign_in_json(hint).search(lowered) for hint in _HINTS_IN_JSON)
+def may_name(raw: bytes, once: bytes) -> bool:
+    """Whether JSON may hold the name of a secret.
+
+    Args:
+        raw: JSON.
+        once: what stands in it between quotation marks, with quotation marks between; what is repeated, once.
+    """
+    lowered = once.lower()
+    hints = [hint for hint in _HINTS_IN_JSON if hint in lowered and _end_in_json(hint).search(lowered)]
+    lowered = raw.lower() if hints else b""
+    return any(_sign_in_json(hint).search(lowered) for hint in hints)
+
+
+@functools.cache
+def _end_in_json(hint: bytes) -> re.Pattern[bytes]:
+    """Return what matches the end of a name: no letter and no digit, for no sign begins with one but for two."""
+    return re.compile(hint + rb"(?=[^a-z0-9_-]|is |value=|\Z)")
 
 
 @functools.cache

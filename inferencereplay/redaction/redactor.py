@@ -235,7 +235,7 @@ def _may_hold(raw: bytes, literals: tuple[str, ...]) -> bool:
     once = b'"'.join(distinct)
     if any(literal in (raw if b'"' in literal else once) for literal in _in_json(literals)):
         return True
-    return json_may_hold_token(raw, distinct) or may_name(raw)
+    return json_may_hold_token(raw, distinct) or may_name(raw, once)
 
 
 @functools.lru_cache(maxsize=64)

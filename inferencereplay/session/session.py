@@ -31,6 +31,7 @@ from inferencereplay.session import garbage
 from inferencereplay.session.call import Call
 from inferencereplay.session.decision import WAIT, Decision, Play
 from inferencereplay.session.misses import explain
+from inferencereplay.session.near_requests import NearRequests
 from inferencereplay.session.recorder import PendingRecording, Recorder
 from inferencereplay.session.recording_cache import RecordingCache
 from inferencereplay.session.run_variants import RunVariants
@@ -129,6 +130,7 @@ class Session:
             message = f"mode={self.mode.value!r}: {self.store.directory} is llama-stack's, and can be replayed only."
             raise InvalidSetting(message + " Record into another directory.")
         self._cache = RecordingCache(self.store)
+        self._near_requests = NearRequests(self.store)
         self._begin()
 
     def _begin(self) -> None:
@@ -368,7 +370,7 @@ class Session:
         """Count a call as a miss and return the error that says what differs."""
         error = explain(
             call.redacted,
-            self.store,
+            self._near_requests,
             call.redactor,
             used_up=self._first(call.request, call.redacted),
             skipped=self.recorder.skipped(call.redacted.key),

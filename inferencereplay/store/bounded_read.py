@@ -5,6 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 LARGEST = 2**30
 """Bytes of the largest file that is read as a recording, and of the largest one that is written."""
@@ -52,6 +56,22 @@ def read_start(name: str, count: int) -> bytes:
         return os.read(descriptor, count)
     finally:
         os.close(descriptor)
+
+
+def read_starts(names: Iterable[str], count: int) -> Iterator[tuple[str, bytes]]:
+    """Yield the first bytes of many files, in one loop for speed; none of a link, and of what cannot be read."""
+    flags, opened, read_from, closed = _FLAGS | _NO_FOLLOW, os.open, os.read, os.close
+    for name in names:
+        data = b""
+        try:
+            descriptor = opened(name, flags)
+            try:
+                data = read_from(descriptor, count)
+            finally:
+                closed(descriptor)
+        except OSError:
+            pass
+        yield name, data
 
 
 def way_out(error: OSError) -> str:
