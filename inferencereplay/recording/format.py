@@ -336,7 +336,7 @@ def decode_for(request: Request, key: str, data: bytes, name: str) -> Recording:
         RecordingCorrupt: see `decode`; also if the request in the file was edited, or the file has the name of another
             request.
     """
-    recording = _decode_around(request, data, name) if len(request.body) >= LARGE else None
+    recording = _decode_around(request, data, name) if len(request.body) >= max(LARGE, len(data) // 2) else None
     if recording is None:
         recording = decode(data, name)
         check_request(recording, request, key, name)

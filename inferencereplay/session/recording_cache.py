@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 MOST_KEPT = 16 * 1024 * 1024
 """Bytes of the files whose recordings stay in memory."""
-LARGEST_KEPT = 256 * 1024
+LARGEST_KEPT = 2 * 1024 * 1024
 """Bytes of the largest of them."""
 EXTRA = 2_048
 """Bytes that a recording takes in memory beside those of its file."""
