@@ -113,17 +113,17 @@ def test_numbers_are_what_the_sdk_makes_of_them(name, number):
 def test_an_answer_that_is_taken_again_is_decoded_once(monkeypatch):
     """Each caller gets lists of its own, and what is kept for the next one is bounded."""
     monkeypatch.setattr(model_builder, "_kept", deque())
-    monkeypatch.setattr(model_builder, "MOST_NUMBERS", 2 * len(FLOATS))
+    monkeypatch.setattr(model_builder, "MOST_NUMBERS", 6)
     build = EmbeddingsBuilder(CreateEmbeddingResponse)
-    raws = [answer(coded([number, *FLOATS[1:]])) for number in range(3)]
+    raws = [answer(coded([number, 0.5, -1.0])) for number in range(3)]
     for _ in range(3):
         made = build(raws[0])
-        assert made.data[0].embedding == [0, *FLOATS[1:]]
+        assert made.data[0].embedding == [0, 0.5, -1.0]
         made.data[0].embedding.clear()
     assert len(model_builder._kept) == 1
     for raw in raws:
         build(raw)
     assert [kept.raw for kept in model_builder._kept] == raws[1:]
     monkeypatch.setattr(model_builder, "MOST_NUMBERS", 0)
-    assert build(raws[0]).data[0].embedding == [0, *FLOATS[1:]]
+    assert build(raws[0]).data[0].embedding == [0, 0.5, -1.0]
     assert not model_builder._kept
