@@ -9,6 +9,7 @@ from __future__ import annotations
 import array
 import base64
 import math
+import re
 from typing import TYPE_CHECKING, Any, get_args
 
 import msgspec
@@ -16,6 +17,7 @@ import pydantic
 
 from inferencereplay.recording.request import parse_json
 from inferencereplay.sdk import private
+from inferencereplay.sdk.fast_validation import make_validator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +59,7 @@ class ModelBuilder:
 
     def _prepare(self) -> Callable[..., Any]:
         self.cls.model_rebuild()
-        validate: Callable[..., Any] = self.cls.__pydantic_validator__.validate_json
+        validate: Callable[..., Any] = make_validator(self.cls).validate_json
         self._may_be_rounded = self._rounding()
         self._validate = validate
         return validate
@@ -68,7 +70,20 @@ class ModelBuilder:
         `None` if no object can.
         """
         names = [name for name, field in self.cls.model_fields.items() if field.annotation is float]
-        return (lambda made: any(abs(getattr(made, name)) >= _EXACT for name in names)) if names else None
+        return (lambda made: any(abs(getattr(made, name) or 0) >= _EXACT for name in names)) if names else None
+
+
+class AnyModelBuilder(ModelBuilder):
+    """Builds objects of any class, in which floats may be anywhere."""
+
+    def __call__(self, raw: bytes) -> Any:
+        """Build one of its JSON."""
+        if _LARGE.search(raw):
+            return private.construct(self._declared, parse_json(raw))
+        return super().__call__(raw)
+
+    def _rounding(self) -> None:
+        return None
 
 
 class EventBuilder:
@@ -166,6 +181,8 @@ class _Vectors(msgspec.Struct):
 _read_vectors = msgspec.json.Decoder(_Vectors).decode
 _EXACT = 2**53
 """Every integer up to this one is exactly a float."""
+_LARGE = re.compile(rb"(?<![\d.])\d{16}")
+"""What any larger one begins with."""
 _GROUP, _FLOAT = 4, 4
 """Characters in a group of base64, and bytes of a number."""
 
