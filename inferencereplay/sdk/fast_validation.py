@@ -28,6 +28,15 @@ def make_validator(cls: Any) -> SchemaValidator:
         return SchemaValidator(made)
 
 
+def holds_floats(schema: Any) -> bool:
+    """Whether there is a float in a schema, or in what is in it."""
+    if isinstance(schema, (list, tuple)):
+        return any(map(holds_floats, schema))
+    if not isinstance(schema, dict):
+        return False
+    return schema.get("type") == "float" or any(holds_floats(item) for name, item in schema.items() if name not in _KEPT)
+
+
 class _Rewriting:
     """The rewriting of one schema.
 

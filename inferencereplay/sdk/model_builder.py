@@ -17,7 +17,7 @@ import pydantic
 
 from inferencereplay.recording.request import parse_json
 from inferencereplay.sdk import private
-from inferencereplay.sdk.fast_validation import make_validator
+from inferencereplay.sdk.fast_validation import holds_floats, make_validator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,9 +76,14 @@ class ModelBuilder:
 class AnyModelBuilder(ModelBuilder):
     """Builds objects of any class, in which floats may be anywhere."""
 
+    def __init__(self, cls: Any) -> None:
+        super().__init__(cls)
+        cls.model_rebuild()
+        self._holds_floats = holds_floats(cls.__pydantic_core_schema__)
+
     def __call__(self, raw: bytes) -> Any:
         """Build one of its JSON."""
-        if _LARGE.search(raw):
+        if self._holds_floats and _LARGE.search(raw):
             return private.construct(self._declared, parse_json(raw))
         return super().__call__(raw)
 
