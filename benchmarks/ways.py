@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,6 +14,7 @@ import scenes
 from measuring import Row, measure, speedup_row
 from scenes import SMALL, STREAM
 
+import inferencereplay
 from inferencereplay import replay, wrap
 
 if TYPE_CHECKING:
@@ -208,10 +210,8 @@ def measured(way: Way, directory: Path, rounds: int) -> Row:
 
 
 def main() -> None:
-    import sys
 
     only = sys.argv[1:]
-    import inferencereplay
 
     print(inferencereplay.__file__)
     for way in WAYS:

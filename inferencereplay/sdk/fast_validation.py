@@ -34,7 +34,9 @@ def holds_floats(schema: Any) -> bool:
         return any(map(holds_floats, schema))
     if not isinstance(schema, dict):
         return False
-    return schema.get("type") == "float" or any(holds_floats(item) for name, item in schema.items() if name not in _KEPT)
+    return schema.get("type") == "float" or any(
+        holds_floats(item) for name, item in schema.items() if name not in _KEPT
+    )
 
 
 class _Rewriting:

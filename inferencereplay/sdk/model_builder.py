@@ -48,14 +48,17 @@ class ModelBuilder:
 
     def __call__(self, raw: bytes) -> Any:
         """Build one of its JSON."""
+        made = self.strictly(raw)
+        return private.construct(self._declared, parse_json(raw)) if made is None else made
+
+    def strictly(self, raw: bytes) -> Any:
+        """Build one of JSON that fits the class; `None` of any other."""
         validate = self._validate or self._prepare()
         try:
             made = validate(raw, strict=True)
         except pydantic.ValidationError:
-            return private.construct(self._declared, parse_json(raw))
-        if self._may_be_rounded is not None and self._may_be_rounded(made):
-            return private.construct(self._declared, parse_json(raw))
-        return made
+            return None
+        return None if self._may_be_rounded is not None and self._may_be_rounded(made) else made
 
     def _prepare(self) -> Callable[..., Any]:
         self.cls.model_rebuild()

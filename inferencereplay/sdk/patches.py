@@ -18,7 +18,17 @@ import openai
 from inferencereplay.locks import make_reentrant_lock
 from inferencereplay.pacing.event_loop import give_turn
 from inferencereplay.recording.request import Request
-from inferencereplay.sdk import answers, calls, fast_replay, placeholder, private, request_replay, steps, wrappers
+from inferencereplay.sdk import (
+    answers,
+    calls,
+    fast_replay,
+    parse_replay,
+    placeholder,
+    private,
+    request_replay,
+    steps,
+    wrappers,
+)
 from inferencereplay.sdk.import_watcher import ImportWatcher
 from inferencereplay.sdk.model_builder import EmbeddingsBuilder, EventBuilder, ModelBuilder, VectorsBuilder, has_vectors
 from inferencereplay.session.active import session_for
@@ -127,6 +137,39 @@ def _create_async(endpoint: fast_replay.Endpoint) -> Callable[..., Any]:
     return create
 
 
+def _parse(endpoint: fast_replay.Endpoint, templates: parse_replay.Templates) -> Callable[..., Any]:
+    def parse(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        client = instance._client  # noqa: SLF001
+        session = _session(client)
+        found = None
+        if session is not None and not args and _may_bypass_request(client):
+            found = parse_replay.choose(session, instance, endpoint, templates, kwargs)
+        if session is None or found is None:
+            return wrapped(*args, **kwargs)
+        if pacer := session.pacer(found.recorded):
+            pacer.wait(-1)
+        return found.answer(session, client, functools.partial(private.options_of, wrapped, instance, kwargs))
+
+    return parse
+
+
+def _parse_async(endpoint: fast_replay.Endpoint, templates: parse_replay.Templates) -> Callable[..., Any]:
+    async def parse(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        client = instance._client  # noqa: SLF001
+        session = _session(client)
+        found = None
+        if session is not None and not args and _may_bypass_request(client):
+            decision = functools.partial(parse_replay.choose, session, instance, endpoint, templates, kwargs)
+            found = await steps.decide_async(decision)
+        if session is None or found is None:
+            return await wrapped(*args, **kwargs)
+        pacer = session.pacer(found.recorded)
+        await (pacer.wait_async(-1) if pacer else give_turn())
+        return found.answer(session, client, functools.partial(private.options_of, wrapped, instance, kwargs))
+
+    return parse
+
+
 def _may_bypass_request(client: Any) -> bool:
     """Whether `create` may be answered without `request`: no other library's wrapper and no override would miss it."""
     if wrappers.is_outermost(client, "request"):
@@ -206,19 +249,17 @@ def _responses_patches(module: Any) -> list[_Patch]:
 
 
 def _create_patches(owner: Any, async_owner: Any, *, chunk: Any, **shared: Any) -> list[_Patch]:
-    kinds: tuple[tuple[Any, Any, Any], ...] = (
-        (owner, _create, openai.Stream[chunk]),
-        (async_owner, _create_async, openai.AsyncStream[chunk]),
+    kinds: tuple[tuple[Any, Any, Any, Any], ...] = (
+        (owner, _create, _parse, openai.Stream[chunk]),
+        (async_owner, _create_async, _parse_async, openai.AsyncStream[chunk]),
     )
-    return [
-        _Patch(
-            cls,
-            "create",
-            make(fast_replay.Endpoint(create=cls.create, stream=stream, chunk=chunk, **shared)),
-            is_fast_path=True,
-        )
-        for cls, make, stream in kinds
-    ]
+    patches = []
+    for cls, create, parse, stream in kinds:
+        endpoint = fast_replay.Endpoint(create=cls.create, stream=stream, chunk=chunk, **shared)
+        patches.append(_Patch(cls, "create", create(endpoint), is_fast_path=True))
+        if "parse" in cls.__dict__:
+            patches.append(_Patch(cls, "parse", parse(endpoint, parse_replay.Templates(cls.parse)), is_fast_path=True))
+    return patches
 
 
 def _embeddings_patches(module: Any) -> list[_Patch]:
