@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from inferencereplay.session.decision import Play
     from inferencereplay.session.session import Session
 
-_OK = 200
+OK = 200
 _ERRORS = range(300, 1000)
 """The statuses that the SDK raises an error for; one of a redirect that leads nowhere is among them."""
 
@@ -37,15 +37,17 @@ class Way(NamedTuple):
         endpoint: builds the models.
         mode: how it asks for a raw response: `"true"` for one that is read, `"stream"` for one that is not, or `None`.
         is_stream: whether it asks for a stream.
+        is_parsed: whether a raw response that is read holds its model from the beginning; otherwise the SDK parses it.
     """
 
     endpoint: Endpoint
     mode: str | None
     is_stream: bool
+    is_parsed: bool = True
 
     def covers(self, response: Response) -> bool:
         """Whether the caller can be given an answer without the SDK path."""
-        if response.status != _OK:
+        if response.status != OK:
             return _is_error(response)
         if self.is_stream:
             return self.endpoint.covers_stream(response)
@@ -55,7 +57,7 @@ class Way(NamedTuple):
 
     def is_due_at_once(self, play: Play) -> bool:
         """Whether the whole answer is read before the caller gets it."""
-        return play.recording.response.status != _OK or not (self.is_stream or self.mode == "stream")
+        return play.recording.response.status != OK or not (self.is_stream or self.mode == "stream")
 
     def answer(self, session: Session, client: Any, choice: Choice, read_options: Callable[[], Any]) -> Any:
         """Return what the SDK returns.
@@ -70,13 +72,13 @@ class Way(NamedTuple):
             APIStatusError: if a status is recorded that the SDK raises it for.
         """
         play = choice.play
-        if play.recording.response.status == _OK and self.mode is None:
+        if play.recording.response.status == OK and self.mode is None:
             if not self.is_stream:
                 return fast_replay.model(self.endpoint, play)
             iterate = AsyncIteration if private.is_async(client) else iterate_sync
             return fast_replay.stream(self.endpoint, play, session, client, iterate)
         answer = _Answer(play, session, client, choice.request, read_options)
-        return answer.raise_error() if play.recording.response.status != _OK else answer.raw(self)
+        return answer.raise_error() if play.recording.response.status != OK else answer.raw(self)
 
 
 def ways_of(endpoint: Endpoint) -> dict[tuple[str | None, bool], Way]:
@@ -142,13 +144,14 @@ class _Answer(NamedTuple):
         elif way.mode == "stream":
             response = self._unread(self.session.pacer(recorded))
         else:
-            response, parsed = self._late_response(), fast_replay.model(endpoint, self.play)
+            response = self._late_response()
+            parsed = fast_replay.model(endpoint, self.play) if way.is_parsed else None
         return private.raw_response(
             way.mode,
             parsed,
             raw=response,
             client=self.client,
-            cast_to=endpoint.build_model.cls,
+            cast_to=endpoint.model,
             stream=way.is_stream,
             stream_cls=endpoint.stream,
             options=options,

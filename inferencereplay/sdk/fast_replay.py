@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from inferencereplay.pacing.pacer import Pacer
     from inferencereplay.recording.format import Response
+    from inferencereplay.sdk.model_builder import ModelBuilder
     from inferencereplay.session.decision import Play
     from inferencereplay.session.session import Session
 
@@ -42,7 +43,7 @@ class Endpoint:
     Args:
         path: relative to the base URL.
         create: the SDK's method; only arguments that it knows are covered.
-        build_model: makes a plain answer of its JSON.
+        build_model: makes a plain answer of its JSON, an object of its class.
         chunk: the type of a stream's chunk.
         build_chunk: makes a chunk of its JSON.
         stream: `openai.Stream[…]` or `openai.AsyncStream[…]` of such chunks; `None` where there are no streams.
@@ -55,7 +56,7 @@ class Endpoint:
         self,
         path: str,
         create: Callable[..., Any],
-        build_model: Callable[[bytes], Any],
+        build_model: ModelBuilder,
         *,
         chunk: Any = None,
         build_chunk: Callable[[bytes], Any] | None = None,
@@ -65,6 +66,7 @@ class Endpoint:
         adds: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         self.path = path
+        self.model = build_model.cls
         self.build_model = build_model
         self.chunk = chunk
         self.build_chunk = build_chunk

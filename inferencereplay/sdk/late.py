@@ -28,8 +28,7 @@ def late(cls: type, make: Callable[[], Any], **parts: Callable[[], Any]) -> Any:
         make: makes the object that this one becomes.
         parts: make attributes that can be had without the whole.
     """
-    kind = _late_class(cls)
-    made = kind.__new__(kind)
+    made: Any = object.__new__(_late_class(cls))
     made.__dict__[_MAKE] = make, parts, cls
     return made
 

@@ -10,6 +10,7 @@ import array
 import base64
 import contextlib
 import math
+import re
 from collections import deque
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -18,6 +19,7 @@ import pydantic
 
 from inferencereplay.recording.request import parse_json
 from inferencereplay.sdk import private
+from inferencereplay.sdk.fast_validation import holds_floats, make_validator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,18 +50,21 @@ class ModelBuilder:
 
     def __call__(self, raw: bytes) -> Any:
         """Build one of its JSON."""
+        made = self.strictly(raw)
+        return private.construct(self._declared, parse_json(raw)) if made is None else made
+
+    def strictly(self, raw: bytes) -> Any:
+        """Build one of JSON that fits the class; `None` of any other."""
         validate = self._validate or self._prepare()
         try:
             made = validate(raw, strict=True)
         except pydantic.ValidationError:
-            return private.construct(self._declared, parse_json(raw))
-        if self._may_be_rounded is not None and self._may_be_rounded(made):
-            return private.construct(self._declared, parse_json(raw))
-        return made
+            return None
+        return None if self._may_be_rounded is not None and self._may_be_rounded(made) else made
 
     def _prepare(self) -> Callable[..., Any]:
         self.cls.model_rebuild()
-        validate: Callable[..., Any] = self.cls.__pydantic_validator__.validate_json
+        validate: Callable[..., Any] = make_validator(self.cls).validate_json
         self._may_be_rounded = self._rounding()
         self._validate = validate
         return validate
@@ -70,7 +75,25 @@ class ModelBuilder:
         `None` if no object can.
         """
         names = [name for name, field in self.cls.model_fields.items() if field.annotation is float]
-        return (lambda made: any(abs(getattr(made, name)) >= _EXACT for name in names)) if names else None
+        return (lambda made: any(abs(getattr(made, name) or 0) >= _EXACT for name in names)) if names else None
+
+
+class AnyModelBuilder(ModelBuilder):
+    """Builds objects of any class, in which floats may be anywhere."""
+
+    def __init__(self, cls: Any) -> None:
+        super().__init__(cls)
+        cls.model_rebuild()
+        self._holds_floats = holds_floats(cls.__pydantic_core_schema__)
+
+    def __call__(self, raw: bytes) -> Any:
+        """Build one of its JSON."""
+        if self._holds_floats and _LARGE.search(raw):
+            return private.construct(self._declared, parse_json(raw))
+        return super().__call__(raw)
+
+    def _rounding(self) -> None:
+        return None
 
 
 class EventBuilder:
@@ -219,6 +242,8 @@ class _Vectors(msgspec.Struct):
 _read_vectors = msgspec.json.Decoder(_Vectors).decode
 _EXACT = 2**53
 """Every integer up to this one is exactly a float."""
+_LARGE = re.compile(rb"(?<![\d.])\d{16}")
+"""What any larger one begins with."""
 
 
 def has_vectors(raw: bytes) -> bool:

@@ -18,7 +18,17 @@ import openai
 from inferencereplay.locks import make_reentrant_lock
 from inferencereplay.pacing.event_loop import give_turn
 from inferencereplay.recording.request import Request
-from inferencereplay.sdk import answers, calls, fast_replay, placeholder, private, steps, wrappers
+from inferencereplay.sdk import (
+    answers,
+    calls,
+    fast_replay,
+    parse_replay,
+    placeholder,
+    private,
+    request_replay,
+    steps,
+    wrappers,
+)
 from inferencereplay.sdk.import_watcher import ImportWatcher
 from inferencereplay.sdk.model_builder import EmbeddingsBuilder, EventBuilder, ModelBuilder, VectorsBuilder, has_vectors
 from inferencereplay.session.active import session_for
@@ -45,20 +55,33 @@ class _Patch(NamedTuple):
 
 
 def _request(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    flow = _flow(wrapped, instance, args, kwargs)
+    session = _session(instance)
+    if session is None or session.is_live:
+        return wrapped(*args, **kwargs)
+    if found := request_replay.choose(session, instance, *args, **kwargs):
+        if found.is_due_at_once and (pacer := session.pacer(found.recorded)):
+            pacer.wait(-1)
+        return found.answer(session, instance)
+    flow = _flow(session, wrapped, instance, args, kwargs)
     return wrapped(*args, **kwargs) if flow is None else steps.run(flow)
 
 
 async def _request_async(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    flow = _flow(wrapped, instance, args, kwargs)
+    session = _session(instance)
+    if session is None or session.is_live:
+        return await wrapped(*args, **kwargs)
+    decision = functools.partial(request_replay.choose, session, instance, *args, **kwargs)
+    if found := await steps.decide_async(decision):
+        if found.is_due_at_once:
+            pacer = session.pacer(found.recorded)
+            await (pacer.wait_async(-1) if pacer else give_turn())
+        return found.answer(session, instance)
+    flow = _flow(session, wrapped, instance, args, kwargs)
     return await (wrapped(*args, **kwargs) if flow is None else steps.run_async(flow))
 
 
-def _flow(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Return the flow of a call of `request`; `None` if it goes to the network untouched."""
-    session = _session(instance)
-    if session is None or session.is_live:
-        return None
+def _flow(session: Session, wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Return the flow of a call of `request`; `None` if it is one of ours, which goes to the network untouched."""
     call = calls.read_call(session, instance, *args, **kwargs)
     return None if private.is_asked(call.options) else calls.answer(session, call, wrapped)
 
@@ -82,11 +105,10 @@ def _create(endpoint: fast_replay.Endpoint) -> Callable[..., Any]:
     def create(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         client = instance._client  # noqa: SLF001
         session = _session(client)
-        choice = None
-        if session is not None and not args and _may_bypass_request(client):
-            way = answers.way_of(ways, kwargs)
-            choice = way and fast_replay.choose(session, client, endpoint, kwargs, way.covers)
-        if session is None or choice is None:
+        way = choice = None
+        if session is not None and not args and _may_bypass_request(client) and (way := answers.way_of(ways, kwargs)):
+            choice = fast_replay.choose(session, client, endpoint, kwargs, way.covers)
+        if session is None or way is None or choice is None:
             return wrapped(*args, **kwargs)
         if way.is_due_at_once(choice.play) and (pacer := session.pacer(choice.play.recording.response)):
             pacer.wait(-1)
@@ -101,11 +123,11 @@ def _create_async(endpoint: fast_replay.Endpoint) -> Callable[..., Any]:
     async def create(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         client = instance._client  # noqa: SLF001
         session = _session(client)
-        choice = None
+        way = choice = None
         if session is not None and not args and _may_bypass_request(client) and (way := answers.way_of(ways, kwargs)):
             decision = functools.partial(fast_replay.choose, session, client, endpoint, kwargs, way.covers)
             choice = await steps.decide_async(decision)
-        if session is None or choice is None:
+        if session is None or way is None or choice is None:
             return await wrapped(*args, **kwargs)
         if way.is_due_at_once(choice.play):
             pacer = session.pacer(choice.play.recording.response)
@@ -113,6 +135,39 @@ def _create_async(endpoint: fast_replay.Endpoint) -> Callable[..., Any]:
         return way.answer(session, client, choice, functools.partial(private.options_of, wrapped, instance, kwargs))
 
     return create
+
+
+def _parse(endpoint: fast_replay.Endpoint, templates: parse_replay.Templates) -> Callable[..., Any]:
+    def parse(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        client = instance._client  # noqa: SLF001
+        session = _session(client)
+        found = None
+        if session is not None and not args and _may_bypass_request(client):
+            found = parse_replay.choose(session, instance, endpoint, templates, kwargs)
+        if session is None or found is None:
+            return wrapped(*args, **kwargs)
+        if pacer := session.pacer(found.recorded):
+            pacer.wait(-1)
+        return found.answer(session, client, functools.partial(private.options_of, wrapped, instance, kwargs))
+
+    return parse
+
+
+def _parse_async(endpoint: fast_replay.Endpoint, templates: parse_replay.Templates) -> Callable[..., Any]:
+    async def parse(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        client = instance._client  # noqa: SLF001
+        session = _session(client)
+        found = None
+        if session is not None and not args and _may_bypass_request(client):
+            decision = functools.partial(parse_replay.choose, session, instance, endpoint, templates, kwargs)
+            found = await steps.decide_async(decision)
+        if session is None or found is None:
+            return await wrapped(*args, **kwargs)
+        pacer = session.pacer(found.recorded)
+        await (pacer.wait_async(-1) if pacer else give_turn())
+        return found.answer(session, client, functools.partial(private.options_of, wrapped, instance, kwargs))
+
+    return parse
 
 
 def _may_bypass_request(client: Any) -> bool:
@@ -194,19 +249,17 @@ def _responses_patches(module: Any) -> list[_Patch]:
 
 
 def _create_patches(owner: Any, async_owner: Any, *, chunk: Any, **shared: Any) -> list[_Patch]:
-    kinds: tuple[tuple[Any, Any, Any], ...] = (
-        (owner, _create, openai.Stream[chunk]),
-        (async_owner, _create_async, openai.AsyncStream[chunk]),
+    kinds: tuple[tuple[Any, Any, Any, Any], ...] = (
+        (owner, _create, _parse, openai.Stream[chunk]),
+        (async_owner, _create_async, _parse_async, openai.AsyncStream[chunk]),
     )
-    return [
-        _Patch(
-            cls,
-            "create",
-            make(fast_replay.Endpoint(create=cls.create, stream=stream, chunk=chunk, **shared)),
-            is_fast_path=True,
-        )
-        for cls, make, stream in kinds
-    ]
+    patches = []
+    for cls, create, parse, stream in kinds:
+        endpoint = fast_replay.Endpoint(create=cls.create, stream=stream, chunk=chunk, **shared)
+        patches.append(_Patch(cls, "create", create(endpoint), is_fast_path=True))
+        if "parse" in cls.__dict__:
+            patches.append(_Patch(cls, "parse", parse(endpoint, parse_replay.Templates(cls.parse)), is_fast_path=True))
+    return patches
 
 
 def _embeddings_patches(module: Any) -> list[_Patch]:
