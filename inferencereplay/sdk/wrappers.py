@@ -102,7 +102,7 @@ def put(owner: type, name: str, handler: Callable[..., Any], *, goes_over: bool 
     method, is_changed = _method(owner, name), False
     for cls in _owners(owner, name):
         held = cls.__dict__[name]
-        if type(held) is MethodWrapper or method.is_override(held):
+        if type(held) is MethodWrapper or method.is_override(cls, held):
             continue
         if method.is_own(held):
             setattr(cls, name, _wrapper(held, handler))
@@ -128,7 +128,7 @@ def remove(owner: type, name: str) -> None:
         held = cls.__dict__[name]
         if type(held) is MethodWrapper:
             setattr(cls, name, held._self_function)  # noqa: SLF001 - of a class of this module
-        elif not (method.is_own(held) or method.is_override(held)):
+        elif not (method.is_own(held) or method.is_override(cls, held)):
             _unwrap_all(list(method.ends(_Place(cls, name, held))))
 
 
@@ -229,10 +229,11 @@ class _Method(NamedTuple):
             and _package(function.__globals__["__name__"]) == self.package
         )
 
-    def is_override(self, function: Any) -> bool:
-        """Return whether the SDK overrides the method by a plain function, which can hold no wrapper."""
+    def is_override(self, cls: type, function: Any) -> bool:
+        """Return whether a subclass of the SDK overrides the method by a plain function, which can hold no wrapper."""
         return (
-            type(function) is types.FunctionType
+            cls is not self.owner
+            and type(function) is types.FunctionType
             and function.__qualname__ != self.qualname
             and _package(function.__globals__["__name__"]) == self.package
             and function.__code__.co_freevars in _OF_PLAIN
