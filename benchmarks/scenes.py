@@ -182,6 +182,24 @@ def record(directory: Path, arguments: dict[str, Any], response: Response) -> Pa
     return file
 
 
+def record_embeddings(directory: Path, arguments: dict[str, Any]) -> None:
+    """Write a recording of embeddings that the SDK asks for in base64; no two of them are equal."""
+    request = Request("POST", "/embeddings", canonical_json({**arguments, "encoding_format": "base64"}))
+    held = RecordedRequest("POST", request.path, msgspec.Raw(request.body))
+    vector = base64.b64encode(array.array("f", [_random.random()]).tobytes())
+    body = _vectors_in_base64().replace(b"AAAAAA==", vector)
+    response = Response(headers={"content-type": "application/json"}, body=msgspec.Raw(body))
+    file = directory / "embeddings" / f"{request.key[:DIGITS]}.json"
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(encode(Recording(VERSION, request.key, held, response)))
+
+
+@functools.cache
+def _vectors_in_base64() -> bytes:
+    first = {"object": "embedding", "index": 100, "embedding": "AAAAAA=="}
+    return vectors(100, is_base64=True).replace(b'"data": [', b'"data": [' + json.dumps(first).encode() + b", ")
+
+
 def record_many(directory: Path, count: int) -> None:
     """Write recordings of `numbered(SMALL, 0)` and onwards: copies of the first with another number and key."""
     file = record(directory, numbered(SMALL, 0), plain())
