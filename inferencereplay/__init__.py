@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from inferencereplay.api import replay, unwrap, wrap
+    from inferencereplay.api import current_session, replay, unwrap, wrap
     from inferencereplay.errors import (
         AmbiguousRecording,
         IncompleteRecording,
@@ -48,6 +48,7 @@ __all__ = [
     "Timing",
     "UnknownRecording",
     "VirtualClock",
+    "current_session",
     "replay",
     "unwrap",
     "wrap",
@@ -60,6 +61,7 @@ _MODULES = {
     "Session": "session.session",
     "Timing": "pacing.timing",
     "VirtualClock": "pacing.clocks",
+    "current_session": "api",
     "replay": "api",
     "unwrap": "api",
     "wrap": "api",

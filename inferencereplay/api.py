@@ -87,6 +87,32 @@ def unwrap(client: _Client) -> _Client:
     return client
 
 
+def current_session(client: Any = None) -> Session | None:
+    """Return the session that answers the calls made here, for code that did not open it, such as a decorated function.
+
+    Args:
+        client: whose calls are meant; without one, those of a client that `wrap` has given no session of its own.
+
+    Returns:
+        The session; `None` where calls go to the network without one.
+
+    Raises:
+        InvalidClient: if it is no client.
+
+    Example:
+        >>> @replay("recordings")
+        ... def capital():
+        ...     answer = OpenAI().chat.completions.create(**ask)
+        ...     return current_session().hits
+        >>> capital()
+        1
+    """
+    return active.session_for(_NOBODY if client is None else _target(client))
+
+
+_NOBODY = types.SimpleNamespace()
+
+
 class replay:  # noqa: N801 - used like a function
     """Answer every call of every OpenAI client, made before or inside, from recordings.
 

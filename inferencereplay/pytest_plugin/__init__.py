@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from inferencereplay.session.session import Session
 
 _log = logging.getLogger(NAME)
+MOST_CALLS = 20
+"""The newest calls of a failed test that its report shows."""
 
 
 # Options, markers and fixtures.
@@ -186,6 +188,8 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         swallowed = [str(miss) for miss in unit.take_misses() if miss is not error] if unit else []
         if swallowed:
             item.add_report_section("call", NAME, "\n\n".join(swallowed))
+        if unit and unit.session.calls:
+            item.add_report_section("call", f"{NAME}: calls", str(unit.session.calls[-MOST_CALLS:]))
         raise
     _raise_missed(item)
     return value

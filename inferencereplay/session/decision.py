@@ -1,4 +1,4 @@
-"""What a session decides for a call: play a recording, record the live answer, or wait for an equal call."""
+"""What a session decides for a call: play a recording, record the live answer, let the call through, or wait."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import msgspec
 
 from inferencereplay.recording.format import Recording
 from inferencereplay.recording.request import Request
+from inferencereplay.session.calls_log import LoggedCall
 from inferencereplay.session.recording_cache import RecordingCache
 
 if TYPE_CHECKING:
     from inferencereplay.session.recorder import PendingRecording
 
 
-class Play(msgspec.Struct, frozen=True):  # which is made four times faster than a NamedTuple
+class Play(msgspec.Struct):  # which is made four times faster than a NamedTuple
     """The decision to answer a call from a recording.
 
     Attributes:
@@ -24,6 +25,7 @@ class Play(msgspec.Struct, frozen=True):  # which is made four times faster than
         number: of the variant.
         call: which of the session's equal calls this is, from 1.
         cache: where the recording comes from.
+        noted: the call among the session's, once it counts.
     """
 
     recording: Recording
@@ -32,6 +34,12 @@ class Play(msgspec.Struct, frozen=True):  # which is made four times faster than
     number: int
     call: int
     cache: RecordingCache
+    noted: LoggedCall | None = None
+
+    def end(self) -> None:
+        """Note that the answer is complete."""
+        if self.noted is not None:
+            self.noted.end()
 
     @property
     def name(self) -> str:
@@ -44,9 +52,19 @@ class Play(msgspec.Struct, frozen=True):  # which is made four times faster than
         return self.recording.response.end == "closed"
 
 
+class LetThrough(msgspec.Struct):
+    """The decision to let a call through to the network, and not to store its answer.
+
+    Attributes:
+        noted: the call among the session's.
+    """
+
+    noted: LoggedCall
+
+
 class Wait:
     """The decision to wait: another session of the run is recording the equal call, and its answer serves both."""
 
 
 WAIT = Wait()
-Decision: TypeAlias = "Play | PendingRecording | Wait"
+Decision: TypeAlias = "Play | PendingRecording | LetThrough | Wait"

@@ -29,12 +29,14 @@ from inferencereplay.recording.request import (
 from inferencereplay.redaction.redactor import Redactor
 from inferencereplay.session import garbage
 from inferencereplay.session.call import Call
-from inferencereplay.session.decision import WAIT, Decision, Play
+from inferencereplay.session.calls_log import LIVE, MISS, CallLog
+from inferencereplay.session.decision import WAIT, Decision, LetThrough, Play
 from inferencereplay.session.misses import explain
 from inferencereplay.session.near_requests import NearRequests
 from inferencereplay.session.recorder import PendingRecording, Recorder
 from inferencereplay.session.recording_cache import RecordingCache
 from inferencereplay.session.run_variants import RunVariants
+from inferencereplay.session.selection import Selection
 from inferencereplay.session.settings import Mode, list_options, resolve
 from inferencereplay.session.variants import ReportingSet, Variants
 from inferencereplay.store.opening import open_store
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
 
     from inferencereplay.pacing.pacer import Pacer
     from inferencereplay.recording.format import Response
+    from inferencereplay.session.calls_log import Asked, Calls, LoggedCall
     from inferencereplay.session.run_coordinator import RunCoordinator
     from inferencereplay.session.settings import Options
 
@@ -81,6 +84,10 @@ class Session:
         exhausted: what the call after the last variant gets: the last one again (`"repeat"`), a miss (`"error"`), or a
             live call that is stored (`"record"`; in `record-if-missing` only, a miss in `replay`).
         test_id: which of a llama-stack directory's recordings of one request to take.
+        live: paths such as `"/embeddings"` or `"/models/*"`, or functions that get the request and return whether it
+            is meant, once or several times a call: these calls go to the network, and are not stored.
+        only: the same for all that is not to go to the network: every other call does.
+        keep_calls: how many of the newest calls `calls` holds.
 
     Attributes:
         mode: the mode in effect.
@@ -88,6 +95,8 @@ class Session:
         hits: calls that a recording answered.
         misses: calls that no recording could answer.
         recorded: recordings that were stored.
+        let_through: calls that went to the network although the mode is not `live`, and were not stored.
+        calls: the calls that were made, in order; see `Calls`.
         timing: how late the chunks of a paced replay came, in seconds.
         command: returns the command that records a missing request in a given mode, for the message of a miss; a test
             runner sets it. `None` for a command made of the program's own command line.
@@ -123,6 +132,9 @@ class Session:
         self.redactor = Redactor(settings.redact)
         self._exhausted = settings.exhausted
         self._record_errors = settings.record_errors
+        self._selection = Selection(settings.live, settings.only)
+        self._is_selective = bool(settings.live or settings.only)
+        self._keep_calls = settings.keep_calls
         self._warned: set[str] = set()
         self._joined: RunVariants | None = None
         self.store = open_store(settings.directory, settings.test_id, self.prepare, is_recorded=self.mode in _RECORDING)
@@ -135,10 +147,11 @@ class Session:
 
     def _begin(self) -> None:
         """Count, and number equal calls, from the beginning."""
-        self.hits = self.misses = 0
+        self.hits = self.misses = self.let_through = 0
         self.missed: list[RecordingNotFound] = []
         self._late = array("d")  # seconds, of every paced chunk
         self._lock = make_lock()
+        self._log = CallLog(self.store, self.redactor, self.clock, self._keep_calls)
         variants = Variants(
             self.store,
             replaces=self.mode is Mode.RECORD,
@@ -157,6 +170,7 @@ class Session:
 
     def __repr__(self) -> str:
         counts = f"hits={self.hits}, misses={self.misses}, recorded={self.recorded}"
+        counts += f", let_through={self.let_through}" if self.let_through else ""
         return f"<Session {self.store.directory!r} mode={self.mode.value!r} speed={self.speed:g} {counts}>"
 
     @property
@@ -168,6 +182,11 @@ class Session:
     def timing(self) -> Timing:
         """How late the chunks of a paced replay came, in seconds; see `Timing`."""
         return summarize(self._late)
+
+    @property
+    def calls(self) -> Calls:
+        """The calls that were made, in order: what was asked, and what became of it; see `Calls`."""
+        return self._log.calls
 
     def join(self, run: RunCoordinator) -> None:
         """Record together with the other sessions of a run, each request once; call this before the first call.
@@ -242,8 +261,14 @@ class Session:
         """
         call = Call(request, self.redactor, find_literals, find_origin)
         if self._ignore or self._normalize is not None:
-            call.request = self.prepare(request, call)
+            self.read(call, request)
         return call
+
+    def read(self, call: Call, request: Request) -> None:
+        """Give a call the request that the SDK would send; the errors are those of `prepare`."""
+        call.request = request
+        if self._ignore or self._normalize is not None:
+            call.sent, call.request = request, self.prepare(request, call)
 
     def prepare(self, request: Request, call: Call | None = None) -> Request:
         """Apply `ignore` and `normalize` to a request.
@@ -275,7 +300,9 @@ class Session:
             raise InvalidSetting(redactor.text(message)) from error
 
     def decide(self, call: Call, *, takes_over: bool = False) -> Decision:
-        """Decide what becomes of a call: play a recording, record the live answer, or wait and decide again.
+        """Decide what becomes of a call: play a recording, record the live answer, let it through, or wait.
+
+        After a wait it is decided again.
 
         Args:
             call: the call.
@@ -287,6 +314,8 @@ class Session:
             StoreError: if the file that should answer cannot be read.
             NotSerializable: if the request is nested too deeply to be searched.
         """
+        if self.is_let_through(call):
+            return self.pass_on(call)
         if play := self.play(call):
             return play
         if self.mode is Mode.REPLAY:
@@ -309,18 +338,50 @@ class Session:
             RecordingNotFound: if the recordings are used up and `exhausted="error"`.
             NotSerializable: if the request is nested too deeply to be searched.
         """
+        if covers is not None and self._is_selective and self.is_let_through(call):
+            return None  # the SDK path passes it on
         while self.replays and (play := self.find(call)):
-            if covers is not None and not covers(play.recording.response):
+            response = play.recording.response
+            if covers is not None and not covers(response):
                 return None
             with self._lock:
                 if self.recorder.variants.commit(play.request.path, play.key, play.number, play.call):
                     self.hits += 1
+                    asked = play.request if call.sent is None else call.shown
+                    if self._never_waits and not response.end:
+                        self._log.note_hit(asked, play.key, play.number, 1 + response.retries)
+                    else:
+                        play.noted = self._log.add_hit(asked, play.key, play.number, 1 + response.retries)
                     return play
         return None
 
+    def is_let_through(self, call: Call) -> bool:
+        """Whether a call goes to the network whatever is recorded.
+
+        Raises:
+            InvalidSetting: if a predicate of `live` or `only` fails.
+        """
+        return self.is_live or (self._is_selective and self._selection.lets_through(call))
+
+    def pass_on(self, call: Call) -> LetThrough:
+        """Note a call that goes to the network and is not stored."""
+        shown = call.shown
+        with self._lock:
+            self.let_through += not self.is_live
+            return LetThrough(self._log.add(shown, LIVE, 0))
+
+    def note_live(self, asked: Asked) -> LoggedCall:
+        """Note a call in `live` mode."""
+        with self._lock:
+            return self._log.add(asked, LIVE, 0)
+
     def begin(self, call: Call) -> PendingRecording:
         """Number a call that goes to the network."""
-        return PendingRecording(self.recorder, call)
+        pending = PendingRecording(self.recorder, call)
+        shown = call.shown
+        with self._lock:
+            pending.noted = self._log.add(shown, LIVE, 0)
+        return pending
 
     def find(self, call: Call) -> Play | None:
         """Return what would answer a call; nothing is counted.
@@ -378,12 +439,12 @@ class Session:
             own_mode=self._own_mode,
             command=self.command,
         )
-        return self._note(error)
+        return self._note(error, call)
 
     def refuse(self, call: Call, reason: str = NO_JSON) -> NotRecordable:
         """Count a call that no recording can answer as a miss and return the error."""
         message = f"{call.line} is not recordable: {reason}. Replace it in the test."
-        return self._note(NotRecordable(message, **self._facts(call)))
+        return self._note(NotRecordable(message, **self._facts(call)), call)
 
     def refuse_bypass(self, call: Call, *, is_call: bool) -> RecordingNotFound:
         """Count a request that bypassed the session as a miss and return the error that keeps it off the network.
@@ -400,7 +461,7 @@ class Session:
             "call. Make the call with the client's methods, or build the request outside of the block."
         )
         message = f"{call.line} was kept off the network, but cannot be answered: {reason}"
-        return self._note(RecordingNotFound(message, **self._facts(call)))
+        return self._note(RecordingNotFound(message, **self._facts(call)), call)
 
     def warn_bypass(self, call: Call) -> None:
         """Log that a call bypassed the session, and that the next ones will not."""
@@ -436,8 +497,10 @@ class Session:
     def _facts(self, call: Call) -> dict[str, Any]:
         return {"method": call.request.method, "path": call.path, "directory": self.store.directory}
 
-    def _note(self, error: _Miss) -> _Miss:
+    def _note(self, error: _Miss, call: Call) -> _Miss:
+        shown = call.shown
         with self._lock:
             self.misses += 1
             self.missed.append(error)
+            self._log.add(shown, MISS).end()
         return error
