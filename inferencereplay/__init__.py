@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         RecordingNotFound,
         StoreError,
         UnknownRecording,
+        UnusedStub,
     )
     from inferencereplay.pacing.clocks import VirtualClock
     from inferencereplay.pacing.pacer import Pace
@@ -47,6 +48,7 @@ __all__ = [
     "StoreError",
     "Timing",
     "UnknownRecording",
+    "UnusedStub",
     "VirtualClock",
     "current_session",
     "replay",

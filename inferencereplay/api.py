@@ -44,7 +44,7 @@ def wrap(
     Args:
         client: any client of the `openai` package, or the module `openai` for its module-level client.
         directory: where recordings live, or a `Session` to share; without it and a `mode` the environment decides,
-            and without variables the client is left untouched.
+            and without variables the client is left untouched. So it is in `live` mode, unless a `Session` is given.
         options: the settings that `Session` describes.
 
     Returns:
@@ -62,7 +62,7 @@ def wrap(
     """
     target = _target(client)
     session = _session(directory, options)
-    if session.is_live:
+    if session.is_live and session is not directory:
         _detach(target)
     else:
         _attach(target, session)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MOST = 5
 MOST_FILES = 20
 COUNTED = (("hits", "hit"), ("misses", "miss"), ("recorded", "recorded"))
-ELSEWHERE = (("let_through", "live"),)
+ELSEWHERE = (("let_through", "live"), ("stubbed", "by hand"))
 """The counts that are shown only if there are any: of calls that no recording has to answer."""
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from inferencereplay.session.session import Session
 
 
-COUNTED = ("hits", "misses", "recorded", "let_through")
+COUNTED = ("hits", "misses", "recorded", "let_through", "stubbed")
 """The counts of a session."""
 
 

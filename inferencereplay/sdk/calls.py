@@ -109,6 +109,8 @@ def answer(session: Session, call: ClientCall, request: Callable[..., Any]) -> F
         sent = send(request, call.cast_to, call.options, **options)
         return (yield counted(sent, decision.noted, is_whole=True))
     if isinstance(decision, Play):
+        if decision.stub is not None and decision.stub.saves:
+            yield work(functools.partial(session.save, call, decision))
         try:
             return (yield from _play(session, call, decision))
         except BaseException:

@@ -59,7 +59,7 @@ def _request(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[st
     session = _session(instance)
     if session is None:
         return wrapped(*args, **kwargs)
-    if session.is_live:
+    if session.is_live and not session.has_stubs:
         with live(session, instance, *args, **kwargs):
             return wrapped(*args, **kwargs)
     if found := request_replay.choose(session, instance, *args, **kwargs):
@@ -75,7 +75,7 @@ async def _request_async(wrapped: Any, instance: Any, args: tuple[Any, ...], kwa
     session = _session(instance)
     if session is None:
         return await wrapped(*args, **kwargs)
-    if session.is_live:
+    if session.is_live and not session.has_stubs:
         with live(session, instance, *args, **kwargs):
             return await wrapped(*args, **kwargs)
     decision = functools.partial(request_replay.choose, session, instance, *args, **kwargs)

@@ -80,7 +80,7 @@ class LiveRequest:
 
     def __init__(self, client: Any, options: Any) -> None:
         self._client = weakref.ref(client)
-        self._key = client.api_key
+        self._key = getattr(client, "api_key", None)
         self._options = private.without_files(options)
 
     @property

@@ -13,6 +13,7 @@ from inferencereplay.session.recording_cache import RecordingCache
 
 if TYPE_CHECKING:
     from inferencereplay.session.recorder import PendingRecording
+    from inferencereplay.stubs.stub import Stub  # noqa: TC004 - nothing decodes it, and few sessions need it
 
 
 class Play(msgspec.Struct):  # which is made four times faster than a NamedTuple
@@ -26,6 +27,7 @@ class Play(msgspec.Struct):  # which is made four times faster than a NamedTuple
         call: which of the session's equal calls this is, from 1.
         cache: where the recording comes from.
         noted: the call among the session's, once it counts.
+        stub: the answer by hand that it is, if it is one.
     """
 
     recording: Recording
@@ -35,6 +37,7 @@ class Play(msgspec.Struct):  # which is made four times faster than a NamedTuple
     call: int
     cache: RecordingCache
     noted: LoggedCall | None = None
+    stub: Stub | None = None
 
     def end(self) -> None:
         """Note that the answer is complete."""
@@ -44,6 +47,8 @@ class Play(msgspec.Struct):  # which is made four times faster than a NamedTuple
     @property
     def name(self) -> str:
         """The file, for messages."""
+        if self.stub is not None:
+            return repr(self.stub)
         return self.cache.name(self.request.path, self.key, self.number)
 
     @property

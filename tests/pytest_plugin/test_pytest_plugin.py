@@ -323,8 +323,8 @@ def test_every_option_of_a_session_can_be_given(suite):
 
 
 VALID = (
-    "Valid are directory, mode, speed, pace, clock, ignore, normalize, redact, record_errors, exhausted, test_id, live, "
-    "only, keep_calls."
+    "Valid are directory, mode, speed, pace, clock, ignore, normalize, redact, record_errors, exhausted, test_id, "
+    "live, only, keep_calls."
 )
 
 

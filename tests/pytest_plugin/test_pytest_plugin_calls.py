@@ -50,3 +50,93 @@ def test_the_summary_tells_of_live_calls(suite, workers):
         "unused recordings were not looked for: calls went to the network",
     ]
     assert len(suite.files()) == 1
+
+
+def test_stubs_answer_in_tests(suite):
+    """A fixture may make them, the summary counts them, and nothing has to be recorded."""
+    suite.write(
+        test_a="""
+        @pytest.fixture
+        def rome(inferencereplay):
+            return inferencereplay.stub("Rome")
+
+        def test_stub(inferencereplay, rome):
+            assert ask("capital?") == "Rome"
+            assert rome.asked == inferencereplay.stubbed == 1
+        """
+    )
+    for run in (suite.run, suite.record):
+        assert summary(run(passed=1)) == ["0 hits, 0 misses, 0 recorded, 1 by hand, 0 unused"]
+    assert suite.files() == {}
+
+
+def test_an_unused_stub_fails_the_test(suite):
+    """That test alone, once; one that fails anyway, is skipped or expected to fail, has no further error."""
+    suite.write(
+        test_a="""
+        def test_unused(inferencereplay):
+            inferencereplay.stub("Rome", model="gpt-4")
+
+        def test_failing(inferencereplay):
+            inferencereplay.stub("Rome")
+            assert not "failed"
+
+        def test_skipped(inferencereplay):
+            inferencereplay.stub("Rome")
+            pytest.skip()
+
+        @pytest.mark.xfail(strict=True)
+        def test_expected(inferencereplay):
+            inferencereplay.stub("Rome")
+
+        def test_other(inferencereplay):
+            inferencereplay.stub("Rome", required=False)
+        """
+    )
+    result = suite.run(failed=2, skipped=1, xfailed=1, passed=1)
+    result.stdout.fnmatch_lines(
+        ["E * inferencereplay.errors.UnusedStub: 1 stub was not asked for as often as expected:", "E * <Stub 1: text=*"]
+    )
+    assert "error" not in result.stdout.lines[-1]
+
+
+def test_a_stub_is_saved_in_a_run(suite):
+    """Also where the tests of a run record together."""
+    suite.write(
+        test_a="""
+        def test_stub(inferencereplay):
+            inferencereplay.stub("Rome", save=True, required=False)
+            assert ask("capital?") == "Rome"
+        """
+    )
+    suite.record(passed=1)
+    assert list(suite.files().values()) == ["Rome"]
+    assert summary(suite.run(passed=1)) == ["0 hits, 0 misses, 0 recorded, 1 by hand, 0 unused"]
+
+
+def test_a_fixture_that_lasts_has_stubs_of_its_own(suite):
+    """They are told when it is made."""
+    suite.write(
+        test_a="""
+        import inferencereplay
+
+        @pytest.fixture(scope="module")
+        def lasting():
+            inferencereplay.current_session().stub("Rome")
+            return ask("capital?")
+
+        @pytest.fixture(scope="module")
+        def unused():
+            inferencereplay.current_session().stub("Rome")
+
+        @pytest.mark.inferencereplay
+        def test_lasting(lasting):
+            assert lasting == "Rome"
+
+        @pytest.mark.inferencereplay
+        def test_unused(unused):
+            pass
+        """
+    )
+    result = suite.run(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["E * inferencereplay.errors.UnusedStub: 1 stub was not asked for*"])

@@ -290,6 +290,21 @@ def test_what_no_session_could_read_is_shown_without_a_body(tmp_path):
         session.refuse(session.call(Request("POST", "/x", inner + b"]" * TOO_DEEP * inner.endswith(b'"'))))
     assert [(call.path, call.body) for call in session.calls] == [("/x", {}), ("/x", None), ("/x", None)]
     assert session.calls[2].asked.body == b"null"
+    session._log.add(Request("POST", "/x", b"[" * TOO_DEEP + b'"ghp_0123456789abcdefghijABCDEFGHIJ456789"'), "hit")
+    assert (session.calls[3].body, session.calls[3].outcome) == (None, "hit")
+
+
+def test_a_live_call_that_cannot_be_read(tmp_path):
+    """It is shown without a body; the SDK refuses it as ever."""
+    with (
+        openai.OpenAI(api_key=KEY, base_url="http://127.0.0.1:9/v1") as client,
+        replay(tmp_path, mode="live") as session,
+    ):
+        with pytest.raises(TypeError):
+            client.post("/chat/completions", body={"x": object()}, cast_to=object)
+    (call,) = session.calls
+    assert (call.outcome, call.path, call.body, call.query) == ("live", "/chat/completions", None, {})
+    assert call.ended is not None
 
 
 def test_a_session_keeps_no_client(server, tmp_path):
