@@ -7,9 +7,9 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from inferencereplay.recording.request import Request
+from inferencereplay.redaction.header_secrets import literals_of
 from inferencereplay.redaction.payloads import redact_request
 from inferencereplay.redaction.redactor import Redactor
-from inferencereplay.redaction.header_secrets import literals_of
 from inferencereplay.sdk import private
 from inferencereplay.sdk.steps import Step
 

@@ -47,7 +47,18 @@ class PendingRecording:
         noted: the call among the session's.
     """
 
-    __slots__ = ("_is_over", "call", "is_stored", "key", "noted", "number", "recorder", "redactor", "request", "sent_at")
+    __slots__ = (
+        "_is_over",
+        "call",
+        "is_stored",
+        "key",
+        "noted",
+        "number",
+        "recorder",
+        "redactor",
+        "request",
+        "sent_at",
+    )
 
     def __init__(self, recorder: Recorder, call: Call) -> None:
         self._is_over = True
