@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from inferencereplay.api import replay, unwrap, wrap
+    from inferencereplay.api import current_session, replay, unwrap, wrap
     from inferencereplay.errors import (
         AmbiguousRecording,
         IncompleteRecording,
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         RecordingNotFound,
         StoreError,
         UnknownRecording,
+        UnusedStub,
     )
     from inferencereplay.pacing.clocks import VirtualClock
     from inferencereplay.pacing.pacer import Pace
@@ -47,7 +48,9 @@ __all__ = [
     "StoreError",
     "Timing",
     "UnknownRecording",
+    "UnusedStub",
     "VirtualClock",
+    "current_session",
     "replay",
     "unwrap",
     "wrap",
@@ -60,6 +63,7 @@ _MODULES = {
     "Session": "session.session",
     "Timing": "pacing.timing",
     "VirtualClock": "pacing.clocks",
+    "current_session": "api",
     "replay": "api",
     "unwrap": "api",
     "wrap": "api",

@@ -57,8 +57,10 @@ class SessionScope:
             raise
         if exc is None:
             self.session.raise_missed()
+            self.session.raise_unused()
         else:
             self.session.forget_misses()
+            self.session.forget_stubs()
 
     def close(self) -> None:
         """Undo all that `__enter__` did, or may have done when it was interrupted; twice is once."""

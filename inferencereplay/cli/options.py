@@ -137,6 +137,10 @@ _SESSION = (
     setting("record_errors", "Store errors of every status, also 429 and 5xx."),
     setting("exhausted", "After the last recording of a request: repeat (the default), error, record.", metavar="WHAT"),
     setting("test_id", "Which of llama-stack's recordings of one request to replay.", metavar="ID"),
+    setting(
+        "live", "A path that goes to the network, such as /embeddings; may be repeated.", multiple=True, metavar="PATH"
+    ),
+    setting("only", "A path that does not, while all others do; may be repeated.", multiple=True, metavar="PATH"),
 )
 
 

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from inferencereplay.session.session import Session
 
 _log = logging.getLogger(NAME)
+MOST_CALLS = 20
+"""The newest calls of a failed test that its report shows."""
 
 
 # Options, markers and fixtures.
@@ -178,7 +180,7 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Fail a test that swallowed a miss; the report of a failed test shows the miss, which may be the reason."""
+    """Fail a test that swallowed a miss, or left a stub unused; the report of a failed test shows its calls."""
     try:
         value = yield
     except BaseException as error:
@@ -186,8 +188,14 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         swallowed = [str(miss) for miss in unit.take_misses() if miss is not error] if unit else []
         if swallowed:
             item.add_report_section("call", NAME, "\n\n".join(swallowed))
+        if unit:
+            unit.session.forget_stubs()
+        if unit and unit.session.calls:
+            item.add_report_section("call", f"{NAME}: calls", str(unit.session.calls[-MOST_CALLS:]))
         raise
     _raise_missed(item)
+    if item.stash.get(UNIT, None):
+        item.stash[UNIT].session.raise_unused()
     return value
 
 

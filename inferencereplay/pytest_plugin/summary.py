@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 MOST = 5
 MOST_FILES = 20
 COUNTED = (("hits", "hit"), ("misses", "miss"), ("recorded", "recorded"))
+ELSEWHERE = (("let_through", "live"), ("stubbed", "by hand"))
+"""The counts that are shown only if there are any: of calls that no recording has to answer."""
 
 
 def summarise(tally: Tally, finding: Finding | None, *, is_asked: bool, is_fatal: bool) -> Iterator[str]:
@@ -29,6 +31,7 @@ def summarise(tally: Tally, finding: Finding | None, *, is_asked: bool, is_fatal
         is_fatal: whether unused recordings fail the run.
     """
     counts = [f"{tally.counts[many]} {one if tally.counts[many] == 1 else many}" for many, one in COUNTED]
+    counts += [f"{tally.counts[name]} {shown}" for name, shown in ELSEWHERE if tally.counts[name]]
     has_answer = finding is not None and not finding.doubt
     yield ", ".join([*counts, f"{len(finding.files)} unused"] if finding and has_answer else counts)
     yield from _misses(tally)

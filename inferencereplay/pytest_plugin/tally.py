@@ -14,11 +14,15 @@ if TYPE_CHECKING:
     from inferencereplay.session.session import Session
 
 
+COUNTED = ("hits", "misses", "recorded", "let_through", "stubbed")
+"""The counts of a session."""
+
+
 class Tally:
     """The counts of a process, or of the whole run.
 
     Attributes:
-        counts: `hits`, `misses` and `recorded`.
+        counts: the counts of sessions, by the names in `COUNTED`.
         used: the names of the recordings that were used, by directory.
         reasons: how often misses had a reason: the lines that each say one difference, or one line that says all.
         warnings: how often the log warned of something, such as an answer that could not be stored.
@@ -37,10 +41,12 @@ class Tally:
 
     def add_session(self, session: Session) -> None:
         """Add what a session did, when it is over."""
-        self.counts.update(hits=session.hits, misses=session.misses, recorded=session.recorded)
+        self.counts.update({name: getattr(session, name) for name in COUNTED})
         self.used.setdefault(session.store.directory, set()).update(session.used())
         if session.is_live:
             self.partial.add("tests ran live")
+        if session.let_through:
+            self.partial.add("calls went to the network")
 
     def add_misses(self, misses: Iterable[RecordingNotFound]) -> None:
         """Add the reasons of misses."""

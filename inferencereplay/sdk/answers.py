@@ -189,7 +189,8 @@ class _Answer(NamedTuple):
     def _unread(self, pacer: Pacer | None) -> Any:
         """Build the HTTP response."""
         library = private.http_library(self.client)
-        return build_response(self.play.recording.response, library, self._late_request(library), pacer, self.play.name)
+        play, request = self.play, self._late_request(library)
+        return build_response(play.recording.response, library, request, pacer, play.name, end=play.end)
 
     def _late_request(self, library: Any) -> Any:
         """Return the HTTP request that the SDK would have sent."""

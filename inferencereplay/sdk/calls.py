@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import openai
 
-from inferencereplay.errors import InferenceReplayError, StoreError
+from inferencereplay.errors import InferenceReplayError, InvalidSetting, RecordingNotFound, StoreError
 from inferencereplay.pacing.clocks import SYSTEM_CLOCK
 from inferencereplay.recording.control_characters import visible
 from inferencereplay.recording.format import Failure, Response
@@ -21,10 +21,11 @@ from inferencereplay.sdk.capture import ResponseCapture, plain_response, record_
 from inferencereplay.sdk.failures import failure_of, is_known
 from inferencereplay.sdk.http_exchange import HttpExchange
 from inferencereplay.sdk.http_replay import incomplete
+from inferencereplay.sdk.sending import counted
 from inferencereplay.sdk.steps import TURN, Step, decide, in_thread, pause, send, work
 from inferencereplay.session import garbage
 from inferencereplay.session.call import Call
-from inferencereplay.session.decision import Play, Wait
+from inferencereplay.session.decision import LetThrough, Play, Wait
 from inferencereplay.session.run_coordinator import PATIENCE, PAUSE
 from inferencereplay.session.settings import Mode
 
@@ -103,26 +104,31 @@ def answer(session: Session, call: ClientCall, request: Callable[..., Any]) -> F
     if garbage.has_noted() and session.mode is not Mode.REPLAY:
         yield work(garbage.run_noted)
     decision = yield from _decide(session, call)
-    if decision is None:
+    if isinstance(decision, LetThrough):
         options = {"stream": call.stream, "stream_cls": call.stream_cls, **call.rest}
-        return (yield send(request, call.cast_to, call.options, **options))
+        sent = send(request, call.cast_to, call.options, **options)
+        return (yield counted(sent, decision.noted, is_whole=True))
     if isinstance(decision, Play):
-        return (yield from _play(session, call, decision))
+        if decision.stub is not None and decision.stub.saves:
+            yield work(functools.partial(session.save, call, decision))
+        try:
+            return (yield from _play(session, call, decision))
+        except BaseException:
+            decision.end()
+            raise
     return (yield from _record(call, decision, request))
 
 
 def _decide(session: Session, call: ClientCall) -> Flow:
-    """Return the session's decision once it need not wait; `None` to let the call through to the network."""
-    if not private.is_recordable(call.cast_to, call.options):
-        if session.mode is Mode.REPLAY:
-            raise session.refuse(call)
-        session.warn_once(call)
-        return None
+    """Return the session's decision once it need not wait."""
     try:
-        call.request = session.prepare(private.read_request(call.client, call.options), call)
+        if not private.is_recordable(call.cast_to, call.options):
+            return _pass_on(session, call)
+        session.read(call, private.read_request(call.client, call.options))
+    except RecordingNotFound:
+        raise
     except Exception as error:  # noqa: BLE001 - a failing recorder never breaks what it records
-        _let_through(session, call, error)
-        return None
+        return _let_through(session, call, error)
     deadline = SYSTEM_CLOCK.now() + PATIENCE
     try:
         while True:
@@ -132,15 +138,23 @@ def _decide(session: Session, call: ClientCall) -> Flow:
                 return decision
             yield pause(PAUSE)
     except InferenceReplayError as error:
-        if not isinstance(error, StoreError):
+        if not isinstance(error, (StoreError, InvalidSetting)):
             raise
-        _let_through(session, call, error)
+        return _let_through(session, call, error)
     except Exception as error:  # noqa: BLE001 - a failing recorder never breaks what it records
-        _let_through(session, call, error)
-    return None
+        return _let_through(session, call, error)
 
 
-def _let_through(session: Session, call: ClientCall, error: Exception) -> None:
+def _pass_on(session: Session, call: ClientCall) -> LetThrough:
+    """Let a call through that no recording can answer; in `replay`, only if the settings say so."""
+    if not session.is_let_through(call):
+        if session.mode is Mode.REPLAY:
+            raise session.refuse(call)
+        session.warn_once(call)
+    return session.pass_on(call)
+
+
+def _let_through(session: Session, call: ClientCall, error: Exception) -> LetThrough:
     """Log why a call goes to the network unrecorded; in `replay`, raise the error instead."""
     if session.mode is not Mode.REPLAY:
         # An encoder's error holds the whole text that it could not encode, which `repr` would show.
@@ -150,6 +164,7 @@ def _let_through(session: Session, call: ClientCall, error: Exception) -> None:
         raise session.refuse(call, str(error)) from error
     else:
         raise error
+    return session.pass_on(call)
 
 
 # Playing.
@@ -171,7 +186,7 @@ def _play(session: Session, call: ClientCall, play: Play) -> Flow:
     elif not is_read_late:
         yield TURN
     hooks = private.event_hooks(call.client)
-    exchange = HttpExchange(recorded, library, request, pacer if is_read_late else None, play.name, hooks)
+    exchange = HttpExchange(recorded, library, request, pacer if is_read_late else None, play.name, hooks, play.end)
     with private.mapped_errors(request):
         response = yield Step(exchange.send, exchange.send_async)
         if not is_read_late:
@@ -211,7 +226,8 @@ def _make_live(call: ClientCall, pending: PendingRecording, request: Callable[..
     # An unread response only where the caller reads it: otherwise the SDK's retries cover the body too.
     options = private.ask(call.options, "stream" if call.is_unread else "true")
     try:
-        raw = yield send(request, call.cast_to, options, stream=call.stream, stream_cls=call.stream_cls, **call.rest)
+        sent = send(request, call.cast_to, options, stream=call.stream, stream_cls=call.stream_cls, **call.rest)
+        raw = yield counted(sent, pending.noted, is_whole=False)
     except Exception as error:
         if _is_answer(call, error):
             _note_sent(pending, getattr(error, "response", None), start)

@@ -209,7 +209,7 @@ def stream(endpoint: Endpoint, play: Play, session: Session, client: Any, iterat
     recorded, pacer = play.recording.response, session.pacer(play.recording.response)
     library = private.http_library(client)
     request = private.stream_request(client, play.request)
-    response = build_response(recorded, library, request, pacer, play.name)
+    response = build_response(recorded, library, request, pacer, play.name, end=play.end)
     built = endpoint.stream(cast_to=endpoint.chunk, response=response, client=client)
     chunks = Chunks(recorded.chunks, endpoint.build_chunk, pacer, response, library)
     built._iterator = iterate(built._iterator, chunks)  # noqa: SLF001

@@ -9,6 +9,8 @@ from inferencereplay.sdk.failures import error_class, raise_failure
 from inferencereplay.sdk.http_replay import build_response, kept_headers
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from inferencereplay.pacing.pacer import Pacer
     from inferencereplay.recording.format import Response
 
@@ -23,6 +25,7 @@ class HttpExchange(NamedTuple):
         pacer: sets the time of each piece while the answer is read.
         name: the file, for messages.
         hooks: the client's `event_hooks`.
+        end: is called when the response is closed.
     """
 
     recorded: Response
@@ -31,6 +34,7 @@ class HttpExchange(NamedTuple):
     pacer: Pacer | None
     name: str
     hooks: dict[str, list[Any]]
+    end: Callable[[], None] | None = None
 
     @property
     def _is_direct(self) -> bool:
@@ -79,4 +83,4 @@ class HttpExchange(NamedTuple):
             if error_class(recorded.failure, self.http) is None:
                 raise private.connection_error(recorded.failure, request)
             raise_failure(recorded.failure, self.http, request)
-        return build_response(recorded, self.http, request, self.pacer, self.name)
+        return build_response(recorded, self.http, request, self.pacer, self.name, end=self.end)

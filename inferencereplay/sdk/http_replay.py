@@ -20,7 +20,7 @@ from inferencereplay.sdk.content import charset, excessive_spaces, is_for_hosts,
 from inferencereplay.sdk.failures import raise_failure
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from inferencereplay.pacing.pacer import Pacer
     from inferencereplay.recording.format import Response
@@ -43,7 +43,15 @@ _RENAMED = frozenset((413, 414, 416, 422))
 """The statuses whose phrase is not the same in all versions of the HTTP libraries."""
 
 
-def build_response(response: Response, library: Any, request: Any, pacer: Pacer | None, name: str) -> Any:
+def build_response(  # noqa: PLR0913 - what an answer is made of
+    response: Response,
+    library: Any,
+    request: Any,
+    pacer: Pacer | None,
+    name: str,
+    *,
+    end: Callable[[], None] | None = None,
+) -> Any:
     """Build the HTTP response that `response` was made of.
 
     Its content is unread, and waits for the pacer while it is read, be it a stream or not.
@@ -54,6 +62,7 @@ def build_response(response: Response, library: Any, request: Any, pacer: Pacer 
         request: the library's request that it answers.
         pacer: sets the time of each piece; `None` if nothing has to wait.
         name: the file, for messages.
+        end: is called when the response is closed.
 
     Raises:
         RecordingCorrupt: if the indentation would make the answer many times as large as its JSON, or if its charset is
@@ -61,7 +70,7 @@ def build_response(response: Response, library: Any, request: Any, pacer: Pacer 
     """
     check_content(response, name)
     pieces = stream_pieces(response) if response.is_stream else iter((plain_content(response),))
-    played = byte_stream(_Replayed, library)(response, pieces, pacer, library, name)
+    played = byte_stream(_Replayed, library)(response, pieces, pacer, library, name, end=end)
     headers = build_headers(response, library)
     extensions = {} if response.reason is None else {"reason_phrase": response.reason.encode()}
     built = library.Response(response.status, headers=headers, stream=played, request=request, extensions=extensions)
@@ -132,10 +141,18 @@ def byte_stream(kind: type, library: Any) -> Any:
 class _Replayed:
     """The bytes of a replayed response, each when it is due."""
 
-    def __init__(
-        self, response: Response, pieces: Iterator[bytes], pacer: Pacer | None, library: Any, name: str
+    def __init__(  # noqa: PLR0913 - what an answer is made of
+        self,
+        response: Response,
+        pieces: Iterator[bytes],
+        pacer: Pacer | None,
+        library: Any,
+        name: str,
+        *,
+        end: Callable[[], None] | None,
     ) -> None:
         self._recorded = response
+        self._on_close = end
         self._pieces = pieces
         self._pacer = pacer
         self._library = library
@@ -190,6 +207,8 @@ class _Replayed:
 
     def close(self) -> None:
         self._is_closed = True
+        if self._on_close is not None:
+            self._on_close()
         response = self._response()
         if response is not None:
             response.elapsed = datetime.timedelta(seconds=elapsed(self._recorded))

@@ -31,6 +31,7 @@ from inferencereplay.sdk import (
 )
 from inferencereplay.sdk.import_watcher import ImportWatcher
 from inferencereplay.sdk.model_builder import EmbeddingsBuilder, EventBuilder, ModelBuilder, VectorsBuilder, has_vectors
+from inferencereplay.sdk.sending import count_attempt, live
 from inferencereplay.session.active import session_for
 from inferencereplay.session.settings import Mode
 
@@ -56,11 +57,15 @@ class _Patch(NamedTuple):
 
 def _request(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     session = _session(instance)
-    if session is None or session.is_live:
+    if session is None:
         return wrapped(*args, **kwargs)
+    if session.is_live and not session.has_stubs:
+        with live(session, instance, *args, **kwargs):
+            return wrapped(*args, **kwargs)
     if found := request_replay.choose(session, instance, *args, **kwargs):
         if found.is_due_at_once and (pacer := session.pacer(found.recorded)):
             pacer.wait(-1)
+            found.choice.play.end()
         return found.answer(session, instance)
     flow = _flow(session, wrapped, instance, args, kwargs)
     return wrapped(*args, **kwargs) if flow is None else steps.run(flow)
@@ -68,13 +73,17 @@ def _request(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[st
 
 async def _request_async(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     session = _session(instance)
-    if session is None or session.is_live:
+    if session is None:
         return await wrapped(*args, **kwargs)
+    if session.is_live and not session.has_stubs:
+        with live(session, instance, *args, **kwargs):
+            return await wrapped(*args, **kwargs)
     decision = functools.partial(request_replay.choose, session, instance, *args, **kwargs)
     if found := await steps.decide_async(decision):
         if found.is_due_at_once:
             pacer = session.pacer(found.recorded)
             await (pacer.wait_async(-1) if pacer else give_turn())
+            found.choice.play.end()
         return found.answer(session, instance)
     flow = _flow(session, wrapped, instance, args, kwargs)
     return await (wrapped(*args, **kwargs) if flow is None else steps.run_async(flow))
@@ -89,7 +98,9 @@ def _flow(session: Session, wrapped: Any, instance: Any, args: tuple[Any, ...], 
 def _build_request(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Stop a request that has bypassed `_request`, in `replay`: it would reach the network."""
     session, options = session_for(instance), args[0]
-    if session is not None and not session.is_live and not (private.is_own(options) or private.is_asked(options)):
+    if private.is_own(options) or count_attempt():
+        return wrapped(*args, **kwargs)
+    if session is not None and not session.is_live and not private.is_asked(options):
         is_mended = _state.repair(instance)
         call = calls.read_call(session, instance, None, options)
         if session.mode is Mode.REPLAY:
@@ -112,6 +123,7 @@ def _create(endpoint: fast_replay.Endpoint) -> Callable[..., Any]:
             return wrapped(*args, **kwargs)
         if way.is_due_at_once(choice.play) and (pacer := session.pacer(choice.play.recording.response)):
             pacer.wait(-1)
+            choice.play.end()
         return way.answer(session, client, choice, functools.partial(private.options_of, wrapped, instance, kwargs))
 
     return create
@@ -132,6 +144,7 @@ def _create_async(endpoint: fast_replay.Endpoint) -> Callable[..., Any]:
         if way.is_due_at_once(choice.play):
             pacer = session.pacer(choice.play.recording.response)
             await (pacer.wait_async(-1) if pacer else give_turn())
+            choice.play.end()
         return way.answer(session, client, choice, functools.partial(private.options_of, wrapped, instance, kwargs))
 
     return create
@@ -148,6 +161,7 @@ def _parse(endpoint: fast_replay.Endpoint, templates: parse_replay.Templates) ->
             return wrapped(*args, **kwargs)
         if pacer := session.pacer(found.recorded):
             pacer.wait(-1)
+            found.choice.play.end()
         return found.answer(session, client, functools.partial(private.options_of, wrapped, instance, kwargs))
 
     return parse
@@ -165,6 +179,7 @@ def _parse_async(endpoint: fast_replay.Endpoint, templates: parse_replay.Templat
             return await wrapped(*args, **kwargs)
         pacer = session.pacer(found.recorded)
         await (pacer.wait_async(-1) if pacer else give_turn())
+        found.choice.play.end()
         return found.answer(session, client, functools.partial(private.options_of, wrapped, instance, kwargs))
 
     return parse
@@ -202,9 +217,11 @@ def _connect(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[st
     if session is not None and not session.is_live:
         call = session.call(Request("WEBSOCKET", private.manager_path(instance), b"null"))
         reason = "it is a connection for many messages"
-        if session.mode is Mode.REPLAY:
-            raise session.refuse(call, reason)
-        session.warn_once(call, reason)
+        if not session.is_let_through(call):
+            if session.mode is Mode.REPLAY:
+                raise session.refuse(call, reason)
+            session.warn_once(call, reason)
+        session.pass_on(call)
     return wrapped(*args, **kwargs)
 
 

@@ -118,6 +118,10 @@ def _library(http_client: type) -> Any:
 def read_request(client: Any, options: Any) -> Request:
     """Return what the SDK would send for `options`.
 
+    Args:
+        client: of the call; without one, what it adds to the query is left out.
+        options: the request options.
+
     Raises:
         TypeError: and whatever else the SDK raises for a body that cannot be sent.
     """
@@ -142,17 +146,32 @@ def read_plain_request(client: Any, options: Any) -> Request:
     return Request(options.method.upper(), path, canonical_json(None if isinstance(body, UNSET) else body), query)
 
 
+def without_files(options: Any) -> Any:
+    """Return what `read_request` and `secrets` need of a request's options, and nothing as large as an upload."""
+    body = None if isinstance(options.json_data, bytes) else options.json_data
+    return types.SimpleNamespace(
+        method=options.method,
+        url=options.url,
+        json_data=body,
+        extra_json=options.extra_json,
+        params=options.params,
+        headers=options.headers,
+    )
+
+
 def _target(client: Any, options: Any) -> tuple[str, dict[str, Any]]:
-    url, base = options.url, str(client.base_url)
-    if not (":" in url or "?" in url or options.params or client.default_query):
+    url = options.url
+    if client is not None and not (":" in url or "?" in url or options.params or client.default_query):
         return "/" + url.lstrip("/"), {}
+    base = "" if client is None else str(client.base_url)
     if "://" in url:
         parts = urlsplit(url)
         host = parts.netloc.rpartition("@")[2]
         foreign = f"{host}{urlunsplit(('', '', parts.path, parts.query, ''))}"
         url = url[len(base) :] if url.startswith(base) else foreign
     path, _, fixed = url.partition("?")
-    return "/" + path.lstrip("/"), {**parse_query(fixed), **read_query(client, options.params)}
+    added = {} if client is None else read_query(client, options.params)
+    return "/" + path.lstrip("/"), {**parse_query(fixed), **added}
 
 
 def read_query(client: Any, params: Mapping[str, Any] | None = None) -> dict[str, Any]:

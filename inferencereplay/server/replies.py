@@ -21,7 +21,7 @@ from inferencereplay.server.answers import Answer, error_answer, json_answer, re
 from inferencereplay.server.incoming import SESSION_HEADER, NotJson, Refused, read_request, readings
 from inferencereplay.server.variant_order import put_in_order
 from inferencereplay.session.call import Call
-from inferencereplay.session.decision import Play, Wait
+from inferencereplay.session.decision import LetThrough, Play, Wait
 from inferencereplay.session.recorder import PendingRecording
 from inferencereplay.session.run_coordinator import PATIENCE, PAUSE
 from inferencereplay.session.settings import Mode
@@ -158,7 +158,9 @@ class Replies:
         if session.mode is Mode.REPLAY and (answer := self._models(incoming)):
             return Reply(answer)
         decision = _decision(session, self._call(session, incoming, self._requests(session, incoming)[0]))
-        return self._hit(session, incoming, decision) if isinstance(decision, Play) else Forward(decision)
+        if isinstance(decision, Play):
+            return self._hit(session, incoming, decision)
+        return Forward(decision if isinstance(decision, PendingRecording) else None)
 
     def _call(self, session: Session, incoming: Incoming, request: Request) -> Call:
         return Call(request, session.redactor, incoming.secrets, functools.partial(self._find_origin, incoming))
@@ -227,9 +229,10 @@ class Replies:
     def _unrecordable(self, session: Session, incoming: Incoming, reason: str) -> Reply | Forward:
         request = Request(incoming.method, readings(incoming.path)[0], b"null")
         call = self._call(session, incoming, request)
-        if session.mode is Mode.REPLAY:
-            return self._miss(session.refuse(call, reason))
-        session.warn_once(call, reason)
+        if not session.is_let_through(call):
+            if session.mode is Mode.REPLAY:
+                return self._miss(session.refuse(call, reason))
+            session.warn_once(call, reason)
         return Forward()
 
     def _miss(self, error: RecordingNotFound) -> Reply:
@@ -241,7 +244,7 @@ class Replies:
         return Reply(error_answer(NOT_FOUND, str(error), "recording_not_found", **facts))
 
 
-def _decision(session: Session, call: Call) -> Play | PendingRecording:
+def _decision(session: Session, call: Call) -> Play | PendingRecording | LetThrough:
     """Return the session's decision, once another session of a test run has recorded the equal call."""
     deadline = SYSTEM_CLOCK.now() + PATIENCE
     while True:

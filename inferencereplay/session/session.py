@@ -17,7 +17,7 @@ from inferencereplay.locks import make_lock
 from inferencereplay.pacing.clocks import SYSTEM_CLOCK
 from inferencereplay.pacing.pacer import make_pacer
 from inferencereplay.pacing.timing import Timing, summarize
-from inferencereplay.recording.format import Provenance, is_whole
+from inferencereplay.recording.format import VERSION, Provenance, RecordedRequest, Recording, is_whole
 from inferencereplay.recording.request import (
     TOO_DEEP,
     NotSerializable,
@@ -29,12 +29,15 @@ from inferencereplay.recording.request import (
 from inferencereplay.redaction.redactor import Redactor
 from inferencereplay.session import garbage
 from inferencereplay.session.call import Call
-from inferencereplay.session.decision import WAIT, Decision, Play
+from inferencereplay.session.calls_log import LIVE, MISS, STUB, CallLog
+from inferencereplay.session.decision import WAIT, Decision, LetThrough, Play
 from inferencereplay.session.misses import explain
 from inferencereplay.session.near_requests import NearRequests
+from inferencereplay.session.question import Question
 from inferencereplay.session.recorder import PendingRecording, Recorder
 from inferencereplay.session.recording_cache import RecordingCache
 from inferencereplay.session.run_variants import RunVariants
+from inferencereplay.session.selection import Selection
 from inferencereplay.session.settings import Mode, list_options, resolve
 from inferencereplay.session.variants import ReportingSet, Variants
 from inferencereplay.store.opening import open_store
@@ -47,8 +50,12 @@ if TYPE_CHECKING:
 
     from inferencereplay.pacing.pacer import Pacer
     from inferencereplay.recording.format import Response
+    from inferencereplay.session.calls_log import Asked, Calls, LoggedCall
     from inferencereplay.session.run_coordinator import RunCoordinator
     from inferencereplay.session.settings import Options
+    from inferencereplay.stubs.arguments import StubOptions
+    from inferencereplay.stubs.stub import Stub
+    from inferencereplay.stubs.stub_queue import StubQueue
 
 log = logging.getLogger("inferencereplay")
 
@@ -57,6 +64,8 @@ LEAVING = 1.0
 """Seconds that a replay waits past the recorded moment at which a stream was abandoned, for the program's time-out."""
 LONGEST_UNANSWERED = 60.0
 """Seconds that a replay waits past the recorded moment at which a call was cancelled, for its cancellation."""
+MOST_STUBS = 5
+"""Stubs that the message of a miss names."""
 _RECORDING = (Mode.RECORD, Mode.RECORD_IF_MISSING)
 _Miss = TypeVar("_Miss", bound=RecordingNotFound)
 
@@ -81,6 +90,10 @@ class Session:
         exhausted: what the call after the last variant gets: the last one again (`"repeat"`), a miss (`"error"`), or a
             live call that is stored (`"record"`; in `record-if-missing` only, a miss in `replay`).
         test_id: which of a llama-stack directory's recordings of one request to take.
+        live: paths such as `"/embeddings"` or `"/models/*"`, or functions that get the request and return whether it
+            is meant, once or several times a call: these calls go to the network, and are not stored.
+        only: the same for all that is not to go to the network: every other call does.
+        keep_calls: how many of the newest calls `calls` holds.
 
     Attributes:
         mode: the mode in effect.
@@ -88,6 +101,9 @@ class Session:
         hits: calls that a recording answered.
         misses: calls that no recording could answer.
         recorded: recordings that were stored.
+        let_through: calls that went to the network although the mode is not `live`, and were not stored.
+        stubbed: calls that an answer by hand answered; see `stub`.
+        calls: the calls that were made, in order; see `Calls`.
         timing: how late the chunks of a paced replay came, in seconds.
         command: returns the command that records a missing request in a given mode, for the message of a miss; a test
             runner sets it. `None` for a command made of the program's own command line.
@@ -123,6 +139,9 @@ class Session:
         self.redactor = Redactor(settings.redact)
         self._exhausted = settings.exhausted
         self._record_errors = settings.record_errors
+        self._selection = Selection(settings.live, settings.only)
+        self._is_selective = bool(settings.live or settings.only)
+        self._keep_calls = settings.keep_calls
         self._warned: set[str] = set()
         self._joined: RunVariants | None = None
         self.store = open_store(settings.directory, settings.test_id, self.prepare, is_recorded=self.mode in _RECORDING)
@@ -135,10 +154,12 @@ class Session:
 
     def _begin(self) -> None:
         """Count, and number equal calls, from the beginning."""
-        self.hits = self.misses = 0
+        self.hits = self.misses = self.let_through = self.stubbed = 0
+        self._stubs: StubQueue | None = None
         self.missed: list[RecordingNotFound] = []
         self._late = array("d")  # seconds, of every paced chunk
         self._lock = make_lock()
+        self._log = CallLog(self.store, self.redactor, self.clock, self._keep_calls)
         variants = Variants(
             self.store,
             replaces=self.mode is Mode.RECORD,
@@ -157,6 +178,8 @@ class Session:
 
     def __repr__(self) -> str:
         counts = f"hits={self.hits}, misses={self.misses}, recorded={self.recorded}"
+        counts += f", let_through={self.let_through}" if self.let_through else ""
+        counts += f", stubbed={self.stubbed}" if self.stubbed else ""
         return f"<Session {self.store.directory!r} mode={self.mode.value!r} speed={self.speed:g} {counts}>"
 
     @property
@@ -168,6 +191,11 @@ class Session:
     def timing(self) -> Timing:
         """How late the chunks of a paced replay came, in seconds; see `Timing`."""
         return summarize(self._late)
+
+    @property
+    def calls(self) -> Calls:
+        """The calls that were made, in order: what was asked, and what became of it; see `Calls`."""
+        return self._log.calls
 
     def join(self, run: RunCoordinator) -> None:
         """Record together with the other sessions of a run, each request once; call this before the first call.
@@ -242,8 +270,14 @@ class Session:
         """
         call = Call(request, self.redactor, find_literals, find_origin)
         if self._ignore or self._normalize is not None:
-            call.request = self.prepare(request, call)
+            self.read(call, request)
         return call
+
+    def read(self, call: Call, request: Request) -> None:
+        """Give a call the request that the SDK would send; the errors are those of `prepare`."""
+        call.request = request
+        if self._ignore or self._normalize is not None:
+            call.sent, call.request = request, self.prepare(request, call)
 
     def prepare(self, request: Request, call: Call | None = None) -> Request:
         """Apply `ignore` and `normalize` to a request.
@@ -275,7 +309,9 @@ class Session:
             raise InvalidSetting(redactor.text(message)) from error
 
     def decide(self, call: Call, *, takes_over: bool = False) -> Decision:
-        """Decide what becomes of a call: play a recording, record the live answer, or wait and decide again.
+        """Decide what becomes of a call: play a recording, record the live answer, let it through, or wait.
+
+        After a wait it is decided again.
 
         Args:
             call: the call.
@@ -287,7 +323,12 @@ class Session:
             StoreError: if the file that should answer cannot be read.
             NotSerializable: if the request is nested too deeply to be searched.
         """
-        if play := self.play(call):
+        while stub := self._find_stub(call):
+            if play := self._play_stub(stub, call):
+                return play
+        if self.is_let_through(call):
+            return self.pass_on(call)
+        if play := self._replay(call):
             return play
         if self.mode is Mode.REPLAY:
             raise self.miss(call)
@@ -309,18 +350,55 @@ class Session:
             RecordingNotFound: if the recordings are used up and `exhausted="error"`.
             NotSerializable: if the request is nested too deeply to be searched.
         """
+        if self._stubs is not None and (stub := self._find_stub(call)):
+            return self._play_stub(stub, call, covers)
+        if self._is_selective and self.is_let_through(call):
+            return None
+        return self._replay(call, covers)
+
+    def _replay(self, call: Call, covers: Callable[[Response], bool] | None = None) -> Play | None:
         while self.replays and (play := self.find(call)):
-            if covers is not None and not covers(play.recording.response):
+            response = play.recording.response
+            if covers is not None and not covers(response):
                 return None
             with self._lock:
                 if self.recorder.variants.commit(play.request.path, play.key, play.number, play.call):
                     self.hits += 1
+                    asked = play.request if call.sent is None else call.shown
+                    if self._never_waits and not response.end:
+                        self._log.note_hit(asked, play.key, play.number, 1 + response.retries)
+                    else:
+                        play.noted = self._log.add_hit(asked, play.key, play.number, 1 + response.retries)
                     return play
         return None
 
+    def is_let_through(self, call: Call) -> bool:
+        """Whether a call goes to the network whatever is recorded.
+
+        Raises:
+            InvalidSetting: if a predicate of `live` or `only` fails.
+        """
+        return self.is_live or (self._is_selective and self._selection.lets_through(call))
+
+    def pass_on(self, call: Call) -> LetThrough:
+        """Note a call that goes to the network and is not stored."""
+        shown = call.shown
+        with self._lock:
+            self.let_through += not self.is_live
+            return LetThrough(self._log.add(shown, LIVE, 0))
+
+    def note_live(self, asked: Asked) -> LoggedCall:
+        """Note a call in `live` mode."""
+        with self._lock:
+            return self._log.add(asked, LIVE, 0)
+
     def begin(self, call: Call) -> PendingRecording:
         """Number a call that goes to the network."""
-        return PendingRecording(self.recorder, call)
+        pending = PendingRecording(self.recorder, call)
+        shown = call.shown
+        with self._lock:
+            pending.noted = self._log.add(shown, LIVE, 0)
+        return pending
 
     def find(self, call: Call) -> Play | None:
         """Return what would answer a call; nothing is counted.
@@ -357,12 +435,121 @@ class Session:
         else:
             offsets, count = ([] if response.elapsed is None else [response.elapsed]), 1
         note = self._late.append
-        return make_pacer(offsets, count, speed=self.speed, pace=self._pace, clock=self.clock, note=note)
+        pace = getattr(response, "pace", None) or self._pace
+        return make_pacer(offsets, count, speed=self.speed, pace=pace, clock=self.clock, note=note)
 
     def patience(self, response: Response) -> float:
         """Return how many seconds a replay waits for the program to cancel a call that it cancelled while recording."""
         left = 0.0 if self._never_waits else (response.left or 0.0) / self.speed
         return left + LONGEST_UNANSWERED
+
+    # Answers by hand.
+
+    def stub(self, text: str | None = None, **options: Unpack[StubOptions]) -> Stub:
+        """Answer a call by hand, before recordings and the network, in any mode.
+
+        Stubs answer in the order in which they are made, each once unless `times` says otherwise. The answer is what
+        the endpoint would send, an object or a stream, as the call asks. One that was not asked for is an `UnusedStub`
+        at the end of the block or the test.
+
+        Args:
+            text: what the model says.
+            chunks: the same in pieces, as a stream gives them; a `text` is split at its words.
+            tool_calls: tuples of a name, the arguments (an object, or JSON as text) and, if it matters, an id.
+            refusal: the text of a refusal.
+            parsed: a pydantic object, or JSON, for a call that asks for a format.
+            vector: of embeddings: numbers, a list of vectors for the inputs in turn, or a size, with which equal
+                inputs get equal vectors of length 1.
+            error: an HTTP status, or a class of the SDK's errors, which is raised at once, without retries.
+            message: the error's.
+            code: the error's, such as `"context_length_exceeded"`.
+            finish_reason: `"stop"`, `"length"`, `"tool_calls"` or `"content_filter"`, if not the usual one.
+            usage: tokens of the prompt and of the answer; without it, an estimate.
+            model: the model that it is for, or a pattern such as `"gpt-4*"`.
+            when: a function that gets the body and returns whether the stub is for it, once or several times a call.
+            on: the path that it is for, such as `"/chat/completions"`; without it, all that have such an answer.
+            times: how often it answers; `None` for any number of times.
+            pace: the times of its chunks, whatever the session's speed.
+            required: whether it has to be asked for.
+            save: whether the answer is stored as a recording as well, which can be edited. One that is there stays,
+                unless the mode is `record`.
+
+        Returns:
+            The stub; its `asked` counts the calls that it answered.
+
+        Raises:
+            InvalidSetting: for an invalid argument, and for what does not go together.
+            TypeError: for an unknown argument.
+
+        Example:
+            >>> with replay("recordings") as session:
+            ...     weather = session.stub(tool_calls=[("get_weather", {"city": "Rome"})], model="gpt-4o")
+            ...     answer = OpenAI().chat.completions.create(model="gpt-4o", messages=[])
+            >>> answer.choices[0].message.tool_calls[0].function.arguments, weather.asked
+            ('{"city": "Rome"}', 1)
+        """
+        from inferencereplay.stubs.stub_queue import StubQueue  # noqa: PLC0415 - only who writes answers pays for it
+
+        if options.get("save") and not self.store.is_writable:
+            message = f"save=True: {self.store.directory} is llama-stack's, and can be replayed only."
+            raise InvalidSetting(message)
+        with self._lock:
+            self._stubs = stubs = self._stubs or StubQueue()
+        given = {"text": text, **options}
+        made = stubs.add(given)
+        self._never_waits = self._never_waits and not made.has_pace
+        return made
+
+    @property
+    def has_stubs(self) -> bool:
+        """Whether there are answers by hand."""
+        return self._stubs is not None
+
+    def raise_unused(self) -> None:
+        """Forget all stubs.
+
+        Raises:
+            UnusedStub: if one was not asked for.
+        """
+        due = self.forget_stubs()
+        if due:
+            from inferencereplay.stubs.stub_queue import unused  # noqa: PLC0415 - as above
+
+            raise unused(due, [repr(call) for call in self.calls])
+
+    def forget_stubs(self) -> list[Stub]:
+        """Forget all stubs, and return those that were not asked for."""
+        return [] if self._stubs is None else self._stubs.forget()
+
+    def save(self, call: Call, play: Play) -> None:
+        """Store the answer of a stub as a recording; a failure is logged, never raised."""
+        pending = PendingRecording(self.recorder, call)
+        stub, noted = play.stub, play.noted
+        if stub is not None and not pending.keep(stub.response_to_save(play.recording.response)) and noted is not None:
+            noted.keep(pending.key, pending.number)
+
+    def _find_stub(self, call: Call) -> Stub | None:
+        if self._stubs is None:
+            return None
+        asked = Question(call.request if call.sent is None else call.sent)
+        return self._stubs.find(asked.path, asked.method, asked.body)
+
+    def _play_stub(self, stub: Stub, call: Call, covers: Callable[[Response], bool] | None = None) -> Play | None:
+        """Count a call as answered by hand; `None` if the caller cannot replay that, or the stub is used up."""
+        response = stub.answer(call.request)
+        if covers is not None and (stub.saves or not covers(response)):
+            return None
+        request, shown = call.request, call.shown
+        if self._stubs is None or not self._stubs.take(stub):
+            return None
+        with self._lock:
+            self.stubbed += 1
+            noted = self._log.add(shown, STUB)
+        if self._never_waits and not response.end:
+            noted.end()
+        key = request.key
+        held = RecordedRequest(request.method, request.path, msgspec.Raw(request.body), request.query)
+        return Play(Recording(VERSION, key, held, response), request, key, 0, 0, self._cache, noted, stub)
 
     # Calls without an answer.
 
@@ -378,12 +565,14 @@ class Session:
             own_mode=self._own_mode,
             command=self.command,
         )
-        return self._note(error)
+        if waiting := [repr(stub) for stub in self._stubs or () if stub.is_left]:
+            error.args = (f"{error.args[0]}\n{_counted_stubs(waiting)}",)
+        return self._note(error, call)
 
     def refuse(self, call: Call, reason: str = NO_JSON) -> NotRecordable:
         """Count a call that no recording can answer as a miss and return the error."""
         message = f"{call.line} is not recordable: {reason}. Replace it in the test."
-        return self._note(NotRecordable(message, **self._facts(call)))
+        return self._note(NotRecordable(message, **self._facts(call)), call)
 
     def refuse_bypass(self, call: Call, *, is_call: bool) -> RecordingNotFound:
         """Count a request that bypassed the session as a miss and return the error that keeps it off the network.
@@ -400,7 +589,7 @@ class Session:
             "call. Make the call with the client's methods, or build the request outside of the block."
         )
         message = f"{call.line} was kept off the network, but cannot be answered: {reason}"
-        return self._note(RecordingNotFound(message, **self._facts(call)))
+        return self._note(RecordingNotFound(message, **self._facts(call)), call)
 
     def warn_bypass(self, call: Call) -> None:
         """Log that a call bypassed the session, and that the next ones will not."""
@@ -436,8 +625,18 @@ class Session:
     def _facts(self, call: Call) -> dict[str, Any]:
         return {"method": call.request.method, "path": call.path, "directory": self.store.directory}
 
-    def _note(self, error: _Miss) -> _Miss:
+    def _note(self, error: _Miss, call: Call) -> _Miss:
+        shown = call.shown
         with self._lock:
             self.misses += 1
             self.missed.append(error)
+            self._log.add(shown, MISS).end()
         return error
+
+
+def _counted_stubs(stubs: list[str]) -> str:
+    """Say which answers by hand did not match a request."""
+    shown = ", ".join(stubs[:MOST_STUBS])
+    return (
+        f"{len(stubs)} stub{'s' if len(stubs) > 1 else ''} did not match: {shown}{', …' * (len(stubs) > MOST_STUBS)}."
+    )

@@ -16,17 +16,23 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, TypeVar
 from inferencereplay.errors import InvalidSetting
 from inferencereplay.pacing.clocks import Clock, check_clock
 from inferencereplay.pacing.pacer import Pace, check_pace
+from inferencereplay.session.selection import Chosen, parse_paths, parse_selection
 
 if TYPE_CHECKING:
     import re
     from collections.abc import Callable, Iterable, Mapping
 
     from inferencereplay.recording.request import JSON
+    from inferencereplay.session.question import Question
+
+    _Selection = str | Callable[[Question], object] | Iterable[str | Callable[[Question], object]]
 
 _Function = TypeVar("_Function", bound="Callable[..., Any]")
 
 DEFAULT_DIRECTORY = "recordings"
 EXHAUSTED = ("repeat", "error", "record")
+MOST_CALLS = 1_000_000
+"""The largest number of calls that a session keeps."""
 _SWITCHES = {
     **dict.fromkeys(("1", "true", "yes", "on"), True),
     **dict.fromkeys(("0", "false", "no", "off"), False),
@@ -69,6 +75,9 @@ class Options(TypedDict, total=False):
     record_errors: bool
     exhausted: str
     test_id: str | None
+    live: _Selection
+    only: _Selection
+    keep_calls: int
 
 
 DEFAULTS: dict[str, Any] = {
@@ -77,10 +86,13 @@ DEFAULTS: dict[str, Any] = {
     "redact": (),
     "record_errors": False,
     "exhausted": "repeat",
+    "live": (),
+    "only": (),
+    "keep_calls": 1_000,
 }
 """The default of each setting; `None` for one whose default depends on other settings."""
 VARIABLES = {"directory": "INFERENCEREPLAY_DIR"} | {
-    name: f"INFERENCEREPLAY_{name.upper()}" for name in DEFAULTS if name not in ("clock", "normalize")
+    name: f"INFERENCEREPLAY_{name.upper()}" for name in DEFAULTS if name not in ("clock", "normalize", "keep_calls")
 }
 """The environment variable of each setting that a text can give."""
 
@@ -124,6 +136,9 @@ class Settings(NamedTuple):
     record_errors: bool
     exhausted: str
     test_id: str | None
+    live: Chosen
+    only: Chosen
+    keep_calls: int
 
 
 def resolve(directory: str | os.PathLike[str] | None, options: Mapping[str, Any]) -> Settings:
@@ -326,6 +341,13 @@ def parse_listed(text: str, source: str) -> tuple[str, ...]:
     return parse_ignore(tuple(part.strip() for part in text.split(",")), source)
 
 
+def _parse_count(count: Any, source: str) -> int:
+    if isinstance(count, int) and not isinstance(count, bool) and 0 <= count <= MOST_CALLS:
+        return count
+    message = f"{source}={count!r} is no number of calls. Valid is a whole number from 0 to {MOST_CALLS}."
+    raise InvalidSetting(message)
+
+
 def _accept(value: Any, _: str) -> Any:
     """Accept any value: the code that uses the setting checks it."""
     return value
@@ -343,6 +365,9 @@ _PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "record_errors": _parse_flag,
     "exhausted": parse_exhausted,
     "test_id": _accept,
+    "live": parse_selection,
+    "only": parse_selection,
+    "keep_calls": _parse_count,
 }
 """The parser of each setting that is given as an argument."""
 _TEXT_PARSERS: dict[str, Callable[[str, str], Any]] = {
@@ -350,5 +375,7 @@ _TEXT_PARSERS: dict[str, Callable[[str, str], Any]] = {
     "ignore": parse_listed,
     "redact": _parse_redact,
     "record_errors": parse_switch,
+    "live": parse_paths,
+    "only": parse_paths,
 }
 """The parsers of settings whose texts differ from their arguments."""

@@ -42,8 +42,10 @@ def handed(cli, monkeypatch, tmp_path):
         (["--no-record-errors"], "RECORD_ERRORS", "false", "--no-record-errors"),
         (["--exhausted", "error"], "EXHAUSTED", "error", "--exhausted error"),
         (["--test-id", "t"], "TEST_ID", "t", "--test-id t"),
+        (["--live", "/a", "--live", "/b"], "LIVE", "/a,/b", "--live /a,/b"),
+        (["--only", "/a"], "ONLY", "/a", "--only /a"),
     ],
-    ids=["mode", "speed", "pace", "ignore", "redact", "record", "no-record", "exhausted", "test-id"],
+    ids=["mode", "speed", "pace", "ignore", "redact", "record", "no-record", "exhausted", "test-id", "live", "only"],
 )
 def test_each_setting_has_an_option(handed, monkeypatch, tmp_path, options, variable, text, repeated):
     """The command gets it as a variable, whatever that held before; what to run for recording repeats it."""

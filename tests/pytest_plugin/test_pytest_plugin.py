@@ -322,7 +322,10 @@ def test_every_option_of_a_session_can_be_given(suite):
     assert "hunter2" not in "".join(path.read_text() for path in suite.path.rglob("*.json"))
 
 
-VALID = "Valid are directory, mode, speed, pace, clock, ignore, normalize, redact, record_errors, exhausted, test_id."
+VALID = (
+    "Valid are directory, mode, speed, pace, clock, ignore, normalize, redact, record_errors, exhausted, test_id, "
+    "live, only, keep_calls."
+)
 
 
 @pytest.mark.parametrize(
