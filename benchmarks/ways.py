@@ -137,7 +137,10 @@ def _response(text: str) -> dict[str, Any]:
     said = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
     message = {"type": "message", "id": "msg_1", "status": "completed", "role": "assistant", "content": [said]}
     usage = {"input_tokens": 3, "output_tokens": 4, "total_tokens": 7}
-    usage |= {"input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0}, "output_tokens_details": {"reasoning_tokens": 0}}
+    usage |= {
+        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+        "output_tokens_details": {"reasoning_tokens": 0},
+    }
     head = {"id": "resp_1", "object": "response", "created_at": 1_700_000_000, "status": "completed", "model": "m"}
     head |= {"error": None, "incomplete_details": None, "instructions": None, "max_output_tokens": None}
     head |= {"parallel_tool_calls": True, "previous_response_id": None, "store": True, "temperature": 1.0}
@@ -152,11 +155,17 @@ def _content(path: str, sent: dict[str, Any]) -> Any:
         return {"object": "list", "data": [{"id": f"model-{number}", **_MODEL} for number in range(3)]}
     if path.endswith("/moderations"):
         scores = dict.fromkeys(_FALSE, 0.01)
-        return {"id": "m-1", "model": "m", "results": [{"flagged": False, "categories": _FALSE, "category_scores": scores}]}
+        return {
+            "id": "m-1",
+            "model": "m",
+            "results": [{"flagged": False, "categories": _FALSE, "category_scores": scores}],
+        }
     if path.endswith("/responses"):
         return _response(_JSON if is_person else "Hello there")
     if sent.get("model") == "wrong":
-        return {"error": {"message": "there is no such model", "type": "invalid_request_error", "code": "c", "param": "p"}}
+        return {
+            "error": {"message": "there is no such model", "type": "invalid_request_error", "code": "c", "param": "p"}
+        }
     choice = {**scenes.ANSWER["choices"][0], "message": {"role": "assistant", "content": _JSON, "refusal": None}}
     return {**scenes.ANSWER, "choices": [choice]} if is_person else scenes.ANSWER
 
@@ -185,7 +194,9 @@ def transport() -> Any:
 def client() -> openai.OpenAI:
     """Make a client over it."""
     http_client = scenes.http.Client(transport=transport())
-    return openai.OpenAI(api_key="sk-benchmark-0123456789", base_url="http://memory/v1", max_retries=0, http_client=http_client)
+    return openai.OpenAI(
+        api_key="sk-benchmark-0123456789", base_url="http://memory/v1", max_retries=0, http_client=http_client
+    )
 
 
 def measured(way: Way, directory: Path, rounds: int) -> Row:
