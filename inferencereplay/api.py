@@ -251,6 +251,8 @@ def _attach(client: Any, session: Session) -> None:
         attributes[_HOLD] = hold = _Hold()
         weakref.finalize(hold, patches.release, user).atexit = False
         patches.acquire(user)
+        if session.is_paced:
+            patches.prepare()
         patches.repair(client)
         hold.copies = {name: attributes[name] for name in _COPIES if name in attributes}
     for name in _COPIES:

@@ -43,6 +43,8 @@ class SessionScope:
         try:
             self._patches = current_patches()
             self._patches.acquire(self)
+            if self.session.is_paced:
+                self._patches.prepare()
             active.activate(self._activation)
         except BaseException:  # an interrupt may come between any two steps
             self.close()

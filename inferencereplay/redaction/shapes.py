@@ -23,6 +23,8 @@ _SURE = 7
 """Characters of a beginning that does not occur by chance, not in a million texts of 2,000 characters of Base64."""
 _SHORTEST_RUN = 15
 """Characters of the shortest token that is looked for in runs only."""
+_SHORT = 40
+"""Characters of a text of which it is remembered whether it may hold a token."""
 
 
 class Shape(NamedTuple):
@@ -227,7 +229,9 @@ def redact_shapes(text: str, redact: Callable[[str], str]) -> str:
         text: what is looked through.
         redact: returns what takes the place of a token.
     """
-    runs = _long_runs(text.encode("utf-8", "surrogatepass")) if len(text) >= _SHORTEST_RUN else ""
+    if len(text) <= _SHORT and not _may_hold_token(text):
+        return text
+    runs = _runs_of(text)
     if not (_present(text, runs) or _DISCORD.search(runs)):  # as nearly always
         return text
     made, done = [], 0
@@ -236,6 +240,17 @@ def redact_shapes(text: str, redact: Callable[[str], str]) -> str:
             made += [text[done:first], redact(text[first:last])]
             done = last
     return "".join((*made, text[done:])) if made else text
+
+
+@functools.lru_cache(1_000)
+def _may_hold_token(text: str) -> bool:
+    """Whether a short text, such as a name or a header, may hold a token; the same ones come again and again."""
+    runs = _runs_of(text)
+    return bool(_present(text, runs) or _DISCORD.search(runs))
+
+
+def _runs_of(text: str) -> str:
+    return _long_runs(text.encode("utf-8", "surrogatepass")) if len(text) >= _SHORTEST_RUN else ""
 
 
 def _found(text: str, runs: str) -> Iterator[tuple[int, int]]:

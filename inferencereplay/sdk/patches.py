@@ -437,6 +437,11 @@ def renew() -> Any:  # pragma: no cover - as above
     return importlib.import_module(__name__)
 
 
+def prepare() -> None:
+    """Import what the first chat of a paced replay needs: within the event loop that would make other answers late."""
+    importlib.import_module("openai.resources.chat.completions")
+
+
 _state = _State()
 acquire = _state.acquire
 repair = _state.repair

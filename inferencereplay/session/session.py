@@ -188,6 +188,11 @@ class Session:
         return self.recorder.recorded
 
     @property
+    def is_paced(self) -> bool:
+        """Whether recordings answer, and some of them have to wait."""
+        return not (self.is_live or self._never_waits)
+
+    @property
     def timing(self) -> Timing:
         """How late the chunks of a paced replay came, in seconds; see `Timing`."""
         return summarize(self._late)
