@@ -346,6 +346,17 @@ def driver(request: pytest.FixtureRequest, server: Server) -> Driver:
 
 
 @pytest.fixture
+def serve() -> Iterator[Callable[..., Any]]:
+    """Serve directories over HTTP, until the test ends."""
+    from served import serving_of  # noqa: PLC0415 - it needs the extra `serve`
+
+    from inferencereplay.server import app  # noqa: PLC0415 - as above
+
+    with contextlib.ExitStack() as stack:
+        yield lambda directory, **options: stack.enter_context(serving_of(app(directory, **options)))
+
+
+@pytest.fixture
 def client(server: Server) -> Iterator[openai.OpenAI]:
     """Make a synchronous client of `server`."""
     with openai.OpenAI(api_key="sk-test-0123456789abcdef", base_url=server.url, max_retries=0) as client:

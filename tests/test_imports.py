@@ -30,10 +30,11 @@ ROOMS = {
     "conversion": "errors recording store session sdk catalogue",
     "upkeep": "errors recording redaction store session catalogue",
     "report": "errors recording catalogue",
+    "server": "errors recording redaction pacing session sdk catalogue",
     "startup": "environment",
     "pytest_plugin": "errors recording store session api",
     "": "errors pacing session api",
-    "cli": "* errors recording redaction pacing session catalogue conversion upkeep report environment",
+    "cli": "* errors recording redaction pacing session catalogue conversion upkeep report server environment",
     "__main__": "cli",
 }
 """Each room of the package, from the ground up, and the rooms that it may import; `*` is the package's face."""

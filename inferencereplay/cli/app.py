@@ -15,6 +15,7 @@ from inferencereplay.cli.converting import export, import_
 from inferencereplay.cli.listing import list_, stats
 from inferencereplay.cli.reporting import report
 from inferencereplay.cli.running import run as run_command
+from inferencereplay.cli.serving_http import serve
 from inferencereplay.cli.showing import play, show
 from inferencereplay.cli.terminal import note, open_streams, silence
 from inferencereplay.cli.tidying import check, prune, rekey
@@ -35,7 +36,7 @@ def group() -> None:
     """
 
 
-for _command in (list_, show, play, diff, why, run_command, check, stats, prune, rekey, import_, export, report):
+for _command in (list_, show, play, diff, why, run_command, check, stats, prune, rekey, import_, export, report, serve):
     group.add_command(_command)
 
 

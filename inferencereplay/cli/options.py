@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from inferencereplay.catalogue.filtering import Filter
-from inferencereplay.session.settings import DEFAULT_DIRECTORY, VARIABLES
+from inferencereplay.session.settings import DEFAULT_DIRECTORY, VARIABLES, parse_text, read_variable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 _AGE = re.compile(r"([0-9]+)\s*([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -115,6 +115,49 @@ def filtered(command: Callable[..., Any]) -> _Command:
     ):
         chosen = option(chosen)
     return chosen
+
+
+def flag(name: str) -> str:
+    """Return the option of a setting."""
+    return f"--{name.replace('_', '-')}"
+
+
+def setting(name: str, help_: str, **more: Any) -> Callable[[Any], Any]:
+    """Add the option of a setting that is inherited from the environment where the option is not given."""
+    given = f"{flag(name)}/{flag(f'no_{name}')}" if name == "record_errors" else flag(name)
+    return click.option(given, help=f"{help_}  [env var: {VARIABLES[name]}]", default=None, **more)
+
+
+mode = setting("mode", "replay (the default), record-if-missing, record or live.", metavar="MODE")
+_SESSION = (
+    setting("speed", "1 is the recorded pace, 10 ten times faster, inf (the default) no wait.", metavar="NUMBER"),
+    setting("pace", "The pace of recordings without timing, in seconds.", nargs=2, type=float, metavar="FIRST BETWEEN"),
+    setting("ignore", IGNORE_HELP, multiple=True, metavar="PATH"),
+    setting("redact", REDACT_HELP, metavar="REGEX"),
+    setting("record_errors", "Store errors of every status, also 429 and 5xx."),
+    setting("exhausted", "After the last recording of a request: repeat (the default), error, record.", metavar="WHAT"),
+    setting("test_id", "Which of llama-stack's recordings of one request to replay.", metavar="ID"),
+)
+
+
+def session_settings(command: _Command) -> _Command:
+    """Add the options of a session's settings but for its mode and directory."""
+    for option in reversed(_SESSION):
+        command = option(command)
+    return command
+
+
+def texts(given: Mapping[str, Any]) -> dict[str, str]:
+    """Return the settings that options give, as texts; those of the environment are looked at too."""
+    found = {}
+    for name, value in given.items():
+        if value is None or value == ():
+            read_variable(name)
+            continue
+        parts = value if isinstance(value, tuple) else (value,)
+        found[name] = ",".join(str(part).lower() if isinstance(part, bool) else str(part) for part in parts)
+        parse_text(name, found[name], flag(name))
+    return found
 
 
 def of_a_request(command: Callable[..., Any]) -> _Command:

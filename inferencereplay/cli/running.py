@@ -13,10 +13,10 @@ import click
 from inferencereplay.cli import options
 from inferencereplay.environment import USED
 from inferencereplay.session.misses import RUN
-from inferencereplay.session.settings import VARIABLES, Mode, parse_text, read_variable
+from inferencereplay.session.settings import VARIABLES, Mode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
 STARTUP = Path(__file__).parents[1] / "startup"
 _EXAMPLES = "Examples: inferencereplay run -- python app.py; inferencereplay run --mode record-if-missing -- pytest -q"
@@ -24,26 +24,10 @@ _IGNORED = [getattr(signal, name) for name in ("SIGPIPE", "SIGXFSZ") if hasattr(
 """Signals that Python ignores. The command would inherit that, and `yes | head -1` in a shell would report an error."""
 
 
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
-
-
-def _setting(name: str, help_: str, **more: Any) -> Callable[[Any], Any]:
-    """Make the option of a setting that the command inherits from the environment where the option is not given."""
-    flag = f"{_flag(name)}/{_flag(f'no_{name}')}" if name == "record_errors" else _flag(name)
-    return click.option(flag, help=f"{help_}  [env var: {VARIABLES[name]}]", default=None, **more)
-
-
 @click.command(context_settings={"allow_interspersed_args": False}, epilog=_EXAMPLES)
-@_setting("mode", "replay (the default), record-if-missing, record or live.", metavar="MODE")
+@options.mode
 @options.in_directory
-@_setting("speed", "1 is the recorded pace, 10 ten times faster, inf (the default) does not wait.", metavar="NUMBER")
-@_setting("pace", "The pace of recordings without timing, in seconds.", nargs=2, type=float, metavar="FIRST BETWEEN")
-@_setting("ignore", options.IGNORE_HELP, multiple=True, metavar="PATH")
-@_setting("redact", options.REDACT_HELP, metavar="REGEX")
-@_setting("record_errors", "Store errors of every status, also 429 and 5xx.")
-@_setting("exhausted", "After a request's last recording: repeat it (the default), error, or record.", metavar="WHAT")
-@_setting("test_id", "Which of llama-stack's recordings of one request to replay.", metavar="ID")
+@options.session_settings
 @click.option("--used", type=options.PATH, metavar="FILE", help="Add the names of the used recordings to this file.")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def run(directory: Path, used: Path | None, command: tuple[str, ...], **given: Any) -> None:
@@ -53,7 +37,7 @@ def run(directory: Path, used: Path | None, command: tuple[str, ...], **given: A
     takes the place of this process: its exit status is the command's, and signals reach it. A call that was not
     recorded raises RecordingNotFound in the program; if the program swallows it, a message says so at its end.
     """
-    settings = _texts(given)
+    settings = options.texts(given)
     environment = prepare(os.environ, directory=directory, settings=settings, used=used)
     ours = {number: signal.signal(number, signal.SIG_DFL) for number in _IGNORED}
     try:
@@ -68,26 +52,13 @@ def run(directory: Path, used: Path | None, command: tuple[str, ...], **given: A
             signal.signal(number, handler)
 
 
-def _texts(given: Mapping[str, Any]) -> dict[str, str]:
-    """Return the settings that options give, as texts; those of the environment are looked at too."""
-    texts = {}
-    for name, value in given.items():
-        if value is None or value == ():
-            read_variable(name)
-            continue
-        parts = value if isinstance(value, tuple) else (value,)
-        texts[name] = ",".join(str(part).lower() if isinstance(part, bool) else str(part) for part in parts)
-        parse_text(name, texts[name], _flag(name))
-    return texts
-
-
 def _as_options(settings: Mapping[str, str]) -> Iterator[str]:
     """Yield the options that the command for recording repeats; it has a mode of its own."""
     for name, text in settings.items():
         if name == "record_errors":
-            yield _flag(name if text == "true" else f"no_{name}")
+            yield options.flag(name if text == "true" else f"no_{name}")
         elif name != "mode":
-            yield from (_flag(name), *(text.split(",") if name == "pace" else [text]))
+            yield from (options.flag(name), *(text.split(",") if name == "pace" else [text]))
 
 
 def prepare(

@@ -55,7 +55,7 @@ def _is_duration(value: object) -> bool:
 
 
 class Pacer:
-    """The deadlines of one answer, counted from the moment it is made.
+    """The deadlines of one answer, counted from the moment it is made, or from another `start`.
 
     Args:
         offsets: recorded seconds from that moment to each chunk.
@@ -64,14 +64,14 @@ class Pacer:
         note: is called for each chunk, with the seconds by which it came late.
     """
 
-    __slots__ = ("_clock", "_note", "_offsets", "_speed", "_start")
+    __slots__ = ("_clock", "_offsets", "_speed", "note", "start")
 
     def __init__(self, offsets: list[float], speed: float, clock: Clock, note: Callable[[float], None]) -> None:
         self._offsets = offsets
         self._speed = speed
         self._clock = clock
-        self._note = note
-        self._start = clock.now()
+        self.note = note
+        self.start = clock.now()
 
     def wait(self, index: int) -> None:
         """Wait until chunk `index` is due; -1 is the last one."""
@@ -79,7 +79,7 @@ class Pacer:
         if late < 0:
             self._clock.sleep(-late)
             late = self._late(index)
-        self._note(late)
+        self.note(late)
 
     async def wait_async(self, index: int) -> None:
         """Wait in asynchronous code until chunk `index` is due; -1 is the last one."""
@@ -91,10 +91,14 @@ class Pacer:
             from inferencereplay.pacing.event_loop import give_turn  # noqa: PLC0415 - it imports asyncio
 
             await give_turn()
-        self._note(late)
+        self.note(late)
+
+    def due(self, index: int) -> float:
+        """Return the clock's time at which chunk `index` is due; -1 is the last one."""
+        return self.start + self._offsets[index] / self._speed
 
     def _late(self, index: int) -> float:
-        return self._clock.now() - self._start - self._offsets[index] / self._speed
+        return self._clock.now() - self.due(index)
 
 
 def make_pacer(  # noqa: PLR0913 - the settings of a session

@@ -223,7 +223,7 @@ def _make_live(call: ClientCall, pending: PendingRecording, request: Callable[..
     private.restore(response, call.options)
     if not call.is_unread:
         library = private.http_library(call.client)
-        yield work(functools.partial(_keep_plain, pending, response, library, retries))
+        yield work(functools.partial(keep_plain, pending, response, library, retries))
     elif capture := _capture(call, pending, response, began, retries):
         yield work(capture.finish)
     return response, retries
@@ -271,7 +271,7 @@ def _keep_error(call: ClientCall, pending: PendingRecording, error: Exception) -
         log.warning("%s was not recorded: it is transient (record_errors=True stores it): %s", pending.line, shown)
         pending.recorder.skip(pending, f"an answer {status}" if status else "a connection error")
     elif isinstance(error, openai.APIStatusError):
-        _keep_plain(pending, error.response, library, retries)
+        keep_plain(pending, error.response, library, retries)
     else:
         pending.keep(Response(status=0, failure=_failure(error, library), retries=retries))
 
@@ -284,7 +284,7 @@ def _failure(error: Exception, library: Any) -> Failure:
     return failure_of(error.__cause__, library)
 
 
-def _keep_plain(pending: PendingRecording, response: Any, library: Any, retries: int) -> None:
+def keep_plain(pending: PendingRecording, response: Any, library: Any, retries: int) -> None:
     """Store an answer that was read."""
     try:
         kept = plain_response(response, library)

@@ -59,10 +59,7 @@ def build_response(response: Response, library: Any, request: Any, pacer: Pacer 
         RecordingCorrupt: if the indentation would make the answer many times as large as its JSON, or if its charset is
             one for host names.
     """
-    if spaces := excessive_spaces(response):
-        raise corrupt(name, "$.response.indent", f"laid out with it, the answer would have {spaces} spaces")
-    if response.text is not None and is_for_hosts(used := charset(response)):
-        raise corrupt(name, '$.response.headers["content-type"]', f"no text is written in {used}")
+    check_content(response, name)
     pieces = stream_pieces(response) if response.is_stream else iter((plain_content(response),))
     played = byte_stream(_Replayed, library)(response, pieces, pacer, library, name)
     headers = [(name.encode(), value.encode()) for name, value in kept_headers(response.headers).items()]
@@ -70,6 +67,18 @@ def build_response(response: Response, library: Any, request: Any, pacer: Pacer 
     built = library.Response(response.status, headers=headers, stream=played, request=request, extensions=extensions)
     played.attach(built)
     return built
+
+
+def check_content(response: Response, name: str) -> None:
+    """Make sure that an edited file costs neither memory nor time out of proportion to its size.
+
+    Raises:
+        RecordingCorrupt: see `build_response`.
+    """
+    if spaces := excessive_spaces(response):
+        raise corrupt(name, "$.response.indent", f"laid out with it, the answer would have {spaces} spaces")
+    if response.text is not None and is_for_hosts(used := charset(response)):
+        raise corrupt(name, '$.response.headers["content-type"]', f"no text is written in {used}")
 
 
 def kept_headers(headers: Any) -> dict[str, str]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import openai
 
-from inferencereplay.sdk.private import PLACEHOLDER
+from inferencereplay.redaction.header_secrets import PLACEHOLDER
 from inferencereplay.session.active import session_for
 from inferencereplay.session.settings import Mode
 

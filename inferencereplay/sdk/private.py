@@ -9,7 +9,6 @@ import contextlib
 import functools
 import inspect
 import json
-import re
 import sys
 import types
 from collections.abc import Mapping
@@ -24,8 +23,8 @@ from openai._constants import OVERRIDE_CAST_TO_HEADER, RAW_RESPONSE_HEADER
 from inferencereplay.errors import InferenceReplayError
 from inferencereplay.recording.format import Failure, Provenance
 from inferencereplay.recording.request import JSON, NotSerializable, Request, canonical_json, parse_json, parse_query
-from inferencereplay.redaction.encodings import encodings_of
-from inferencereplay.redaction.redactor import SHORTEST_LITERAL, secret_values
+from inferencereplay.redaction.header_secrets import header_secrets, literals_of
+from inferencereplay.redaction.redactor import secret_values
 
 try:
     from openai._utils._json import openapi_dumps as _dumps
@@ -36,11 +35,9 @@ except ImportError:  # pragma: no cover - before openai 2.20: what httpx did wit
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
 VERSION: str = openai.__version__
-PLACEHOLDER = "inferencereplay-placeholder"
-"""The API key of a client that was made without one; a replay never sends it."""
 base_module = _base_client
 BaseClient = _base_client.BaseClient
 SyncAPIClient = _base_client.SyncAPIClient
@@ -60,10 +57,7 @@ _CREDENTIALS = (
     "azure_ad_token",
     "_api_key",
 )
-_SECRET_HEADERS = ("auth", "key", "token", "cookie", "secret", "openai-organization", "openai-project")
 _RAW_HEADERS = frozenset((RAW_RESPONSE_HEADER.lower(), OVERRIDE_CAST_TO_HEADER.lower()))
-_SCHEME = re.compile(r"^\s*[\w-]+\s+(?=\S)")
-_PARAMETER = re.compile(r"^[\w.-]+=(?=[^=])")
 _FOREIGN_ANSWERS: tuple[type[Exception], ...] = (openai.OAuthError,) if hasattr(openai, "OAuthError") else ()
 _STREAM_MAPS_ERRORS = hasattr(_streaming, "request_exceptions")
 _make_options = _models.FinalRequestOptions.construct
@@ -460,8 +454,8 @@ def secrets(client: Any, options: Any = None) -> tuple[str, ...]:
         getattr(client, "_custom_headers", None),
         getattr(options, "headers", None),
     ):
-        values += _secret_values(headers.items() if isinstance(headers, Mapping) else ())
-    return _literals(values)
+        values += header_secrets(headers.items() if isinstance(headers, Mapping) else ())
+    return literals_of(values)
 
 
 def secrets_sent(outcome: Any) -> tuple[str, ...]:
@@ -472,7 +466,7 @@ def secrets_sent(outcome: Any) -> tuple[str, ...]:
     """
     if not _has_request(outcome):
         return ()
-    return _literals(_secret_values(outcome.request.headers.items()))
+    return literals_of(header_secrets(outcome.request.headers.items()))
 
 
 def _queried(client: Any, options: Any) -> list[str]:
@@ -483,37 +477,13 @@ def _queried(client: Any, options: Any) -> list[str]:
     return secret_values({**parse_query(fixed), **read_query(client, params)})
 
 
-def _secret_values(headers: Iterable[tuple[str, Any]]) -> list[Any]:
-    """Return the values of headers that hold a secret, and their parts, as in `Bearer …` and `sid=…; theme=…`."""
-    values: list[Any] = []
-    for name, value in headers:
-        if isinstance(value, str) and any(part in name.lower() for part in _SECRET_HEADERS):
-            values += [value, *_parts(name, value)]
-    return values
-
-
-def _parts(name: str, value: str) -> Iterator[str]:
-    """Yield the parts of a header's value, without the scheme, and without the names of parameters and cookies.
-
-    Those are words such as `Signature` or `content-type`, which a chat may hold as well. If a recording redacted them,
-    a replay would not find it: in replay nothing is signed, and these words are not known as secrets.
-    """
-    if "authorization" in name.lower():
-        pieces = re.split(r"[\s,]+", _SCHEME.sub("", value))
-    else:
-        pieces = re.split(r"[\s;,]+", value)
-    for piece in pieces:
-        yield _PARAMETER.sub("", piece).strip('"=')
-
-
-def _literals(values: Iterable[Any]) -> tuple[str, ...]:
-    found = {value for value in values if isinstance(value, str) and len(value) >= SHORTEST_LITERAL}
-    found = {value for value in found if PLACEHOLDER not in value}
-    return encodings_of(tuple(sorted(found - {"<missing API key>"})))
-
-
 def origin(client: Any) -> Provenance:
-    """Return where a client's recordings come from, without credentials."""
-    parts = urlsplit(str(client.base_url))
+    """Return where a client's recordings come from."""
+    return Provenance("", VERSION, without_credentials(str(client.base_url)))
+
+
+def without_credentials(url: str) -> str:
+    """Return a base URL as recordings hold it."""
+    parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
-    return Provenance("", VERSION, urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", "")))
+    return urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", ""))

@@ -42,12 +42,14 @@ class PendingRecording:
 
     Attributes:
         sent_at: when the request was sent, Unix time in seconds; the moment of its number until more is known.
+        is_stored: whether the answer was stored.
     """
 
-    __slots__ = ("_is_over", "call", "key", "number", "recorder", "redactor", "request", "sent_at")
+    __slots__ = ("_is_over", "call", "is_stored", "key", "number", "recorder", "redactor", "request", "sent_at")
 
     def __init__(self, recorder: Recorder, call: Call) -> None:
         self._is_over = True
+        self.is_stored = False
         self.recorder = recorder
         self.call = call
         self.redactor = call.redactor
@@ -84,6 +86,7 @@ class PendingRecording:
         """Store the answer; see `Recorder.keep`."""
         reason = self.recorder.keep(self, response)
         self._is_over = True
+        self.is_stored = not reason
         return reason
 
     def drop(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import logging
 import math
@@ -110,20 +111,17 @@ class Session:
         self.replays = settings.mode is not Mode.RECORD
         self.speed = settings.speed
         self.from_environment = settings.from_environment
-        self.hits = self.misses = 0
-        self.missed: list[RecordingNotFound] = []
         self.command: Callable[[str], str] | None = None
         mode = options.get("mode")
         self._own_mode = None if mode is None else str(getattr(mode, "value", mode))
         self._pace = settings.pace
         self._never_waits = math.isinf(self.speed) and self._pace is None
         self.clock = settings.clock or SYSTEM_CLOCK
-        self._late = array("d")  # seconds, of every paced chunk
         self._ignore = settings.ignore
         self._normalize = settings.normalize
         self.redactor = Redactor(settings.redact)
         self._exhausted = settings.exhausted
-        self._lock = make_lock()
+        self._record_errors = settings.record_errors
         self._warned: set[str] = set()
         self._joined: RunVariants | None = None
         self.store = open_store(settings.directory, settings.test_id, self.prepare, is_recorded=self.mode in _RECORDING)
@@ -131,15 +129,29 @@ class Session:
             message = f"mode={self.mode.value!r}: {self.store.directory} is llama-stack's, and can be replayed only."
             raise InvalidSetting(message + " Record into another directory.")
         self._cache = RecordingCache(self.store)
+        self._begin()
+
+    def _begin(self) -> None:
+        """Count, and number equal calls, from the beginning."""
+        self.hits = self.misses = 0
+        self.missed: list[RecordingNotFound] = []
+        self._late = array("d")  # seconds, of every paced chunk
+        self._lock = make_lock()
         variants = Variants(
             self.store,
             replaces=self.mode is Mode.RECORD,
-            repeats=settings.exhausted == "repeat",
+            repeats=self._exhausted == "repeat",
             is_whole=is_whole,
         )
         if self.mode is Mode.RECORD:  # the session of a client that stays wrapped is never closed
             weakref.finalize(self, garbage.note, variants.finish)
-        self.recorder = Recorder(self.store, variants, record_errors=settings.record_errors)
+        self.recorder = Recorder(self.store, variants, record_errors=self._record_errors)
+
+    def sibling(self) -> Session:
+        """Return a session with this one's directory and settings that counts, and numbers equal calls, for itself."""
+        made = copy.copy(self)
+        made._begin()  # noqa: SLF001 - of the same class
+        return made
 
     def __repr__(self) -> str:
         counts = f"hits={self.hits}, misses={self.misses}, recorded={self.recorded}"

@@ -1,0 +1,77 @@
+"""The server under `inferencereplay serve`: uvicorn, with httptools and uvloop where they are installed."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import signal
+import socket
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+
+from inferencereplay.server.protocol import ReplayProtocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from inferencereplay.server.application import Application
+
+GRACE = 5
+"""Seconds that open streams get to end when the server is told to end."""
+ENDING = (signal.SIGINT, signal.SIGTERM)
+"""The signals that end a server in order."""
+BACKLOG = 2_048
+_OURS = {"access_log": False, "date_header": False, "server_header": False, "proxy_headers": False, "ws": "none"}
+KEEP_ALIVE = 75
+"""Seconds that a connection without a request stays open; longer than clients keep theirs."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens; with port 0 the system chooses one.
+
+    Raises:
+        OSError: if the address cannot be used.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    made = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return made
+
+
+def url_of(listening: socket.socket) -> str:
+    """Return the base URL for a client of the server on a socket."""
+    host, port = listening.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
+
+
+def make_server(application: Application) -> uvicorn.Server:
+    """Return a server of an application, which `run(sockets=[…])` starts."""
+    protocol = functools.partial(ReplayProtocol, application)
+    options: dict[str, Any] = {
+        **_OURS,
+        "http": protocol,
+        "timeout_keep_alive": KEEP_ALIVE,
+        "timeout_graceful_shutdown": GRACE,
+        "log_config": None,
+    }
+    logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # an answer that breaks is an error to it
+    return uvicorn.Server(uvicorn.Config(application, **options))
+
+
+def serve(application: Application, listening: socket.socket) -> None:
+    """Serve until a signal ends it."""
+    with _quiet(*ENDING):
+        make_server(application).run(sockets=[listening])
+
+
+@contextlib.contextmanager
+def _quiet(*signals: signal.Signals) -> Iterator[None]:
+    """Let a signal that has ended the server not end the process as well: its exit status says what was served."""
+    before = {number: signal.signal(number, lambda *_: None) for number in signals}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
