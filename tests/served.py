@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -70,12 +69,5 @@ class Answered:
 @contextmanager
 def serving_of(application: Application) -> Iterator[Served]:
     """Serve in a thread."""
-    server = serving.make_server(application)
-    with serving.listen("127.0.0.1", 0) as listening:
-        thread = threading.Thread(target=server.run, args=([listening],))
-        thread.start()
-        try:
-            yield Served(application, listening.getsockname()[1])
-        finally:
-            server.should_exit = True
-            thread.join()
+    with serving.running(application) as url:
+        yield Served(application, int(url.rpartition(":")[2].removesuffix("/v1")))

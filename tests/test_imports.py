@@ -33,7 +33,7 @@ ROOMS = {
     "report": "errors recording catalogue",
     "server": "errors recording redaction pacing session sdk catalogue",
     "startup": "environment",
-    "pytest_plugin": "errors recording store session api",
+    "pytest_plugin": "errors recording store session api server",
     "": "errors pacing session api",
     "cli": "* errors recording redaction pacing session catalogue conversion upkeep report server environment",
     "__main__": "cli",

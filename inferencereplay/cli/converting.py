@@ -11,8 +11,10 @@ import click
 
 from inferencereplay.catalogue.entries import Catalogue, Unreadable
 from inferencereplay.cli import options, terminal
+from inferencereplay.conversion import traces
 from inferencereplay.conversion.exporting import FORMATS, write
 from inferencereplay.conversion.importing import Taken, import_cassettes, import_llama_stack
+from inferencereplay.conversion.traces.timeline import Timeline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +22,11 @@ if TYPE_CHECKING:
     from inferencereplay.catalogue.filtering import Filter
 
 _MAKERS = ("llama-stack", "vcr", "cassetter")
+_COARSE = (
+    "The times of {count} are coarse: an older release, or an import, noted in whole seconds when the answer came. "
+    "Bursts are lost. Record again for exact times."
+)
+_KINDS = [*FORMATS, *traces.FORMATS]
 _OUTCOMES = ("imported", "there already", "repeated by the SDK", "not imported")
 
 
@@ -75,20 +82,33 @@ def _outcome(item: Taken) -> str:
 
 
 @click.command(epilog="Example: inferencereplay export openai-jsonl tests/recordings --model 'gpt-4*' -o train.jsonl")
-@click.argument("kind", type=click.Choice(list(FORMATS)), metavar="openai-jsonl|messages")
+@click.argument("kind", type=click.Choice(_KINDS), metavar="FORMAT")
 @options.whole_directory
 @options.filtered
 @click.option("-o", "--output", type=options.PATH, help="The file to write; the default is standard output.")
-def export(kind: str, directory: Path, wanted: Filter, output: Path | None) -> int:
-    """Write conversations for other tools.
+@click.option("--tokenizer", metavar="MODULE:FUNCTION", help="Counts the tokens of a text, for mooncake and otel.")
+def export(kind: str, directory: Path, wanted: Filter, output: Path | None, tokenizer: str | None) -> int:
+    """Write conversations, or traces, for other tools: openai-jsonl, messages, aiperf, mooncake or otel.
 
     openai-jsonl: chats in OpenAI's format for fine-tuning, a line each, with the first answer. messages: a JSON array
     of all conversations with key, model, messages, tools and every answer. Errors, incomplete streams and recordings
-    without a conversation are left out and counted. Exit status 1 if a file cannot be read.
+    without a conversation are left out and counted.
+
+    aiperf, mooncake, otel: the calls in time, a line each, which load tools replay: with their requests for AIPerf;
+    as lengths and shared prefixes; as spans of OpenTelemetry with messages and tokens.
+
+    Exit status 1 if a file cannot be read.
     """
     counts: Counter[str] = Counter()
-    items = (item for item in Catalogue(directory).scan() if isinstance(item, Unreadable) or wanted.accepts(item))
-    lines = write(FORMATS[kind], items, counts)
+    catalogue = Catalogue(directory)
+    coarse = 0
+    if kind in traces.FORMATS:
+        count_tokens = options.function(tokenizer, "--tokenizer") if tokenizer else None
+        timeline = Timeline(catalogue, wanted.accepts, counts)
+        lines, coarse = traces.FORMATS[kind](timeline, counts, count_tokens), timeline.coarse
+    else:
+        items = (item for item in catalogue.scan() if isinstance(item, Unreadable) or wanted.accepts(item))
+        lines = write(FORMATS[kind], items, counts)
     if output is None:
         sys.stdout.writelines(lines)
     else:
@@ -97,4 +117,6 @@ def export(kind: str, directory: Path, wanted: Filter, output: Path | None) -> i
     left_out = ", ".join(f"{what} ({count})" for what, count in sorted(counts.items()) if what != "exported")
     said = f"{counts['exported']} exported" if counts else "no recording fits"
     terminal.note(f"{said}; left out: {left_out}." if left_out else f"{said}.")
+    if coarse and counts["exported"]:
+        terminal.note(_COARSE.format(count=coarse))
     return 1 if counts["unreadable"] else 0

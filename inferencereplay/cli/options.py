@@ -169,7 +169,7 @@ def of_a_request(command: Callable[..., Any]) -> _Command:
 
     @functools.wraps(command)
     def chosen(ignore: tuple[str, ...], normalize: str | None, redact: tuple[str, ...], **options: Any) -> Any:
-        settings = {"ignore": ignore, "redact": redact, "normalize": normalize and _function(normalize)}
+        settings = {"ignore": ignore, "redact": redact, "normalize": normalize and function(normalize, "--normalize")}
         return command(settings=settings, **options)
 
     for option in (
@@ -181,8 +181,8 @@ def of_a_request(command: Callable[..., Any]) -> _Command:
     return chosen
 
 
-def _function(name: str) -> Callable[..., Any]:
-    """Import a function of the user; the working directory is on the path."""
+def function(name: str, option: str) -> Callable[[Any], Any]:
+    """Import a function of the user's, of one argument, that an option names; the working directory is on the path."""
     module, _, attribute = name.partition(":")
     sys.path.insert(0, "")
     try:
@@ -190,18 +190,18 @@ def _function(name: str) -> Callable[..., Any]:
     except (Exception, SystemExit) as error:  # the user's module may raise anything
         reason = error if isinstance(error, (ImportError, AttributeError)) else repr(error)
         message = f"{name!r} cannot be imported: {reason}. Give module:function."
-        raise click.BadParameter(message, param_hint="--normalize") from error
+        raise click.BadParameter(message, param_hint=option) from error
     finally:
         sys.path.remove("")
     if not callable(found):
         message = f"{name!r} is no function."
-        raise click.BadParameter(message, param_hint="--normalize")
+        raise click.BadParameter(message, param_hint=option)
 
-    def normalize(body: Any) -> Any:
+    def apply(value: Any) -> Any:
         try:
-            return found(body)
+            return found(value)
         except SystemExit as error:
             message = "it ends the program"
             raise RuntimeError(message) from error
 
-    return normalize
+    return apply

@@ -7,6 +7,7 @@ test asks for a session.
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -121,6 +122,27 @@ def inferencereplay(request: pytest.FixtureRequest, inferencereplay_config: dict
         unit.end()
     finally:
         state.run.release_all()  # this process has no call under way between two tests
+
+
+@pytest.fixture
+def inferencereplay_upstream() -> str:
+    """Return the base URL that `inferencereplay_server` records from; override it where it is another one."""
+    return os.environ.get("OPENAI_BASE_URL") or "https://api.openai.com/v1"
+
+
+@pytest.fixture
+def inferencereplay_server(inferencereplay: Session, inferencereplay_upstream: str) -> Iterator[str]:
+    """Serve the recordings of this test; this is the base URL for programs, and for clients in other languages."""
+    try:
+        from inferencereplay.server.application import Application  # noqa: PLC0415 - the extra may not be installed
+        from inferencereplay.server.serving import running  # noqa: PLC0415 - as above
+    except ImportError as error:
+        message = f"inferencereplay_server needs the package {error.name}: pip install 'inferencereplay[serve]'"
+        raise pytest.UsageError(message) from error
+    application = Application(inferencereplay, keeps_misses=True, upstream=inferencereplay_upstream)
+    with running(application) as url:
+        yield url
+    application.replies.add_up()
 
 
 # While tests run.

@@ -83,6 +83,7 @@ class Application:
     Args:
         session: the session of the requests that name none.
         workers: the processes that will serve.
+        keeps_misses: whether the session keeps its misses, which somebody will raise.
         **serving: see `app`.
 
     Attributes:
@@ -93,7 +94,9 @@ class Application:
         InvalidSetting: for an invalid option, and for a mode that needs an upstream without one.
     """
 
-    def __init__(self, session: Session, workers: int = 1, **serving: Unpack[Serving]) -> None:
+    def __init__(
+        self, session: Session, workers: int = 1, *, keeps_misses: bool = False, **serving: Unpack[Serving]
+    ) -> None:
         self.session = session
         self.metrics = Metrics(workers)
         self.patience = PATIENCE
@@ -102,7 +105,7 @@ class Application:
         order = check_order(serving.get("variants", IN_ORDER), session.mode)
         contents = Contents(session.store.directory, check_profiles(serving.get("match", ())), session.prepare)
         find_origin = self._upstream.origin if self._upstream else lambda _: Provenance()
-        self.replies = Replies(session, self.metrics, order, contents, find_origin)
+        self.replies = Replies(session, self.metrics, order, contents, find_origin, keeps_misses=keeps_misses)
         self._deadlines: Deadlines | None = None
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:

@@ -69,7 +69,8 @@ class Metrics:
 
     def summary(self) -> str:
         """Return the counts in one line, for people."""
-        told = [f"{self.total(name)} {name}" for name in ("requests", "hits", "misses", "recorded")]
+        names = (("requests", "request"), ("hits", "hit"), ("misses", "miss"), ("recorded", "recorded"))
+        told = [f"{self.total(many)} {one if self.total(many) == 1 else many}" for many, one in names]
         counts = [int(self._sum(_FIRST_BUCKET + index)) for index in range(len(BUCKETS) + 1)]
         if sum(counts):
             told.append(f"99 % of {sum(counts)} timed events late by at most {_bound(counts, 0.99)}")

@@ -81,21 +81,25 @@ class Replies:
         order: in which equal requests get their variants.
         contents: what the directory holds.
         find_origin: returns where a recording of a request comes from.
+        keeps_misses: whether the session keeps its misses, which somebody will raise.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the options of a server
         self,
         session: Session,
         metrics: Metrics,
         order: str,
         contents: Contents,
         find_origin: Callable[[Incoming], Provenance],
+        *,
+        keeps_misses: bool,
     ) -> None:
         self.session = put_in_order(session, order)
         self.metrics = metrics
         self._order = order
         self._contents = contents
         self._find_origin = find_origin
+        self._keeps_misses = keeps_misses
         self._told = 0
         self._named: OrderedDict[bytes, Session] = OrderedDict()
         self._read: dict[tuple[str, str, str, bytes], tuple[Request, ...]] = {}
@@ -119,6 +123,15 @@ class Replies:
         """Store the answers of requests that were left, and put the recordings in order."""
         for session in (self.session, *self._named.values()):
             session.finish()
+
+    def add_up(self) -> None:
+        """Count for the first session what the others have done."""
+        for session in self._named.values():
+            self.session.hits += session.hits
+            self.session.misses += session.misses
+            self.session.recorder.recorded += session.recorded
+            self.session.recorder.variants.used.update(session.recorder.variants.used)
+        self._named.clear()
 
     def play(self, incoming: Incoming) -> Reply | None:
         """Return the recorded answer and count it; `None` if there is none, or it cannot be found by a mere look-up."""
@@ -146,7 +159,7 @@ class Replies:
             self.metrics.add("refused")
             return Reply(error_answer(error.status, error.message, "invalid_request_error"))
         except RecordingNotFound as error:
-            return self._miss(error)
+            return self._miss(session, error)
         except InferenceReplayError as error:
             return Reply(error_answer(UNUSABLE, str(error), "recording_unusable"))
 
@@ -231,12 +244,16 @@ class Replies:
         call = self._call(session, incoming, request)
         if not session.is_let_through(call):
             if session.mode is Mode.REPLAY:
-                return self._miss(session.refuse(call, reason))
+                return self._miss(session, session.refuse(call, reason))
             session.warn_once(call, reason)
         return Forward()
 
-    def _miss(self, error: RecordingNotFound) -> Reply:
+    def _miss(self, session: Session, error: RecordingNotFound) -> Reply:
         self.metrics.add("misses")
+        if not self._keeps_misses:
+            session.forget_misses()
+        elif session is not self.session:
+            self.session.missed.append(error)
         self._told += 1
         if self._told <= MOST_TOLD:
             log.warning("%s", str(error).partition("\nTo record it")[0])

@@ -7,6 +7,7 @@ import functools
 import logging
 import signal
 import socket
+import threading
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -64,6 +65,24 @@ def serve(application: Application, listening: socket.socket) -> None:
     """Serve until a signal ends it."""
     with _quiet(*ENDING):
         make_server(application).run(sockets=[listening])
+
+
+@contextlib.contextmanager
+def running(application: Application) -> Iterator[str]:
+    """Serve on a free port of loopback, in a thread, for the length of a block.
+
+    Yields:
+        The base URL for clients.
+    """
+    server = make_server(application)
+    with listen("127.0.0.1", 0) as listening:
+        thread = threading.Thread(target=server.run, args=([listening],), name="inferencereplay.server")
+        thread.start()
+        try:
+            yield url_of(listening)
+        finally:
+            server.should_exit = True
+            thread.join()
 
 
 @contextlib.contextmanager
