@@ -78,11 +78,13 @@ class Template(NamedTuple):
         """Make the answer of a plain one, if it is of the usual kind; `None` otherwise."""
         if type(plain) not in self.classes:
             return None
-        return self._chat(plain) if hasattr(plain, "choices") else self._response(plain)
+        is_chat = hasattr(plain, "choices")
+        parts = plain.choices if is_chat else plain.output
+        return None if parts is None else self._chat(plain) if is_chat else self._response(plain)
 
     def _chat(self, plain: Any) -> Any:
         choices = []
-        for choice in plain.choices or ():
+        for choice in plain.choices:
             message = choice.message
             if message is None or message.tool_calls or choice.finish_reason in ("length", "content_filter"):
                 return None
@@ -94,7 +96,7 @@ class Template(NamedTuple):
 
     def _response(self, plain: Any) -> Any:
         output = []
-        for item in plain.output or ():
+        for item in plain.output:
             if item.type == "message":
                 if getattr(item, "phase", None) is not None or type(item) not in self.classes:
                     return None
