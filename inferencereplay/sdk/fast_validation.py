@@ -136,6 +136,7 @@ def _is_renaming(schema: Any) -> bool:
 def _keep_names(names: frozenset[str], value: Any, validate: Any) -> Any:
     """Validate a model, and keep all of a server's members that have not the name of one of the model's."""
     made = validate(value)
+    made.__pydantic_fields_set__.difference_update(made.__pydantic_extra__)
     object.__setattr__(made, "__pydantic_extra__", {name: item for name, item in value.items() if name not in names})
     return made
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import openai
 import pydantic
 import pytest
-from conftest import ASK, HAS_RESPONSES, Reply, cheap, chunk, completion, plain, sse
+from conftest import ASK, HAS_RESPONSES, Reply, cheap, completion, plain
 from ways import (
     ANSWER,
     CODED,
@@ -385,7 +385,9 @@ def test_a_parsed_answer_is_the_same(twins, said):
                 made.append(parsed_facts(one))
         return made
 
-    twins(way, plain(completion('{"name": "Bob", "age": 4}')), plain(said), plain(completion('{"name": "C", "age": 5}')))
+    twins(
+        way, plain(completion('{"name": "Bob", "age": 4}')), plain(said), plain(completion('{"name": "C", "age": 5}'))
+    )
 
 
 def parsed_facts(value: Any) -> Any:
