@@ -35,7 +35,7 @@ ROOMS = {
     "startup": "environment",
     "pytest_plugin": "errors recording store session api server",
     "": "errors pacing session api",
-    "cli": "* errors recording redaction pacing session catalogue conversion upkeep report server environment",
+    "cli": "* errors recording redaction pacing stubs session catalogue conversion upkeep report server environment",
     "__main__": "cli",
 }
 """Each room of the package, from the ground up, and the rooms that it may import; `*` is the package's face."""

@@ -301,6 +301,7 @@ class CallLog:
         self._now = clock.now
         self._shared = Shared(store, redactor, clock.now, clock.now())
         self._kept: deque[LoggedCall | tuple[Asked, str, int, int, int, float]] = deque(maxlen=keep)
+        self._keep = self._kept.append
         self.total = 0
 
     @property
@@ -309,29 +310,29 @@ class CallLog:
         kept = [item if isinstance(item, LoggedCall) else self._hit(*item) for item in tuple(self._kept)]
         return Calls(kept, kept[0].number - 1 if kept else self.total)
 
-    def note_hit(self, asked: Asked, key: str, variant: int, attempts: int) -> None:
+    def note_hit(self, asked: Asked, key: str, variant: int, retries: int) -> None:
         """Note a call that a recording answers at once.
 
         Args:
             asked: its request. That of the recording is as safe as the file is.
             key: the recording's.
             variant: the recording's number.
-            attempts: how often the SDK sent it while it was recorded.
+            retries: how often the SDK sent it again while it was recorded.
         """
         self.total = total = self.total + 1
-        self._kept.append((asked, key, variant, attempts, total, self._now()))  # a tuple is made in no time
+        self._keep((asked, key, variant, retries, total, self._now()))  # a tuple is made in no time
 
-    def add_hit(self, asked: Asked, key: str, variant: int, attempts: int) -> LoggedCall:
+    def add_hit(self, asked: Asked, key: str, variant: int, retries: int) -> LoggedCall:
         """Note a call that a recording answers, like `note_hit`; the answer is not complete yet."""
         self.total += 1
-        noted = self._hit(asked, key, variant, attempts, self.total, self._now())
+        noted = self._hit(asked, key, variant, retries, self.total, self._now())
         noted.finished = None
-        self._kept.append(noted)
+        self._keep(noted)
         return noted
 
     def _hit(self, asked: Asked, *facts: Any) -> LoggedCall:
-        key, variant, attempts, number, at = facts
-        return LoggedCall(self._shared, asked, number, HIT, at, at, attempts, key, variant)
+        key, variant, retries, number, at = facts
+        return LoggedCall(self._shared, asked, number, HIT, at, at, 1 + retries, key, variant)
 
     def add(self, asked: Asked, outcome: str, attempts: int = 1) -> LoggedCall:
         """Note a call.
@@ -343,5 +344,5 @@ class CallLog:
         """
         self.total += 1
         noted = LoggedCall(self._shared, asked, self.total, outcome, self._now(), None, attempts)
-        self._kept.append(noted)
+        self._keep(noted)
         return noted

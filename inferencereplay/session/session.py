@@ -333,7 +333,7 @@ class Session:
                 return play
         if self.is_let_through(call):
             return self.pass_on(call)
-        if play := self._replay(call):
+        if play := self.play(call):
             return play
         if self.mode is Mode.REPLAY:
             raise self.miss(call)
@@ -359,9 +359,6 @@ class Session:
             return self._play_stub(stub, call, covers)
         if self._is_selective and self.is_let_through(call):
             return None
-        return self._replay(call, covers)
-
-    def _replay(self, call: Call, covers: Callable[[Response], bool] | None = None) -> Play | None:
         while self.replays and (play := self.find(call)):
             response = play.recording.response
             if covers is not None and not covers(response):
@@ -371,9 +368,9 @@ class Session:
                     self.hits += 1
                     asked = play.request if call.sent is None else call.shown
                     if self._never_waits and not response.end:
-                        self._log.note_hit(asked, play.key, play.number, 1 + response.retries)
+                        self._log.note_hit(asked, play.key, play.number, response.retries)
                     else:
-                        play.noted = self._log.add_hit(asked, play.key, play.number, 1 + response.retries)
+                        play.noted = self._log.add_hit(asked, play.key, play.number, response.retries)
                     return play
         return None
 
