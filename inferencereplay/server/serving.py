@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import logging
 import signal
 import socket
@@ -61,6 +62,8 @@ def make_server(application: Application) -> uvicorn.Server:
 
 def serve(application: Application, listening: socket.socket) -> None:
     """Serve until a signal ends it."""
+    gc.collect()
+    gc.freeze()  # collections then pass over what lasts as long as the server
     with _quiet(*ENDING):
         make_server(application).run(sockets=[listening])
 
