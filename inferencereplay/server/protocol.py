@@ -233,7 +233,7 @@ class PacedAnswer:
             index += 1
         self._sent = index
         if index > first:
-            self._protocol.transport.write(pieces[first] if index == first + 1 else b"".join(pieces[first:index]))
+            self._protocol.transport.writelines(pieces[first:index])
         if index < len(pieces):
             return due
         if self._answer.is_broken and (end := pacer.due(-1)) > now:
@@ -254,10 +254,9 @@ class PacedAnswer:
 
     def leave(self) -> None:
         """Send no more."""
-        if not self.response_complete:
-            self.response_complete = True
-            if self._answer.is_stream:
-                self._metrics.add("streams_open", -1)
+        self.response_complete = True
+        if self._answer.is_stream:
+            self._metrics.add("streams_open", -1)
 
 
 @functools.cache

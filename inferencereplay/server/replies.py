@@ -139,6 +139,8 @@ class Replies:
     def play(self, incoming: Incoming) -> Reply | None:
         """Return the recorded answer and count it; `None` if there is none, or it cannot be found by a mere look-up."""
         session = self.session_of(incoming)
+        if session.is_live:
+            return None
         try:
             requests = self._requests(session, incoming)
             for request in requests if self._contents.is_exact else self._alike(session, requests):
@@ -153,9 +155,7 @@ class Replies:
         session = self.session_of(incoming)
         try:
             return self._decide(session, incoming)
-        except NotJson as error:
-            return self._unrecordable(session, incoming, error.message)
-        except NotSerializable as error:
+        except (NotJson, NotSerializable) as error:
             return self._unrecordable(session, incoming, str(error))
         except Refused as error:
             if session.mode is not Mode.REPLAY:

@@ -6,6 +6,7 @@ import contextlib
 import gc
 import http.client
 import json
+import logging
 import os
 import re
 import signal
@@ -172,6 +173,15 @@ def test_loopback(host):
     """By address and by name."""
     assert serving_http._is_loopback(host)
     assert not serving_http._is_loopback("example")
+
+
+def test_warnings_are_shown_while_it_serves(cli, shelf, monkeypatch):
+    """Each line of them; not those of later."""
+    log = logging.getLogger("inferencereplay")
+    monkeypatch.setattr(processes, "serve", lambda *_: log.warning("one\ntwo"))
+    done = cli("serve", shelf, "--port", 0)
+    assert done.err.splitlines()[1:3] == ["one", "two"]
+    assert not any(isinstance(handler, serving_http._Messages) for handler in log.handlers)
 
 
 def test_options_reach_the_session_and_the_server(cli, shelf, idle, monkeypatch):

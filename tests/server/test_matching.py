@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import openai
@@ -9,8 +10,11 @@ import pytest
 from conftest import ASK, completion, plain
 
 from inferencereplay import InvalidSetting, replay
+from inferencereplay.recording.format import is_whole
 from inferencereplay.server import app
 from inferencereplay.server.profiles import PROFILES
+from inferencereplay.server.variant_order import CyclingVariants, RandomVariants
+from inferencereplay.store.directory import DirectoryStore
 
 CHAT = "/v1/chat/completions"
 
@@ -63,6 +67,21 @@ def test_random_takes_any_variant(record, serve):
         file.unlink()
     assert {text(served) for _ in range(2)} == {"recording_not_found"}
     assert text(served, {**ASK, "seed": 1}) == "recording_not_found"
+
+
+@pytest.mark.parametrize("kind", [CyclingVariants, RandomVariants])
+def test_a_variant_that_another_thread_has_taken_is_looked_for_again(record, kind):
+    """Each thread's call has a number of its own; a variant that is removed meanwhile is none."""
+    directory = record(*"ab")
+    store = DirectoryStore(directory)
+    variants = kind(store, replaces=False, repeats=True, is_whole=is_whole)
+    (name,) = directory.rglob("*~2.json")
+    key = json.loads(name.read_text())["key"]
+    found = variants.peek("/chat/completions", key)
+    assert variants.commit("/chat/completions", key, found.number, found.call)
+    assert not variants.commit("/chat/completions", key, found.number, found.call)
+    assert variants.peek("/chat/completions", key).call == 2
+    assert variants.peek("/chat/completions", key, lambda _: None) is None
 
 
 @pytest.mark.parametrize(("order", "mode"), [("shuffled", "replay"), ("cycle", "record"), ("random", "record")])
@@ -178,6 +197,18 @@ def test_models_are_those_of_the_requests(record, serve):
         with pytest.raises(openai.NotFoundError):
             client.models.retrieve("other")
     assert served.count("misses") == 1
+
+
+def test_requests_without_a_model_are_left_out(client, record, serve):
+    """Such as the list of files."""
+    directory = record("a")
+    with replay(directory, mode="record"), contextlib.suppress(openai.OpenAIError):
+        client.models.list()
+        client.files.list()
+    (listed,) = (directory / "models").rglob("*.json")
+    listed.unlink()
+    served = serve(directory)
+    assert [item["id"] for item in json.loads(served.ask("/v1/models", method="GET").content)["data"]] == ["m"]
 
 
 def test_models_that_were_recorded_are_served_as_recorded(client, serve, tmp_path):

@@ -143,29 +143,57 @@ def test_half_a_request_ends_in_time(recorded, serve):
         assert b"answer 1" in client.recv(65536)
 
 
-@pytest.mark.parametrize("speed", [float("inf"), 1000])
-def test_a_client_that_does_not_read_is_left_in_time(client, server, serve, tmp_path, speed):
-    """No memory is kept for it; and one that reads slowly gets everything."""
+@pytest.fixture
+def large(client, server, tmp_path):
+    """Record a stream of 12 MB, of which an event comes every 20 ms; return the directory and one event's text."""
     text = "x" * 300_000
     server.replies = [sse(*[chunk(text)] * 40)]
     with replay(tmp_path, mode="record"):
         list(client.chat.completions.create(**STREAM))
-    served = serve(tmp_path, speed=speed)
+    (file,) = tmp_path.rglob("*.json")
+    held = json.loads(file.read_text())
+    held["response"]["offsets"] = [0.02 * index for index in range(40)]
+    file.write_text(json.dumps(held))
+    return tmp_path, text.encode()
+
+
+@pytest.mark.parametrize("speed", [float("inf"), 1])
+def test_a_client_that_does_not_read_is_left_in_time(large, serve, speed):
+    """No memory is kept for it."""
+    served = serve(large[0], speed=speed)
     served.application.patience = 0.4
     with connect(served) as slow:
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         slow.sendall(request(STREAM))
-        time.sleep(2)
+        time.sleep(3)
         with pytest.raises(ConnectionError):
             read_to_end(slow)
     assert until(lambda: served.count("streams_open") == 0)
+
+
+@pytest.mark.parametrize("speed", [float("inf"), 1, 20])
+def test_a_client_that_reads_slowly_gets_everything(large, serve, speed):
+    """What is due meanwhile waits, and is not kept for it a second time."""
+    directory, text = large
+    served = serve(directory, speed=speed)
     with connect(served) as slow:
-        slow.sendall(request(STREAM, CHAT, "POST", "1.1"))
-        got = b""
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 100_000)
+        slow.sendall(request(STREAM))
+        time.sleep(0.5)
+        got = bytearray()
         while b"[DONE]" not in got[-100:]:
-            got += slow.recv(100_000)
-            time.sleep(0.001)
-    assert got.count(text.encode()) == 40
+            got += slow.recv(500_000)
+    assert got.count(text) == 40
+
+
+def test_a_connection_without_a_request_ends_after_a_while(recorded, serve, monkeypatch):
+    """Later than a client forgets it."""
+    monkeypatch.setattr("inferencereplay.server.protocol.KEEP_ALIVE", 0.1)
+    served = serve(recorded[0])
+    served.application.patience = 0.1
+    with connect(served) as client:
+        client.sendall(request())
+        assert read_to_end(client).endswith(b"}")
 
 
 @pytest.mark.parametrize("speed", [float("inf"), 1000])
@@ -225,6 +253,28 @@ def test_bad_input_is_refused(recorded, serve, path, body, status, said):
     answered = served.ask(path, body)
     assert (answered.status, said in answered.error["message"]) == (status, True)
     assert (served.count("refused"), served.count("misses")) == (1, 0)
+
+
+def test_what_is_nested_too_deeply_for_redaction_is_a_miss(recorded, serve):
+    """As in Python: it cannot be looked through for secrets."""
+    served, secret = serve(recorded[0]), "sk-proj-0123456789abcdefghij0123456789abcdefghij"
+    said = set()
+    for depth in range(100, 1000, 50):
+        answered = served.ask(CHAT, ('{"a":' * depth + f'"{secret}"' + "}" * depth).encode())
+        assert answered.status in (400, 404)
+        said.add(answered.error["message"].partition(": ")[2])
+    assert "it is nested too deeply. Replace it in the test." in said
+
+
+def test_an_answer_without_content_has_no_length(recorded, serve):
+    """A status that has none."""
+    directory, _ = recorded
+    (file,) = directory.rglob("*.json")
+    held = json.loads(file.read_text())
+    held["response"] = {"status": 204, "headers": {}, "text": ""}
+    file.write_text(json.dumps(held))
+    answered = serve(directory).ask(CHAT, ASK)
+    assert (answered.status, answered.headers, answered.content) == (204, {}, b"")
 
 
 def test_an_upload_is_a_miss(recorded, serve):
