@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import logging
 import shlex
@@ -29,6 +30,17 @@ class _Messages(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         for line in record.getMessage().split("\n"):
             terminal.note(line)
+
+
+@contextlib.contextmanager
+def _shown() -> Iterator[None]:
+    """Show the warnings of the package meanwhile."""
+    log, handler = logging.getLogger("inferencereplay"), _Messages(logging.WARNING)
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
 
 
 def _show_profiles(context: click.Context, _option: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -84,8 +96,8 @@ def serve(directory: Path, host: str, port: int, workers: int, *, fail_on_miss: 
         terminal.note(f"Serving {directory} ({session.mode.value}) at {serving.url_of(listening)}")
         if not (_is_loopback(host) or of_server["api_key"]):
             terminal.note(f"Anyone who reaches {host}:{port} can read the recordings. --api-key asks for a key.")
-        logging.getLogger("inferencereplay").addHandler(_Messages(logging.WARNING))
-        processes.serve_in_processes(application, listening, workers)
+        with _shown():
+            processes.serve_in_processes(application, listening, workers)
     terminal.note(application.metrics.summary())
     return 1 if fail_on_miss and application.metrics.total("misses") else 0
 
