@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 sys.path.append(str(Path(__file__).parents[1] / "frameworks"))
+from facts import facts
 from fake_server import FakeServer
 
 if TYPE_CHECKING:
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
 KEY = "sk-test-0123456789abcdef"
 """What clients have for a key. It must not be in any recording."""
+
+
+KEPT = ("content-type", "x-request-id", "openai-processing-ms", "x-ratelimit-remaining-requests")
+"""Headers that recordings keep."""
 
 
 class Counts(NamedTuple):
@@ -62,7 +67,7 @@ class Serving:
 def serving(directory: Path, *options: str) -> Iterator[Serving]:
     """Serve a directory at a free port, until the block ends."""
     command = (sys.executable, "-m", "inferencereplay", "serve", str(directory), "--port", "0", *options)
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)  # noqa: S603 - our own
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
         server = Serving(process)
         yield server
@@ -77,19 +82,19 @@ def compare(name: str, client: Callable[[str], dict[str, Any]]) -> None:
 
     Args:
         name: of the client, for people.
-        client: takes a base URL, and returns what it saw, as JSON, by the name of what it did.
+        client: takes a base URL, and returns what it saw, by the name of what it did.
     """
     with tempfile.TemporaryDirectory() as folder:
         directory = Path(folder, "recordings")
         upstream = FakeServer()
-        live = client(upstream.url)
+        live = facts(client(upstream.url))
         upstream.number = 0
         with serving(directory, "--mode", "record", "--upstream", upstream.url) as server:
-            recorded = client(server.url)
+            recorded = facts(client(server.url))
         upstream.stop()
         assert server.counts.recorded, server.counts
         with serving(directory, "--fail-on-miss") as server:
-            replayed = client(server.url)
+            replayed = facts(client(server.url))
         assert KEY not in "".join(file.read_text() for file in directory.rglob("*.json"))
     _check_equal("recorded", live, recorded)
     _check_equal("replayed", live, replayed)

@@ -10,11 +10,10 @@ from typing import Any
 
 import openai
 import pydantic
-from serving import KEY, compare, miss
-
-from facts import facts, headers
+from serving import KEPT, KEY, compare, miss
 
 ASK: dict[str, Any] = {"model": "gpt-test", "messages": [{"role": "user", "content": "Hello"}]}
+UNKNOWN = {**ASK, "model": "no-such-model"}
 RESPONSE = {"model": "gpt-test", "input": "Hello"}
 TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}
 
@@ -35,7 +34,7 @@ def _error(call: Any) -> Any:
 
 def _raw(client: openai.OpenAI) -> Any:
     made = client.chat.completions.with_raw_response.create(**ASK, seed=2)
-    return made.status_code, headers(made.headers), made.text, made.parse()
+    return made.status_code, {name: made.headers[name] for name in KEPT}, made.text, made.parse()
 
 
 def _left(client: openai.OpenAI) -> Any:
@@ -54,7 +53,7 @@ def client(url: str) -> dict[str, Any]:
     """Return what a program sees of each request."""
     with openai.OpenAI(base_url=url, api_key=KEY) as made:
         chats = made.chat.completions
-        seen = {
+        return {
             "a plain answer": chats.create(**ASK),
             "the same request again": chats.create(**ASK),
             "its raw response": _raw(made),
@@ -63,15 +62,14 @@ def client(url: str) -> dict[str, Any]:
             "tools": chats.create(**ASK, tools=[TOOL]),
             "tools, streamed": list(chats.create(**ASK, tools=[TOOL], stream=True)),
             "parse()": chats.parse(**ASK, response_format=Person),
-            "an error": _error(lambda: chats.create(**{**ASK, "model": "no-such-model"})),
-            "an error of a stream": _error(lambda: list(chats.create(**{**ASK, "model": "no-such-model"}, stream=True))),
+            "an error": _error(lambda: chats.create(**UNKNOWN)),
+            "an error of a stream": _error(lambda: list(chats.create(**UNKNOWN, stream=True))),
             "a stream that is left": _left(made),
             "asynchronous": asyncio.run(_asynchronous(url)),
             "the Responses API": made.responses.create(**RESPONSE),
             "the Responses API, streamed": list(made.responses.create(**RESPONSE, stream=True)),
             "embeddings": made.embeddings.create(model="gpt-test", input=["a", "b"]),
         }
-    return {name: facts(value) for name, value in seen.items()}
 
 
 def missed(url: str) -> tuple[str, str]:

@@ -208,7 +208,7 @@ def test_without_a_count_of_tokens(cli, tmp_path, monkeypatch):
     write(made, ask("wrong"), plain({"error": {"message": "no"}}, 400), at=at(3))
     write(made, ask("odd"), counted(-1, 2), at=at(4))
     write(made, ask("huge"), counted(MOST + 1, 2), at=at(5))
-    left = "left out: no generated text (2), without a count of tokens (3)"
+    left = "left out: errors (1), no generated text (1), without a count of tokens (3)"
     done = cli("export", "mooncake", made)
     assert done.err == f"1 exported; {left}.\n"
     (tmp_path / "words.py").write_text(
@@ -217,7 +217,7 @@ def test_without_a_count_of_tokens(cli, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("split", "count"):
         done = cli("export", "mooncake", made, "--tokenizer", f"words:{name}")
-        assert done.err == "4 exported; left out: no generated text (2).\n"
+        assert done.err == "4 exported; left out: errors (1), no generated text (1).\n"
         lines = [json.loads(line) for line in done.out.splitlines()]
         assert [line["output_length"] for line in lines] == [3, 3, 2, 2]
         assert [line["input_length"] for line in lines] == [4, 7, 2, 2]
@@ -328,36 +328,34 @@ def test_a_chat_is_a_span(cli, tmp_path):
         "start_time": "2026-11-25T10:00:00.250000+00:00",
         "end_time": "2026-11-25T10:00:00.750000+00:00",
         "duration": 0.5,
-        "status": {"code": 0, "message": ""},
     }
 
 
 def test_conversations_stand_together(cli, tmp_path):
     """Spans of one conversation follow each other in time, though others were sent between them."""
     for index, texts in enumerate((["a"], ["b"], ["a", "1", "c"], ["b", "1", "d"])):
-        write(tmp_path, turn(*texts), plain({}, elapsed=0.25), at=at(index))
+        write(tmp_path, turn(*texts), said("1"), at=at(index))
     lines, _ = spans(cli, tmp_path)
     assert [line["start_time"][17:19] for line in lines] == ["00", "02", "01", "03"]
     assert lines[0]["trace_id"] == lines[1]["trace_id"] != lines[2]["trace_id"] == lines[3]["trace_id"]
     assert len({line["span_id"] for line in lines}) == 4
 
 
-def test_errors_and_other_calls_are_spans_too(cli, tmp_path):
-    """A failed call has the status of one; a text completion and an embedding have their own names."""
+def test_what_guidellm_replays_no_span_of_is_left_out(cli, tmp_path):
+    """Failed calls, embeddings, and calls without a count of tokens; a text completion has its own name."""
     broken = Response(status=0, failure=Failure("ConnectError", "refused"))
+    text = {"choices": [{"text": "t"}], "usage": USAGE}
     write(tmp_path, ask("a"), plain({"error": {"message": "no"}}, 404), at=at(0))
     write(tmp_path, ask("b"), broken, at=at(1))
-    write(tmp_path, {"model": "m", "prompt": "p"}, plain({"choices": [{"text": "t"}]}), path="/completions", at=at(2))
+    write(tmp_path, {"model": "m", "prompt": "p"}, plain(text), path="/completions", at=at(2))
     write(tmp_path, {"input": "x"}, plain({"data": [], "usage": USAGE}), path="/embeddings", at=at(3))
     write(tmp_path, ask("c", stream=True), streamed("x", end="closed"), at=at(4))
-    lines, found = spans(cli, tmp_path)
-    assert [line["name"] for line in lines] == ["chat m", "chat m", "text_completion m", "embeddings", "chat m"]
-    assert [line["status"]["code"] for line in lines] == [2, 2, 0, 0, 0]
-    assert [item.get("error.type") for item in found] == ["404", "ConnectError", None, None, None]
-    assert found[2]["gen_ai.input.messages"] == [{"role": "user", "parts": [{"type": "text", "content": "p"}]}]
-    assert found[2]["gen_ai.response.finish_reasons"] == ["unknown"]
-    assert "gen_ai.output.messages" not in found[3]
-    assert "gen_ai.usage.output_tokens" not in found[4]
+    (line,), (found,) = spans(cli, tmp_path)
+    assert line["name"] == "text_completion m"
+    assert found["gen_ai.input.messages"] == [{"role": "user", "parts": [{"type": "text", "content": "p"}]}]
+    assert found["gen_ai.response.finish_reasons"] == ["unknown"]
+    left = "errors (2), no generated text (1), without a count of tokens (1)"
+    assert cli("export", "otel", tmp_path).err == f"1 exported; left out: {left}.\n"
 
 
 @pytest.mark.parametrize(

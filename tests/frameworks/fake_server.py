@@ -12,6 +12,12 @@ from typing import Any
 import answers
 
 
+class _HTTPServer(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 200  # connections of a burst
+
+
 class FakeServer:
     """Chat completions, the Responses API and embeddings, plain and streamed.
 
@@ -48,9 +54,7 @@ class FakeServer:
 
             do_GET = do_POST
 
-        self._http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._http.daemon_threads = True
-        self._http.block_on_close = False
+        self._http = _HTTPServer(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()
         self.url = f"http://127.0.0.1:{self._http.server_port}/v1"

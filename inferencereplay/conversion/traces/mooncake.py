@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -14,17 +14,11 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable, Iterator
 
-    from inferencereplay.catalogue.entries import Entry
     from inferencereplay.conversion.traces.timeline import Timeline
+    from inferencereplay.conversion.traces.tokens import Tokens
 
 BLOCK = 512
 """Tokens of a block."""
-
-
-class _Length(NamedTuple):
-    input: int
-    output: int
-    characters: int
 
 
 def lines(timeline: Timeline, counts: Counter[str], tokenizer: Callable[[str], Any] | None) -> Iterator[str]:
@@ -34,14 +28,12 @@ def lines(timeline: Timeline, counts: Counter[str], tokenizer: Callable[[str], A
     directory's characters for each token, because the recordings hold no tokens. See section 4 of
     https://arxiv.org/abs/2407.00079.
     """
-    lengths = [_length(call.entry, tokenizer) for call in timeline]
-    known = [length for length in lengths if length]
-    total = sum(length.input for length in known)
-    size = max(1, round(BLOCK * sum(length.characters for length in known) / max(1, total)))
+    counted = [count(call.entry, tokenizer) for call in timeline]
+    size = _characters(timeline, counted)
     numbers: dict[bytes, int] = {}
-    for call, length in zip(timeline, lengths, strict=True):
-        if length is None:
-            counts["without a count of tokens" if _is_answered(call.entry) else "no generated text"] += 1
+    for call, (length, reason) in zip(timeline, counted, strict=True):
+        if reason:
+            counts[reason] += 1
             continue
         counts["exported"] += 1
         blocks = _blocks(prompt(call.entry.conversation), length.input, size)
@@ -54,17 +46,14 @@ def lines(timeline: Timeline, counts: Counter[str], tokenizer: Callable[[str], A
         yield msgspec.json.encode(line).decode() + "\n"
 
 
-def _is_answered(entry: Entry) -> bool:
-    return entry.conversation.kind != "embedding" and bool(entry.conversation.choices)
-
-
-def _length(entry: Entry, tokenizer: Callable[[str], Any] | None) -> _Length | None:
-    if not _is_answered(entry):
-        return None
-    tokens = count(entry.conversation, tokenizer)
-    if tokens.input is None or tokens.output is None:
-        return None
-    return _Length(tokens.input, tokens.output, len(prompt(entry.conversation)))
+def _characters(timeline: Timeline, counted: list[tuple[Tokens, str]]) -> int:
+    """Return how many characters a block has on average."""
+    characters = tokens = 0
+    for call, (length, reason) in zip(timeline, counted, strict=True):
+        if not reason:
+            characters += len(prompt(call.entry.conversation))
+            tokens += length.input
+    return max(1, round(BLOCK * characters / max(1, tokens)))
 
 
 def _blocks(text: str, length: int, size: int) -> Iterator[bytes]:

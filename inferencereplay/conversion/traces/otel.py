@@ -21,13 +21,10 @@ if TYPE_CHECKING:
 
     from inferencereplay.catalogue.conversation import Conversation, Message
     from inferencereplay.conversion.traces.timeline import Call, Timeline
-    from inferencereplay.recording.format import Recording
+    from inferencereplay.conversion.traces.tokens import Tokens
     from inferencereplay.recording.request import JSON
 
-_OPERATIONS = {"completion": "text_completion", "embedding": "embeddings"}
 _ROLES = {"prompt": "user", "input": "user"}
-_ERROR = 2
-"""The status of a span that failed; 0 if nothing is said."""
 _SETTINGS = {
     "max_tokens": ("max_tokens", int),
     "max_completion_tokens": ("max_tokens", int),
@@ -44,36 +41,38 @@ _PAST_NUMBERS = 2**63
 
 
 def lines(timeline: Timeline, counts: Counter[str], tokenizer: Callable[[str], Any] | None) -> Iterator[str]:
-    """Yield a span for each call; those of one conversation have the same `trace_id` and follow each other."""
+    """Yield a span for each call; those of one conversation have the same `trace_id` and follow each other.
+
+    Calls that failed, or have no count of tokens, are left out: GuideLLM replays no such span.
+    """
     for call in timeline.conversations():
-        counts["exported"] += 1
-        yield json.dumps(_span(call, tokenizer)) + "\n"
+        tokens, reason = count(call.entry, tokenizer)
+        counts[reason or "exported"] += 1
+        if not reason:
+            yield json.dumps(_span(call, tokens)) + "\n"
 
 
-def _span(call: Call, tokenizer: Callable[[str], Any] | None) -> dict[str, JSON]:
-    talk, recording, seconds = call.entry.conversation, call.entry.recording, duration(call.entry)
-    operation = _OPERATIONS.get(talk.kind, "chat")
-    name = hashlib.blake2b(call.entry.name.encode("utf-8", "replace"), digest_size=8)
-    attributes = {
-        "gen_ai.operation.name": operation,
-        "gen_ai.provider.name": "openai",
-        "inferencereplay.recording": call.entry.name,
-        **_of_request(talk),
-        **_of_answer(talk, recording),
-        **_of_server(recording.recorded.base_url),
-    }
-    tokens = zip(("input", "output"), count(talk, tokenizer), strict=True)
-    attributes |= {f"gen_ai.usage.{side}_tokens": number for side, number in tokens if number is not None}
+def _span(call: Call, tokens: Tokens) -> dict[str, JSON]:
+    entry, talk, seconds = call.entry, call.entry.conversation, duration(call.entry)
+    operation = "text_completion" if talk.kind == "completion" else "chat"
     return {
         "trace_id": call.session,
-        "span_id": name.hexdigest(),
+        "span_id": hashlib.blake2b(entry.name.encode("utf-8", "replace"), digest_size=8).hexdigest(),
         "name": f"{operation} {talk.model}".rstrip(),
         "kind": "CLIENT",
         "start_time": _moment(call.at),
         "end_time": _moment(call.at + seconds),
         "duration": round(seconds, 6),
-        "status": {"code": _ERROR if talk.error else 0, "message": talk.error},
-        "attributes": attributes,
+        "attributes": {
+            "gen_ai.operation.name": operation,
+            "gen_ai.provider.name": "openai",
+            "inferencereplay.recording": entry.name,
+            **_of_request(talk),
+            **_of_answer(talk),
+            "gen_ai.usage.input_tokens": tokens.input,
+            "gen_ai.usage.output_tokens": tokens.output,
+            **_of_server(entry.recording.recorded.base_url),
+        },
     }
 
 
@@ -93,12 +92,7 @@ def _of_request(talk: Conversation) -> dict[str, JSON]:
     return made
 
 
-def _of_answer(talk: Conversation, recording: Recording) -> dict[str, JSON]:
-    if talk.error:
-        failure = recording.response.failure
-        return {"error.type": failure.type if failure else str(talk.status)}
-    if not talk.choices:
-        return {}
+def _of_answer(talk: Conversation) -> dict[str, JSON]:
     reasons = [choice.finish_reason or "unknown" for choice in talk.choices]
     messages = [
         {**_message(choice.message), "finish_reason": reason}

@@ -10,35 +10,46 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from inferencereplay.catalogue.conversation import Conversation, Message
+    from inferencereplay.catalogue.entries import Entry
 
 MOST = 100_000_000
 """Tokens of a text; a count that is larger, or negative, is no count."""
 
 
 class Tokens(NamedTuple):
-    """The numbers of tokens of a request and of its answer; `None` where they are not known."""
+    """The numbers of tokens of a request and of its answer."""
 
-    input: int | None
-    output: int | None
+    input: int
+    output: int
 
 
-def count(talk: Conversation, tokenizer: Callable[[str], Any] | None) -> Tokens:
+def count(entry: Entry, tokenizer: Callable[[str], Any] | None) -> tuple[Tokens, str]:
     """Return the server's counts; what it did not count is counted by the tokenizer, if there is one.
 
     Args:
-        talk: the call.
+        entry: the call.
         tokenizer: returns the tokens of a text, as anything that has a length, or their number. What a server's chat
             template adds to the texts is not counted.
+
+    Returns:
+        The counts, and why the call has none; empty if it has.
 
     Raises:
         InvalidSetting: if the tokenizer fails, or returns no number.
     """
+    talk = entry.conversation
+    if talk.error:
+        return Tokens(0, 0), "errors"
+    if talk.kind == "embedding" or not talk.choices:
+        return Tokens(0, 0), "no generated text"
     read, written = _checked(talk.usage.input), _checked(talk.usage.output)
     if tokenizer is not None and read is None:
         read = _apply(tokenizer, prompt(talk))
     if tokenizer is not None and written is None:
         written = sum(_apply(tokenizer, _text(choice.message)) for choice in talk.choices)
-    return Tokens(read, written)
+    if read is None or written is None:
+        return Tokens(0, 0), "without a count of tokens"
+    return Tokens(read, written), ""
 
 
 def _checked(number: int | None) -> int | None:
