@@ -29,6 +29,7 @@ import command_line
 import msgspec
 import openai
 import scenes
+import ways_of_calling
 from loopback import serving
 from measuring import Row, measure, ratio_row, speedup_row, table
 from openai.types.chat import ChatCompletion
@@ -403,6 +404,16 @@ def _import(module: str) -> tuple[float, bool]:
 
 SESSION = 20
 """Calls of a session, as many as some tests make together."""
+
+
+def ways(run: RunCoordinator) -> list[Row]:
+    """Measure ways of calling beside plain `create`."""
+    return [
+        ways_of_calling.row(way, run.directory / way.name, run.rounds(20, 5) if way.is_long else run.rounds(100, 25))
+        for way in ways_of_calling.WAYS
+    ]
+
+
 ATTEMPTS = 3
 """Measurements of what is far beyond its limit, before it is believed."""
 ROWS = (
@@ -418,6 +429,7 @@ ROWS = (
     pace_of_many,
     look_up,
     live,
+    ways,
     importing,
 )
 
