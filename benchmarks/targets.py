@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import anyio
 import command_line
+import directory_rows
 import msgspec
 import openai
 import scenes
@@ -425,9 +426,13 @@ ROWS = (
     embeddings,
     first_chunk,
     recording_stream,
+    directory_rows.recording_in_memory,
     pace_of_one,
     pace_of_many,
     look_up,
+    directory_rows.miss,
+    directory_rows.upkeep,
+    directory_rows.block,
     live,
     ways,
     importing,

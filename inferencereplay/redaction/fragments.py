@@ -62,7 +62,7 @@ def redact_fragments(chunks: list[bytes], redactor: Redactor) -> list[bytes]:
         chunks: JSON, each a chunk's; or a single one, which is a plain answer.
         redactor: finds what is secret.
     """
-    if _is_plainly_clean(chunks, redactor):
+    if not chunks or _is_plainly_clean(chunks, redactor):
         return chunks
     read = [*map(msgspec.json.decode, chunks)]
     has_tokens = _LOGPROBS.search(b"\n".join(chunks))
