@@ -2,7 +2,8 @@
 
 `nox` runs all generations, `nox -s "sdk(3)"` one; `nox -s faults` injects faults at full length; `nox -s frameworks`
 runs all frameworks, each with the newest versions that it takes, and some on an older SDK;
-`nox -s "frameworks(langchain-openai)"` one; `nox -s compare` measures this package beside others,
+`nox -s "frameworks(langchain-openai)"` one; `nox -s clients` runs clients of the server, in other languages and load tools
+among them; `nox -s compare` measures this package beside others,
 `nox -s compare -- --quick` with less.
 """
 
@@ -75,3 +76,18 @@ def frameworks(session: nox.Session, script: Path, needs: list[str], options: li
     """Record and replay what one framework can do; `-- --save` keeps the result for docs/frameworks.md."""
     session.install("-e", ".", *needs)
     session.run("python", str(script), *options, *session.posargs)
+
+
+def _clients() -> Iterator[Any]:
+    """Yield each script with what it needs, as it says at its head."""
+    for script in sorted(Path("tests/clients").glob("with_*.py")):
+        name = script.stem.removeprefix("with_").replace("_", "-")
+        yield nox.param(script, nox.project.load_toml(script)["dependencies"], id=name)
+
+
+@nox.session
+@nox.parametrize(["script", "needs"], list(_clients()))
+def clients(session: nox.Session, script: Path, needs: list[str]) -> None:
+    """Run a client at a server, at `inferencereplay serve` while it records, and offline at the recordings."""
+    session.install("-e", ".[serve]", *needs)
+    session.run("python", str(script))

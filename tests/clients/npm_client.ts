@@ -1,5 +1,5 @@
 // What the `openai` package of npm sees of a server, as JSON on standard output.
-// `node client.ts BASE_URL` does everything, `node client.ts BASE_URL miss` makes one call and prints its error.
+// `node npm_client.ts BASE_URL` does everything, `node npm_client.ts BASE_URL miss` makes one call and prints its error.
 import OpenAI from "openai";
 
 type Ask = OpenAI.Chat.ChatCompletionCreateParamsNonStreaming;
