@@ -54,6 +54,7 @@ CALLS = {
     "README.md": 1,
     "getting-started.md": 1,
     "command-line.md": 1,
+    "faults.md": 1,
     "pytest.md": 6,
     "recordings-in-git.md": 2,
     "whole-suite.md": 3,

@@ -13,6 +13,7 @@ import pytest
 from inferencereplay.pytest_plugin.configuration import NAME, check_spelling, marked
 from inferencereplay.pytest_plugin.tally import Listener, Tally
 from inferencereplay.pytest_plugin.units import Unit, recording_command
+from inferencereplay.session.settings import Mode
 
 if TYPE_CHECKING:
     from inferencereplay.pytest_plugin.unused import Finding
@@ -60,6 +61,8 @@ class State:
         """
         from inferencereplay.session.session import Session  # noqa: PLC0415 - brings what a session needs
 
+        if settings["mode"] is Mode.LIVE:  # a test with faults is skipped, and a fixture does without
+            settings = {name: value for name, value in settings.items() if name not in ("faults", "on")}
         session = Session(**settings)
         session.command = functools.partial(recording_command, item)
         session.join(self.run)

@@ -25,6 +25,8 @@ class Tally:
         counts: the counts of sessions, by the names in `COUNTED`.
         used: the names of the recordings that were used, by directory.
         reasons: how often misses had a reason: the lines that each say one difference, or one line that says all.
+        faults: how often faults happened, by name.
+        idle: how often a fault did not happen in its session, by what it is.
         warnings: how often the log warned of something, such as an answer that could not be stored.
         partial: why the run says nothing about recordings that were not used.
     """
@@ -33,6 +35,8 @@ class Tally:
         self.counts: Counter[str] = Counter()
         self.used: dict[str, set[str]] = {}
         self.reasons: Counter[tuple[str, ...]] = Counter()
+        self.faults: Counter[str] = Counter()
+        self.idle: Counter[str] = Counter()
         self.warnings: Counter[str] = Counter()
         self.partial: set[str] = set()
 
@@ -43,6 +47,8 @@ class Tally:
         """Add what a session did, when it is over."""
         self.counts.update({name: getattr(session, name) for name in COUNTED})
         self.used.setdefault(session.store.directory, set()).update(session.used())
+        self.faults.update(session.faults)
+        self.idle.update(map(repr, session.unused_faults()))
         if session.is_live:
             self.partial.add("tests ran live")
         if session.let_through:
@@ -61,6 +67,8 @@ class Tally:
         """Add what another process dumped."""
         self.counts.update(dumped["counts"])
         self.reasons.update({tuple(lines): count for lines, count in dumped["reasons"]})
+        self.faults.update(dumped["faults"])
+        self.idle.update(dumped["idle"])
         self.warnings.update(dumped["warnings"])
         self.partial.update(dumped["partial"])
         for directory, names in dumped["used"].items():
@@ -71,6 +79,8 @@ class Tally:
         return {
             "counts": dict(self.counts),
             "reasons": [[list(lines), count] for lines, count in self.reasons.items()],
+            "faults": dict(self.faults),
+            "idle": dict(self.idle),
             "warnings": dict(self.warnings),
             "partial": sorted(self.partial),
             "used": {directory: sorted(names) for directory, names in self.used.items()},

@@ -15,7 +15,7 @@ import msgspec
 from inferencereplay.errors import InvalidSetting, NotRecordable, RecordingNotFound
 from inferencereplay.locks import make_lock
 from inferencereplay.pacing.clocks import SYSTEM_CLOCK
-from inferencereplay.pacing.pacer import make_pacer
+from inferencereplay.pacing.pacer import Pace, make_pacer
 from inferencereplay.pacing.timing import Timing, summarize
 from inferencereplay.recording.format import VERSION, Provenance, RecordedRequest, Recording, is_whole
 from inferencereplay.recording.request import (
@@ -29,7 +29,7 @@ from inferencereplay.recording.request import (
 from inferencereplay.redaction.redactor import Redactor
 from inferencereplay.session import garbage
 from inferencereplay.session.call import Call
-from inferencereplay.session.calls_log import LIVE, MISS, STUB, CallLog
+from inferencereplay.session.calls_log import FAULT, LIVE, MISS, STUB, CallLog
 from inferencereplay.session.decision import WAIT, Decision, LetThrough, Play
 from inferencereplay.session.misses import explain
 from inferencereplay.session.near_requests import NearRequests
@@ -48,11 +48,13 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
+    from inferencereplay.faults.fault import Fault
+    from inferencereplay.faults.plan import FaultPlan
     from inferencereplay.pacing.pacer import Pacer
     from inferencereplay.recording.format import Response
     from inferencereplay.session.calls_log import Asked, Calls, LoggedCall
     from inferencereplay.session.run_coordinator import RunCoordinator
-    from inferencereplay.session.settings import Options
+    from inferencereplay.session.settings import Options, Settings
     from inferencereplay.stubs.arguments import StubOptions
     from inferencereplay.stubs.stub import Stub
     from inferencereplay.stubs.stub_queue import StubQueue
@@ -67,6 +69,7 @@ LONGEST_UNANSWERED = 60.0
 MOST_STUBS = 5
 """Stubs that the message of a miss names."""
 _RECORDING = (Mode.RECORD, Mode.RECORD_IF_MISSING)
+_ANSWERING = (Mode.REPLAY, Mode.RECORD_IF_MISSING)
 _Miss = TypeVar("_Miss", bound=RecordingNotFound)
 
 
@@ -94,6 +97,10 @@ class Session:
             is meant, once or several times a call: these calls go to the network, and are not stored.
         only: the same for all that is not to go to the network: every other call does.
         keep_calls: how many of the newest calls `calls` holds.
+        faults: failures that the attempts of the SDK meet, in this order; see `Fault`. They are never recorded. While
+            the SDK waits before it tries again, `speed` counts, and time passes on a given `clock` in full.
+        on: where faults without an `on` of their own happen: a path such as `"/chat/completions"`, a pattern, several
+            of them, or a function from a request's body to a bool; by default everywhere.
 
     Attributes:
         mode: the mode in effect.
@@ -104,6 +111,7 @@ class Session:
         let_through: calls that went to the network although the mode is not `live`, and were not stored.
         stubbed: calls that an answer by hand answered; see `stub`.
         calls: the calls that were made, in order; see `Calls`.
+        faults: how often each kind of fault has happened, by name; such as `{"status 429": 2}`.
         timing: how late the chunks of a paced replay came, in seconds.
         command: returns the command that records a missing request in a given mode, for the message of a miss; a test
             runner sets it. `None` for a command made of the program's own command line.
@@ -144,6 +152,8 @@ class Session:
         self._keep_calls = settings.keep_calls
         self._warned: set[str] = set()
         self._joined: RunVariants | None = None
+        self.fault_plan = _plan(settings)
+        self.is_fast = self.mode in _ANSWERING and self.fault_plan is None
         self.store = open_store(settings.directory, settings.test_id, self.prepare, is_recorded=self.mode in _RECORDING)
         if self.mode in _RECORDING and not self.store.is_writable:
             message = f"mode={self.mode.value!r}: {self.store.directory} is llama-stack's, and can be replayed only."
@@ -180,6 +190,8 @@ class Session:
         counts = f"hits={self.hits}, misses={self.misses}, recorded={self.recorded}"
         counts += f", let_through={self.let_through}" if self.let_through else ""
         counts += f", stubbed={self.stubbed}" if self.stubbed else ""
+        if self.faults:
+            counts += f", faults={self.faults}"
         return f"<Session {self.store.directory!r} mode={self.mode.value!r} speed={self.speed:g} {counts}>"
 
     @property
@@ -191,6 +203,15 @@ class Session:
     def is_paced(self) -> bool:
         """Whether recordings answer, and some of them have to wait."""
         return not (self.is_live or self._never_waits)
+
+    @property
+    def faults(self) -> dict[str, int]:
+        """How often each kind of fault has happened, by name."""
+        return {} if self.fault_plan is None else dict(self.fault_plan.counts)
+
+    def unused_faults(self) -> list[Fault]:
+        """Return the faults that have not happened."""
+        return [] if self.fault_plan is None else self.fault_plan.unused()
 
     @property
     def timing(self) -> Timing:
@@ -367,7 +388,7 @@ class Session:
                 if self.recorder.variants.commit(play.request.path, play.key, play.number, play.call):
                     self.hits += 1
                     asked = play.request if call.sent is None else call.shown
-                    if self._never_waits and not response.end:
+                    if self._never_waits and not response.end and self.fault_plan is None:
                         self._log.note_hit(asked, play.key, play.number, response.retries)
                     else:
                         play.noted = self._log.add_hit(asked, play.key, play.number, response.retries)
@@ -393,6 +414,19 @@ class Session:
         """Note a call in `live` mode."""
         with self._lock:
             return self._log.add(asked, LIVE, 0)
+
+    def note_fault(self, call: Call, began: float) -> LoggedCall:
+        """Note a call that no recording answers, for its attempts meet faults.
+
+        Args:
+            call: the call.
+            began: the clock's time at its start.
+        """
+        shown = call.shown
+        with self._lock:
+            noted = self._log.add(shown, FAULT)
+        noted.began = began
+        return noted
 
     def begin(self, call: Call) -> PendingRecording:
         """Number a call that goes to the network."""
@@ -439,6 +473,15 @@ class Session:
         note = self._late.append
         pace = getattr(response, "pace", None) or self._pace
         return make_pacer(offsets, count, speed=self.speed, pace=pace, clock=self.clock, note=note)
+
+    def fault_seconds(self, seconds: float) -> float:
+        """Return how long to wait where a client waits because of a fault: its time-out, or before it tries again."""
+        return seconds if self.clock is not SYSTEM_CLOCK else seconds / self.speed
+
+    def slow_pacer(self, count: int, between: float) -> Pacer | None:
+        """Return the pacer of a stream of `count` chunks that come slowly, `between` seconds apart."""
+        pace, note = Pace(0.0, between), self._late.append
+        return make_pacer([], count, speed=1.0, pace=pace, clock=self.clock, note=note) if between else None
 
     def patience(self, response: Response) -> float:
         """Return how many seconds a replay waits for the program to cancel a call that it cancelled while recording."""
@@ -642,3 +685,11 @@ def _counted_stubs(stubs: list[str]) -> str:
     return (
         f"{len(stubs)} stub{'s' if len(stubs) > 1 else ''} did not match: {shown}{', …' * (len(stubs) > MOST_STUBS)}."
     )
+
+
+def _plan(settings: Settings) -> FaultPlan | None:
+    if not settings.faults:
+        return None
+    from inferencereplay.faults.plan import FaultPlan  # noqa: PLC0415 - few sessions have faults
+
+    return FaultPlan(settings.faults, settings.on)
