@@ -11,7 +11,7 @@ import types
 from asyncio import _get_running_loop
 from typing import TYPE_CHECKING, Any
 
-from inferencereplay.faults.answers import NAME, alter, replace_answer, time_out
+from inferencereplay.faults.altered_answers import NAME, alter, replace_answer, time_out
 from inferencereplay.faults.connections import Network, timed_out
 from inferencereplay.faults.plan import Asked
 from inferencereplay.recording.format import Response
