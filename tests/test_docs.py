@@ -55,6 +55,7 @@ CALLS = {
     "getting-started.md": 1,
     "command-line.md": 1,
     "faults.md": 1,
+    "modes-and-environment.md": 1,
     "pytest.md": 6,
     "recordings-in-git.md": 2,
     "whole-suite.md": 3,

@@ -39,10 +39,12 @@ class FaultPlan:
 
     Attributes:
         counts: how often faults have happened, by name.
+        tell: is called with the name of each, if it is set.
     """
 
     def __init__(self, faults: Sequence[Fault], on: Any) -> None:
         self.counts: Counter[str] = Counter()
+        self.tell: Callable[[str], object] | None = None
         self._faults = tuple(faults)
         self._on = on
         self._happened = [0] * len(self._faults)
@@ -78,7 +80,9 @@ class FaultPlan:
                 return False
             self._happened[place] += 1
             self.counts[self._faults[place].name] += 1
-            return True
+        if self.tell is not None:
+            self.tell(self._faults[place].name)
+        return True
 
     def unused(self) -> list[Fault]:
         """Return the faults that have not happened."""

@@ -8,6 +8,7 @@ import logging
 import math
 import weakref
 from array import array
+from collections import Counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from inferencereplay.pacing.pacer import Pacer
     from inferencereplay.recording.format import Response
     from inferencereplay.session.calls_log import Asked, Calls, LoggedCall
+    from inferencereplay.session.child_reports import ChildReports
     from inferencereplay.session.run_coordinator import RunCoordinator
     from inferencereplay.session.settings import Options, Settings
     from inferencereplay.stubs.arguments import StubOptions
@@ -131,6 +133,7 @@ class Session:
     @list_options
     def __init__(self, directory: str | os.PathLike[str] | None = None, **options: Unpack[Options]) -> None:
         settings = resolve(directory, options)
+        self.settings = settings
         self.mode = settings.mode
         self.is_live = settings.mode is Mode.LIVE
         self.replays = settings.mode is not Mode.RECORD
@@ -138,7 +141,7 @@ class Session:
         self.from_environment = settings.from_environment
         self.command: Callable[[str], str] | None = None
         mode = options.get("mode")
-        self._own_mode = None if mode is None else str(getattr(mode, "value", mode))
+        self.own_mode = None if mode is None else str(getattr(mode, "value", mode))
         self._pace = settings.pace
         self._never_waits = math.isinf(self.speed) and self._pace is None
         self.clock = settings.clock or SYSTEM_CLOCK
@@ -152,8 +155,7 @@ class Session:
         self._keep_calls = settings.keep_calls
         self._warned: set[str] = set()
         self._joined: RunVariants | None = None
-        self.fault_plan = _plan(settings)
-        self.is_fast = self.mode in _ANSWERING and self.fault_plan is None
+        self.is_fast = self.mode in _ANSWERING and not settings.faults
         self.store = open_store(settings.directory, settings.test_id, self.prepare, is_recorded=self.mode in _RECORDING)
         if self.mode in _RECORDING and not self.store.is_writable:
             message = f"mode={self.mode.value!r}: {self.store.directory} is llama-stack's, and can be replayed only."
@@ -164,9 +166,11 @@ class Session:
 
     def _begin(self) -> None:
         """Count, and number equal calls, from the beginning."""
-        self.hits = self.misses = self.let_through = self.stubbed = 0
+        self._hits = self._misses = self.let_through = self.stubbed = 0
         self._stubs: StubQueue | None = None
-        self.missed: list[RecordingNotFound] = []
+        self._missed: list[RecordingNotFound] = []
+        self._children: ChildReports | None = None
+        self.fault_plan = _plan(self.settings)
         self._late = array("d")  # seconds, of every paced chunk
         self._lock = make_lock()
         self._log = CallLog(self.store, self.redactor, self.clock, self._keep_calls)
@@ -195,9 +199,32 @@ class Session:
         return f"<Session {self.store.directory!r} mode={self.mode.value!r} speed={self.speed:g} {counts}>"
 
     @property
+    def hits(self) -> int:
+        """How many calls a recording answered, in this process and in its children."""
+        children = self._heard()
+        return self._hits + (children.hits if children else 0)
+
+    @property
+    def misses(self) -> int:
+        """How many calls no recording could answer, as `hits`."""
+        children = self._heard()
+        return self._misses + (children.misses if children else 0)
+
+    @property
     def recorded(self) -> int:
-        """How many recordings were stored."""
-        return self.recorder.recorded
+        """How many recordings were stored, as `hits`."""
+        children = self._heard()
+        return self.recorder.recorded + (children.recorded if children else 0)
+
+    @property
+    def missed(self) -> list[RecordingNotFound]:
+        """The misses that nobody has raised yet."""
+        self._heard()
+        return self._missed
+
+    @missed.setter
+    def missed(self, missed: list[RecordingNotFound]) -> None:
+        self._missed = missed
 
     @property
     def is_paced(self) -> bool:
@@ -207,7 +234,10 @@ class Session:
     @property
     def faults(self) -> dict[str, int]:
         """How often each kind of fault has happened, by name."""
-        return {} if self.fault_plan is None else dict(self.fault_plan.counts)
+        if self.fault_plan is None:
+            return {}
+        children = self._heard()
+        return dict(self.fault_plan.counts + (children.faults if children else Counter()))
 
     def unused_faults(self) -> list[Fault]:
         """Return the faults that have not happened."""
@@ -239,7 +269,9 @@ class Session:
 
     def used(self) -> list[str]:
         """Return the names, relative to the directory, of the recordings that answered a call or were stored."""
-        return sorted({name for item in self.recorder.variants.used.copy() for name in self.store.sources(*item)})
+        children = self._heard()
+        used = {name for item in self.recorder.variants.used.copy() for name in self.store.sources(*item)}
+        return sorted(used | children.used if children else used)
 
     def follow_used(self, report: Callable[[tuple[str, ...]], None]) -> None:
         """Report the names of each recording when it is first used; call this before the first call.
@@ -266,8 +298,9 @@ class Session:
         Raises:
             RecordingNotFound: if there is one.
         """
+        self._heard()
         with self._lock:
-            missed, self.missed = self.missed, []
+            missed, self._missed = self._missed, []
         if not missed:
             return
         first, count = missed[0], len(missed)
@@ -277,8 +310,38 @@ class Session:
 
     def forget_misses(self) -> None:
         """Forget the misses up to now: another error is being raised, or one of them."""
+        self._heard()
         with self._lock:
-            self.missed = []
+            self._missed = []
+
+    # Child processes.
+
+    @property
+    def run_folder(self) -> str | None:
+        """The folder of the run that the session has joined, if it has."""
+        return None if self._joined is None else self._joined.run_folder
+
+    def expect_children(self) -> str:
+        """Return the folder in which child processes tell what they do; empty if none can be made."""
+        if self._children is None:
+            from inferencereplay.session.child_reports import ChildReports  # noqa: PLC0415 - few programs start processes
+
+            try:
+                self._children = ChildReports()
+            except OSError as error:
+                log.warning("what child processes do is not counted: %s", error)
+                return ""
+        return self._children.folder
+
+    def forget_children(self) -> None:
+        """Leave the child processes up to now to another process."""
+        self._children = None
+
+    def _heard(self) -> ChildReports | None:
+        """Hear what child processes have told."""
+        if self._children is not None:
+            self._missed += self._children.hear()
+        return self._children
 
     # The decision.
 
@@ -386,7 +449,7 @@ class Session:
                 return None
             with self._lock:
                 if self.recorder.variants.commit(play.request.path, play.key, play.number, play.call):
-                    self.hits += 1
+                    self._hits += 1
                     asked = play.request if call.sent is None else call.shown
                     if self._never_waits and not response.end and self.fault_plan is None:
                         self._log.note_hit(asked, play.key, play.number, response.retries)
@@ -607,7 +670,7 @@ class Session:
             used_up=self._first(call.request, call.redacted),
             skipped=self.recorder.skipped(call.redacted.key),
             exhausted=self._exhausted,
-            own_mode=self._own_mode,
+            own_mode=self.own_mode,
             command=self.command,
         )
         if waiting := [repr(stub) for stub in self._stubs or () if stub.is_left]:
@@ -673,10 +736,14 @@ class Session:
     def _note(self, error: _Miss, call: Call) -> _Miss:
         shown = call.shown
         with self._lock:
-            self.misses += 1
-            self.missed.append(error)
+            self._misses += 1
+            self._missed.append(error)
             self._log.add(shown, MISS).end()
+        self._tell_miss(error)
         return error
+
+    def _tell_miss(self, error: RecordingNotFound) -> None:
+        """Tell a miss to the parent's session; there is none."""
 
 
 def _counted_stubs(stubs: list[str]) -> str:
