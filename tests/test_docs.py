@@ -54,6 +54,7 @@ CALLS = {
     "README.md": 1,
     "getting-started.md": 1,
     "command-line.md": 1,
+    "every-answer.md": 3,
     "faults.md": 1,
     "modes-and-environment.md": 1,
     "pytest.md": 6,

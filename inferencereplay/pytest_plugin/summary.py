@@ -36,6 +36,8 @@ def summarise(tally: Tally, finding: Finding | None, *, is_asked: bool, is_fatal
     yield ", ".join([*counts, f"{len(finding.files)} unused"] if finding and has_answer else counts)
     yield from _misses(tally)
     yield from _faults(tally)
+    cut = [f"there are more variants than runs of {nodeid}: variants=N says how many" for nodeid in sorted(tally.cut)]
+    yield from _shortened(cut, MOST, "tests")
     warnings = tally.warnings.most_common()
     yield from _shortened([_counted(count, "warning", "warnings", line) for line, count in warnings], MOST, "warnings")
     if finding and finding.doubt and is_asked:

@@ -28,6 +28,7 @@ class Tally:
         faults: how often faults happened, by name.
         idle: how often a fault did not happen in its session, by what it is.
         warnings: how often the log warned of something, such as an answer that could not be stored.
+        cut: the tests of which not all variants were run.
         partial: why the run says nothing about recordings that were not used.
     """
 
@@ -38,6 +39,7 @@ class Tally:
         self.faults: Counter[str] = Counter()
         self.idle: Counter[str] = Counter()
         self.warnings: Counter[str] = Counter()
+        self.cut: set[str] = set()
         self.partial: set[str] = set()
 
     def __bool__(self) -> bool:
@@ -70,6 +72,7 @@ class Tally:
         self.faults.update(dumped["faults"])
         self.idle.update(dumped["idle"])
         self.warnings.update(dumped["warnings"])
+        self.cut.update(dumped["cut"])
         self.partial.update(dumped["partial"])
         for directory, names in dumped["used"].items():
             self.used.setdefault(directory, set()).update(names)
@@ -82,6 +85,7 @@ class Tally:
             "faults": dict(self.faults),
             "idle": dict(self.idle),
             "warnings": dict(self.warnings),
+            "cut": sorted(self.cut),
             "partial": sorted(self.partial),
             "used": {directory: sorted(names) for directory, names in self.used.items()},
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import itertools
 import logging
 import math
 import weakref
@@ -45,7 +46,7 @@ from inferencereplay.store.opening import open_store
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from typing_extensions import Unpack
 
@@ -313,6 +314,30 @@ class Session:
         self._heard()
         with self._lock:
             self._missed = []
+
+    # Where a session begins among the variants.
+
+    @property
+    def positions(self) -> dict[str, int]:
+        """How many equal calls were made, by key, in the order of the first ones."""
+        return self.recorder.variants.positions
+
+    def begin_at(self, positions: Mapping[str, int]) -> None:
+        """Count calls as made before: the next equal one gets the variant after; call this before the first call.
+
+        Args:
+            positions: the number of calls, by key.
+        """
+        self.recorder.variants.begin_at(positions)
+
+    def variant_counts(self) -> dict[str, int]:
+        """Return how many variants there are of each request that was answered or stored, by key, in order."""
+        paths = {key: path for path, key, _ in self.recorder.variants.used.copy()}
+        return {key: self._count(paths[key], key) for key in self.positions if key in paths}
+
+    def _count(self, path: str, key: str) -> int:
+        numbers = itertools.count(1)
+        return next(number for number in numbers if self.store.stamp(path, key, number) is None) - 1
 
     # Child processes.
 

@@ -324,7 +324,7 @@ def test_every_option_of_a_session_can_be_given(suite):
     assert "hunter2" not in "".join(path.read_text() for path in suite.path.rglob("*.json"))
 
 
-VALID = f"Valid are directory, {', '.join(DEFAULTS)}."
+VALID = f"Valid are directory, {', '.join(DEFAULTS)}"
 
 
 @pytest.mark.parametrize(
