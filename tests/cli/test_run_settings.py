@@ -118,11 +118,7 @@ class Missed(Session):
     """A session whose program swallowed misses."""
 
     def __init__(self, *missed):
-        self.misses = missed
-
-    @property
-    def missed(self):
-        return self.misses
+        self._missed, self._children = missed, None
 
     def finish(self):
         """Leave nothing behind."""
