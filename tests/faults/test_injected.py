@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 from typing import Any
 
 import pytest
-from conftest import chunk, completion, event
+from conftest import ASK, chunk, completion, event
 from length import combine
 from misbehaving import END, HANG, RESET, chunked, events, head, whole
 from outcomes import PLAIN, STREAMED, caller, network, outcome
-from ways import DEAD
+from ways import DEAD, settle
 
 from inferencereplay import Fault, VirtualClock, replay
 
@@ -222,3 +224,41 @@ def test_a_plain_answer_that_breaks_is_tried_again(network, caller, tmp_path):
     script = [CUT, BODY[:HALF]]
     live, session = compare(network, caller, tmp_path, PLAIN[0], Fault.cut(after=0), script, max_retries=1)
     assert (live[1], session.hits, session.faults) == (None, 1, {"cut": 1})
+
+
+@pytest.fixture
+def deaf():
+    """Listen, and take no connection."""
+    with socket.socket() as listening, contextlib.ExitStack() as stack:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        for _ in range(3):  # more than wait in the queue
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listening.getsockname())
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
+
+
+@pytest.mark.parametrize("caller", KINDS, indirect=True)
+def test_a_connection_that_takes_too_long(network, caller, deaf, tmp_path):
+    """The time-out of a connection is what it is live."""
+    live = outcome(caller, PLAIN[0], base_url=deaf, **IMPATIENT)
+    with replay(tmp_path, mode="replay", faults=[Fault.timeout("connect")]):
+        assert outcome(caller, PLAIN[0], base_url=deaf, **IMPATIENT) == live
+    assert live[1][-2].__name__ == "ConnectTimeout"
+
+
+@pytest.mark.parametrize("caller", KINDS, indirect=True)
+def test_a_request_that_nobody_reads(network, caller, tmp_path):
+    """The time-out of a request that is being sent is what it is live."""
+
+    async def ask(client, got):
+        asked = {**ASK, "messages": [{"role": "user", "content": "x" * 20_000_000}]}
+        got.append(await settle(client.chat.completions.create(**asked)))
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
+        live = outcome(caller, ask, base_url=url, **IMPATIENT)
+    with replay(tmp_path, mode="replay", faults=[Fault.timeout("write")]):
+        assert outcome(caller, ask, base_url=url, **IMPATIENT) == live
+    assert live[1][-2].__name__ == "WriteTimeout"
