@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         UnknownRecording,
         UnusedStub,
     )
+    from inferencereplay.faults.fault import Fault
     from inferencereplay.pacing.clocks import VirtualClock
     from inferencereplay.pacing.pacer import Pace
     from inferencereplay.pacing.timing import Timing
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AmbiguousRecording",
+    "Fault",
     "IncompleteRecording",
     "InferenceReplayError",
     "InvalidClient",
@@ -58,6 +60,7 @@ __all__ = [
 __version__ = "0.1.0"
 
 _MODULES = {
+    "Fault": "faults.fault",
     "Mode": "session.settings",
     "Pace": "pacing.pacer",
     "Session": "session.session",

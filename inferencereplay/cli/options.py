@@ -128,6 +128,7 @@ def setting(name: str, help_: str, **more: Any) -> Callable[[Any], Any]:
     return click.option(given, help=f"{help_}  [env var: {VARIABLES[name]}]", default=None, **more)
 
 
+faults = setting("faults", "Failures to inject, such as 'status(429, times=2); cut(after=3)'.", metavar="FAULTS")
 mode = setting("mode", "replay (the default), record-if-missing, record or live.", metavar="MODE")
 _SESSION = (
     setting("speed", "1 is the recorded pace, 10 ten times faster, inf (the default) no wait.", metavar="NUMBER"),

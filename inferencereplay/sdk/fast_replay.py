@@ -19,7 +19,6 @@ from inferencereplay.recording.request import NotSerializable, Request, canonica
 from inferencereplay.sdk import private
 from inferencereplay.sdk.content import excessive_spaces
 from inferencereplay.sdk.http_replay import build_response
-from inferencereplay.session.settings import Mode
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -34,7 +33,6 @@ _OK = 200
 _TOGETHER = 20
 """Chunks that are searched at once."""
 _UNSET = frozenset(private.UNSET)
-_ANSWERING = (Mode.REPLAY, Mode.RECORD_IF_MISSING)
 
 
 class Endpoint:
@@ -131,7 +129,7 @@ def choose(
 
 def may_replay(session: Session, client: Any) -> bool:
     """Whether the fast path may answer calls of a client."""
-    if session.mode not in _ANSWERING or private.checks_strictly(client):
+    if not session.is_fast or private.checks_strictly(client):
         return False
     return not any(private.event_hooks(client).values())  # they run where there is a request
 

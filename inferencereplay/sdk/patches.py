@@ -22,6 +22,7 @@ from inferencereplay.sdk import (
     answers,
     calls,
     fast_replay,
+    fault_injection,
     parse_replay,
     placeholder,
     private,
@@ -92,7 +93,11 @@ async def _request_async(wrapped: Any, instance: Any, args: tuple[Any, ...], kwa
 def _flow(session: Session, wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Return the flow of a call of `request`; `None` if it is one of ours, which goes to the network untouched."""
     call = calls.read_call(session, instance, *args, **kwargs)
-    return None if private.is_asked(call.options) else calls.answer(session, call, wrapped)
+    if private.is_asked(call.options):
+        return None
+    if session.fault_plan is not None:
+        return fault_injection.answer(session, session.fault_plan, call, wrapped)
+    return calls.answer(session, call, wrapped)
 
 
 def _build_request(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -6,6 +6,7 @@ They were read in, and tested with, openai 1.40, 1.109, 2.54 and 3.54.
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import inspect
 import json
@@ -476,6 +477,59 @@ def stream_request(client: Any, request: Request) -> Any:
         return http_request(client, _make_options(method=request.method.lower(), url=request.path, json_data=body))
     url = f"{str(client.base_url).rstrip('/')}{request.path}"
     return http_library(client).Request(request.method, url, content=request.body)
+
+
+class _Seconds(int):
+    """0 for who sleeps by it, and seconds for who shows it: the SDK does both with the time before it tries again."""
+
+    seconds: float = 0.0
+
+    def __float__(self) -> float:
+        return self.seconds
+
+
+def make_sender(client: Any, send: Callable[..., Any], note_delay: Callable[[float], object]) -> Any:
+    """Copy a client, so that its `request` sends with a function of ours, and neither sleeps nor fetches a token.
+
+    Args:
+        client: the client, which is not changed.
+        send: is called with the HTTP request and `stream=`; a coroutine function for an async client.
+        note_delay: is called with the seconds that the SDK would sleep before it tries again.
+    """
+    made = copy.copy(client)
+
+    def delay(*args: Any, **kwargs: Any) -> _Seconds:
+        waited = _Seconds()
+        waited.seconds = client._calculate_retry_timeout(*args, **kwargs)
+        note_delay(waited.seconds)
+        return waited
+
+    is_async = isinstance(client, AsyncAPIClient)
+    changes = {
+        "_client": types.SimpleNamespace(send=send),
+        "_send_request": send,
+        "_build_request": functools.partial(http_request, client),
+        "_prepare_options": _returned if is_async else _return,
+        "_prepare_request": _returned if is_async else _return,
+        "_custom_auth": lambda _: None,
+        "_calculate_retry_timeout": delay,
+    }
+    vars(made).update(changes)
+    return made
+
+
+def _return(given: Any) -> Any:
+    return given
+
+
+async def _returned(given: Any) -> Any:
+    return given
+
+
+def timeouts_of(request: Any) -> Mapping[str, float | None]:
+    """Return a client's time-outs for an HTTP request, in seconds, by `connect`, `read`, `write` and `pool`."""
+    found: Mapping[str, float | None] = request.extensions.get("timeout", {})
+    return found
 
 
 @contextlib.contextmanager

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from inferencereplay.pacing.clocks import Clock
     from inferencereplay.recording.request import JSON
 
-HIT, MISS, RECORDED, LIVE, STUB = OUTCOMES = ("hit", "miss", "recorded", "live", "stub")
-"""What becomes of a call: a recording, a miss, a live answer that was stored, one that was not, an answer by hand."""
+HIT, MISS, RECORDED, LIVE, STUB, FAULT = OUTCOMES = ("hit", "miss", "recorded", "live", "stub", "fault")
+"""What becomes of a call: a recording, a miss, a live answer that was stored, one that was not, an answer by hand, or a
+fault in the place of each answer."""
 LONGEST_GIST = 48
 """Characters of a request's text that the `repr` of a call shows."""
 
@@ -71,7 +72,8 @@ class LoggedCall(msgspec.Struct, eq=False):
     Attributes:
         number: which of the session's calls it is, from 1.
         outcome: `"hit"` (a recording answered), `"miss"`, `"recorded"` (a live answer that was stored), `"live"` (one
-            that was not, or not yet) or `"stub"` (an answer by hand).
+            that was not, or not yet), `"stub"` (an answer by hand) or `"fault"` (each attempt met a fault, and none an
+            answer).
         attempts: how often the SDK sent it, its retries among them; for a recording, how often it did then.
         method: the HTTP method.
         path: relative to the base URL, such as `"/chat/completions"`.
@@ -249,7 +251,7 @@ class Calls(tuple[LoggedCall, ...]):  # noqa: SLOT001 - no slots of a tuple's su
             predicate: returns whether a call is wanted.
             path: such as `"/chat/completions"`, or a pattern such as `"/models/*"`.
             model: its name, or a pattern such as `"gpt-4*"`.
-            outcome: `"hit"`, `"miss"`, `"recorded"`, `"live"` or `"stub"`.
+            outcome: `"hit"`, `"miss"`, `"recorded"`, `"live"`, `"stub"` or `"fault"`.
 
         Raises:
             ValueError: if there is no such outcome.

@@ -25,6 +25,8 @@ RUN = "INFERENCEREPLAY_RUN"
 """The variable that `inferencereplay run` sets for the program that it starts: its other options, or 1."""
 RANDOM = "prompt_cache_key"
 """A member of the body that frameworks fill at random, such as openai-agents for the official base URL."""
+program: list[str] = []
+"""The command line that messages name; empty for this process's own. A child process names its parent's."""
 LONGEST_COMMAND = 200
 """Characters of a command line that are shown."""
 
@@ -77,9 +79,11 @@ def explain(  # noqa: PLR0913 - facts for a message
             lines.append(f"Frameworks make {RANDOM} anew in each run. Set ignore={RANDOM!r}, in recording and replay.")
     else:
         lines.append(f"The nearest recording is {near[0]}; it differs in the method or the query only.")
-    program = visible(redactor.text(shlex.join(sys.orig_argv)))  # before it is cut: half a secret is not found any more
+    command_line = visible(
+        redactor.text(shlex.join(program or sys.orig_argv))
+    )  # before it is cut: half a secret is not found any more
     mode = "record" if used_up and exhausted != "record" else "record-if-missing"
-    lines.append(_mend(store, mode, own_mode, program, command))
+    lines.append(_mend(store, mode, own_mode, command_line, command))
     text = visible_lines(redactor.text("\n".join(lines)))
     error = RecordingNotFound(text, method=request.method, path=request.path, key=key, directory=directory)
     if near:
@@ -102,12 +106,12 @@ def _nearest(request: Request, near_requests: NearRequests, redactor: Redactor) 
     return None
 
 
-def _mend(store: Store, mode: str, own_mode: str | None, program: str, known: Callable[[str], str] | None) -> str:
+def _mend(store: Store, mode: str, own_mode: str | None, line: str, known: Callable[[str], str] | None) -> str:
     if not store.is_writable:
         return f"It is a directory of llama-stack's recorder. To record it, give another directory and mode={mode!r}."
     if known:
         return f"To record it, run\n  {known(mode)}"
-    command = program if len(program) < LONGEST_COMMAND else program[:LONGEST_COMMAND] + " …"
+    command = line if len(line) < LONGEST_COMMAND else line[:LONGEST_COMMAND] + " …"
     if own_mode:
         return f"To record it, change mode={own_mode!r} to mode={mode!r}, and run\n  {command}"
     if run := os.environ.get(RUN):

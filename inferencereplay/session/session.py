@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import functools
+import itertools
 import logging
 import math
 import weakref
 from array import array
+from collections import Counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -15,7 +17,7 @@ import msgspec
 from inferencereplay.errors import InvalidSetting, NotRecordable, RecordingNotFound
 from inferencereplay.locks import make_lock
 from inferencereplay.pacing.clocks import SYSTEM_CLOCK
-from inferencereplay.pacing.pacer import make_pacer
+from inferencereplay.pacing.pacer import Pace, make_pacer
 from inferencereplay.pacing.timing import Timing, summarize
 from inferencereplay.recording.format import VERSION, Provenance, RecordedRequest, Recording, is_whole
 from inferencereplay.recording.request import (
@@ -29,7 +31,7 @@ from inferencereplay.recording.request import (
 from inferencereplay.redaction.redactor import Redactor
 from inferencereplay.session import garbage
 from inferencereplay.session.call import Call
-from inferencereplay.session.calls_log import LIVE, MISS, STUB, CallLog
+from inferencereplay.session.calls_log import FAULT, LIVE, MISS, STUB, CallLog
 from inferencereplay.session.decision import WAIT, Decision, LetThrough, Play
 from inferencereplay.session.misses import explain
 from inferencereplay.session.near_requests import NearRequests
@@ -44,15 +46,18 @@ from inferencereplay.store.opening import open_store
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from typing_extensions import Unpack
 
+    from inferencereplay.faults.fault import Fault
+    from inferencereplay.faults.plan import FaultPlan
     from inferencereplay.pacing.pacer import Pacer
     from inferencereplay.recording.format import Response
     from inferencereplay.session.calls_log import Asked, Calls, LoggedCall
+    from inferencereplay.session.child_reports import ChildReports
     from inferencereplay.session.run_coordinator import RunCoordinator
-    from inferencereplay.session.settings import Options
+    from inferencereplay.session.settings import Options, Settings
     from inferencereplay.stubs.arguments import StubOptions
     from inferencereplay.stubs.stub import Stub
     from inferencereplay.stubs.stub_queue import StubQueue
@@ -67,6 +72,7 @@ LONGEST_UNANSWERED = 60.0
 MOST_STUBS = 5
 """Stubs that the message of a miss names."""
 _RECORDING = (Mode.RECORD, Mode.RECORD_IF_MISSING)
+_ANSWERING = (Mode.REPLAY, Mode.RECORD_IF_MISSING)
 _Miss = TypeVar("_Miss", bound=RecordingNotFound)
 
 
@@ -94,6 +100,10 @@ class Session:
             is meant, once or several times a call: these calls go to the network, and are not stored.
         only: the same for all that is not to go to the network: every other call does.
         keep_calls: how many of the newest calls `calls` holds.
+        faults: failures that the attempts of the SDK meet, in this order; see `Fault`. They are never recorded. While
+            the SDK waits before it tries again, `speed` counts, and time passes on a given `clock` in full.
+        on: where faults without an `on` of their own happen: a path such as `"/chat/completions"`, a pattern, several
+            of them, or a function from a request's body to a bool; by default everywhere.
 
     Attributes:
         mode: the mode in effect.
@@ -104,6 +114,7 @@ class Session:
         let_through: calls that went to the network although the mode is not `live`, and were not stored.
         stubbed: calls that an answer by hand answered; see `stub`.
         calls: the calls that were made, in order; see `Calls`.
+        faults: how often each kind of fault has happened, by name; such as `{"status 429": 2}`.
         timing: how late the chunks of a paced replay came, in seconds.
         command: returns the command that records a missing request in a given mode, for the message of a miss; a test
             runner sets it. `None` for a command made of the program's own command line.
@@ -123,6 +134,7 @@ class Session:
     @list_options
     def __init__(self, directory: str | os.PathLike[str] | None = None, **options: Unpack[Options]) -> None:
         settings = resolve(directory, options)
+        self.settings = settings
         self.mode = settings.mode
         self.is_live = settings.mode is Mode.LIVE
         self.replays = settings.mode is not Mode.RECORD
@@ -130,7 +142,7 @@ class Session:
         self.from_environment = settings.from_environment
         self.command: Callable[[str], str] | None = None
         mode = options.get("mode")
-        self._own_mode = None if mode is None else str(getattr(mode, "value", mode))
+        self.own_mode = None if mode is None else str(getattr(mode, "value", mode))
         self._pace = settings.pace
         self._never_waits = math.isinf(self.speed) and self._pace is None
         self.clock = settings.clock or SYSTEM_CLOCK
@@ -144,6 +156,7 @@ class Session:
         self._keep_calls = settings.keep_calls
         self._warned: set[str] = set()
         self._joined: RunVariants | None = None
+        self.is_fast = self.mode in _ANSWERING and not settings.faults
         self.store = open_store(settings.directory, settings.test_id, self.prepare, is_recorded=self.mode in _RECORDING)
         if self.mode in _RECORDING and not self.store.is_writable:
             message = f"mode={self.mode.value!r}: {self.store.directory} is llama-stack's, and can be replayed only."
@@ -154,9 +167,11 @@ class Session:
 
     def _begin(self) -> None:
         """Count, and number equal calls, from the beginning."""
-        self.hits = self.misses = self.let_through = self.stubbed = 0
+        self._hits = self._misses = self.let_through = self.stubbed = 0
         self._stubs: StubQueue | None = None
-        self.missed: list[RecordingNotFound] = []
+        self._missed: list[RecordingNotFound] = []
+        self._children: ChildReports | None = None
+        self.fault_plan = _plan(self.settings)
         self._late = array("d")  # seconds, of every paced chunk
         self._lock = make_lock()
         self._log = CallLog(self.store, self.redactor, self.clock, self._keep_calls)
@@ -180,17 +195,54 @@ class Session:
         counts = f"hits={self.hits}, misses={self.misses}, recorded={self.recorded}"
         counts += f", let_through={self.let_through}" if self.let_through else ""
         counts += f", stubbed={self.stubbed}" if self.stubbed else ""
+        if self.faults:
+            counts += f", faults={self.faults}"
         return f"<Session {self.store.directory!r} mode={self.mode.value!r} speed={self.speed:g} {counts}>"
 
     @property
+    def hits(self) -> int:
+        """How many calls a recording answered, in this process and in its children."""
+        children = self._heard()
+        return self._hits + (children.hits if children else 0)
+
+    @property
+    def misses(self) -> int:
+        """How many calls no recording could answer, as `hits`."""
+        children = self._heard()
+        return self._misses + (children.misses if children else 0)
+
+    @property
     def recorded(self) -> int:
-        """How many recordings were stored."""
-        return self.recorder.recorded
+        """How many recordings were stored, as `hits`."""
+        children = self._heard()
+        return self.recorder.recorded + (children.recorded if children else 0)
+
+    @property
+    def missed(self) -> list[RecordingNotFound]:
+        """The misses that nobody has raised yet."""
+        self._heard()
+        return self._missed
+
+    @missed.setter
+    def missed(self, missed: list[RecordingNotFound]) -> None:
+        self._missed = missed
 
     @property
     def is_paced(self) -> bool:
         """Whether recordings answer, and some of them have to wait."""
         return not (self.is_live or self._never_waits)
+
+    @property
+    def faults(self) -> dict[str, int]:
+        """How often each kind of fault has happened, by name."""
+        if self.fault_plan is None:
+            return {}
+        children = self._heard()
+        return dict(self.fault_plan.counts + (children.faults if children else Counter()))
+
+    def unused_faults(self) -> list[Fault]:
+        """Return the faults that have not happened."""
+        return [] if self.fault_plan is None else self.fault_plan.unused()
 
     @property
     def timing(self) -> Timing:
@@ -218,7 +270,9 @@ class Session:
 
     def used(self) -> list[str]:
         """Return the names, relative to the directory, of the recordings that answered a call or were stored."""
-        return sorted({name for item in self.recorder.variants.used.copy() for name in self.store.sources(*item)})
+        children = self._heard()
+        used = {name for item in self.recorder.variants.used.copy() for name in self.store.sources(*item)}
+        return sorted(used | children.used if children else used)
 
     def follow_used(self, report: Callable[[tuple[str, ...]], None]) -> None:
         """Report the names of each recording when it is first used; call this before the first call.
@@ -245,8 +299,9 @@ class Session:
         Raises:
             RecordingNotFound: if there is one.
         """
+        self._heard()
         with self._lock:
-            missed, self.missed = self.missed, []
+            missed, self._missed = self._missed, []
         if not missed:
             return
         first, count = missed[0], len(missed)
@@ -256,8 +311,62 @@ class Session:
 
     def forget_misses(self) -> None:
         """Forget the misses up to now: another error is being raised, or one of them."""
+        self._heard()
         with self._lock:
-            self.missed = []
+            self._missed = []
+
+    # Where a session begins among the variants.
+
+    @property
+    def positions(self) -> dict[str, int]:
+        """How many equal calls were made, by key, in the order of the first ones."""
+        return self.recorder.variants.positions
+
+    def begin_at(self, positions: Mapping[str, int]) -> None:
+        """Count calls as made before: the next equal one gets the variant after; call this before the first call.
+
+        Args:
+            positions: the number of calls, by key.
+        """
+        self.recorder.variants.begin_at(positions)
+
+    def variant_counts(self) -> dict[str, int]:
+        """Return how many variants there are of each request that was answered or stored, by key, in order."""
+        paths = {key: path for path, key, _ in self.recorder.variants.used.copy()}
+        return {key: self._count(paths[key], key) for key in self.positions if key in paths}
+
+    def _count(self, path: str, key: str) -> int:
+        numbers = itertools.count(1)
+        return next(number for number in numbers if self.store.stamp(path, key, number) is None) - 1
+
+    # Child processes.
+
+    @property
+    def run_folder(self) -> str | None:
+        """The folder of the run that the session has joined, if it has."""
+        return None if self._joined is None else self._joined.run_folder
+
+    def expect_children(self) -> str:
+        """Return the folder in which child processes tell what they do; empty if none can be made."""
+        if self._children is None:
+            from inferencereplay.session.child_reports import ChildReports  # noqa: PLC0415 - few programs start processes
+
+            try:
+                self._children = ChildReports()
+            except OSError as error:
+                log.warning("what child processes do is not counted: %s", error)
+                return ""
+        return self._children.folder
+
+    def forget_children(self) -> None:
+        """Leave the child processes up to now to another process."""
+        self._children = None
+
+    def _heard(self) -> ChildReports | None:
+        """Hear what child processes have told."""
+        if self._children is not None:
+            self._missed += self._children.hear()
+        return self._children
 
     # The decision.
 
@@ -365,9 +474,9 @@ class Session:
                 return None
             with self._lock:
                 if self.recorder.variants.commit(play.request.path, play.key, play.number, play.call):
-                    self.hits += 1
+                    self._hits += 1
                     asked = play.request if call.sent is None else call.shown
-                    if self._never_waits and not response.end:
+                    if self._never_waits and not response.end and self.fault_plan is None:
                         self._log.note_hit(asked, play.key, play.number, response.retries)
                     else:
                         play.noted = self._log.add_hit(asked, play.key, play.number, response.retries)
@@ -393,6 +502,19 @@ class Session:
         """Note a call in `live` mode."""
         with self._lock:
             return self._log.add(asked, LIVE, 0)
+
+    def note_fault(self, call: Call, began: float) -> LoggedCall:
+        """Note a call that no recording answers, for its attempts meet faults.
+
+        Args:
+            call: the call.
+            began: the clock's time at its start.
+        """
+        shown = call.shown
+        with self._lock:
+            noted = self._log.add(shown, FAULT)
+        noted.began = began
+        return noted
 
     def begin(self, call: Call) -> PendingRecording:
         """Number a call that goes to the network."""
@@ -439,6 +561,15 @@ class Session:
         note = self._late.append
         pace = getattr(response, "pace", None) or self._pace
         return make_pacer(offsets, count, speed=self.speed, pace=pace, clock=self.clock, note=note)
+
+    def fault_seconds(self, seconds: float) -> float:
+        """Return how long to wait where a client waits because of a fault: its time-out, or before it tries again."""
+        return seconds if self.clock is not SYSTEM_CLOCK else seconds / self.speed
+
+    def slow_pacer(self, count: int, between: float) -> Pacer | None:
+        """Return the pacer of a stream of `count` chunks that come slowly, `between` seconds apart."""
+        pace, note = Pace(0.0, between), self._late.append
+        return make_pacer([], count, speed=1.0, pace=pace, clock=self.clock, note=note) if between else None
 
     def patience(self, response: Response) -> float:
         """Return how many seconds a replay waits for the program to cancel a call that it cancelled while recording."""
@@ -564,7 +695,7 @@ class Session:
             used_up=self._first(call.request, call.redacted),
             skipped=self.recorder.skipped(call.redacted.key),
             exhausted=self._exhausted,
-            own_mode=self._own_mode,
+            own_mode=self.own_mode,
             command=self.command,
         )
         if waiting := [repr(stub) for stub in self._stubs or () if stub.is_left]:
@@ -630,10 +761,14 @@ class Session:
     def _note(self, error: _Miss, call: Call) -> _Miss:
         shown = call.shown
         with self._lock:
-            self.misses += 1
-            self.missed.append(error)
+            self._misses += 1
+            self._missed.append(error)
             self._log.add(shown, MISS).end()
+        self._tell_miss(error)
         return error
+
+    def _tell_miss(self, error: RecordingNotFound) -> None:
+        """Tell a miss to the parent's session; there is none."""
 
 
 def _counted_stubs(stubs: list[str]) -> str:
@@ -642,3 +777,11 @@ def _counted_stubs(stubs: list[str]) -> str:
     return (
         f"{len(stubs)} stub{'s' if len(stubs) > 1 else ''} did not match: {shown}{', …' * (len(stubs) > MOST_STUBS)}."
     )
+
+
+def _plan(settings: Settings) -> FaultPlan | None:
+    if not settings.faults:
+        return None
+    from inferencereplay.faults.plan import FaultPlan  # noqa: PLC0415 - few sessions have faults
+
+    return FaultPlan(settings.faults, settings.on)

@@ -44,8 +44,9 @@ def handed(cli, monkeypatch, tmp_path):
         (["--test-id", "t"], "TEST_ID", "t", "--test-id t"),
         (["--live", "/a", "--live", "/b"], "LIVE", "/a,/b", "--live /a,/b"),
         (["--only", "/a"], "ONLY", "/a", "--only /a"),
+        (["--faults", "cut(after=3)"], "FAULTS", "cut(after=3)", "--faults 'cut(after=3)'"),
     ],
-    ids=["mode", "speed", "pace", "ignore", "redact", "record", "no-record", "exhausted", "test-id", "live", "only"],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
 )
 def test_each_setting_has_an_option(handed, monkeypatch, tmp_path, options, variable, text, repeated):
     """The command gets it as a variable, whatever that held before; what to run for recording repeats it."""
@@ -117,11 +118,7 @@ class Missed(Session):
     """A session whose program swallowed misses."""
 
     def __init__(self, *missed):
-        self.misses = missed
-
-    @property
-    def missed(self):
-        return self.misses
+        self._missed, self._children = missed, None
 
     def finish(self):
         """Leave nothing behind."""
