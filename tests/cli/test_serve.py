@@ -232,8 +232,8 @@ def test_a_port_that_is_taken_is_told(cli, shelf):
 
 def test_without_the_extra_it_says_what_to_install(cli, shelf, monkeypatch):
     """The other commands work without it."""
-    monkeypatch.setitem(sys.modules, "inferencereplay.server.worker_processes", None)
-    monkeypatch.delattr("inferencereplay.server.worker_processes")
+    monkeypatch.setitem(sys.modules, "inferencereplay.server.workers", None)
+    monkeypatch.delattr("inferencereplay.server.workers")
     done = cli("serve", shelf)
     assert (done.status, "pip install 'inferencereplay[serve]'" in done.err) == (2, True)
 
