@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from inferencereplay.pacing.clocks import SYSTEM_CLOCK
-from inferencereplay.server.answers import error_answer
+from inferencereplay.server.http_answers import error_answer
 from inferencereplay.server.incoming import Incoming
 
 if TYPE_CHECKING:

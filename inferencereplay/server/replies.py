@@ -17,7 +17,7 @@ from inferencereplay.pacing.pacer import Pacer
 from inferencereplay.recording.request import NotSerializable, Request
 from inferencereplay.redaction.payloads import redact_request
 from inferencereplay.sdk.http_replay import incomplete
-from inferencereplay.server.answers import Answer, error_answer, json_answer, recorded_answer
+from inferencereplay.server.http_answers import Answer, error_answer, json_answer, recorded_answer
 from inferencereplay.server.incoming import SESSION_HEADER, NotJson, Refused, read_request, readings
 from inferencereplay.server.variant_order import put_in_order
 from inferencereplay.session.call import Call
