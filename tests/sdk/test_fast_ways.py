@@ -13,6 +13,7 @@ import openai
 import pydantic
 import pytest
 from conftest import ASK, HAS_RESPONSES, Reply, cheap, completion, plain
+from replies import function_call, message, reasoning, response
 from ways import (
     ANSWER,
     CODED,
@@ -397,3 +398,36 @@ def parsed_facts(value: Any) -> Any:
         inner = {name: parsed_facts(item) for name, item in vars(value).items()}
         return type(value), names, inner, value.__pydantic_extra__, value.__pydantic_private__
     return [parsed_facts(item) for item in value] if isinstance(value, list) else value
+
+
+if HAS_RESPONSES:
+    RESPONDED = [
+        response(message('{"name": "Ann", "age": 3}')),
+        response(reasoning(), message('{"name": "Ann", "age": 3}'), message('{"name": "Bob", "age": 3}')),
+        response(message("no JSON")),
+        response({**message('{"name": "Ann", "age": 3}'), "phase": "commentary"}),
+        response({**message("{"), "content": [{"type": "refusal", "refusal": "no"}]}),
+        response(function_call("f", "{}")),
+        response({"type": "newer_than_you"}),
+        response(),
+        {"id": "r"},
+    ]
+
+    @pytest.mark.parametrize("responded", RESPONDED, ids=range(len(RESPONDED)))
+    @pytest.mark.parametrize("asked", ["Hello", [{"role": "user", "content": "Hello"}]], ids=["text", "items"])
+    def test_a_parsed_response_is_the_same(twins, responded, asked):
+        """The first answer of a class, and the next ones, whose classes are known by then."""
+
+        async def way(client: Any) -> Any:
+            made = []
+            for _ in range(3):
+                try:
+                    made.append(
+                        parsed_facts(await settle(client.responses.parse(model="m", input=asked, text_format=Person)))
+                    )
+                except Exception as error:  # noqa: BLE001 - it is compared
+                    made.append((type(error), str(error)))
+            return made
+
+        usual = plain(response(message('{"name": "Eve", "age": 5}')))
+        twins(way, usual, plain(responded), usual)
