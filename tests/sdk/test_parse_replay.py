@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import pydantic
 import pytest
 from conftest import ASK, completion, plain
+from ways import Person
 
 from inferencereplay import RecordingNotFound, replay
 from inferencereplay.sdk import parse_replay
@@ -169,6 +170,24 @@ def test_what_the_sdk_refuses_it_refuses_in_replay(client, tmp_path):
     Unnamed.model_json_schema = None
     with pytest.raises(TypeError), replay(tmp_path):
         _parse_of(client)(**ASK, response_format=Unnamed)
+
+
+def test_a_class_that_equals_nothing_is_parsed_by_the_sdk(client, server, tmp_path):
+    """Where it cannot be told whether the short way is right, it is not taken."""
+
+    class Unequal(Person):
+        __hash__ = None
+
+        def __eq__(self, _: object) -> bool:
+            return False
+
+    server.replies = [ANN]
+    parse = _parse_of(client)
+    with replay(tmp_path, mode="record"):
+        parse(**ASK, response_format=Unequal)
+    with replay(tmp_path):
+        made = [parse(**ASK, response_format=Unequal).choices[0].message.parsed for _ in range(3)]
+    assert [item.name for item in made] == ["Ann"] * 3
 
 
 def _parse_of(client: Any) -> Any:
