@@ -321,7 +321,7 @@ def test_many_threads_look_at_once(client, tmp_path):
     assert len(set(seen)) == 1
 
 
-def test_raw_answers_keep_the_pace(driver, tmp_path):
+def test_raw_answers_keep_the_pace(driver, server, tmp_path):
     """What is read at once takes its time before the call returns, and what is not while it is read."""
     from inferencereplay.pacing.clocks import VirtualClock  # noqa: PLC0415 - for this test only
 
@@ -338,13 +338,19 @@ def test_raw_answers_keep_the_pace(driver, tmp_path):
         raw = await settle(chat.with_raw_response.create(**ASK, stream=True))
         times.append(clock.time)
         await items(raw.parse())
+        times.append(clock.time)
+        await parse(client)
+        times.append(clock.time)
+        await settle(client.post("/chat/completions", body={**ASK, "seed": 1}, cast_to=ChatCompletion))
         return [*times, clock.time]
 
+    chat = plain(completion('{"name": "Ann", "age": 3}'))
+    server.replies = [chat, chat, STREAM, chat, chat]
     with replay(tmp_path, mode="record"):
         run(driver, way)
     with replay(tmp_path, speed=1, clock=clock):
-        first, before, read, unread, end = run(driver, way)
-    assert 0 < first == before < read == unread < end
+        first, before, read, unread, end, parsed, posted = run(driver, way)
+    assert 0 < first == before < read == unread < end < parsed < posted
 
 
 # Below `create`.
