@@ -101,7 +101,7 @@ class Application:
         self.metrics = Metrics(workers)
         self.patience = PATIENCE
         self._access = Access(serving.get("api_key"), serving.get("cors", ()))
-        self._upstream = _make_upstream(session.mode, serving.get("upstream"), self.metrics)
+        self._upstream = _make_upstream(session, serving.get("upstream"), self.metrics)
         order = check_order(serving.get("variants", IN_ORDER), session.mode)
         contents = Contents(session.store.directory, check_profiles(serving.get("match", ())), session.prepare)
         find_origin = self._upstream.origin if self._upstream else lambda _: Provenance()
@@ -226,11 +226,12 @@ def _with_headers(more: Headers, send: Send) -> Send:
     return send_more
 
 
-def _make_upstream(mode: Mode, url: str | None, metrics: Metrics) -> Upstream | None:
-    if mode is Mode.REPLAY:
+def _make_upstream(session: Session, url: str | None, metrics: Metrics) -> Upstream | None:
+    if session.mode is Mode.REPLAY and not session.is_selective:
         return None
     if url is None:
-        message = f"mode={mode.value!r} passes requests on. Give the base URL of their server: upstream='https://…/v1'."
+        given = "live= or only=" if session.mode is Mode.REPLAY else f"mode={session.mode.value!r}"
+        message = f"{given} passes requests on. Give the base URL of their server: upstream='https://…/v1'."
         raise InvalidSetting(message)
     from inferencereplay.server.upstream import Upstream  # noqa: PLC0415 - it imports openai, which takes a second
 

@@ -152,7 +152,7 @@ class Session:
         self._exhausted = settings.exhausted
         self._record_errors = settings.record_errors
         self._selection = Selection(settings.live, settings.only)
-        self._is_selective = bool(settings.live or settings.only)
+        self.is_selective = bool(settings.live or settings.only)
         self._keep_calls = settings.keep_calls
         self._warned: set[str] = set()
         self._joined: RunVariants | None = None
@@ -473,7 +473,7 @@ class Session:
         """
         if self._stubs is not None and (stub := self._find_stub(call)):
             return self._play_stub(stub, call, covers)
-        if self._is_selective and self.is_let_through(call):
+        if self.is_selective and self.is_let_through(call):
             return None
         while self.replays and (play := self.find(call)):
             response = play.recording.response
@@ -496,7 +496,7 @@ class Session:
         Raises:
             InvalidSetting: if a predicate of `live` or `only` fails.
         """
-        return self.is_live or (self._is_selective and self._selection.lets_through(call))
+        return self.is_live or (self.is_selective and self._selection.lets_through(call))
 
     def pass_on(self, call: Call) -> LetThrough:
         """Note a call that goes to the network and is not stored."""
