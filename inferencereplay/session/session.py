@@ -102,8 +102,8 @@ class Session:
         keep_calls: how many of the newest calls `calls` holds.
         faults: failures that the attempts of the SDK meet, in this order; see `Fault`. They are never recorded. While
             the SDK waits before it tries again, `speed` counts, and time passes on a given `clock` in full.
-        on: where faults without an `on` of their own happen: a path such as `"/chat/completions"`, a pattern, several
-            of them, or a function from a request's body to a bool; by default everywhere.
+        on: where faults without an `on` of their own happen: a path such as `"/chat/completions"`, a pattern, or
+            several of them; by default everywhere.
 
     Attributes:
         mode: the mode in effect.

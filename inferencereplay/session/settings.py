@@ -80,7 +80,7 @@ class Options(TypedDict, total=False):
     only: _Selection
     keep_calls: int
     faults: Iterable[Fault | str] | Fault | str
-    on: str | Iterable[str] | Callable[[JSON], bool] | None
+    on: str | Iterable[str] | None
 
 
 DEFAULTS: dict[str, Any] = {
