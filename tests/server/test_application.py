@@ -48,6 +48,12 @@ def test_it_follows_the_life_of_its_server(tmp_path):
     assert [message["type"] for message in sent] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
 
 
+def test_an_upstream_that_was_never_asked_is_closed(tmp_path):
+    """Nothing was opened for it."""
+    application = app(tmp_path, mode="record", upstream="http://localhost/v1")
+    assert drive(application, {"type": "lifespan"}, {"type": "lifespan.shutdown"})
+
+
 def test_websockets_are_refused(tmp_path):
     """Nothing of them is recorded."""
     (sent,) = drive(app(tmp_path), {"type": "websocket"})
