@@ -97,6 +97,9 @@ class Application:
     def __init__(
         self, session: Session, workers: int = 1, *, keeps_misses: bool = False, **serving: Unpack[Serving]
     ) -> None:
+        if session.fault_plan is not None:
+            message = "faults= are for calls of the SDK. A server injects none: record the failure, or edit a file."
+            raise InvalidSetting(message)
         self.session = session
         self.metrics = Metrics(workers)
         self.patience = PATIENCE
