@@ -42,6 +42,7 @@ SHOWN = {
     "getting-started.md": 1,
     "moving-from.md": 1,
     "recordings-in-git.md": 2,
+    "traces.md": 2,
 }
 """The number of blocks of a document that are not run; each gives its reason."""
 ANSWERS = {
@@ -56,6 +57,7 @@ CALLS = {
     "command-line.md": 1,
     "pytest.md": 6,
     "recordings-in-git.md": 2,
+    "traces.md": 1,
     "whole-suite.md": 3,
 }
 """The number of calls of a document's commands that reach the server; all others are replays."""
