@@ -40,7 +40,7 @@ def faults(session: nox.Session) -> None:
     """Run what takes long, with injected faults at full length: hours, if need be."""
     session.install("-e", ".[test]")
     command = ("python", "-m", "pytest", "-rP", "tests/faults", *session.posargs)
-    session.run(*command, env={"INFERENCEREPLAY_FAULTS": "full"})
+    session.run(*command, env={"FAULTS_LENGTH": "full"})
 
 
 @nox.session

@@ -37,6 +37,8 @@ COPIES = 120
 """Calls that one turn makes at most; recordings that answer once are there so often."""
 ONCE = 100
 """Requests that are each made once."""
+SESSION = 20
+"""Calls of a session, as many as some tests make together."""
 MISSING = 99_999_999
 """The number of a request that is in no directory."""
 STREAMS = {"few": "bytes-1000-10000", "many": "bytes-40000-250"}
@@ -201,7 +203,7 @@ def _check(run: Run, scene: Scene, name: str, live: Any) -> str:
 
 
 def compare_once(run: Run, reasons: dict[str, str]) -> list[Cell]:
-    """Measure calls that are each made once, after the first of them, as most tests make them."""
+    """Measure calls that are each made once, in short sessions, as most tests make them."""
     names = [name for name in CONTENDERS if name not in reasons and name != REFERENCE]
     return _sampled(run, "once", "once", str(ONCE), reasons | _multiply(run, "once", names, ONCE))
 
@@ -298,14 +300,17 @@ def child(what: str, name: str, directory: Path, argument: str, *, url: str, war
 
 
 def _once(contender: Any, client: Any, directory: Path, count: int) -> float:
+    """Return the microseconds of a call, each of another request, with a new session every few calls."""
     given = [numbered(SMALL, number) for number in range(count)]
-    with contender.replaying(directory):
-        create = client.chat.completions.create
-        create(**given[0])
-        start = time.perf_counter()
-        for arguments in given[1:]:
-            create(**arguments)
-        return (time.perf_counter() - start) / (count - 1) * 1e6
+    create = client.chat.completions.create
+    start = 0.0
+    for number in range(0, count, SESSION):
+        if number == SESSION:  # the first session has made what is made once in a process
+            start = time.perf_counter()
+        with contender.replaying(directory):
+            for arguments in given[number : number + SESSION]:
+                create(**arguments)
+    return (time.perf_counter() - start) / (count - SESSION) * 1e6
 
 
 def _open(contender: Any, client: Any, directory: Path, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -377,7 +382,8 @@ def compare(root: Path, *, is_quick: bool) -> list[Cell]:
 
 def titles(cells: list[Cell]) -> dict[str, str]:
     """Return the scenes with what to call them, in order."""
-    made = {scene.name: scene.what for scene in SCENES} | {"once": f"{ONCE} small chats, each once"}
+    once = f"{ONCE} small chats, each once, a new session every {SESSION}"
+    made = {scene.name: scene.what for scene in SCENES} | {"once": once}
     for cell in cells:
         if cell.scene.startswith("open_"):
             made[cell.scene] = f"open {int(cell.scene[5:]):,} recordings, first hit"

@@ -100,11 +100,11 @@ def _block(call: Callable[[], Any], repeats: int) -> float:
     return (time.perf_counter() - start) / repeats * 1e6
 
 
-def speedup_row(name: str, what: str, medians: Mapping[str, float], limit: int, slack: float = 2) -> Row:
+def speedup_row(name: str, what: str, medians: Mapping[str, float], limit: float, slack: float = 2) -> Row:
     """Make the row of a figure that has to be at most 1/`limit` of the SDK's."""
     ours, theirs = medians["replay"], medians["sdk"]
     measured = f"1/{theirs / ours:.1f} ({ours:,.0f} µs : {theirs:,.0f} µs)"
-    return Row(name, what, measured, f"≤ 1/{limit}", ours * limit <= theirs, ours / theirs, 1 / limit, slack)
+    return Row(name, what, measured, f"≤ 1/{limit:g}", ours * limit <= theirs, ours / theirs, 1 / limit, slack)
 
 
 def ratio_row(name: str, what: str, ours: float, theirs: float, limit: float, *, slack: float = 2.0) -> Row:

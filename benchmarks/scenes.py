@@ -56,7 +56,7 @@ STREAM: dict[str, Any] = {**SMALL, "stream": True}
 EMBEDDINGS: dict[str, Any] = {"model": "text-embedding-3-small", "input": [_text(40) for _ in range(100)]}
 DIMENSIONS = 1536
 
-_CHOICE = {
+_CHOICE: dict[str, Any] = {
     "index": 0,
     "message": {"role": "assistant", "content": "Hello there, how can I help?", "refusal": None},
     "finish_reason": "stop",
@@ -107,13 +107,22 @@ def vectors(count: int, *, is_base64: bool) -> bytes:
     return json.dumps({"object": "list", "data": data, "model": EMBEDDINGS["model"], "usage": usage}).encode()
 
 
+TOOL_CALL = {"id": "call_1", "type": "function", "function": {"name": "tool_1", "arguments": '{"p0": "a", "p1": "b"}'}}
+_SAID: dict[str, dict[str, Any]] = {
+    "person": {"content": '{"name": "Ada", "age": 36}'},
+    "tools": {"content": None, "tool_calls": [TOOL_CALL]},
+}
+"""What two models say: one fills in a schema, one calls a tool."""
+
+
 @functools.lru_cache(8)
 def _answered(path: str, model: str, inputs: int, *, is_stream: bool, is_base64: bool) -> tuple[str, tuple[bytes, ...]]:
     if path.endswith("/embeddings"):
         return "application/json", (vectors(inputs, is_base64=is_base64),)
     if is_stream:
         return "text/event-stream", (*map(event, chunks_of(model)), event(b"[DONE]"))
-    return "application/json", (json.dumps(ANSWER).encode(),)
+    message = {**_CHOICE["message"], **_SAID.get(model, {})}
+    return "application/json", (json.dumps({**ANSWER, "choices": [{**_CHOICE, "message": message}]}).encode(),)
 
 
 def answer(path: str, body: dict[str, Any]) -> tuple[str, tuple[bytes, ...]]:
@@ -180,6 +189,24 @@ def record(directory: Path, arguments: dict[str, Any], response: Response) -> Pa
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(encode(Recording(VERSION, request.key, held, response)))
     return file
+
+
+def record_embeddings(directory: Path, arguments: dict[str, Any]) -> None:
+    """Write a recording of embeddings that the SDK asks for in base64; no two of them are equal."""
+    request = Request("POST", "/embeddings", canonical_json({**arguments, "encoding_format": "base64"}))
+    held = RecordedRequest("POST", request.path, msgspec.Raw(request.body))
+    vector = base64.b64encode(array.array("f", [_random.random()]).tobytes())
+    body = _vectors_in_base64().replace(b"AAAAAA==", vector)
+    response = Response(headers={"content-type": "application/json"}, body=msgspec.Raw(body))
+    file = directory / "embeddings" / f"{request.key[:DIGITS]}.json"
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(encode(Recording(VERSION, request.key, held, response)))
+
+
+@functools.cache
+def _vectors_in_base64() -> bytes:
+    first = {"object": "embedding", "index": 100, "embedding": "AAAAAA=="}
+    return vectors(100, is_base64=True).replace(b'"data": [', b'"data": [' + json.dumps(first).encode() + b", ")
 
 
 def record_many(directory: Path, count: int) -> None:

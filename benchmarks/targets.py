@@ -26,13 +26,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import anyio
 import command_line
+import directory_rows
 import msgspec
 import openai
 import scenes
+import ways_of_calling
 from loopback import serving
 from measuring import Row, measure, ratio_row, speedup_row, table
 from openai.types.chat import ChatCompletion
-from scenes import LARGE, SMALL, STREAM, numbered
+from scenes import EMBEDDINGS, LARGE, SMALL, STREAM, numbered
 
 import inferencereplay
 from inferencereplay import Session, replay, unwrap, wrap
@@ -79,25 +81,56 @@ def contenders(directory: Path, arguments: dict[str, Any]) -> dict[str, Callable
     return pair
 
 
+ChatCompletion.model_rebuild()
+_decode = msgspec.json.Decoder(Recording).decode
+_validate = ChatCompletion.__pydantic_validator__.validate_json
+
+
+def least(file: Path) -> Any:
+    """Do the least that a replay can do: read, decode, validate."""
+    with open(file, "rb", buffering=0) as opened:  # noqa: PTH123 - the fastest way
+        recording = _decode(opened.read())
+    return _validate(bytes(recording.response.body), strict=True)
+
+
 # Rows.
 
 
 def small_chat(run: RunCoordinator) -> list[Row]:
-    file = scenes.record(run.directory, SMALL, scenes.plain())
-    decode = msgspec.json.Decoder(Recording).decode
-    ChatCompletion.model_rebuild()
-    validate = ChatCompletion.__pydantic_validator__.validate_json
+    scenes.record(run.directory, SMALL, scenes.plain())
+    medians = measure(contenders(run.directory, SMALL), run.rounds(400, 100))
+    return [speedup_row("small_chat", "a small chat again and again : SDK over an in-memory transport", medians, 45)]
 
-    def least() -> Any:
-        with open(file, "rb", buffering=0) as opened:  # noqa: PTH123 - the fastest way
-            recording = decode(opened.read())
-        return validate(bytes(recording.response.body), strict=True)
 
-    medians = measure({**contenders(run.directory, SMALL), "least": least}, run.rounds(400, 100))
-    what = "typed replay of a small chat : "
+def small_chat_once(run: RunCoordinator) -> list[Row]:
+    """Ask for each of many chats once, in a new session every few calls, as a test suite does."""
+    count = run.rounds(60, 15) * 2 * SESSION * 4
+    scenes.record_many(run.directory, count)
+    time.sleep(0.15)
+    files = itertools.cycle(sorted(run.directory.rglob("*.json")))
+    client, sdk = scenes.client(), scenes.client()
+    left = map(functools.partial(numbered, SMALL), itertools.count())
+    chats = iter([next(left) for _ in range(count)])
+
+    def replayed_session() -> None:
+        with replay(run.directory):
+            for _ in range(SESSION):
+                client.chat.completions.create(**next(chats))
+
+    def least_session() -> None:
+        for _ in range(SESSION):
+            least(next(files))
+
+    def sdk_session() -> None:
+        for _ in range(SESSION):
+            sdk.chat.completions.create(**SMALL)
+
+    sessions = {"replay": replayed_session, "sdk": sdk_session, "least": least_session}
+    medians = {name: micros / SESSION for name, micros in measure(sessions, run.rounds(60, 15)).items()}
+    what = f"small chats, each once, a new session every {SESSION} : "
     return [
-        speedup_row("small_chat", what + "SDK over an in-memory transport", medians, 30),
-        ratio_row("small_chat_floor", what + "read + decode + validate", medians["replay"], medians["least"], 2),
+        speedup_row("small_chat_once", what + "the same", medians, 30),
+        ratio_row("small_chat_floor", what + "read + decode + validate", medians["replay"], medians["least"], 1.5),
     ]
 
 
@@ -116,14 +149,40 @@ def large_chat_first(run: RunCoordinator) -> list[Row]:
     create, left = replayed(run.directory).chat.completions.create, iter(chats)
     pair = {"replay": lambda: create(**next(left)), "sdk": ask(scenes.client(), LARGE)}
     what = "the same, each file read for the first time"
-    return [speedup_row("large_chat_first", what, measure(pair, rounds), 40, slack=3)]
+    return [speedup_row("large_chat_first", what, measure(pair, rounds), 34, slack=3)]
 
 
 def stream(run: RunCoordinator) -> list[Row]:
+    rounds = run.rounds(40, 10)
     offsets = scenes.random_offsets(scenes.CHUNKS, 0.3, 0.02)
-    scenes.record(run.directory, STREAM, scenes.streamed(offsets))
-    medians = measure(contenders(run.directory, STREAM), run.rounds(40, 10))
-    return [speedup_row("stream", f"{scenes.CHUNKS}-chunk stream at no delay : the same", medians, 16)]
+    chats = [numbered(STREAM, number) for number in range(rounds * 2 + 20)]
+    for chat in chats:
+        scenes.record(run.directory, chat, scenes.streamed(offsets))
+    create, left = replayed(run.directory).chat.completions.create, iter(chats)
+    pair = {"replay": lambda: list(create(**next(left))), "sdk": ask(scenes.client(), STREAM)}
+    what = f"{scenes.CHUNKS}-chunk streams at no delay, each once : the same"
+    return [speedup_row("stream", what, measure(pair, rounds), 20)]
+
+
+def embeddings(run: RunCoordinator) -> list[Row]:
+    """Ask for the vectors of 100 texts: the first time, and again and again."""
+    rounds = run.rounds(30, 8)
+    chats = [{**EMBEDDINGS, "input": [*EMBEDDINGS["input"][1:], str(number)]} for number in range(rounds * 2 + 20)]
+    for chat in chats:
+        scenes.record_embeddings(run.directory, chat)
+    client, sdk = replayed(run.directory), scenes.client()
+    create, left = client.embeddings.create, iter(chats[1:])
+    turns = {
+        "first": lambda: create(**next(left)),
+        "sdk": lambda: sdk.embeddings.create(**EMBEDDINGS),
+        "again": lambda: create(**chats[0]),
+    }
+    medians = measure(turns, rounds)
+    what = "embeddings of 100 texts, "
+    return [
+        speedup_row(f"embeddings_{name}", what + about, {"replay": medians[name], "sdk": medians["sdk"]}, limit)
+        for name, about, limit in (("first", "for the first time : the same", 2.5), ("again", "again and again", 8))
+    ]
 
 
 def first_chunk(run: RunCoordinator) -> list[Row]:
@@ -344,19 +403,38 @@ def _import(module: str) -> tuple[float, bool]:
     return float(seconds), has_openai == "1"
 
 
+SESSION = 20
+"""Calls of a session, as many as some tests make together."""
+
+
+def ways(run: RunCoordinator) -> list[Row]:
+    """Measure ways of calling beside plain `create`."""
+    return [
+        ways_of_calling.row(way, run.directory / way.name, run.rounds(20, 5) if way.is_long else run.rounds(100, 25))
+        for way in ways_of_calling.WAYS
+    ]
+
+
 ATTEMPTS = 3
 """Measurements of what is far beyond its limit, before it is believed."""
 ROWS = (
     small_chat,
+    small_chat_once,
     large_chat,
     large_chat_first,
     stream,
+    embeddings,
     first_chunk,
     recording_stream,
+    directory_rows.recording_in_memory,
     pace_of_one,
     pace_of_many,
     look_up,
+    directory_rows.miss,
+    directory_rows.upkeep,
+    directory_rows.block,
     live,
+    ways,
     importing,
 )
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from inferencereplay.api import replay, unwrap, wrap
+    from inferencereplay.api import current_session, replay, unwrap, wrap
     from inferencereplay.errors import (
         AmbiguousRecording,
         IncompleteRecording,
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
         RecordingNotFound,
         StoreError,
         UnknownRecording,
+        UnusedStub,
     )
+    from inferencereplay.faults.fault import Fault
     from inferencereplay.pacing.clocks import VirtualClock
     from inferencereplay.pacing.pacer import Pace
     from inferencereplay.pacing.timing import Timing
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AmbiguousRecording",
+    "Fault",
     "IncompleteRecording",
     "InferenceReplayError",
     "InvalidClient",
@@ -47,7 +50,9 @@ __all__ = [
     "StoreError",
     "Timing",
     "UnknownRecording",
+    "UnusedStub",
     "VirtualClock",
+    "current_session",
     "replay",
     "unwrap",
     "wrap",
@@ -55,11 +60,13 @@ __all__ = [
 __version__ = "0.1.0"
 
 _MODULES = {
+    "Fault": "faults.fault",
     "Mode": "session.settings",
     "Pace": "pacing.pacer",
     "Session": "session.session",
     "Timing": "pacing.timing",
     "VirtualClock": "pacing.clocks",
+    "current_session": "api",
     "replay": "api",
     "unwrap": "api",
     "wrap": "api",

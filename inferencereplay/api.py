@@ -44,7 +44,7 @@ def wrap(
     Args:
         client: any client of the `openai` package, or the module `openai` for its module-level client.
         directory: where recordings live, or a `Session` to share; without it and a `mode` the environment decides,
-            and without variables the client is left untouched.
+            and without variables the client is left untouched. So it is in `live` mode, unless a `Session` is given.
         options: the settings that `Session` describes.
 
     Returns:
@@ -62,7 +62,7 @@ def wrap(
     """
     target = _target(client)
     session = _session(directory, options)
-    if session.is_live:
+    if session.is_live and session is not directory:
         _detach(target)
     else:
         _attach(target, session)
@@ -85,6 +85,32 @@ def unwrap(client: _Client) -> _Client:
     """
     _detach(_target(client))
     return client
+
+
+def current_session(client: Any = None) -> Session | None:
+    """Return the session that answers the calls made here, for code that did not open it, such as a decorated function.
+
+    Args:
+        client: whose calls are meant; without one, those of a client that `wrap` has given no session of its own.
+
+    Returns:
+        The session; `None` where calls go to the network without one.
+
+    Raises:
+        InvalidClient: if it is no client.
+
+    Example:
+        >>> @replay("recordings")
+        ... def capital():
+        ...     answer = OpenAI().chat.completions.create(**ask)
+        ...     return current_session().hits
+        >>> capital()
+        1
+    """
+    return active.session_for(_NOBODY if client is None else _target(client))
+
+
+_NOBODY = types.SimpleNamespace()
 
 
 class replay:  # noqa: N801 - used like a function
@@ -225,6 +251,8 @@ def _attach(client: Any, session: Session) -> None:
         attributes[_HOLD] = hold = _Hold()
         weakref.finalize(hold, patches.release, user).atexit = False
         patches.acquire(user)
+        if session.is_paced:
+            patches.prepare()
         patches.repair(client)
         hold.copies = {name: attributes[name] for name in _COPIES if name in attributes}
     for name in _COPIES:

@@ -9,6 +9,7 @@
     ├── IncompleteRecording (EOFError)      a stream that was abandoned while recording
     ├── InvalidSetting (ValueError)         a mode, a speed, an option
     ├── InvalidClient (TypeError)           something that is no OpenAI client
+    ├── UnusedStub (AssertionError)         an answer by hand that no call asked for
     └── StoreError (OSError)                a directory that cannot be used
 
 Every error has its facts as attributes and can be pickled, so that it can be sent from a worker process.
@@ -124,6 +125,18 @@ class InvalidSetting(InferenceReplayError, ValueError):  # noqa: N818 - it says 
 
 class InvalidClient(InferenceReplayError, TypeError):  # noqa: N818 - it says what happened
     """The argument of `wrap` or `unwrap` is no client of the `openai` package."""
+
+
+class UnusedStub(InferenceReplayError, AssertionError):  # noqa: N818 - it says what happened
+    """An answer by hand that no call asked for, or not as often as it should have been.
+
+    Attributes:
+        stubs: the stubs, as text.
+    """
+
+    def __init__(self, message: str, *, stubs: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.stubs = stubs
 
 
 class StoreError(InferenceReplayError, OSError):

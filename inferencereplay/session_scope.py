@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 from inferencereplay.locks import make_lock
+from inferencereplay.process_starts import ProcessStarts
+from inferencereplay.sdk.import_watcher import ImportWatcher
 from inferencereplay.session import active
 from inferencereplay.session.settings import Mode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from inferencereplay.session.child_session import Inherited
     from inferencereplay.session.session import Session
 
 _lock = make_lock()
@@ -43,6 +47,9 @@ class SessionScope:
         try:
             self._patches = current_patches()
             self._patches.acquire(self)
+            if self.session.is_paced:
+                self._patches.prepare()
+            _starts.acquire(self)
             active.activate(self._activation)
         except BaseException:  # an interrupt may come between any two steps
             self.close()
@@ -57,8 +64,10 @@ class SessionScope:
             raise
         if exc is None:
             self.session.raise_missed()
+            self.session.raise_unused()
         else:
             self.session.forget_misses()
+            self.session.forget_stubs()
 
     def close(self) -> None:
         """Undo all that `__enter__` did, or may have done when it was interrupted; twice is once."""
@@ -68,6 +77,7 @@ class SessionScope:
         try:
             self.session.finish()
         finally:
+            _starts.release(self)
             self._patches.release(self)
             if self.session.mode is Mode.REPLAY:
                 self._patches.placeholder.forget()
@@ -89,3 +99,47 @@ class SessionScope:
     def is_of_this_context(self) -> bool:
         """Whether it was entered in this context."""
         return active.is_in_context(self._activation)
+
+
+# The session of a child process that is started anew.
+
+
+def adopt(inherited: Inherited) -> None:
+    """Let the session of the parent answer in this process, from the import of `openai` on."""
+    if "openai" in sys.modules:
+        _begin(inherited)
+        return
+
+    def begin(_: object) -> None:
+        watcher.stop()
+        _begin(inherited)
+        _starts.inherited = None
+        _starts.release(watcher)
+
+    _starts.inherited = inherited  # for children that this process starts before
+    watcher = ImportWatcher({"openai"}, begin)
+    watcher.start()
+    _starts.acquire(watcher)
+
+
+def _begin(inherited: Inherited) -> None:
+    from multiprocessing import util  # noqa: PLC0415 - in its child processes only
+
+    from inferencereplay.session.child_session import inherit  # noqa: PLC0415 - as above
+
+    scope = SessionScope(inherit(inherited))
+    scope.__enter__()
+    scope.enter()
+    _adopted.append(scope)
+    _finish_at_exit(scope.session)
+    util.register_after_fork(scope.session, _finish_at_exit)  # a new process first forgets what it is to do at its end
+
+
+def _finish_at_exit(session: Session) -> None:
+    from multiprocessing import util  # noqa: PLC0415 - as above
+
+    util.Finalize(session, session.finish, exitpriority=10)
+
+
+_adopted: list[SessionScope] = []
+_starts = ProcessStarts(adopt)

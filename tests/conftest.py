@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 
 HAS_RESPONSES = hasattr(openai.types, "responses")
 """Whether this version of the SDK has the Responses API, which is newer than its WebSockets."""
-collect_ignore = [] if HAS_RESPONSES else ["sdk/test_responses.py", "sdk/test_websockets.py"]
+collect_ignore = (
+    [] if HAS_RESPONSES else ["sdk/test_responses.py", "sdk/test_websockets.py", "stubs/test_stubs_of_responses.py"]
+)
 settings.register_profile("steady", derandomize=True)
 settings.load_profile("steady")  # a commit is good or bad by itself; `--hypothesis-profile=default` searches anew
 TESTS = Path(__file__).parent

@@ -9,6 +9,8 @@ import openai
 import pytest
 
 import inferencereplay.api
+import inferencereplay.faults.plan
+import inferencereplay.faults.spelling
 import inferencereplay.sdk.patches
 import inferencereplay.session.run_coordinator
 import inferencereplay.session.session

@@ -22,10 +22,16 @@ ROWS = {
     "first_chunk",
     "unbuffered",
     "recording_stream",
+    "recording_in_memory",
     "pace_of_one",
     "pace_of_many",
     "look_up",
     "memory",
+    "miss",
+    "miss_again",
+    "check",
+    "stats",
+    "block",
     "live_wrapped",
     "live_beside",
     "live_block",
@@ -66,7 +72,7 @@ sys.path.insert(0, "benchmarks")
 runpy.run_path("benchmarks/compare.py", run_name="__main__")
 """
 """The comparison where two of those that it compares are not installed."""
-WRITING = ("compare", "fidelity", "recording", "scale", "targets")
+WRITING = ("compare", "fidelity", "recording", "scale", "suite", "targets")
 
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:

@@ -55,15 +55,22 @@ CALLS = {
     "README.md": 1,
     "getting-started.md": 1,
     "command-line.md": 1,
+    "every-answer.md": 3,
+    "faults.md": 1,
+    "modes-and-environment.md": 1,
     "pytest.md": 6,
     "recordings-in-git.md": 2,
     "traces.md": 1,
+    "testing.md": 1,
     "whole-suite.md": 3,
 }
 """The number of calls of a document's commands that reach the server; all others are replays."""
 STARTED = {"faq.md"}
 """Documents whose program looks at what Python imports: it is not forked."""
-LONG = {"README.md", "getting-started.md", "pytest.md", "command-line.md", "whole-suite.md", "recordings-in-git.md"}
+LONG = {
+    *("README.md", "getting-started.md", "pytest.md", "command-line.md", "whole-suite.md", "recordings-in-git.md"),
+    "testing.md",
+}
 """Documents with many commands."""
 GIVEN = {"report.md": "story"}
 """The example's recordings that a document finds in its folder."""

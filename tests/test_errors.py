@@ -19,6 +19,7 @@ from inferencereplay.errors import (
     RecordingNotFound,
     StoreError,
     UnknownRecording,
+    UnusedStub,
 )
 
 MISS = {
@@ -42,6 +43,7 @@ ERRORS = [
     (IncompleteRecording("message", path="a.json", chunks=2), EOFError, {"path": "a.json", "chunks": 2}),
     (InvalidSetting("message"), ValueError, {}),
     (InvalidClient("message"), TypeError, {}),
+    (UnusedStub("message", stubs=("<Stub 1>",)), AssertionError, {"stubs": ("<Stub 1>",)}),
     (StoreError("message"), OSError, {}),
 ]
 by_name = pytest.mark.parametrize(("error", "builtin", "facts"), ERRORS, ids=lambda item: type(item).__name__)

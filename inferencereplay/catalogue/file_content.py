@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -11,7 +12,6 @@ from inferencereplay.store.bounded_read import LARGEST, read, way_out
 from inferencereplay.store.llama_stack_file import UnsupportedFile, is_llama_stack, parse
 
 if TYPE_CHECKING:
-    import os
     from pathlib import Path
 
 
@@ -27,14 +27,14 @@ class UnusableFile(Exception):  # noqa: N818 - a signal between modules: its tex
         self.mend = mend
 
 
-def read_file(file: Path, limit: int = LARGEST) -> tuple[bytes, os.stat_result]:
+def read_file(file: str | Path, limit: int = LARGEST) -> tuple[bytes, os.stat_result]:
     """Read a regular file of at most `limit` bytes.
 
     Raises:
         UnusableFile: if it is something else, too large, or cannot be opened.
     """
     try:
-        return read(str(file), limit), file.stat()
+        return read(os.fspath(file), limit), os.stat(file)  # noqa: PTH116
     except OSError as error:
         told = str(error.strerror)
         reason = told if told.startswith("it ") else f"it cannot be read ({told})"  # the first is ours

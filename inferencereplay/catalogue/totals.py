@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import codecs
 import fnmatch
+import functools
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
 from inferencereplay.catalogue.entries import Unreadable
 from inferencereplay.catalogue.file_content import UnusableFile, read_file
+from inferencereplay.catalogue.processes import portions
 from inferencereplay.errors import InvalidSetting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from inferencereplay.catalogue.entries import Entry
+    from inferencereplay.catalogue.entries import Catalogue, Entry
+    from inferencereplay.catalogue.processes import Spread
 
 Amount = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
 _FIRST_ERROR = 400
@@ -82,14 +85,14 @@ class Total(msgspec.Struct):
 
     def add(self, entry: Entry, price: Price | None) -> None:
         """Count one more recording."""
-        response, usage = entry.recording.response, entry.conversation.usage
+        response, usage = entry.recording.response, entry.usage
         self.recordings += 1
         self.bytes += entry.size
         self.streams += response.is_stream
         is_error = response.status >= _FIRST_ERROR or response.status == 0
         self.errors += is_error
         self.incomplete += response.is_stream and not response.is_whole
-        self.uncounted += not is_error and usage.input is None and entry.conversation.kind != "other"
+        self.uncounted += not is_error and usage.input is None and entry.kind != "other"
         read, cached, written = usage.input or 0, usage.cached or 0, usage.output or 0
         self.input += read
         self.cached += cached
@@ -98,6 +101,12 @@ class Total(msgspec.Struct):
             reused = price.input if price.cached is None else price.cached
             cost = (read - cached) * price.input + cached * reused + written * price.output
             self.cost = (self.cost or 0.0) + cost / _MILLION
+
+    def merge(self, other: Total) -> None:
+        """Add other totals to these."""
+        for name in self.__struct_fields__:
+            mine, more = getattr(self, name), getattr(other, name)
+            setattr(self, name, mine if more is None else (mine or 0) + more)
 
 
 class Totals(msgspec.Struct):
@@ -122,14 +131,20 @@ class Totals(msgspec.Struct):
     unpriced: list[str]
 
 
-def add_up(items: Iterable[Entry | Unreadable], prices: Prices | None = None) -> Totals:
-    """Add up recordings, one after the other."""
+def add_up(
+    catalogue: Catalogue, wanted: Callable[[Entry], bool], prices: Prices | None = None, spread: Spread = map
+) -> Totals:
+    """Add up recordings.
+
+    Args:
+        catalogue: the directory.
+        wanted: whether a recording counts; it can be pickled, as it is for processes.
+        prices: of the models.
+        spread: spreads the work over processes.
+    """
     totals = Totals(Total(), {}, {}, "", "", [], [])
-    for item in items:
-        if isinstance(item, Unreadable):
-            totals.unreadable.append(item.name)
-        else:
-            _add(totals, item, prices)
+    for part in spread(functools.partial(_add_up, catalogue, wanted, prices), portions([*catalogue.names()])):
+        _merge(totals, part)
     costs = [total.cost for total in totals.models.values() if total.cost is not None]
     totals.all.cost = sum(costs) if costs else None
     if prices is not None:
@@ -137,13 +152,36 @@ def add_up(items: Iterable[Entry | Unreadable], prices: Prices | None = None) ->
     return totals
 
 
+def _add_up(
+    catalogue: Catalogue, wanted: Callable[[Entry], bool], prices: Prices | None, names: Sequence[str]
+) -> Totals:
+    totals = Totals(Total(), {}, {}, "", "", [], [])
+    for item in catalogue.scan(names):
+        if isinstance(item, Unreadable):
+            totals.unreadable.append(item.name)
+        elif wanted(item):
+            _add(totals, item, prices)
+    return totals
+
+
+def _merge(totals: Totals, part: Totals) -> None:
+    totals.all.merge(part.all)
+    for name, total in part.models.items():
+        totals.models.setdefault(name, Total()).merge(total)
+    for path, count in part.paths.items():
+        totals.paths[path] = totals.paths.get(path, 0) + count
+    totals.first = min(totals.first or part.first, part.first or totals.first)
+    totals.last = max(totals.last, part.last)
+    totals.unreadable += part.unreadable
+
+
 def _add(totals: Totals, entry: Entry, prices: Prices | None) -> None:
     totals.all.add(entry, None)
     price = prices.find(entry.model) if prices else None
     totals.models.setdefault(entry.model, Total()).add(entry, price)
     totals.paths[entry.path] = totals.paths.get(entry.path, 0) + 1
-    if entry.recorded_at:
-        at = entry.recorded_at.isoformat()
+    if recorded_at := entry.recorded_at:
+        at = recorded_at.isoformat()
         totals.first = min(totals.first or at, at)
         totals.last = max(totals.last, at)
 

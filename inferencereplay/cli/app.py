@@ -19,6 +19,7 @@ from inferencereplay.cli.serving_http import serve
 from inferencereplay.cli.showing import play, show
 from inferencereplay.cli.terminal import note, open_streams, silence
 from inferencereplay.cli.tidying import check, prune, rekey
+from inferencereplay.cli.writing import new
 from inferencereplay.errors import InferenceReplayError
 
 _FAILED = 2
@@ -36,7 +37,23 @@ def group() -> None:
     """
 
 
-for _command in (list_, show, play, diff, why, run_command, check, stats, prune, rekey, import_, export, report, serve):
+for _command in (
+    list_,
+    show,
+    play,
+    diff,
+    why,
+    run_command,
+    check,
+    stats,
+    prune,
+    rekey,
+    import_,
+    export,
+    new,
+    report,
+    serve,
+):
     group.add_command(_command)
 
 

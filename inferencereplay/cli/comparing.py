@@ -100,7 +100,7 @@ def why(file: str, directory: Path, path: str | None, settings: dict[str, Any]) 
     catalogue = Catalogue(directory)
     session = Session(directory, mode="replay", speed=1, **settings)
     try:
-        call = session.call(_read_request(catalogue, file, path))
+        call = session.call(read_request(catalogue, file, path))
         found = session.find(call)
     except NotSerializable as error:
         message = f"{file} holds a request that cannot be looked up: {error}."
@@ -119,7 +119,7 @@ def why(file: str, directory: Path, path: str | None, settings: dict[str, Any]) 
     return 1
 
 
-def _read_request(catalogue: Catalogue, name: str, path: str | None) -> Request:
+def read_request(catalogue: Catalogue, name: str, path: str | None) -> Request:
     """Read the request of a recording, or a body whose members show the path."""
     if name != "-" and not Path(name).exists():
         return _request_of(catalogue, name)

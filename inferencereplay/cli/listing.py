@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import itertools
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +11,12 @@ import click
 import msgspec
 
 from inferencereplay.catalogue.entries import Catalogue, Entry, Unreadable
+from inferencereplay.catalogue.processes import portions, processes
 from inferencereplay.catalogue.totals import Total, add_up, load_prices
 from inferencereplay.cli import options, terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from inferencereplay.catalogue.filtering import Filter
@@ -66,25 +68,39 @@ def list_(  # noqa: PLR0913 - the options
     In a pipe the columns are separated by tabs. Exit status 1 if a file cannot be read.
     """
     unreadable: list[Unreadable] = []
-    rows: Iterable[Row] = _rows(Catalogue(directory), wanted, unreadable)
-    if sort != "name" or reverse:
-        rows = sorted(rows, key=_SORTS[sort], reverse=reverse)
-    rows = itertools.islice(rows, limit)
-    if is_json:
-        terminal.show_json_rows(rows)
-    else:
-        terminal.show_rows(_COLUMNS, map(_cells, rows), right=("SIZE",), narrow=("PATH", "MODEL"))
+    catalogue = Catalogue(directory)
+    names = [*catalogue.names()]
+    with processes(0 if limit and sort == "name" and not reverse else len(names)) as spread:
+        found = spread(functools.partial(_rows, catalogue, wanted), portions(names))
+        rows = _readable(itertools.chain.from_iterable(found), unreadable)
+        if sort != "name" or reverse:
+            rows = iter(sorted(rows, key=_SORTS[sort], reverse=reverse))
+        rows = itertools.islice(rows, limit)
+        if is_json:
+            terminal.show_json_rows(rows)
+        else:
+            terminal.show_rows(_COLUMNS, map(_cells, rows), right=("SIZE",), narrow=("PATH", "MODEL"))
     for item in unreadable:
         terminal.note(item.reason)
     return 1 if unreadable else 0
 
 
-def _rows(catalogue: Catalogue, wanted: Filter, unreadable: list[Unreadable]) -> Iterator[Row]:
-    for item in catalogue.scan():
+def _readable(items: Iterable[Row | Unreadable], unreadable: list[Unreadable]) -> Iterator[Row]:
+    for item in items:
         if isinstance(item, Unreadable):
             unreadable.append(item)
-        elif wanted.accepts(item):
-            yield _row(item)
+        else:
+            yield item
+
+
+def _rows(catalogue: Catalogue, wanted: Filter, names: Sequence[str]) -> Iterable[Row | Unreadable]:
+    """Return the rows of some files, also from another process."""
+    items = catalogue.scan(names)
+    return [item if isinstance(item, Unreadable) else _row(item) for item in items if _counts(item, wanted)]
+
+
+def _counts(item: Entry | Unreadable, wanted: Filter) -> bool:
+    return isinstance(item, Unreadable) or wanted.accepts(item)
 
 
 def _row(entry: Entry) -> Row:
@@ -106,7 +122,7 @@ def _row(entry: Entry) -> Row:
 
 def _first_words(entry: Entry) -> str:
     """Return the last text of the user, or the first text of anybody."""
-    messages = entry.conversation.messages
+    messages = entry.messages
     asked = [message.text for message in messages if message.role == "user" and message.text]
     said = [message.text for message in messages if message.text]
     text = asked[-1] if asked else said[0] if said else entry.conversation.summary
@@ -140,8 +156,8 @@ def stats(directory: Path, wanted: Filter, prices: Path | None, *, is_json: bool
     """
     catalogue = Catalogue(directory)
     table = load_prices(prices) if prices else None
-    items = (item for item in catalogue.scan() if isinstance(item, Unreadable) or wanted.accepts(item))
-    totals = add_up(items, table)
+    with processes(sum(1 for _ in catalogue.names())) as spread:
+        totals = add_up(catalogue, wanted.accepts, table, spread)
     if is_json:
         terminal.show_json(totals)
     else:

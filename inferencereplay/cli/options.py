@@ -128,6 +128,7 @@ def setting(name: str, help_: str, **more: Any) -> Callable[[Any], Any]:
     return click.option(given, help=f"{help_}  [env var: {VARIABLES[name]}]", default=None, **more)
 
 
+faults = setting("faults", "Failures to inject, such as 'status(429, times=2); cut(after=3)'.", metavar="FAULTS")
 mode = setting("mode", "replay (the default), record-if-missing, record or live.", metavar="MODE")
 _SESSION = (
     setting("speed", "1 is the recorded pace, 10 ten times faster, inf (the default) no wait.", metavar="NUMBER"),
@@ -137,6 +138,10 @@ _SESSION = (
     setting("record_errors", "Store errors of every status, also 429 and 5xx."),
     setting("exhausted", "After the last recording of a request: repeat (the default), error, record.", metavar="WHAT"),
     setting("test_id", "Which of llama-stack's recordings of one request to replay.", metavar="ID"),
+    setting(
+        "live", "A path that goes to the network, such as /embeddings; may be repeated.", multiple=True, metavar="PATH"
+    ),
+    setting("only", "A path that does not, while all others do; may be repeated.", multiple=True, metavar="PATH"),
 )
 
 

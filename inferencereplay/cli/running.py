@@ -28,6 +28,7 @@ _IGNORED = [getattr(signal, name) for name in ("SIGPIPE", "SIGXFSZ") if hasattr(
 @options.mode
 @options.in_directory
 @options.session_settings
+@options.faults
 @click.option("--used", type=options.PATH, metavar="FILE", help="Add the names of the used recordings to this file.")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def run(directory: Path, used: Path | None, command: tuple[str, ...], **given: Any) -> None:

@@ -56,6 +56,8 @@ def safe(text: str) -> str:
 
 def one_line(text: str) -> str:
     """Return a text on one line, with single blanks."""
+    if text.isascii() and text.isprintable() and text.strip() == text and "  " not in text:  # as most are
+        return text
     return safe(" ".join(text.split()))
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from inferencereplay.catalogue.entries import Catalogue
+from inferencereplay.catalogue.processes import processes
 from inferencereplay.cli import options, terminal
 from inferencereplay.redaction.redactor import Redactor
 from inferencereplay.session.session import Session
@@ -34,8 +35,9 @@ def check(directory: Path, redact: tuple[str, ...], *, is_json: bool) -> int:
     catalogue = Catalogue(directory)
     total = sum(1 for _ in catalogue.names())
     problems: list[Problem] = []
-    for _, found in terminal.progress(check_files(catalogue, Redactor(redact)), total, "checking"):
-        problems += found
+    with processes(total) as spread:
+        for _, found in terminal.progress(check_files(catalogue, Redactor(redact), spread), total, "checking"):
+            problems += found
     if is_json:
         terminal.show_json([problem._asdict() for problem in problems])
         return 1 if problems else 0

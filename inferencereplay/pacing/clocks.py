@@ -40,7 +40,12 @@ class SystemClock:
 
     async def sleep_async(self, seconds: float) -> None:
         """Wait for real, on asyncio or trio."""
-        import anyio.to_thread  # noqa: PLC0415 - 30 ms to import, and only paced streams need it
+        import asyncio  # noqa: PLC0415 - only paced answers need it
+
+        if not is_time_frozen() and asyncio._get_running_loop() is not None:  # noqa: SLF001 - `None` on trio
+            await asyncio.sleep(seconds)  # as AnyIO does, which looks for the library each time
+            return
+        import anyio.to_thread  # noqa: PLC0415 - 30 ms to import
 
         if not is_time_frozen():
             await anyio.sleep(seconds)

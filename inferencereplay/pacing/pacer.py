@@ -6,6 +6,7 @@ makes the rest come at once, as a network would.
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,7 +14,7 @@ from inferencereplay.errors import InvalidSetting
 from inferencereplay.pacing.clocks import VirtualClock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from inferencereplay.pacing.clocks import Clock
 
@@ -64,12 +65,13 @@ class Pacer:
         note: is called for each chunk, with the seconds by which it came late.
     """
 
-    __slots__ = ("_clock", "_offsets", "_speed", "note", "start")
+    __slots__ = ("_clock", "_is_virtual", "_offsets", "_speed", "note", "start")
 
     def __init__(self, offsets: list[float], speed: float, clock: Clock, note: Callable[[float], None]) -> None:
         self._offsets = offsets
         self._speed = speed
         self._clock = clock
+        self._is_virtual = isinstance(clock, VirtualClock)
         self.note = note
         self.start = clock.now()
 
@@ -87,10 +89,8 @@ class Pacer:
         if late < 0:
             await self._clock.sleep_async(-late)
             late = self._late(index)
-        elif not isinstance(self._clock, VirtualClock):  # virtual time passes when all tasks wait, and needs no turn
-            from inferencereplay.pacing.event_loop import give_turn  # noqa: PLC0415 - it imports asyncio
-
-            await give_turn()
+        elif not self._is_virtual:  # virtual time passes when all tasks wait, and needs no turn
+            await _give_turn()()
         self.note(late)
 
     def due(self, index: int) -> float:
@@ -98,7 +98,14 @@ class Pacer:
         return self.start + self._offsets[index] / self._speed
 
     def _late(self, index: int) -> float:
-        return self._clock.now() - self.due(index)
+        return self._clock.now() - self.start - self._offsets[index] / self._speed
+
+
+@functools.cache
+def _give_turn() -> Callable[[], Awaitable[None]]:
+    from inferencereplay.pacing.event_loop import give_turn  # noqa: PLC0415 - it imports asyncio
+
+    return give_turn
 
 
 def make_pacer(  # noqa: PLR0913 - the settings of a session

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from inferencereplay.errors import InferenceReplayError, InvalidSetting, RecordingNotFound, StoreError
+from inferencereplay.errors import InferenceReplayError, InvalidSetting, RecordingNotFound, StoreError, UnusedStub
 from inferencereplay.pytest_plugin.configuration import (
     CONFIG,
     MARKER,
@@ -21,13 +21,16 @@ from inferencereplay.pytest_plugin.configuration import (
     add_options,
     check,
     on_unused,
+    rounds_of,
     settings_for,
 )
+from inferencereplay.pytest_plugin.rounds import ROUND, TOLD, Rounds, run_rounds
 from inferencereplay.pytest_plugin.state import STATE, UNIT, State, check_markers, has_recordings, prepare
 from inferencereplay.pytest_plugin.summary import summarise
 from inferencereplay.pytest_plugin.units import Unit, is_of_plugin, settings_of_fixture, shorten
 from inferencereplay.pytest_plugin.unused import doubt, find_unused, holds_all
 from inferencereplay.recording.control_characters import visible_lines
+from inferencereplay.session.settings import Mode
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -35,6 +38,8 @@ if TYPE_CHECKING:
     from inferencereplay.session.session import Session
 
 _log = logging.getLogger(NAME)
+MOST_CALLS = 20
+"""The newest calls of a failed test that its report shows."""
 
 
 # Options, markers and fixtures.
@@ -111,6 +116,8 @@ def inferencereplay(request: pytest.FixtureRequest, inferencereplay_config: dict
     """Answer the OpenAI calls of this test from recordings; this is the inferencereplay.Session that does it."""
     state = request.config.stash[STATE]
     settings = settings_for(request.config, request.node, request.path.parent, inferencereplay_config)
+    if settings["mode"] is Mode.LIVE and settings.get("faults"):
+        pytest.skip("its faults alter recorded answers, and this run is live")
     unit = request.node.stash[UNIT] = state.unit(request.node, settings)
     unit.open()
     state.is_open = True
@@ -144,6 +151,26 @@ def inferencereplay_server(inferencereplay: Session, inferencereplay_upstream: s
 
 
 # While tests run.
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+    """Run a test as often as its options say."""
+    if not (has_recordings(item) and isinstance(item, pytest.Function)):
+        return None
+    try:
+        variants, times = rounds_of(item)
+    except pytest.UsageError:  # the test itself refuses the marker
+        return None
+    if not variants and times == 1:
+        return None
+    rounds = Rounds(variants, times)
+    run_rounds(item, nextitem, rounds, UNIT)
+    if rounds.is_cut:
+        tally = item.config.stash[STATE].tally
+        tally.cut.add(item.nodeid)
+        tally.partial.add("not all variants were run")
+    return True
 
 
 @pytest.hookimpl(wrapper=True)
@@ -200,7 +227,7 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Fail a test that swallowed a miss; the report of a failed test shows the miss, which may be the reason."""
+    """Fail a test that swallowed a miss, or left a stub unused; the report of a failed test shows its calls."""
     try:
         value = yield
     except BaseException as error:
@@ -208,9 +235,24 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         swallowed = [str(miss) for miss in unit.take_misses() if miss is not error] if unit else []
         if swallowed:
             item.add_report_section("call", NAME, "\n\n".join(swallowed))
+        if unit:
+            unit.session.forget_stubs()
+        if unit and unit.session.calls:
+            item.add_report_section("call", f"{NAME}: calls", str(unit.session.calls[-MOST_CALLS:]))
         raise
     _raise_missed(item)
+    _fail_unused(item)
     return value
+
+
+def _fail_unused(item: pytest.Item) -> None:
+    """Fail a test that asked for fewer answers by hand than it has; no frame of a traceback would explain that."""
+    unit = item.stash.get(UNIT, None)
+    try:
+        if unit:
+            unit.session.raise_unused()
+    except UnusedStub as error:
+        pytest.fail(str(error), pytrace=False)
 
 
 def _raise_missed(item: pytest.Item) -> None:
@@ -242,6 +284,8 @@ def pytest_runtest_makereport(
         vars(report).pop("wasxfail", None)
     elif report.skipped and has_recordings(item):
         item.config.stash[STATE].tally.partial.add("tests with recordings were skipped")
+    if ROUND in item.stash:
+        setattr(report, TOLD, item.stash[ROUND].name)
     return report
 
 

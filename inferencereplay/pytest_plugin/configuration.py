@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 NAME = "inferencereplay"
 CONFIG = "inferencereplay_config"
 SETTINGS = ("directory", *DEFAULTS)
+ROUNDS = ("variants", "times")
+"""The options of a marker that say how often a test runs."""
+MOST_ROUNDS = 100
+"""The runs of a test for `variants="all"`."""
 UNUSED = ("ignore", "report", "fail")
-_PARSERS: dict[str, Callable[[Any, str], object]] = {
-    "directory": parse_directory,
-    "mode": parse_mode,
-    "speed": parse_speed,
-}
 MARKER = (
-    f"{NAME}(directory, *, {', '.join(SETTINGS[1:])}): record or replay the OpenAI calls of this test; the options are "
-    "those of inferencereplay.Session, the directory is relative to the test file, by default recordings/ beside it."
+    f"{NAME}(directory, *, {', '.join([*SETTINGS[1:], *ROUNDS])}): record or replay the OpenAI calls of this test; the "
+    "options are those of inferencereplay.Session, the directory is relative to the test file, by default recordings/ "
+    "beside it. variants='all' runs the test once for each recorded answer, times=N records N answers."
 )
 _ALIKE = 0.8
 """How similar to ours the name of a misspelled marker is: 1 for equal."""
@@ -55,6 +55,10 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(f"--{NAME}-speed", metavar="SPEED", help=speed)
     rewrite = "Record anew exactly what the selected tests ask for; each old file stays until the new one is whole."
     group.addoption(f"--{NAME}-rewrite", action="store_true", help=rewrite)
+    variants = "Run each test with recordings once for each recorded answer: all, or the number of runs at most."
+    group.addoption(f"--{NAME}-variants", metavar="all|N", help=variants)
+    times = "While recording, run each test with recordings N times, so that its requests have N answers."
+    group.addoption(f"--{NAME}-times", metavar="N", help=times)
     unused = "What becomes of recordings that no test asked for in a complete, passing run (default: report)."
     group.addoption(f"--{NAME}-unused", choices=UNUSED, help=unused)
     parser.addini(f"{NAME}_dir", "The directory of recordings for all tests, relative to the ini file.")
@@ -70,6 +74,7 @@ def check(config: pytest.Config) -> None:
         pytest.UsageError: for an invalid setting, or an invalid treatment of unused recordings.
     """
     _check_values(_command_line(config), lambda name: f"--{NAME}-{name}")
+    _check_values(_rounds(config), lambda name: f"--{NAME}-{name}")
     _check_values(_ini(config), lambda name: f"{NAME}_{name}")
     try:
         for name in VARIABLES:
@@ -104,6 +109,7 @@ def settings_for(
         pytest.UsageError: for invalid options.
     """
     local = {**_configured(given), **marked(node)}
+    local = {name: value for name, value in local.items() if name not in ROUNDS}
     if local.get("directory") is not None:
         # One spelling for one directory, for it is counted by its name.
         local["directory"] = os.path.normpath(home / os.path.expanduser(local["directory"]))  # noqa: PTH111
@@ -122,6 +128,49 @@ def _mode(config: pytest.Config, given: Any) -> Mode:
 def _command_line(config: pytest.Config) -> dict[str, Any]:
     given = {name: getattr(config.option, f"{NAME}_{name}") for name in ("mode", "speed")}
     return {name: value for name, value in given.items() if value is not None}
+
+
+def _rounds(config: pytest.Config) -> dict[str, Any]:
+    given = {name: getattr(config.option, f"{NAME}_{name}") for name in ROUNDS}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def rounds_of(node: pytest.Item) -> tuple[int, int]:
+    """Return how many runs a test has at most for its variants (0 for the first only), and how many record.
+
+    Raises:
+        pytest.UsageError: for invalid options.
+    """
+    given = {**marked(node), **_rounds(node.config)}
+    variants = given.get("variants")
+    return parse_variants(0 if variants is None else variants, ""), parse_times(given.get("times") or 1, "")
+
+
+def parse_variants(value: Any, source: str) -> int:
+    """Read how many runs a test has at most for its variants.
+
+    Raises:
+        InvalidSetting: for anything but `all` and a number from 0.
+    """
+    if value == "all":
+        return MOST_ROUNDS
+    return _number(value, 0, f"{source}={value!r} is not valid. Valid are 'all', and the number of runs at most.")
+
+
+def parse_times(value: Any, source: str) -> int:
+    """Read how often a test is recorded.
+
+    Raises:
+        InvalidSetting: for anything but a number from 1.
+    """
+    return _number(value, 1, f"{source}={value!r} is not valid. Valid is a number of runs from 1.")
+
+
+def _number(value: Any, least: int, message: str) -> int:
+    number = int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
+    if isinstance(number, int) and not isinstance(number, bool) and number >= least:
+        return number
+    raise InvalidSetting(message)
 
 
 def _ini(config: pytest.Config) -> dict[str, Any]:
@@ -156,7 +205,7 @@ def _read(mark: pytest.Mark, where: str) -> dict[str, Any]:
         message = f"{where}: the directory is given twice."
         raise pytest.UsageError(message)
     options = {**dict(zip(("directory",), mark.args, strict=False)), **mark.kwargs}
-    _check(options, where)
+    _check(options, where, (*SETTINGS, *ROUNDS))
     return options
 
 
@@ -166,12 +215,12 @@ def _configured(given: object) -> dict[str, Any]:
     if not isinstance(given, Mapping):
         message = f"{CONFIG} has to return a dict of options, and returned {given!r}."
         raise pytest.UsageError(message)
-    _check(given, CONFIG)
+    _check(given, CONFIG, SETTINGS)
     return dict(given)
 
 
-def _check(options: Mapping[str, Any], where: str) -> None:
-    _check_names(options, where)
+def _check(options: Mapping[str, Any], where: str, valid: tuple[str, ...]) -> None:
+    _check_names(options, where, valid)
     _check_values(options, lambda name: f"{where}: {name}")
     for name, value in options.items():
         if isinstance(value, Iterator):
@@ -179,17 +228,17 @@ def _check(options: Mapping[str, Any], where: str) -> None:
             raise pytest.UsageError(message)
 
 
-def _check_names(options: Iterable[Any], where: str) -> None:
-    unknown = [name for name in options if name not in SETTINGS]
+def _check_names(options: Iterable[Any], where: str, valid: tuple[str, ...]) -> None:
+    unknown = [name for name in options if name not in valid]
     if unknown:
         names = ", ".join(map(str, unknown))
         message = f"{where}: unknown {'options' if len(unknown) > 1 else 'option'} {names}. "
-        message += f"Valid are {', '.join(SETTINGS)}."
+        message += f"Valid are {', '.join(valid)}."
         raise pytest.UsageError(message)
 
 
 def _check_values(options: Mapping[str, Any], call: Callable[[str], str]) -> None:
-    """Refuse an invalid directory, mode or speed; the session checks the rest when it is made.
+    """Refuse an invalid directory, mode, speed or number of runs; the session checks the rest when it is made.
 
     Args:
         options: by name.
@@ -201,6 +250,15 @@ def _check_values(options: Mapping[str, Any], call: Callable[[str], str]) -> Non
                 parse(options[name], call(name))
             except InvalidSetting as error:
                 raise pytest.UsageError(str(error)) from None
+
+
+_PARSERS: dict[str, Callable[[Any, str], object]] = {
+    "directory": parse_directory,
+    "mode": parse_mode,
+    "speed": parse_speed,
+    "variants": parse_variants,
+    "times": parse_times,
+}
 
 
 def check_spelling(name: str, config: pytest.Config) -> None:

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from inferencereplay.pytest_plugin.configuration import NAME, check_spelling, marked
+from inferencereplay.pytest_plugin.rounds import ROUND, TOLD, name_report
 from inferencereplay.pytest_plugin.tally import Listener, Tally
 from inferencereplay.pytest_plugin.units import Unit, recording_command
+from inferencereplay.session.settings import Mode
 
 if TYPE_CHECKING:
     from inferencereplay.pytest_plugin.unused import Finding
@@ -26,6 +28,7 @@ class State:
         folder: the folder of the `RunCoordinator`, which the controller names and all workers share.
         fixtures: those that tests with recordings need.
         is_open: whether the session of a test is open.
+        session: pytest's, once it has started.
     """
 
     def __init__(self, config: pytest.Config) -> None:
@@ -38,11 +41,25 @@ class State:
         self.fixtures: set[pytest.FixtureDef[Any]] = set()
         self.names = {NAME}
         self.is_open = False
+        self.session: pytest.Session | None = None
         self.listener = Listener(self.tally)
+
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Remember pytest's session."""
+        self.session = session
 
     def pytest_keyboard_interrupt(self) -> None:
         """Note that the run was stopped, with whatever exit status: `pytest.exit` can give 0."""
         self.tally.partial.add("the run was stopped")
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Name the report of a test that runs several times."""
+        name = getattr(report, TOLD, "")
+        if name and not self.is_worker:
+            name_report(report, name)
+            if self.session and report.when == "setup":
+                self.session.testscollected += 1  # or pytest's progress would pass 100 %
 
     @functools.cached_property
     def run(self) -> RunCoordinator:
@@ -60,9 +77,16 @@ class State:
         """
         from inferencereplay.session.session import Session  # noqa: PLC0415 - brings what a session needs
 
+        if settings["mode"] is Mode.LIVE:  # a test with faults is skipped, and a fixture does without
+            settings = {name: value for name, value in settings.items() if name not in ("faults", "on")}
+        round_ = item.stash.get(ROUND, None) if is_test else None
+        if round_ is not None and round_.exhausted is not None:
+            settings = {"exhausted": round_.exhausted, **settings}
         session = Session(**settings)
         session.command = functools.partial(recording_command, item)
         session.join(self.run)
+        if round_ is not None:
+            session.begin_at(round_.positions)
         return Unit(session, self.tally, is_test=is_test)
 
 

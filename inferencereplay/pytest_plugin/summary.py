@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 MOST = 5
 MOST_FILES = 20
 COUNTED = (("hits", "hit"), ("misses", "miss"), ("recorded", "recorded"))
+ELSEWHERE = (("let_through", "live"), ("stubbed", "by hand"))
+"""The counts that are shown only if there are any: of calls that no recording has to answer."""
 
 
 def summarise(tally: Tally, finding: Finding | None, *, is_asked: bool, is_fatal: bool) -> Iterator[str]:
@@ -29,9 +31,13 @@ def summarise(tally: Tally, finding: Finding | None, *, is_asked: bool, is_fatal
         is_fatal: whether unused recordings fail the run.
     """
     counts = [f"{tally.counts[many]} {one if tally.counts[many] == 1 else many}" for many, one in COUNTED]
+    counts += [f"{tally.counts[name]} {shown}" for name, shown in ELSEWHERE if tally.counts[name]]
     has_answer = finding is not None and not finding.doubt
     yield ", ".join([*counts, f"{len(finding.files)} unused"] if finding and has_answer else counts)
     yield from _misses(tally)
+    yield from _faults(tally)
+    cut = [f"there are more variants than runs of {nodeid}: variants=N says how many" for nodeid in sorted(tally.cut)]
+    yield from _shortened(cut, MOST, "tests")
     warnings = tally.warnings.most_common()
     yield from _shortened([_counted(count, "warning", "warnings", line) for line, count in warnings], MOST, "warnings")
     if finding and finding.doubt and is_asked:
@@ -48,6 +54,17 @@ def _misses(tally: Tally) -> Iterator[str]:
     yield from _shortened(lines, MOST, "reasons")
     if lines:
         yield "to record what is missing: pytest --inferencereplay-mode=record-if-missing"
+
+
+def _faults(tally: Tally) -> Iterator[str]:
+    if tally.faults:
+        counts = ", ".join(f"{count} {name}" for name, count in tally.faults.most_common())
+        yield f"{_counted(tally.faults.total(), 'fault', 'faults', counts)}"
+    idle = [
+        f"in {count} {'test' if count == 1 else 'tests'} a fault did not happen: {fault}"
+        for fault, count in tally.idle.most_common()
+    ]
+    yield from _shortened(idle, MOST, "faults")
 
 
 def _counted(count: int, one: str, many: str, line: str) -> str:

@@ -14,14 +14,21 @@ if TYPE_CHECKING:
     from inferencereplay.session.session import Session
 
 
+COUNTED = ("hits", "misses", "recorded", "let_through", "stubbed")
+"""The counts of a session."""
+
+
 class Tally:
     """The counts of a process, or of the whole run.
 
     Attributes:
-        counts: `hits`, `misses` and `recorded`.
+        counts: the counts of sessions, by the names in `COUNTED`.
         used: the names of the recordings that were used, by directory.
         reasons: how often misses had a reason: the lines that each say one difference, or one line that says all.
+        faults: how often faults happened, by name.
+        idle: how often a fault did not happen in its session, by what it is.
         warnings: how often the log warned of something, such as an answer that could not be stored.
+        cut: the tests of which not all variants were run.
         partial: why the run says nothing about recordings that were not used.
     """
 
@@ -29,7 +36,10 @@ class Tally:
         self.counts: Counter[str] = Counter()
         self.used: dict[str, set[str]] = {}
         self.reasons: Counter[tuple[str, ...]] = Counter()
+        self.faults: Counter[str] = Counter()
+        self.idle: Counter[str] = Counter()
         self.warnings: Counter[str] = Counter()
+        self.cut: set[str] = set()
         self.partial: set[str] = set()
 
     def __bool__(self) -> bool:
@@ -37,10 +47,14 @@ class Tally:
 
     def add_session(self, session: Session) -> None:
         """Add what a session did, when it is over."""
-        self.counts.update(hits=session.hits, misses=session.misses, recorded=session.recorded)
+        self.counts.update({name: getattr(session, name) for name in COUNTED})
         self.used.setdefault(session.store.directory, set()).update(session.used())
+        self.faults.update(session.faults)
+        self.idle.update(map(repr, session.unused_faults()))
         if session.is_live:
             self.partial.add("tests ran live")
+        if session.let_through:
+            self.partial.add("calls went to the network")
 
     def add_misses(self, misses: Iterable[RecordingNotFound]) -> None:
         """Add the reasons of misses."""
@@ -55,7 +69,10 @@ class Tally:
         """Add what another process dumped."""
         self.counts.update(dumped["counts"])
         self.reasons.update({tuple(lines): count for lines, count in dumped["reasons"]})
+        self.faults.update(dumped["faults"])
+        self.idle.update(dumped["idle"])
         self.warnings.update(dumped["warnings"])
+        self.cut.update(dumped["cut"])
         self.partial.update(dumped["partial"])
         for directory, names in dumped["used"].items():
             self.used.setdefault(directory, set()).update(names)
@@ -65,7 +82,10 @@ class Tally:
         return {
             "counts": dict(self.counts),
             "reasons": [[list(lines), count] for lines, count in self.reasons.items()],
+            "faults": dict(self.faults),
+            "idle": dict(self.idle),
             "warnings": dict(self.warnings),
+            "cut": sorted(self.cut),
             "partial": sorted(self.partial),
             "used": {directory: sorted(names) for directory, names in self.used.items()},
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, AnyStr, NamedTuple
 
 from inferencereplay.recording.control_characters import visible
 
@@ -33,7 +33,7 @@ class Difference(NamedTuple):
     def __str__(self) -> str:
         recorded, requested = self.recorded, self.requested
         if isinstance(recorded, str) and isinstance(requested, str):
-            start = max(0, _common(recorded, requested) - BEFORE)
+            start = max(0, common_length(recorded, requested) - BEFORE)
             return f"{self.path}: {_part(recorded, start)} → {_part(requested, start)}"
         return f"{self.path}: {_short(recorded)} → {_short(requested)}"
 
@@ -42,7 +42,7 @@ class Difference(NamedTuple):
         """How much it counts: 1, or less for strings that are alike for a part."""
         if isinstance(self.recorded, str) and isinstance(self.requested, str):
             longest = max(len(self.recorded), len(self.requested))
-            return 1 - 0.9 * _common(self.recorded, self.requested) / longest
+            return 1 - 0.9 * common_length(self.recorded, self.requested) / longest
         return 1
 
 
@@ -99,7 +99,8 @@ def _step(name: str) -> str:
     return name if _PLAIN_NAME.fullmatch(name) else _part(name, 0)
 
 
-def _common(first: str, second: str) -> int:
+def common_length(first: AnyStr, second: AnyStr) -> int:
+    """Return how many characters or bytes two texts share at their beginning."""
     shortest = min(len(first), len(second))
     if first[:shortest] == second[:shortest]:
         return shortest

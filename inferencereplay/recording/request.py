@@ -48,18 +48,28 @@ class Request(msgspec.Struct, frozen=True):
     @property
     def canonical(self) -> bytes:
         """The bytes that are hashed."""
-        query = b',"query":' + _encode(self.query) if self.query else b""
-        return b'{"body":%b,%b%b}' % (self.body, _target(self.method, self.path), query)
+        return _BODY + self.body + self._after_body()
 
     @property
     def key(self) -> str:
         """64 hexadecimal digits."""
-        return hashlib.sha256(self.canonical).hexdigest()
+        digest = _BODY_BEGUN.copy()
+        digest.update(self.body)  # a copy of all the bytes takes longer, if the body is large
+        digest.update(self._after_body())
+        return digest.hexdigest()
+
+    def _after_body(self) -> bytes:
+        target = _target(self.method, self.path)
+        return b'%b,"query":%b}' % (target, _encode(self.query)) if self.query else target + b"}"
+
+
+_BODY = b'{"body":'
+_BODY_BEGUN = hashlib.sha256(_BODY)
 
 
 @functools.lru_cache(1_000)
 def _target(method: str, path: str) -> bytes:
-    return b'"method":%b,"path":%b' % (_encode(method), _encode(path))
+    return b',"method":%b,"path":%b' % (_encode(method), _encode(path))
 
 
 def canonical_json(value: JSON, convert: Callable[[Any], JSON] | None = None) -> bytes:

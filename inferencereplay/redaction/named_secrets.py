@@ -34,6 +34,7 @@ _BEFORE_KEY = (
 )
 """Words before `key` that make it the name of a secret."""
 _KEY = "|".join(f"(?<={word}{sign}key)" for word in _BEFORE_KEY for sign in ("", r"[\ _.-]", "__"))
+_ANY_SIGN = re.compile("[:=|> %&]")
 _HINTS_IN_JSON = tuple(hint.encode() for hint in HINTS)
 _LOWER = {code: code + 32 for code in range(65, 91)}
 
@@ -72,10 +73,23 @@ _LONG_VALUE = re.compile(r"(?=[\w.~+/-]{0,40}?\d)[\w.~+/-]{16,}=*(?![\w.~+/=(\[-
 """Sixteen characters with a digit, which are no call in a program."""
 
 
-def may_name(raw: bytes) -> bool:
-    """Whether JSON may hold the name of a secret."""
-    lowered = raw.lower()
-    return any(hint in lowered and _sign_in_json(hint).search(lowered) for hint in _HINTS_IN_JSON)
+def may_name(raw: bytes, once: bytes) -> bool:
+    """Whether JSON may hold the name of a secret.
+
+    Args:
+        raw: JSON.
+        once: what stands in it between quotation marks, with quotation marks between; what is repeated, once.
+    """
+    lowered = once.lower()
+    hints = [hint for hint in _HINTS_IN_JSON if hint in lowered and _end_in_json(hint).search(lowered)]
+    lowered = raw.lower() if hints else b""
+    return any(_sign_in_json(hint).search(lowered) for hint in hints)
+
+
+@functools.cache
+def _end_in_json(hint: bytes) -> re.Pattern[bytes]:
+    """Return what matches the end of a name: no letter and no digit, for no sign begins with one but for two."""
+    return re.compile(hint + rb"(?=[^a-z0-9_-]|is |value=|\Z)")
 
 
 @functools.cache
@@ -109,7 +123,7 @@ def redact_named(text: str, redact: Callable[[str], str], is_redacted: Callable[
 
 def _ends_of_names(text: str) -> list[int]:
     """Return where in a text what may be the name of a secret ends, in order."""
-    if not any(sign in text for sign in ":=|> %&"):
+    if not _ANY_SIGN.search(text):
         return []
     lowered = text.lower()
     if len(lowered) != len(text):  # as that of the Turkish İ is

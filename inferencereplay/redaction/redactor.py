@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from inferencereplay.recording.difference import common_length
 from inferencereplay.redaction.named_secrets import may_name, redact_named
 from inferencereplay.redaction.opaque_data import is_data
 from inferencereplay.redaction.secret_names import looks_random, secret_test_for
@@ -27,6 +28,10 @@ SHORTEST_LITERAL = 8
 """Characters; a shorter client key ("test", "ollama") is taken for a dummy, and redacting it would maul the text."""
 _MASK = "\udfff"
 """Stands for `REDACTED` at work, so that no pattern matches in it: half a surrogate pair, which JSON and UTF-8 lack."""
+_FEW = 8
+"""JSON texts that are joined as they are."""
+_KEPT = re.compile(rb'(?:[^"]*"){3}')
+"""What is kept of an end that many JSON texts share."""
 _MASKED = re.compile(f"{_MASK}+")
 MOST_PASSES = 25
 """How often a text is searched before all of it is redacted."""
@@ -127,7 +132,8 @@ class Redactor:
 
     def jsons(self, raws: list[bytes]) -> list[bytes]:
         """Return many JSON texts without what is secret, such as the chunks of a stream, which cost less together."""
-        if self.is_clean(b"\n".join(raws)):
+        together = b"\n".join if any('"' in literal for literal in self._literals) else _joined
+        if self.is_clean(together(raws)):
             return raws
         return [self.json(raw) for raw in raws]
 
@@ -227,6 +233,21 @@ def _is_masked(text: str) -> bool:
     return not text.strip(_MASK)
 
 
+def _joined(raws: list[bytes]) -> bytes:
+    """Join JSON texts: the first one, and of the others what is not in all of them.
+
+    They are cut at quotation marks, of which some follow what is kept, so that names stay before their values.
+    """
+    if len(raws) < _FEW:
+        return b"\n".join(raws)
+    begin = max(0, min(raws).rfind(b'"', 0, common_length(min(raws), max(raws))))
+    ends = [raw[begin:][::-1] for raw in raws[1:]]
+    shared = min(ends)[: common_length(min(ends), max(ends))][::-1]
+    kept = _KEPT.match(shared)
+    cut = len(shared) - kept.end() if kept else 0
+    return b'"\n'.join([raws[0], *(end[cut:][::-1] for end in ends)])
+
+
 def _may_hold(raw: bytes, literals: tuple[str, ...]) -> bool:
     r"""Whether JSON may hold a secret: it has a part of one, or escapes (`\u0073k-…`)."""
     if b"\\" in raw and (b"\\u" in raw or b"\\/" in raw):
@@ -235,7 +256,7 @@ def _may_hold(raw: bytes, literals: tuple[str, ...]) -> bool:
     once = b'"'.join(distinct)
     if any(literal in (raw if b'"' in literal else once) for literal in _in_json(literals)):
         return True
-    return json_may_hold_token(raw, distinct) or may_name(raw)
+    return json_may_hold_token(raw, distinct) or may_name(raw, once)
 
 
 @functools.lru_cache(maxsize=64)

@@ -11,6 +11,8 @@ import functools
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
+
 from inferencereplay.redaction.opaque_data import LONG, is_chance, without_data
 from inferencereplay.redaction.token_prefixes import TOKEN_PREFIXES
 
@@ -21,6 +23,8 @@ _SURE = 7
 """Characters of a beginning that does not occur by chance, not in a million texts of 2,000 characters of Base64."""
 _SHORTEST_RUN = 15
 """Characters of the shortest token that is looked for in runs only."""
+_SHORT = 40
+"""Characters of a text of which it is remembered whether it may hold a token."""
 
 
 class Shape(NamedTuple):
@@ -202,13 +206,20 @@ SHAPES = (
 )
 _LITERALS = tuple(dict.fromkeys(text for shape in SHAPES if not shape.is_in_run for text in shape.literals))
 _RUN_LITERALS = tuple(dict.fromkeys(text for shape in SHAPES if shape.is_in_run for text in shape.literals if text))
-_LITERALS_IN_JSON = tuple(text.encode() for text in _LITERALS)
-_RUN_LITERALS_IN_JSON = tuple(text.encode() for text in _RUN_LITERALS)
-_DISCORD = re.compile(rb"[MNO][A-Za-z0-9_-]{22,28}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27}")
+_DISCORD = re.compile(r"[MNO][A-Za-z0-9_-]{22,28}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27}")
 """The one kind of token that has no fixed part but its dots."""
 
 _MARKS = bytes(97 if chr(code).isalnum() or chr(code) in "_.~+/=$%-" else 32 for code in range(128)) + b" " * 128
 _RUN = b"a" * _SHORTEST_RUN
+API_NAMES = frozenset(
+    (
+        *(b"chat.completion", b"chat.completion.chunk", b"completion_tokens", b"completion_tokens_details"),
+        *(b"prompt_tokens_details", b"input_tokens_details", b"output_tokens_details", b"system_fingerprint"),
+        *(b"accepted_prediction_tokens", b"rejected_prediction_tokens", b"reasoning_tokens", b"reasoning_content"),
+        *(b"parallel_tool_calls", b"response.output_text.delta", b"sequence_number", b"content_filter_results"),
+    )
+)
+"""Runs of which nearly every answer has some, and none is a token."""
 
 
 def redact_shapes(text: str, redact: Callable[[str], str]) -> str:
@@ -218,21 +229,33 @@ def redact_shapes(text: str, redact: Callable[[str], str]) -> str:
         text: what is looked through.
         redact: returns what takes the place of a token.
     """
-    raw = text.encode("utf-8", "surrogatepass")
-    runs = _long_runs(raw)
-    if not _may_hold(raw, runs):  # as nearly always
+    if len(text) <= _SHORT and not _may_hold_token(text):
+        return text
+    runs = _runs_of(text)
+    if not (_present(text, runs) or _DISCORD.search(runs)):  # as nearly always
         return text
     made, done = [], 0
-    for first, last in sorted(_found(text, runs.decode()), key=lambda span: (span[0], -span[1])):
+    for first, last in sorted(_found(text, runs), key=lambda span: (span[0], -span[1])):
         if first >= done:
             made += [text[done:first], redact(text[first:last])]
             done = last
     return "".join((*made, text[done:])) if made else text
 
 
+@functools.lru_cache(1_000)
+def _may_hold_token(text: str) -> bool:
+    """Whether a short text, such as a name or a header, may hold a token; the same ones come again and again."""
+    runs = _runs_of(text)
+    return bool(_present(text, runs) or _DISCORD.search(runs))
+
+
+def _runs_of(text: str) -> str:
+    return _long_runs(text.encode("utf-8", "surrogatepass")) if len(text) >= _SHORTEST_RUN else ""
+
+
 def _found(text: str, runs: str) -> Iterator[tuple[int, int]]:
     """Yield where in a text each shape is; some are parts of others."""
-    is_discord = _DISCORD.search(runs.encode())
+    is_discord = _DISCORD.search(runs)
     for shape in SHAPES:
         for literal in shape.literals:
             if literal in (runs if shape.is_in_run else text) and (literal or is_discord):
@@ -264,20 +287,30 @@ def json_may_hold_token(raw: bytes, distinct: set[bytes]) -> bool:
     if max(map(len, distinct)) >= LONG:
         distinct = set(without_data(raw).split(b'"'))
     once = b'"'.join(distinct)
-    return _may_hold(once, _long_runs(once))
+    runs = _long_runs(once)
+    present = [literal.encode() for literal in _present(once.decode("latin-1"), runs)]
+    if _DISCORD.search(runs):
+        return any(map(_holds_token, distinct))
+    return bool(present) and any(_holds_token(part) for part in distinct if any(text in part for text in present))
 
 
-def _may_hold(raw: bytes, runs: bytes) -> bool:
-    for literal in _LITERALS_IN_JSON:
-        if literal in raw:
-            return True
-    for literal in _RUN_LITERALS_IN_JSON if runs else ():
-        if literal in runs:
-            return True
-    return bool(_DISCORD.search(runs))
+def _holds_token(part: bytes) -> bool:
+    """Whether a part of JSON between two quotation marks holds a token, or is only a part of a text."""
+    try:
+        text = msgspec.json.decode(b'"%b"' % part, type=str)
+    except msgspec.DecodeError:
+        return True
+    return redact_shapes(text, lambda _: "") != text
 
 
-def _long_runs(raw: bytes) -> bytes:
+def _present(text: str, runs: str) -> list[str]:
+    """Return the literal parts of tokens that stand in a text, or in its long runs."""
+    return [literal for literal in _LITERALS if literal in text] + [
+        literal for literal in (_RUN_LITERALS if runs else ()) if literal in runs
+    ]
+
+
+def _long_runs(raw: bytes) -> str:
     """Return the runs of characters that tokens are made of, as long as tokens are, a line each."""
     marks, runs = raw.translate(_MARKS), set()
     at = marks.find(_RUN)
@@ -287,4 +320,4 @@ def _long_runs(raw: bytes) -> bytes:
             last = len(marks)
         runs.add(raw[marks.rfind(b" ", 0, at) + 1 : last])
         at = marks.find(_RUN, last)
-    return b"\n".join(runs)
+    return b"\n".join(runs - API_NAMES).decode()

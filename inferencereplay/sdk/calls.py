@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import functools
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import openai
 
-from inferencereplay.errors import InferenceReplayError, StoreError
+from inferencereplay.errors import InferenceReplayError, InvalidSetting, RecordingNotFound, StoreError
 from inferencereplay.pacing.clocks import SYSTEM_CLOCK
 from inferencereplay.recording.control_characters import visible
 from inferencereplay.recording.format import Failure, Response
@@ -21,16 +21,19 @@ from inferencereplay.sdk.capture import ResponseCapture, plain_response, record_
 from inferencereplay.sdk.failures import failure_of, is_known
 from inferencereplay.sdk.http_exchange import HttpExchange
 from inferencereplay.sdk.http_replay import incomplete
-from inferencereplay.sdk.steps import TURN, Step, decide, in_thread, pause, send, work
+from inferencereplay.sdk.sending import counted
+from inferencereplay.sdk.steps import TURN, Step, in_thread, pause, send, work
+from inferencereplay.sdk.steps import decide as asks
 from inferencereplay.session import garbage
 from inferencereplay.session.call import Call
-from inferencereplay.session.decision import Play, Wait
+from inferencereplay.session.decision import LetThrough, Play, Wait
 from inferencereplay.session.run_coordinator import PATIENCE, PAUSE
 from inferencereplay.session.settings import Mode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from inferencereplay.pacing.pacer import Pacer
     from inferencereplay.sdk.steps import Flow
     from inferencereplay.session.recorder import PendingRecording
     from inferencereplay.session.session import Session
@@ -73,7 +76,7 @@ def read_call(  # noqa: PLR0913 - the arguments of `request`, in any of its vers
     stream_cls: Any = None,
     **rest: Any,
 ) -> ClientCall:
-    """Read a call without its body, which `_decide` reads: only the method and the path."""
+    """Read a call without its body, which `decide` reads: only the method and the path."""
     return ClientCall(
         Request(options.method.upper(), options.url, b"null"),
         session.redactor,
@@ -100,47 +103,68 @@ def answer(session: Session, call: ClientCall, request: Callable[..., Any]) -> F
         RecordingNotFound: for a request that was not recorded, in `replay`.
         RecordingCorrupt: if the file that should answer cannot be used.
     """
-    if garbage.has_noted() and session.mode is not Mode.REPLAY:
-        yield work(garbage.run_noted)
-    decision = yield from _decide(session, call)
-    if decision is None:
+    decision = yield from decide(session, call)
+    return (yield from carry_out(session, call, decision, request))
+
+
+def carry_out(session: Session, call: ClientCall, decision: Any, request: Callable[..., Any], retries: int = 0) -> Flow:
+    """Carry out what the session has decided.
+
+    Args:
+        session: which decided.
+        call: the call.
+        decision: what `decide` returned.
+        request: the SDK's own method, bound to the client.
+        retries: how often the SDK has tried again before.
+    """
+    if isinstance(decision, LetThrough):
         options = {"stream": call.stream, "stream_cls": call.stream_cls, **call.rest}
-        return (yield send(request, call.cast_to, call.options, **options))
+        sent = send(request, call.cast_to, call.options, **options)
+        return (yield counted(sent, decision.noted, is_whole=True))
     if isinstance(decision, Play):
-        return (yield from _play(session, call, decision))
+        held = yield from hold(session, call, decision)
+        return (yield from play(session, call, held, session.pacer(held.recorded), retries))
     return (yield from _record(call, decision, request))
 
 
-def _decide(session: Session, call: ClientCall) -> Flow:
-    """Return the session's decision once it need not wait; `None` to let the call through to the network."""
-    if not private.is_recordable(call.cast_to, call.options):
-        if session.mode is Mode.REPLAY:
-            raise session.refuse(call)
-        session.warn_once(call)
-        return None
+def decide(session: Session, call: ClientCall) -> Flow:
+    """Return the session's decision once it need not wait."""
+    if garbage.has_noted() and session.mode is not Mode.REPLAY:
+        yield work(garbage.run_noted)
     try:
-        call.request = session.prepare(private.read_request(call.client, call.options), call)
+        if not private.is_recordable(call.cast_to, call.options):
+            return _pass_on(session, call)
+        session.read(call, private.read_request(call.client, call.options))
+    except RecordingNotFound:
+        raise
     except Exception as error:  # noqa: BLE001 - a failing recorder never breaks what it records
-        _let_through(session, call, error)
-        return None
+        return _let_through(session, call, error)
     deadline = SYSTEM_CLOCK.now() + PATIENCE
     try:
         while True:
             takes_over = SYSTEM_CLOCK.now() > deadline
-            decision = yield decide(functools.partial(session.decide, call, takes_over=takes_over))
+            decision = yield asks(functools.partial(session.decide, call, takes_over=takes_over))
             if not isinstance(decision, Wait):
                 return decision
             yield pause(PAUSE)
     except InferenceReplayError as error:
-        if not isinstance(error, StoreError):
+        if not isinstance(error, (StoreError, InvalidSetting)):
             raise
-        _let_through(session, call, error)
+        return _let_through(session, call, error)
     except Exception as error:  # noqa: BLE001 - a failing recorder never breaks what it records
-        _let_through(session, call, error)
-    return None
+        return _let_through(session, call, error)
 
 
-def _let_through(session: Session, call: ClientCall, error: Exception) -> None:
+def _pass_on(session: Session, call: ClientCall) -> LetThrough:
+    """Let a call through that no recording can answer; in `replay`, only if the settings say so."""
+    if not session.is_let_through(call):
+        if session.mode is Mode.REPLAY:
+            raise session.refuse(call)
+        session.warn_once(call)
+    return session.pass_on(call)
+
+
+def _let_through(session: Session, call: ClientCall, error: Exception) -> LetThrough:
     """Log why a call goes to the network unrecorded; in `replay`, raise the error instead."""
     if session.mode is not Mode.REPLAY:
         # An encoder's error holds the whole text that it could not encode, which `repr` would show.
@@ -150,28 +174,66 @@ def _let_through(session: Session, call: ClientCall, error: Exception) -> None:
         raise session.refuse(call, str(error)) from error
     else:
         raise error
+    return session.pass_on(call)
 
 
 # Playing.
 
 
-def _play(session: Session, call: ClientCall, play: Play) -> Flow:
-    """Give the SDK the HTTP response of a recording, or raise the error of a connection that failed."""
-    recorded = play.recording.response
+class Answer(NamedTuple):
+    """What answers a call.
+
+    Attributes:
+        recorded: the answer.
+        name: the file, for messages.
+        end: is called when the answer is complete, or has failed.
+    """
+
+    recorded: Response
+    name: str
+    end: Callable[[], None] | None = None
+
+
+def hold(session: Session, call: ClientCall, decision: Play) -> Flow:
+    """Return the answer of a decision; one by hand is stored if it is to be."""
+    if decision.stub is not None and decision.stub.saves:
+        yield work(functools.partial(session.save, call, decision))
+    return Answer(decision.recording.response, decision.name, decision.end)
+
+
+def play(session: Session, call: ClientCall, answer: Answer, pacer: Pacer | None, retries: int = 0) -> Flow:
+    """Give the SDK the HTTP response of a recording, or raise the error of a connection that failed.
+
+    Args:
+        session: whose clock counts.
+        call: the call.
+        answer: what answers.
+        pacer: sets the time of each chunk.
+        retries: how often the SDK has tried again before, without the recorded retries.
+    """
+    try:
+        return (yield from _play(session, call, answer, pacer, retries))
+    except BaseException:
+        if answer.end is not None:
+            answer.end()
+        raise
+
+
+def _play(session: Session, call: ClientCall, answer: Answer, pacer: Pacer | None, retries: int) -> Flow:
+    recorded, name, end = answer
     if recorded.is_unanswered:
-        clock, seconds = session.clock, session.patience(recorded)
-        yield Step(functools.partial(clock.sleep, seconds), functools.partial(clock.sleep_async, seconds))
-        raise incomplete(recorded, play.name)
+        yield sleep(session, session.patience(recorded))
+        raise incomplete(recorded, name)
+    retries += recorded.retries
     library = private.http_library(call.client)
-    request = private.http_request(call.client, call.options, recorded.retries)
-    pacer = session.pacer(recorded)
+    request = private.http_request(call.client, call.options, retries)
     is_read_late = call.is_unread and _is_success(recorded.status)  # the SDK reads errors itself
     if pacer and not is_read_late:  # the response is complete when its last byte is due
         yield Step(functools.partial(pacer.wait, -1), functools.partial(pacer.wait_async, -1))
     elif not is_read_late:
         yield TURN
     hooks = private.event_hooks(call.client)
-    exchange = HttpExchange(recorded, library, request, pacer if is_read_late else None, play.name, hooks)
+    exchange = HttpExchange(recorded, library, request, pacer if is_read_late else None, name, hooks, end)
     with private.mapped_errors(request):
         response = yield Step(exchange.send, exchange.send_async)
         if not is_read_late:
@@ -181,7 +243,13 @@ def _play(session: Session, call: ClientCall, play: Play) -> Flow:
             response.raise_for_status()
         except library.HTTPStatusError:
             raise private.status_error(call.client, response) from None
-    return (yield send(private.process, call, response, recorded.retries))
+    return (yield send(private.process, call, response, retries))
+
+
+def sleep(session: Session, seconds: float) -> Step:
+    """Return the step that waits by the session's clock."""
+    clock = session.clock
+    return Step(functools.partial(clock.sleep, seconds), functools.partial(clock.sleep_async, seconds))
 
 
 def _is_success(status: int) -> bool:
@@ -193,9 +261,15 @@ def _is_success(status: int) -> bool:
 
 def _record(call: ClientCall, pending: PendingRecording, request: Callable[..., Any]) -> Flow:
     """Make a call live, store its answer, and let the SDK parse it."""
+    response, retries = yield from record_live(call, pending, request)
+    return (yield send(private.process, call, response, retries))
+
+
+def record_live(call: ClientCall, pending: PendingRecording, request: Callable[..., Any]) -> Flow:
+    """Make a call live and store its answer; return the HTTP response and the number of the SDK's retries."""
     start = SYSTEM_CLOCK.now()
     try:
-        response, retries = yield from _make_live(call, pending, request, start)
+        return (yield from _make_live(call, pending, request, start))
     except (Exception, KeyboardInterrupt, SystemExit):  # at whatever point
         pending.drop()
         raise
@@ -203,15 +277,15 @@ def _record(call: ClientCall, pending: PendingRecording, request: Callable[..., 
         left = SYSTEM_CLOCK.now() - start
         garbage.note(lambda: pending.keep(Response(status=0, end="closed", sentinel=False, left=left)))
         raise
-    return (yield send(private.process, call, response, retries))
 
 
 def _make_live(call: ClientCall, pending: PendingRecording, request: Callable[..., Any], start: float) -> Flow:
-    """Make a call live and store its answer; return the HTTP response and the number of the SDK's retries."""
+    """Make a call live, as `record_live` says."""
     # An unread response only where the caller reads it: otherwise the SDK's retries cover the body too.
     options = private.ask(call.options, "stream" if call.is_unread else "true")
     try:
-        raw = yield send(request, call.cast_to, options, stream=call.stream, stream_cls=call.stream_cls, **call.rest)
+        sent = send(request, call.cast_to, options, stream=call.stream, stream_cls=call.stream_cls, **call.rest)
+        raw = yield counted(sent, pending.noted, is_whole=False)
     except Exception as error:
         if _is_answer(call, error):
             _note_sent(pending, getattr(error, "response", None), start)

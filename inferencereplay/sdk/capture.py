@@ -20,7 +20,7 @@ from inferencereplay.session import garbage
 
 if TYPE_CHECKING:
     import datetime
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
 log = logging.getLogger("inferencereplay")
 
@@ -173,7 +173,7 @@ class ResponseCapture:
             decoded = list(self._decoded())
             is_likely = b"".join(data for _, data in decoded[:1]).startswith((b"data:", b"event:", b":"))
             if is_likely or self._is_asked:
-                self._feed(decoded)
+                self._stream.feed_all(decoded)
             if not (is_likely or self._stream):
                 self._assemble_plain(decoded)
                 return
@@ -181,13 +181,9 @@ class ResponseCapture:
 
     def _read_stream(self) -> None:
         """Parse the pieces of a stream, and forget them."""
-        self._feed(self._decoded())
+        self._stream.feed_all([*self._decoded()])
         self._pieces.clear()
         self._waiting = 0
-
-    def _feed(self, decoded: Iterable[tuple[float, bytes]]) -> None:
-        for seconds, data in decoded:
-            self._stream.feed(seconds, data)
 
     def _assemble_plain(self, decoded: list[tuple[float, bytes]]) -> None:
         if not (self.is_exhausted or self.kept.failure or self._size == self._length):  # or nothing more can follow

@@ -19,20 +19,20 @@ from inferencereplay.recording.request import NotSerializable, Request, canonica
 from inferencereplay.sdk import private
 from inferencereplay.sdk.content import excessive_spaces
 from inferencereplay.sdk.http_replay import build_response
-from inferencereplay.session.settings import Mode
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
     from inferencereplay.pacing.pacer import Pacer
     from inferencereplay.recording.format import Response
+    from inferencereplay.sdk.model_builder import ModelBuilder
     from inferencereplay.session.decision import Play
     from inferencereplay.session.session import Session
 
 _OK = 200
 _TOGETHER = 20
 """Chunks that are searched at once."""
-_ANSWERING = (Mode.REPLAY, Mode.RECORD_IF_MISSING)
+_UNSET = frozenset(private.UNSET)
 
 
 class Endpoint:
@@ -41,7 +41,7 @@ class Endpoint:
     Args:
         path: relative to the base URL.
         create: the SDK's method; only arguments that it knows are covered.
-        build_model: makes a plain answer of its JSON.
+        build_model: makes a plain answer of its JSON, an object of its class.
         chunk: the type of a stream's chunk.
         build_chunk: makes a chunk of its JSON.
         stream: `openai.Stream[…]` or `openai.AsyncStream[…]` of such chunks; `None` where there are no streams.
@@ -54,7 +54,7 @@ class Endpoint:
         self,
         path: str,
         create: Callable[..., Any],
-        build_model: Callable[[bytes], Any],
+        build_model: ModelBuilder,
         *,
         chunk: Any = None,
         build_chunk: Callable[[bytes], Any] | None = None,
@@ -64,6 +64,7 @@ class Endpoint:
         adds: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         self.path = path
+        self.model = build_model.cls
         self.build_model = build_model
         self.chunk = chunk
         self.build_chunk = build_chunk
@@ -88,30 +89,55 @@ class Endpoint:
         return _are_plain(response.events, self) and not any(map(_raises, _suspects(response.chunks)))
 
 
-def choose(session: Session, client: Any, endpoint: Endpoint, arguments: dict[str, Any]) -> Play | None:
+class Choice(NamedTuple):
+    """What answers a call of `create`.
+
+    Attributes:
+        play: the session's decision.
+        request: what the SDK would send, with nothing redacted.
+    """
+
+    play: Play
+    request: Request
+
+
+def choose(
+    session: Session,
+    client: Any,
+    endpoint: Endpoint,
+    arguments: dict[str, Any],
+    covers: Callable[[Response], bool],
+) -> Choice | None:
     """Choose the recording that answers a call of `create`, or `None` if the call is not for the fast path.
 
     Raises:
         RecordingCorrupt: if the file that should answer cannot be used.
     """
-    if session.mode not in _ANSWERING or not arguments.keys() <= endpoint.names or private.checks_strictly(client):
+    if not may_replay(session, client) or not arguments.keys() <= endpoint.names:
         return None
-    if any(private.event_hooks(client).values()):  # they run where there is a request
-        return None
-    headers = arguments.get("extra_headers")
-    if arguments.get("extra_query") is not None or (headers and private.asks_for_raw(headers)):
+    if arguments.get("extra_query") is not None:
         return None
     try:
         body = canonical_json(read_body(arguments, endpoint.adds), private.convert)
         query = private.read_query(client) if client.default_query else {}
-        call = session.call(Request("POST", endpoint.path, body, query), functools.partial(private.secrets, client))
-        return session.play(call, endpoint.covers_stream if arguments.get("stream") else endpoint.covers_plain)
+        request = Request("POST", endpoint.path, body, query)
+        play = session.play(session.call(request, functools.partial(private.secrets, client)), covers)
     except (InvalidSetting, NotSerializable, StoreError):  # the SDK path handles it, and raises the error
         return None
+    return None if play is None else Choice(play, request)
 
 
-def read_body(arguments: Mapping[str, Any], adds: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
-    """Return the body that the SDK makes of keyword arguments, and of what it adds by itself."""
+def may_replay(session: Session, client: Any) -> bool:
+    """Whether the fast path may answer calls of a client."""
+    if not session.is_fast or private.checks_strictly(client):
+        return False
+    return not any(private.event_hooks(client).values())  # they run where there is a request
+
+
+def read_body(arguments: Mapping[str, Any], adds: Mapping[str, Any] = MappingProxyType({})) -> Mapping[str, Any]:
+    """Return the body that the SDK makes of keyword arguments, and of what it adds; it is not to be changed."""
+    if not adds and private.NOT_BODY.isdisjoint(arguments) and _UNSET.isdisjoint(map(type, arguments.values())):
+        return arguments
     body = {
         name: value
         for name, value in arguments.items()
@@ -181,7 +207,7 @@ def stream(endpoint: Endpoint, play: Play, session: Session, client: Any, iterat
     recorded, pacer = play.recording.response, session.pacer(play.recording.response)
     library = private.http_library(client)
     request = private.stream_request(client, play.request)
-    response = build_response(recorded, library, request, pacer, play.name)
+    response = build_response(recorded, library, request, pacer, play.name, end=play.end)
     built = endpoint.stream(cast_to=endpoint.chunk, response=response, client=client)
     chunks = Chunks(recorded.chunks, endpoint.build_chunk, pacer, response, library)
     built._iterator = iterate(built._iterator, chunks)  # noqa: SLF001

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from inferencereplay.sdk import private
@@ -9,6 +10,8 @@ from inferencereplay.sdk.failures import error_class, raise_failure
 from inferencereplay.sdk.http_replay import build_response, kept_headers
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from inferencereplay.pacing.pacer import Pacer
     from inferencereplay.recording.format import Response
 
@@ -23,6 +26,8 @@ class HttpExchange(NamedTuple):
         pacer: sets the time of each piece while the answer is read.
         name: the file, for messages.
         hooks: the client's `event_hooks`.
+        end: is called when the response is closed.
+        headers: headers of the answer that recordings do not keep.
     """
 
     recorded: Response
@@ -31,6 +36,8 @@ class HttpExchange(NamedTuple):
     pacer: Pacer | None
     name: str
     hooks: dict[str, list[Any]]
+    end: Callable[[], None] | None = None
+    headers: Mapping[str, str] = MappingProxyType({})
 
     @property
     def _is_direct(self) -> bool:
@@ -79,4 +86,6 @@ class HttpExchange(NamedTuple):
             if error_class(recorded.failure, self.http) is None:
                 raise private.connection_error(recorded.failure, request)
             raise_failure(recorded.failure, self.http, request)
-        return build_response(recorded, self.http, request, self.pacer, self.name)
+        response = build_response(recorded, self.http, request, self.pacer, self.name, end=self.end)
+        response.headers.update(self.headers)
+        return response

@@ -20,7 +20,7 @@ from inferencereplay.sdk.content import charset, excessive_spaces, is_for_hosts,
 from inferencereplay.sdk.failures import raise_failure
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from inferencereplay.pacing.pacer import Pacer
     from inferencereplay.recording.format import Response
@@ -43,7 +43,15 @@ _RENAMED = frozenset((413, 414, 416, 422))
 """The statuses whose phrase is not the same in all versions of the HTTP libraries."""
 
 
-def build_response(response: Response, library: Any, request: Any, pacer: Pacer | None, name: str) -> Any:
+def build_response(  # noqa: PLR0913 - what an answer is made of
+    response: Response,
+    library: Any,
+    request: Any,
+    pacer: Pacer | None,
+    name: str,
+    *,
+    end: Callable[[], None] | None = None,
+) -> Any:
     """Build the HTTP response that `response` was made of.
 
     Its content is unread, and waits for the pacer while it is read, be it a stream or not.
@@ -54,6 +62,7 @@ def build_response(response: Response, library: Any, request: Any, pacer: Pacer 
         request: the library's request that it answers.
         pacer: sets the time of each piece; `None` if nothing has to wait.
         name: the file, for messages.
+        end: is called when the response is closed.
 
     Raises:
         RecordingCorrupt: if the indentation would make the answer many times as large as its JSON, or if its charset is
@@ -61,12 +70,17 @@ def build_response(response: Response, library: Any, request: Any, pacer: Pacer 
     """
     check_content(response, name)
     pieces = stream_pieces(response) if response.is_stream else iter((plain_content(response),))
-    played = byte_stream(_Replayed, library)(response, pieces, pacer, library, name)
-    headers = [(name.encode(), value.encode()) for name, value in kept_headers(response.headers).items()]
+    played = byte_stream(_Replayed, library)(response, pieces, pacer, library, name, end=end)
+    headers = build_headers(response, library)
     extensions = {} if response.reason is None else {"reason_phrase": response.reason.encode()}
     built = library.Response(response.status, headers=headers, stream=played, request=request, extensions=extensions)
     played.attach(built)
     return built
+
+
+def build_headers(response: Response, library: Any) -> Any:
+    """Build the library's headers of a recorded answer."""
+    return library.Headers([(name.encode(), value.encode()) for name, value in kept_headers(response.headers).items()])
 
 
 def check_content(response: Response, name: str) -> None:
@@ -127,16 +141,23 @@ def byte_stream(kind: type, library: Any) -> Any:
 class _Replayed:
     """The bytes of a replayed response, each when it is due."""
 
-    def __init__(
-        self, response: Response, pieces: Iterator[bytes], pacer: Pacer | None, library: Any, name: str
+    def __init__(  # noqa: PLR0913 - what an answer is made of
+        self,
+        response: Response,
+        pieces: Iterator[bytes],
+        pacer: Pacer | None,
+        library: Any,
+        name: str,
+        *,
+        end: Callable[[], None] | None,
     ) -> None:
         self._recorded = response
+        self._on_close = end
         self._pieces = pieces
         self._pacer = pacer
         self._library = library
         self._name = name
-        self._is_closed = False
-        self._is_complete = False
+        self._is_closed = self._is_begun = self._is_complete = False
         is_timed = response.left is not None and len(response.offsets) == len(response.chunks)
         self._leaving_pacer = pacer if is_timed else None
 
@@ -144,6 +165,7 @@ class _Replayed:
         self._response = weakref.ref(response)
 
     def __iter__(self) -> Iterator[bytes]:
+        self._is_begun = True
         for index, piece in enumerate(self._pieces):
             if self._pacer:
                 self._pacer.wait(index)
@@ -154,6 +176,7 @@ class _Replayed:
         yield from self._end()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        self._is_begun = True
         for index, piece in enumerate(self._pieces):
             await (self._pacer.wait_async(index) if self._pacer else give_turn())
             self._check()
@@ -184,11 +207,17 @@ class _Replayed:
 
     def close(self) -> None:
         self._is_closed = True
+        if self._on_close is not None:
+            self._on_close()
         response = self._response()
         if response is not None:
             response.elapsed = datetime.timedelta(seconds=elapsed(self._recorded))
-            if self._is_complete and self._recorded.downloaded is not None:
-                response._num_bytes_downloaded = self._recorded.downloaded  # noqa: SLF001 - nothing public sets it
+            downloaded = self._recorded.downloaded
+            is_passed_over = response.is_stream_consumed and not self._is_begun  # its chunks were read, not its bytes
+            if is_passed_over and downloaded is None:
+                downloaded = content_length(self._recorded)
+            if downloaded is not None and (self._is_complete or is_passed_over):
+                response._num_bytes_downloaded = downloaded  # noqa: SLF001 - nothing public sets it
 
     async def aclose(self) -> None:
         self.close()

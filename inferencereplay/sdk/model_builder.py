@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import array
 import base64
+import contextlib
 import math
+import re
+from collections import deque
 from typing import TYPE_CHECKING, Any, get_args
 
 import msgspec
@@ -16,6 +19,7 @@ import pydantic
 
 from inferencereplay.recording.request import parse_json
 from inferencereplay.sdk import private
+from inferencereplay.sdk.fast_validation import holds_floats, make_validator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,25 +43,28 @@ class ModelBuilder:
     """
 
     def __init__(self, cls: Any, declared: Any = None) -> None:
-        self._cls = cls
+        self.cls = cls
         self._declared = cls if declared is None else declared
         self._validate: Callable[..., Any] | None = None
         self._may_be_rounded: Callable[[Any], bool] | None = None
 
     def __call__(self, raw: bytes) -> Any:
         """Build one of its JSON."""
+        made = self.strictly(raw)
+        return private.construct(self._declared, parse_json(raw)) if made is None else made
+
+    def strictly(self, raw: bytes) -> Any:
+        """Build one of JSON that fits the class; `None` of any other."""
         validate = self._validate or self._prepare()
         try:
             made = validate(raw, strict=True)
         except pydantic.ValidationError:
-            return private.construct(self._declared, parse_json(raw))
-        if self._may_be_rounded is not None and self._may_be_rounded(made):
-            return private.construct(self._declared, parse_json(raw))
-        return made
+            return None
+        return None if self._may_be_rounded is not None and self._may_be_rounded(made) else made
 
     def _prepare(self) -> Callable[..., Any]:
-        self._cls.model_rebuild()
-        validate: Callable[..., Any] = self._cls.__pydantic_validator__.validate_json
+        self.cls.model_rebuild()
+        validate: Callable[..., Any] = make_validator(self.cls).validate_json
         self._may_be_rounded = self._rounding()
         self._validate = validate
         return validate
@@ -67,8 +74,26 @@ class ModelBuilder:
 
         `None` if no object can.
         """
-        names = [name for name, field in self._cls.model_fields.items() if field.annotation is float]
-        return (lambda made: any(abs(getattr(made, name)) >= _EXACT for name in names)) if names else None
+        names = [name for name, field in self.cls.model_fields.items() if field.annotation is float]
+        return (lambda made: any(abs(getattr(made, name) or 0) >= _EXACT for name in names)) if names else None
+
+
+class AnyModelBuilder(ModelBuilder):
+    """Builds objects of any class, in which floats may be anywhere."""
+
+    def __init__(self, cls: Any) -> None:
+        super().__init__(cls)
+        cls.model_rebuild()
+        self._holds_floats = holds_floats(cls.__pydantic_core_schema__)
+
+    def __call__(self, raw: bytes) -> Any:
+        """Build one of its JSON."""
+        if self._holds_floats and _LARGE.search(raw):
+            return private.construct(self._declared, parse_json(raw))
+        return super().__call__(raw)
+
+    def _rounding(self) -> None:
+        return None
 
 
 class EventBuilder:
@@ -115,9 +140,13 @@ class EmbeddingsBuilder(VectorsBuilder):
     def __call__(self, raw: bytes) -> Any:
         """Build them of their JSON."""
         try:
-            return self._decoded(raw)
-        except (msgspec.DecodeError, pydantic.ValidationError):
+            decoded = _decode(raw)
+            made = self.cls.__pydantic_validator__.validate_json(decoded.around, strict=True)
+        except (msgspec.DecodeError, LookupError, ValueError):  # one of them is pydantic's
             return self.build_slowly(raw)
+        for item, vector in zip(made.data, decoded.take(), strict=True):
+            item.embedding = vector
+        return made
 
     def build_slowly(self, raw: bytes) -> Any:
         """Build them as the SDK does, which keeps numbers as they are."""
@@ -127,16 +156,64 @@ class EmbeddingsBuilder(VectorsBuilder):
                 vector.embedding = array.array("f", base64.b64decode(vector.embedding)).tolist()
         return made
 
-    def _decoded(self, raw: bytes) -> Any:
-        """Build them without a validation of the Base64 texts, which are decoded straight from the JSON."""
-        coded = _read_coded(raw).data
-        data = parse_json(raw)
-        for item in data["data"]:
-            item["embedding"] = []
-        made = self._cls.__pydantic_validator__.validate_python(data, strict=True)
-        for vector, item in zip(made.data, coded, strict=True):
-            vector.embedding = array.array("f", item.embedding).tolist()
-        return made
+
+class _Decoded:
+    """The vectors of an answer.
+
+    Attributes:
+        raw: the answer.
+        around: the answer with empty vectors.
+        is_any: whether there are vectors.
+        count: how many numbers they have in all.
+    """
+
+    def __init__(self, raw: bytes) -> None:
+        self.raw = raw
+        answer, items = _read_members(raw), _read_items(raw).data
+        self._arrays = [array.array("f", _read_coded(item["embedding"])) for item in items]
+        for item in items:
+            item["embedding"] = _EMPTY
+        self.around = _encode({**answer, "data": items})
+        self.is_any = bool(items)
+        self.count = sum(map(len, self._arrays))
+        self._is_taken = False
+        self._lists: list[list[float]] = []
+
+    def take(self) -> list[list[float]]:
+        """Return each vector as a list of its own.
+
+        Most answers are taken once. The lists of one that is taken again are kept, to be copied: that is several times
+        faster than to make the numbers, but takes 32 bytes for each of them.
+        """
+        if not self._is_taken:
+            self._is_taken = True
+            return [numbers.tolist() for numbers in self._arrays]
+        self._lists = self._lists or [numbers.tolist() for numbers in self._arrays]
+        return [numbers.copy() for numbers in self._lists]
+
+
+def _decode(raw: bytes) -> _Decoded:
+    """Return the vectors of an answer, decoded once for as long as they are among the last.
+
+    Raises:
+        DecodeError: if one is not in base64.
+        KeyError: if one is missing.
+        ValueError: if the bytes of one are no whole numbers.
+    """
+    kept = next((kept for kept in _kept.copy() if kept.raw == raw), None)
+    if kept is None:
+        kept = _Decoded(raw)
+        _kept.append(kept)
+        with contextlib.suppress(IndexError):  # another thread has removed the last one
+            while sum(each.count for each in _kept.copy()) > MOST_NUMBERS:
+                _kept.popleft()
+    return kept
+
+
+MOST_NUMBERS = 1_000_000
+"""Numbers of the vectors that are kept."""
+_kept: deque[_Decoded] = deque()
+_EMPTY = msgspec.Raw(b"[]")
 
 
 def _is_large(vector: Any) -> bool:
@@ -144,15 +221,14 @@ def _is_large(vector: Any) -> bool:
     return math.hypot(*vector.embedding) >= _EXACT  # no number is larger, and this takes a fifth of `max` and `min`
 
 
-class _Coded(msgspec.Struct):
-    embedding: bytes
+class _Items(msgspec.Struct):
+    data: list[dict[str, msgspec.Raw]]
 
 
-class _AllCoded(msgspec.Struct):
-    data: list[_Coded]
-
-
-_read_coded = msgspec.json.Decoder(_AllCoded).decode
+_read_coded = msgspec.json.Decoder(bytes).decode
+_read_items = msgspec.json.Decoder(_Items).decode
+_read_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_encode = msgspec.json.Encoder().encode
 
 
 class _Vector(msgspec.Struct):
@@ -166,22 +242,32 @@ class _Vectors(msgspec.Struct):
 _read_vectors = msgspec.json.Decoder(_Vectors).decode
 _EXACT = 2**53
 """Every integer up to this one is exactly a float."""
-_GROUP, _FLOAT = 4, 4
-"""Characters in a group of base64, and bytes of a number."""
+_LARGE = re.compile(rb"(?<![\d.])\d{16}")
+"""What any larger one begins with."""
 
 
 def has_vectors(raw: bytes) -> bool:
     """Whether an answer holds embeddings, each of whole numbers; the SDK has errors of its own for what does not."""
     try:
+        return _decode(raw).is_any
+    except (msgspec.DecodeError, LookupError, ValueError):  # no base64, or no whole numbers
+        return _are_vectors(raw)
+
+
+def _are_vectors(raw: bytes) -> bool:
+    """Whether an answer holds vectors of which some or all are lists of numbers."""
+    try:
         vectors = _read_vectors(raw).data
     except msgspec.DecodeError:
         return False
-    return bool(vectors) and all(_is_vector(bytes(item.embedding)) for item in vectors)
+    return bool(vectors) and all(_is_vector(item.embedding) for item in vectors)
 
 
-def _is_vector(raw: bytes) -> bool:
-    if raw[:1] != b'"':
-        return raw[:1] == b"["
-    coded = raw[1:-1]
-    size = len(coded) * 3 // 4 - coded.count(b"=", -2)
-    return len(coded) % _GROUP == 0 and size % _FLOAT == 0 and b"\\" not in coded
+def _is_vector(raw: msgspec.Raw) -> bool:
+    if bytes(raw)[:1] == b"[":
+        return True
+    try:
+        array.array("f", _read_coded(raw))
+    except (msgspec.DecodeError, ValueError):
+        return False
+    return True

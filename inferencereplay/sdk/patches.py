@@ -18,9 +18,21 @@ import openai
 from inferencereplay.locks import make_reentrant_lock
 from inferencereplay.pacing.event_loop import give_turn
 from inferencereplay.recording.request import Request
-from inferencereplay.sdk import calls, fast_replay, placeholder, private, steps, wrappers
+from inferencereplay.sdk import (
+    answers,
+    calls,
+    fast_replay,
+    fault_injection,
+    parse_replay,
+    placeholder,
+    private,
+    request_replay,
+    steps,
+    wrappers,
+)
 from inferencereplay.sdk.import_watcher import ImportWatcher
 from inferencereplay.sdk.model_builder import EmbeddingsBuilder, EventBuilder, ModelBuilder, VectorsBuilder, has_vectors
+from inferencereplay.sdk.sending import count_attempt, live
 from inferencereplay.session.active import session_for
 from inferencereplay.session.settings import Mode
 
@@ -45,28 +57,55 @@ class _Patch(NamedTuple):
 
 
 def _request(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    flow = _flow(wrapped, instance, args, kwargs)
+    session = _session(instance)
+    if session is None:
+        return wrapped(*args, **kwargs)
+    if session.is_live and not session.has_stubs:
+        with live(session, instance, *args, **kwargs):
+            return wrapped(*args, **kwargs)
+    if found := request_replay.choose(session, instance, *args, **kwargs):
+        if found.is_due_at_once and (pacer := session.pacer(found.recorded)):
+            pacer.wait(-1)
+            found.choice.play.end()
+        return found.answer(session, instance)
+    flow = _flow(session, wrapped, instance, args, kwargs)
     return wrapped(*args, **kwargs) if flow is None else steps.run(flow)
 
 
 async def _request_async(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    flow = _flow(wrapped, instance, args, kwargs)
+    session = _session(instance)
+    if session is None:
+        return await wrapped(*args, **kwargs)
+    if session.is_live and not session.has_stubs:
+        with live(session, instance, *args, **kwargs):
+            return await wrapped(*args, **kwargs)
+    decision = functools.partial(request_replay.choose, session, instance, *args, **kwargs)
+    if found := await steps.decide_async(decision):
+        if found.is_due_at_once:
+            pacer = session.pacer(found.recorded)
+            await (pacer.wait_async(-1) if pacer else give_turn())
+            found.choice.play.end()
+        return found.answer(session, instance)
+    flow = _flow(session, wrapped, instance, args, kwargs)
     return await (wrapped(*args, **kwargs) if flow is None else steps.run_async(flow))
 
 
-def _flow(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Return the flow of a call of `request`; `None` if it goes to the network untouched."""
-    session = _session(instance)
-    if session is None or session.is_live:
-        return None
+def _flow(session: Session, wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Return the flow of a call of `request`; `None` if it is one of ours, which goes to the network untouched."""
     call = calls.read_call(session, instance, *args, **kwargs)
-    return None if private.is_asked(call.options) else calls.answer(session, call, wrapped)
+    if private.is_asked(call.options):
+        return None
+    if session.fault_plan is not None:
+        return fault_injection.answer(session, session.fault_plan, call, wrapped)
+    return calls.answer(session, call, wrapped)
 
 
 def _build_request(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Stop a request that has bypassed `_request`, in `replay`: it would reach the network."""
     session, options = session_for(instance), args[0]
-    if session is not None and not session.is_live and not (private.is_own(options) or private.is_asked(options)):
+    if private.is_own(options) or count_attempt():
+        return wrapped(*args, **kwargs)
+    if session is not None and not session.is_live and not private.is_asked(options):
         is_mended = _state.repair(instance)
         call = calls.read_call(session, instance, None, options)
         if session.mode is Mode.REPLAY:
@@ -77,39 +116,78 @@ def _build_request(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: d
 
 
 def _create(endpoint: fast_replay.Endpoint) -> Callable[..., Any]:
+    ways = answers.ways_of(endpoint)
+
     def create(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         client = instance._client  # noqa: SLF001
         session = _session(client)
-        play = None
-        if session is not None and not args and _may_bypass_request(client):
-            play = fast_replay.choose(session, client, endpoint, kwargs)
-        if session is None or play is None:
+        way = choice = None
+        if session is not None and not args and _may_bypass_request(client) and (way := answers.way_of(ways, kwargs)):
+            choice = fast_replay.choose(session, client, endpoint, kwargs, way.covers)
+        if session is None or way is None or choice is None:
             return wrapped(*args, **kwargs)
-        if play.recording.response.is_stream:
-            return fast_replay.stream(endpoint, play, session, client, fast_replay.iterate_sync)
-        if pacer := session.pacer(play.recording.response):
+        if way.is_due_at_once(choice.play) and (pacer := session.pacer(choice.play.recording.response)):
             pacer.wait(-1)
-        return fast_replay.model(endpoint, play)
+            choice.play.end()
+        return way.answer(session, client, choice, functools.partial(private.options_of, wrapped, instance, kwargs))
 
     return create
 
 
 def _create_async(endpoint: fast_replay.Endpoint) -> Callable[..., Any]:
+    ways = answers.ways_of(endpoint)
+
     async def create(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         client = instance._client  # noqa: SLF001
         session = _session(client)
-        play = None
-        if session is not None and not args and _may_bypass_request(client):
-            play = await steps.decide_async(functools.partial(fast_replay.choose, session, client, endpoint, kwargs))
-        if session is None or play is None:
+        way = choice = None
+        if session is not None and not args and _may_bypass_request(client) and (way := answers.way_of(ways, kwargs)):
+            decision = functools.partial(fast_replay.choose, session, client, endpoint, kwargs, way.covers)
+            choice = await steps.decide_async(decision)
+        if session is None or way is None or choice is None:
             return await wrapped(*args, **kwargs)
-        if play.recording.response.is_stream:
-            return fast_replay.stream(endpoint, play, session, client, fast_replay.AsyncIteration)
-        pacer = session.pacer(play.recording.response)
-        await (pacer.wait_async(-1) if pacer else give_turn())
-        return fast_replay.model(endpoint, play)
+        if way.is_due_at_once(choice.play):
+            pacer = session.pacer(choice.play.recording.response)
+            await (pacer.wait_async(-1) if pacer else give_turn())
+            choice.play.end()
+        return way.answer(session, client, choice, functools.partial(private.options_of, wrapped, instance, kwargs))
 
     return create
+
+
+def _parse(endpoint: fast_replay.Endpoint, templates: parse_replay.Templates) -> Callable[..., Any]:
+    def parse(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        client = instance._client  # noqa: SLF001
+        session = _session(client)
+        found = None
+        if session is not None and not args and _may_bypass_request(client):
+            found = parse_replay.choose(session, instance, endpoint, templates, kwargs)
+        if session is None or found is None:
+            return wrapped(*args, **kwargs)
+        if pacer := session.pacer(found.recorded):
+            pacer.wait(-1)
+            found.choice.play.end()
+        return found.answer(session, client, functools.partial(private.options_of, wrapped, instance, kwargs))
+
+    return parse
+
+
+def _parse_async(endpoint: fast_replay.Endpoint, templates: parse_replay.Templates) -> Callable[..., Any]:
+    async def parse(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        client = instance._client  # noqa: SLF001
+        session = _session(client)
+        found = None
+        if session is not None and not args and _may_bypass_request(client):
+            decision = functools.partial(parse_replay.choose, session, instance, endpoint, templates, kwargs)
+            found = await steps.decide_async(decision)
+        if session is None or found is None:
+            return await wrapped(*args, **kwargs)
+        pacer = session.pacer(found.recorded)
+        await (pacer.wait_async(-1) if pacer else give_turn())
+        found.choice.play.end()
+        return found.answer(session, client, functools.partial(private.options_of, wrapped, instance, kwargs))
+
+    return parse
 
 
 def _may_bypass_request(client: Any) -> bool:
@@ -144,9 +222,11 @@ def _connect(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[st
     if session is not None and not session.is_live:
         call = session.call(Request("WEBSOCKET", private.manager_path(instance), b"null"))
         reason = "it is a connection for many messages"
-        if session.mode is Mode.REPLAY:
-            raise session.refuse(call, reason)
-        session.warn_once(call, reason)
+        if not session.is_let_through(call):
+            if session.mode is Mode.REPLAY:
+                raise session.refuse(call, reason)
+            session.warn_once(call, reason)
+        session.pass_on(call)
     return wrapped(*args, **kwargs)
 
 
@@ -191,19 +271,17 @@ def _responses_patches(module: Any) -> list[_Patch]:
 
 
 def _create_patches(owner: Any, async_owner: Any, *, chunk: Any, **shared: Any) -> list[_Patch]:
-    kinds: tuple[tuple[Any, Any, Any], ...] = (
-        (owner, _create, openai.Stream[chunk]),
-        (async_owner, _create_async, openai.AsyncStream[chunk]),
+    kinds: tuple[tuple[Any, Any, Any, Any], ...] = (
+        (owner, _create, _parse, openai.Stream[chunk]),
+        (async_owner, _create_async, _parse_async, openai.AsyncStream[chunk]),
     )
-    return [
-        _Patch(
-            cls,
-            "create",
-            make(fast_replay.Endpoint(create=cls.create, stream=stream, chunk=chunk, **shared)),
-            is_fast_path=True,
-        )
-        for cls, make, stream in kinds
-    ]
+    patches = []
+    for cls, create, parse, stream in kinds:
+        endpoint = fast_replay.Endpoint(create=cls.create, stream=stream, chunk=chunk, **shared)
+        patches.append(_Patch(cls, "create", create(endpoint), is_fast_path=True))
+        if "parse" in cls.__dict__:
+            patches.append(_Patch(cls, "parse", parse(endpoint, parse_replay.Templates(cls.parse)), is_fast_path=True))
+    return patches
 
 
 def _embeddings_patches(module: Any) -> list[_Patch]:
@@ -266,8 +344,11 @@ class _State:
             self.users.add(user)
             self._watcher.start()
         for name in _SITES.keys() & sys.modules.keys():
-            # Imported without the lock: an import waits for another thread's, which needs the lock at its end.
-            self.install(importlib.import_module(name))
+            module = sys.modules.get(name)
+            if module not in self._patches:
+                # Imported without the lock: an import waits for another thread's, which needs the lock at its end.
+                module = importlib.import_module(name)
+            self.install(module)
 
     def _imported(self, module: ModuleType) -> None:
         if is_current():
@@ -359,6 +440,11 @@ def renew() -> Any:  # pragma: no cover - as above
     for name in [name for name in sys.modules if name == room or name.startswith(f"{room}.")]:
         del sys.modules[name]
     return importlib.import_module(__name__)
+
+
+def prepare() -> None:
+    """Import what the first chat of a paced replay needs: within the event loop that would make other answers late."""
+    importlib.import_module("openai.resources.chat.completions")
 
 
 _state = _State()

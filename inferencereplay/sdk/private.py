@@ -6,6 +6,7 @@ They were read in, and tested with, openai 1.40, 1.109, 2.54 and 3.54.
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import inspect
 import json
@@ -17,7 +18,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import openai
 import pydantic
-from openai import _base_client, _models, _streaming, _types, _utils
+from openai import _base_client, _legacy_response, _models, _response, _streaming, _types, _utils
 from openai._constants import OVERRIDE_CAST_TO_HEADER, RAW_RESPONSE_HEADER
 
 from inferencereplay.errors import InferenceReplayError
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 VERSION: str = openai.__version__
 base_module = _base_client
 BaseClient = _base_client.BaseClient
+BaseModel = openai.BaseModel
 SyncAPIClient = _base_client.SyncAPIClient
 AsyncAPIClient = _base_client.AsyncAPIClient
 SSEDecoder = _streaming.SSEDecoder
@@ -117,6 +119,10 @@ def _library(http_client: type) -> Any:
 def read_request(client: Any, options: Any) -> Request:
     """Return what the SDK would send for `options`.
 
+    Args:
+        client: of the call; without one, what it adds to the query is left out.
+        options: the request options.
+
     Raises:
         TypeError: and whatever else the SDK raises for a body that cannot be sent.
     """
@@ -128,15 +134,45 @@ def read_request(client: Any, options: Any) -> Request:
     return Request(options.method.upper(), path, canonical_json(parse_json(text)), query)
 
 
+def read_plain_request(client: Any, options: Any) -> Request:
+    """Return the same in less time, for a body that is JSON already.
+
+    Raises:
+        NotSerializable: for any other.
+    """
+    body = options.json_data
+    if options.extra_json is not None:
+        body = _given({**(body or {}), **options.extra_json})
+    path, query = _target(client, options)
+    return Request(options.method.upper(), path, canonical_json(None if isinstance(body, UNSET) else body), query)
+
+
+def without_files(options: Any) -> Any:
+    """Return what `read_request` and `secrets` need of a request's options, and nothing as large as an upload."""
+    body = None if isinstance(options.json_data, bytes) else options.json_data
+    return types.SimpleNamespace(
+        method=options.method,
+        url=options.url,
+        json_data=body,
+        extra_json=options.extra_json,
+        params=options.params,
+        headers=options.headers,
+    )
+
+
 def _target(client: Any, options: Any) -> tuple[str, dict[str, Any]]:
-    url, base = options.url, str(client.base_url)
+    url = options.url
+    if client is not None and not (":" in url or "?" in url or options.params or client.default_query):
+        return "/" + url.lstrip("/"), {}
+    base = "" if client is None else str(client.base_url)
     if "://" in url:
         parts = urlsplit(url)
         host = parts.netloc.rpartition("@")[2]
         foreign = f"{host}{urlunsplit(('', '', parts.path, parts.query, ''))}"
         url = url[len(base) :] if url.startswith(base) else foreign
     path, _, fixed = url.partition("?")
-    return "/" + path.lstrip("/"), {**parse_query(fixed), **read_query(client, options.params)}
+    added = {} if client is None else read_query(client, options.params)
+    return "/" + path.lstrip("/"), {**parse_query(fixed), **added}
 
 
 def read_query(client: Any, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -206,9 +242,13 @@ def _headers(options: Any) -> dict[str, Any]:
 
 
 def _with_headers(options: Any, headers: dict[str, Any]) -> Any:
-    made = options.copy() if not hasattr(options, "model_copy") else options.model_copy()
+    made = _copy(options)
     made.headers = headers
     return made
+
+
+def _copy(options: Any) -> Any:
+    return options.copy() if not hasattr(options, "model_copy") else options.model_copy()
 
 
 def is_asked(options: Any) -> bool:
@@ -232,9 +272,19 @@ def is_requesting() -> bool:
     return False
 
 
-def asks_for_raw(headers: Mapping[str, Any]) -> bool:
-    """Whether `extra_headers` ask for anything but a parsed answer."""
-    return any(name.lower() in _RAW_HEADERS for name in headers)
+def asked_mode(headers: Mapping[str, Any]) -> Any:
+    """Return how `extra_headers` ask for an answer: as `raw_mode` does, or `False` for any way that is not so plain."""
+    asked = [(name.lower(), value) for name, value in headers.items() if name.lower() in _RAW_HEADERS]
+    if not asked:
+        return None
+    (name, value), *more = asked
+    return value if name == RAW_RESPONSE_HEADER.lower() and type(value) is str and not more else False
+
+
+def mode_of(options: Any) -> Any:
+    """Return the same of a call's options."""
+    headers = _headers(options)
+    return asked_mode(headers) if headers else None
 
 
 # Responses.
@@ -259,6 +309,38 @@ def restore(outcome: Any, options: Any) -> None:
         outcome.request.headers.pop(RAW_RESPONSE_HEADER, None)
     else:
         outcome.request.headers[RAW_RESPONSE_HEADER] = mode
+
+
+def is_async(client: Any) -> bool:
+    """Whether the methods of a client are coroutine functions."""
+    return isinstance(client, AsyncAPIClient)
+
+
+def raw_response(mode: str | None, parsed: Any, *, client: Any, cast_to: Any, **more: Any) -> Any:
+    """Make the SDK's raw response.
+
+    Args:
+        mode: how the call asked for it.
+        parsed: what its method `parse` returns; `None` if the SDK is to parse it.
+        client: whose call it is.
+        cast_to: the type of the answer.
+        more: the other arguments of its class.
+    """
+    unread = _response.AsyncAPIResponse if is_async(client) else _response.APIResponse
+    cls: Any = _legacy_response.LegacyAPIResponse if mode == "true" else unread
+    made = cls(client=client, cast_to=cast_to, **more)
+    if parsed is not None:
+        made._parsed_by_type[cast_to] = parsed
+    return made
+
+
+_STREAM_PARAMETERS = inspect.signature(openai.Stream.__init__).parameters
+
+
+def build_stream(cls: Any, chunk: Any, response: Any, client: Any, options: Any) -> Any:
+    """Make the SDK's stream over an unread response."""
+    extra = {"options": options} if "options" in _STREAM_PARAMETERS else {}
+    return cls(cast_to=chunk, response=response, client=client, **extra)
 
 
 def process(call: Any, response: Any, retries_taken: int = 0) -> Any:
@@ -310,6 +392,80 @@ def http_request(client: Any, options: Any, retries_taken: int = 0) -> Any:
     )
 
 
+class _Captured(BaseException):
+    """Options on their way to `request`."""
+
+    def __init__(self, options: Any) -> None:
+        self.options = options
+
+
+def _capture(_: Any, options: Any, **__: Any) -> Any:
+    raise _Captured(options)
+
+
+def options_of(method: Any, resource: Any, arguments: dict[str, Any]) -> Any:
+    """Return the options that a method of a resource hands to `request`, by running it as far as that.
+
+    Args:
+        method: bound; the SDK's own function in it runs, and no other library's wrapper of it.
+        resource: whose method it is.
+        arguments: of the call.
+    """
+    function = inspect.unwrap(method)
+    owner = AsyncAPIClient if is_async(resource._client) else SyncAPIClient
+    post = functools.partial(inspect.unwrap(owner.post), types.SimpleNamespace(request=_capture))
+    probe = types.SimpleNamespace(**{**vars(resource), "_post": post})
+    try:
+        getattr(function, "__func__", function)(probe, **arguments).send(None)  # a coroutine of an async resource
+    except _Captured as captured:
+        return captured.options
+
+
+def unchanged_options(client: Any, request: Request, read: Callable[[], Any]) -> Any:
+    """Return the options of a call, though the program may have changed since what it had handed to the call.
+
+    Args:
+        client: whose call it is.
+        request: what the call sent.
+        read: returns the options as they are now.
+    """
+    made = None
+    with contextlib.suppress(Exception):  # whatever the program has done to its objects
+        made = read()
+        if read_request(client, made).body == request.body:
+            return made
+    options = _make_options(method=request.method.lower(), url=request.path) if made is None else _copy(made)
+    options.json_data, options.extra_json = parse_json(request.body), None
+    return options
+
+
+class LateOptions:
+    """The SDK's options of a call, which are read when somebody asks for one of them."""
+
+    def __init__(self, read: Callable[[], Any]) -> None:
+        self._made = functools.cache(read)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._made(), name)
+
+
+def request_parts(client: Any, request: Request) -> dict[str, Callable[[], Any]]:
+    """Return what makes the attributes of a call's HTTP request that can be had without building it."""
+    cls = type(client)
+    is_own = cls._build_request is BaseClient._build_request and cls._prepare_url is BaseClient._prepare_url
+    if request.query or client.default_query or not is_own:
+        return {}
+    url, base = http_library(client).URL, str(client.base_url)
+    return {"url": lambda: _join(url, base, request.path), "method": lambda: request.method}
+
+
+@functools.lru_cache(1_000)
+def _join(url: Any, base: str, path: str) -> Any:
+    """Do what the SDK's `_prepare_url` does."""
+    made = url(base)
+    return url(str(made.copy_with(raw_path=made.raw_path + url(path).raw_path.lstrip(b"/"))))
+
+
 def stream_request(client: Any, request: Request) -> Any:
     """Build the HTTP request of a stream that is replayed without the SDK: its method, URL and body.
 
@@ -321,6 +477,59 @@ def stream_request(client: Any, request: Request) -> Any:
         return http_request(client, _make_options(method=request.method.lower(), url=request.path, json_data=body))
     url = f"{str(client.base_url).rstrip('/')}{request.path}"
     return http_library(client).Request(request.method, url, content=request.body)
+
+
+class _Seconds(int):
+    """0 for who sleeps by it, and seconds for who shows it: the SDK does both with the time before it tries again."""
+
+    seconds: float = 0.0
+
+    def __float__(self) -> float:
+        return self.seconds
+
+
+def make_sender(client: Any, send: Callable[..., Any], note_delay: Callable[[float], object]) -> Any:
+    """Copy a client, so that its `request` sends with a function of ours, and neither sleeps nor fetches a token.
+
+    Args:
+        client: the client, which is not changed.
+        send: is called with the HTTP request and `stream=`; a coroutine function for an async client.
+        note_delay: is called with the seconds that the SDK would sleep before it tries again.
+    """
+    made = copy.copy(client)
+
+    def delay(*args: Any, **kwargs: Any) -> _Seconds:
+        waited = _Seconds()
+        waited.seconds = client._calculate_retry_timeout(*args, **kwargs)
+        note_delay(waited.seconds)
+        return waited
+
+    is_async = isinstance(client, AsyncAPIClient)
+    changes = {
+        "_client": types.SimpleNamespace(send=send),
+        "_send_request": send,
+        "_build_request": functools.partial(http_request, client),
+        "_prepare_options": _returned if is_async else _return,
+        "_prepare_request": _returned if is_async else _return,
+        "_custom_auth": lambda _: None,
+        "_calculate_retry_timeout": delay,
+    }
+    vars(made).update(changes)
+    return made
+
+
+def _return(given: Any) -> Any:
+    return given
+
+
+async def _returned(given: Any) -> Any:
+    return given
+
+
+def timeouts_of(request: Any) -> Mapping[str, float | None]:
+    """Return a client's time-outs for an HTTP request, in seconds, by `connect`, `read`, `write` and `pool`."""
+    found: Mapping[str, float | None] = request.extensions.get("timeout", {})
+    return found
 
 
 @contextlib.contextmanager
@@ -371,6 +580,22 @@ def close_error(response: Any, library: Any) -> Exception:
         error.__cause__ = cause
         return error
     return cause  # pragma: no cover - before openai 3
+
+
+def is_model(cls: Any) -> bool:
+    """Whether answers of a type are objects of a model class of the SDK's, made without code of the class's own."""
+    return inspect.isclass(cls) and issubclass(cls, openai.BaseModel) and not hasattr(cls, "build")
+
+
+def parser(options: Any) -> Any:
+    """Return what makes the answer of a call of its model; `None` if the model is the answer."""
+    return None if isinstance(options.post_parser, UNSET) else options.post_parser
+
+
+def has_plain_events(options: Any) -> bool:
+    """Whether the SDK makes an event of a stream of its data alone."""
+    is_synthesized = getattr(options, "synthesize_event_and_data", None)
+    return not is_synthesized and getattr(options, "stream_mode", "legacy") == "legacy"
 
 
 def construct(cls: Any, data: JSON) -> Any:

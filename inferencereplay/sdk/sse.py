@@ -33,6 +33,11 @@ class EventDecoder:
 
         self._sdk = SSEDecoder()
 
+    @property
+    def is_between(self) -> bool:
+        """Whether the bytes up to now are whole events."""
+        return not (self.rest or self._line or self._pending or self._is_after_return)
+
     def feed(self, data: bytes) -> list[Event]:
         """Return the events that `data` completes; the bytes of an incomplete one wait for more."""
         if self.rest:

@@ -9,9 +9,12 @@ import msgspec
 from inferencereplay.sdk.sse import Event, EventDecoder
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from inferencereplay.recording.format import Response
 
 SENTINEL = "[DONE]"
+_read_lines = msgspec.json.Decoder().decode_lines
 _SLICE = 64 * 1024
 """Bytes that are parsed at once; to parse more would keep other threads waiting."""
 
@@ -34,6 +37,34 @@ class StreamCapture:
     def __bool__(self) -> bool:
         """Whether there was any event."""
         return bool(self.is_done or self._kept.chunks or self._decoder.rest)
+
+    def feed_all(self, pieces: Sequence[tuple[float, bytes]]) -> None:
+        """Take pieces, each with the time at which it arrived."""
+        if not self._feed_whole(pieces):
+            for seconds, data in pieces:
+                self.feed(seconds, data)
+
+    def _feed_whole(self, pieces: Sequence[tuple[float, bytes]]) -> bool:
+        """Take pieces that are an event each, as they nearly always are, at once; `False` if one of them is not."""
+        raws = [data[6:-2].strip() for _, data in pieces if data[:6] == b"data: " and data[-2:] == b"\n\n"]
+        if not raws or len(raws) < len(pieces) or self.is_done or not self._decoder.is_between:
+            return False
+        is_done = raws[-1].startswith(SENTINEL.encode())
+        raws = raws[:-1] if is_done else raws
+        text = b"\n".join(raws)
+        if b"" in raws or text.count(b"\n") >= max(1, len(raws)) or b"\r" in text:
+            return False
+        try:
+            _read_lines(text)
+            text.decode()
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            return False
+        kept = self._kept
+        kept.events += [None] * len(raws) if kept.events else []
+        kept.chunks += map(msgspec.Raw, raws)
+        kept.offsets += [seconds for seconds, _ in pieces[: len(raws)]]
+        self.is_done = is_done
+        return True
 
     def feed(self, seconds: float, data: bytes) -> None:
         """Take bytes that arrived at one time."""

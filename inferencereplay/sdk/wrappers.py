@@ -99,9 +99,16 @@ def put(owner: type, name: str, handler: Callable[..., Any], *, goes_over: bool 
         goes_over: whether to wrap another library's wrapper if the function inside it cannot be found; otherwise the
             method stays as it is.
     """
-    method, is_changed = _Method(owner, name), False
+    method, is_changed = _method(owner, name), False
     for cls in _owners(owner, name):
-        place = _Place(cls, name, cls.__dict__[name])
+        held = cls.__dict__[name]
+        if type(held) is MethodWrapper or method.is_override(cls, held):
+            continue
+        if method.is_own(held):
+            setattr(cls, name, _wrapper(held, handler))
+            is_changed = True
+            continue
+        place = _Place(cls, name, held)
         found = list(method.ends(place))
         if not found and goes_over and method.is_behind(place):
             found = [place]
@@ -111,18 +118,23 @@ def put(owner: type, name: str, handler: Callable[..., Any], *, goes_over: bool 
 
 def put_into(instance: Any, owner: type, name: str, handler: Callable[..., Any]) -> bool:
     """Wrap a class's method inside a wrapper in an object's own attributes; return whether anything was changed."""
-    return _wrap_all(list(_Method(owner, name).ends_in(instance)), handler)
+    return _wrap_all(list(_method(owner, name).ends_in(instance)), handler)
 
 
 def remove(owner: type, name: str) -> None:
     """Remove our wrappers of a method from a class and its subclasses, as far as they can be found."""
+    method = _method(owner, name)
     for cls in _owners(owner, name):
-        _unwrap_all(list(_Method(owner, name).ends(_Place(cls, name, cls.__dict__[name]))))
+        held = cls.__dict__[name]
+        if type(held) is MethodWrapper:
+            setattr(cls, name, held._self_function)  # noqa: SLF001 - of a class of this module
+        elif not (method.is_own(held) or method.is_override(cls, held)):
+            _unwrap_all(list(method.ends(_Place(cls, name, held))))
 
 
 def remove_from(instance: Any, owner: type, name: str) -> None:
     """Remove our wrappers of a method from an object's own attributes."""
-    _unwrap_all(list(_Method(owner, name).ends_in(instance)))
+    _unwrap_all(list(_method(owner, name).ends_in(instance)))
 
 
 def is_outermost(instance: Any, name: str) -> bool:
@@ -157,8 +169,18 @@ class _Place(NamedTuple):
 def _wrap_all(places: list[_Place], handler: Callable[..., Any]) -> bool:
     missing = [place for place in places if not _is_ours(place.function)]
     for place in missing:
-        place.fill(MethodWrapper(_original(place.function), handler))
+        place.fill(_wrapper(_original(place.function), handler))
     return bool(missing)
+
+
+def _wrapper(function: Any, handler: Callable[..., Any]) -> MethodWrapper:
+    return (_wrapper_again if type(function) is types.FunctionType else MethodWrapper)(function, handler)
+
+
+@functools.lru_cache(256)
+def _wrapper_again(function: Any, handler: Callable[..., Any]) -> MethodWrapper:
+    """Make the wrapper of a plain function once: making one takes longer than putting it into its class."""
+    return MethodWrapper(function, handler)
 
 
 def _unwrap_all(places: list[_Place]) -> None:
@@ -173,6 +195,8 @@ class _Method(NamedTuple):
 
     owner: type
     name: str
+    qualname: str
+    package: str
 
     def ends(self, start: _Place) -> Iterator[_Place]:
         """Yield each place that holds the SDK's own function or our wrapper, from `start` inwards."""
@@ -180,7 +204,7 @@ class _Method(NamedTuple):
         while rest:
             place = rest.pop()
             function = place.function
-            if self._is_own(function) or _original(function) is not function:
+            if self.is_own(function) or _original(function) is not function:
                 yield place
             elif id(function) not in seen:
                 seen.add(id(function))
@@ -195,17 +219,38 @@ class _Method(NamedTuple):
     def is_behind(self, place: _Place) -> bool:
         """Return whether a class holds another library's wrapper of the method, by `__wrapped__`, and no override."""
         layers = list(_layers(place.held))
-        return not any(map(_is_ours, layers)) and (place.holder is self.owner or any(map(self._is_own, layers)))
+        return not any(map(_is_ours, layers)) and (place.holder is self.owner or any(map(self.is_own, layers)))
 
-    def _is_own(self, function: Any) -> bool:
+    def is_own(self, function: Any) -> bool:
         """Return whether a function was written in the SDK; wrappers copy its name, but not its globals."""
         return (
             type(function) is types.FunctionType
-            and function.__qualname__ == f"{self.owner.__qualname__}.{self.name}"
-            and _package(function.__globals__["__name__"]) == _package(self.owner.__module__)
+            and function.__qualname__ == self.qualname
+            and _package(function.__globals__["__name__"]) == self.package
+        )
+
+    def is_override(self, cls: type, function: Any) -> bool:
+        """Return whether a subclass of the SDK overrides the method by a plain function, which can hold no wrapper."""
+        return (
+            cls is not self.owner
+            and type(function) is types.FunctionType
+            and function.__qualname__ != self.qualname
+            and _package(function.__globals__["__name__"]) == self.package
+            and function.__code__.co_freevars in _OF_PLAIN
+            and not hasattr(function, "__wrapped__")
         )
 
 
+_OF_PLAIN = ((), ("__class__",))
+"""The names that a function needs which is no closure; the second is for `super()`."""
+
+
+@functools.lru_cache(256)
+def _method(owner: type, name: str) -> _Method:
+    return _Method(owner, name, f"{owner.__qualname__}.{name}", _package(owner.__module__))
+
+
+@functools.lru_cache(1_000)
 def _package(module: str) -> str:
     return module.partition(".")[0]
 
@@ -214,12 +259,12 @@ def _is_ours(function: Any) -> bool:
     return type(function) is MethodWrapper
 
 
-def _owners(owner: type, name: str) -> Iterator[type]:
-    if name in owner.__dict__:
-        yield owner
-    subclasses: list[type] = owner.__subclasses__()
-    for cls in subclasses:
-        yield from _owners(cls, name)
+def _owners(owner: type, name: str) -> list[type]:
+    """Return the classes that hold a method of that name: the class and its subclasses, each before its own."""
+    found = [owner]
+    for cls in found:
+        found += cls.__subclasses__()
+    return [cls for cls in found if name in cls.__dict__]
 
 
 def _layers(function: Any) -> Iterator[Any]:
@@ -237,7 +282,8 @@ def _inside(wrapper: Any) -> Iterator[_Place]:
     elif type(wrapper) is types.FunctionType:
         for cell in wrapper.__closure__ or ():
             with contextlib.suppress(ValueError):  # the cell is empty
-                yield _Place(cell, "cell_contents", cell.cell_contents)
+                if not isinstance(cell.cell_contents, type):  # which every method that calls `super` has
+                    yield _Place(cell, "cell_contents", cell.cell_contents)
 
 
 def _is_proxy(function: Any) -> bool:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hmac
 from typing import TYPE_CHECKING
 
-from inferencereplay.server.answers import Answer, error_answer
+from inferencereplay.server.http_answers import Answer, error_answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from inferencereplay.server.answers import Headers
+    from inferencereplay.server.http_answers import Headers
 
 UNAUTHORIZED = 401
 NOT_ALLOWED = 405

@@ -11,10 +11,10 @@ from inferencereplay.errors import InvalidSetting
 from inferencereplay.recording.format import Provenance
 from inferencereplay.sdk.worker_thread import in_thread
 from inferencereplay.server.access import Access
-from inferencereplay.server.answers import Answer, json_answer, text_answer
 from inferencereplay.server.asgi import read_incoming, send_answer, send_body, send_start, wait_for_leaving
 from inferencereplay.server.contents import Contents
 from inferencereplay.server.deadlines import Deadlines
+from inferencereplay.server.http_answers import Answer, json_answer, text_answer
 from inferencereplay.server.metrics import Metrics
 from inferencereplay.server.profiles import check_profiles
 from inferencereplay.server.replies import Forward, Replies, Reply
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from inferencereplay.pacing.pacer import Pacer
-    from inferencereplay.server.answers import Headers
     from inferencereplay.server.asgi import Receive, Send
+    from inferencereplay.server.http_answers import Headers
     from inferencereplay.server.incoming import Incoming
     from inferencereplay.server.upstream import Upstream
 

@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from inferencereplay.pacing.clocks import SYSTEM_CLOCK
-from inferencereplay.server.answers import Answer, error_answer
+from inferencereplay.server.http_answers import Answer, error_answer
 from inferencereplay.server.incoming import LARGEST_BODY, TOO_LARGE, Incoming
 
 if TYPE_CHECKING:
-    from inferencereplay.server.answers import Headers
+    from inferencereplay.server.http_answers import Headers
 
 Receive: TypeAlias = Callable[[], Awaitable[dict[str, Any]]]
 Send: TypeAlias = Callable[[dict[str, Any]], Awaitable[None]]

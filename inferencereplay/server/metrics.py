@@ -73,7 +73,7 @@ class Metrics:
         told = [f"{self.total(many)} {one if self.total(many) == 1 else many}" for many, one in names]
         counts = [int(self._sum(_FIRST_BUCKET + index)) for index in range(len(BUCKETS) + 1)]
         if sum(counts):
-            told.append(f"99 % of {sum(counts)} timed events late by at most {_bound(counts, 0.99)}")
+            told.append(f"99 % of {sum(counts)} timed events late by {_bound(counts, 0.99)}")
         return ", ".join(told)
 
     def _sum(self, place: int) -> float:
@@ -86,5 +86,5 @@ def _bound(counts: list[int], share: float) -> str:
     for bound, count in zip(BUCKETS, counts, strict=False):
         reached += count
         if reached >= least:
-            return f"{bound * 1000:g} ms"
-    return "more than " + f"{BUCKETS[-1] * 1000:g} ms"
+            return f"at most {bound * 1000:g} ms"
+    return f"more than {BUCKETS[-1] * 1000:g} ms"

@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import functools
 import math
+import socket
+import struct
 from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from inferencereplay.pacing.clocks import SYSTEM_CLOCK
-from inferencereplay.server.answers import error_answer
+from inferencereplay.server.http_answers import error_answer
 from inferencereplay.server.incoming import Incoming
 
 if TYPE_CHECKING:
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
 MOST_HELD = 256 * 1024
 """Bytes of a body up to which the short way may be taken."""
 REQUEST_TIMEOUT = 408
+_RESET = struct.pack("ii", 1, 0)
+"""What breaks a connection at its end: l_onoff and l_linger."""
+KEEP_ALIVE = 75
+"""Seconds that a connection without a request stays open; longer than clients keep theirs."""
 
 
 class ReplayProtocol(HttpToolsProtocol):
@@ -42,7 +48,7 @@ class ReplayProtocol(HttpToolsProtocol):
         self._held: list[bytes] | None = None
         self._size = 0
         self._stream: PacedAnswer | None = None
-        self._since = math.inf
+        self._since = self._idle_since = math.inf
         self._unsent = 0
 
     # A connection that hangs.
@@ -62,8 +68,13 @@ class ReplayProtocol(HttpToolsProtocol):
                 self.transport.writelines(_too_slow().wire)
             self.transport.close()
             return None
+        if now - self._idle_since >= KEEP_ALIVE:
+            self.transport.close()
+            return None
         unsent = self.transport.get_write_buffer_size()
         if unsent and unsent == self._unsent:
+            # Without this the kernel would keep what it has taken.
+            self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             self.transport.abort()
             return None
         self._unsent = unsent
@@ -72,9 +83,9 @@ class ReplayProtocol(HttpToolsProtocol):
     # Reading.
 
     def on_message_begin(self) -> None:
-        """Note when a request begins."""
-        super().on_message_begin()
-        self._since = SYSTEM_CLOCK.now()
+        """Note when a request begins. What ASGI needs of it is made when it goes that way."""
+        self.url, self.headers, self.expect_100_continue = b"", [], False
+        self._since, self._idle_since = SYSTEM_CLOCK.now(), math.inf
 
     def on_headers_complete(self) -> None:
         """Hold a request until it is complete, if it may be answered at once."""
@@ -82,7 +93,7 @@ class ReplayProtocol(HttpToolsProtocol):
         if is_free and not self.expect_100_continue and not self.flow.write_paused and self._is_simple():
             self._held, self._size = [], 0
         else:
-            super().on_headers_complete()
+            self._begin()
 
     def _is_simple(self) -> bool:
         parser = self.parser
@@ -118,9 +129,17 @@ class ReplayProtocol(HttpToolsProtocol):
     def _pass_on(self) -> None:
         """Give the application what has been read."""
         held, self._held = self._held, None
-        super().on_headers_complete()
+        self._begin()
         for body in held or ():
             super().on_body(body)
+
+    def _begin(self) -> None:
+        """Let the application answer, as uvicorn does once it has read the headers."""
+        url, headers, is_expecting = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.expect_100_continue = url, is_expecting
+        self.headers += headers
+        super().on_headers_complete()
 
     # Answering.
 
@@ -137,8 +156,11 @@ class ReplayProtocol(HttpToolsProtocol):
         self._stream = None
         if is_broken:
             self.transport.close()
-        else:
+        elif self.pipeline:
             self.on_response_complete()
+        else:
+            self.server_state.total_requests += 1
+            self._idle_since = SYSTEM_CLOCK.now()  # which `_look` reads; a timer for each answer costs as much as it
 
     @property
     def application(self) -> Application:
@@ -211,7 +233,7 @@ class PacedAnswer:
             index += 1
         self._sent = index
         if index > first:
-            self._protocol.transport.write(pieces[first] if index == first + 1 else b"".join(pieces[first:index]))
+            self._protocol.transport.writelines(pieces[first:index])
         if index < len(pieces):
             return due
         if self._answer.is_broken and (end := pacer.due(-1)) > now:
@@ -232,10 +254,9 @@ class PacedAnswer:
 
     def leave(self) -> None:
         """Send no more."""
-        if not self.response_complete:
-            self.response_complete = True
-            if self._answer.is_stream:
-                self._metrics.add("streams_open", -1)
+        self.response_complete = True
+        if self._answer.is_stream:
+            self._metrics.add("streams_open", -1)
 
 
 @functools.cache

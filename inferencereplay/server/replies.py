@@ -17,11 +17,11 @@ from inferencereplay.pacing.pacer import Pacer
 from inferencereplay.recording.request import NotSerializable, Request
 from inferencereplay.redaction.payloads import redact_request
 from inferencereplay.sdk.http_replay import incomplete
-from inferencereplay.server.answers import Answer, error_answer, json_answer, recorded_answer
+from inferencereplay.server.http_answers import Answer, error_answer, json_answer, recorded_answer
 from inferencereplay.server.incoming import SESSION_HEADER, NotJson, Refused, read_request, readings
 from inferencereplay.server.variant_order import put_in_order
 from inferencereplay.session.call import Call
-from inferencereplay.session.decision import Play, Wait
+from inferencereplay.session.decision import LetThrough, Play, Wait
 from inferencereplay.session.recorder import PendingRecording
 from inferencereplay.session.run_coordinator import PATIENCE, PAUSE
 from inferencereplay.session.settings import Mode
@@ -39,10 +39,12 @@ log = logging.getLogger("inferencereplay")
 
 MOST_SESSIONS = 10_000
 """Named sessions that are kept; the one that was used longest ago is forgotten, and begins anew when it comes again."""
-MOST_READ = 2_048
-"""Requests whose reading is kept, and answers that are kept ready."""
-LARGEST_READ = 8 * 1024
+MOST_READ = 1_000
+"""Requests whose reading is kept."""
+LARGEST_READ = 4 * 1024
 """Bytes of the largest body whose reading is kept."""
+MOST_READY = 32 * 1024 * 1024
+"""Bytes of all answers that are kept ready."""
 MODELS = "/models/"
 MOST_TOLD = 100
 """Misses that are logged; a load tool may make any number."""
@@ -104,6 +106,7 @@ class Replies:
         self._named: OrderedDict[bytes, Session] = OrderedDict()
         self._read: dict[tuple[str, str, str, bytes], tuple[Request, ...]] = {}
         self._ready: dict[tuple[str, int], tuple[Recording, Answer]] = {}
+        self._ready_size = 0
 
     def session_of(self, incoming: Incoming) -> Session:
         """Return the session that a request belongs to, by its header."""
@@ -136,8 +139,11 @@ class Replies:
     def play(self, incoming: Incoming) -> Reply | None:
         """Return the recorded answer and count it; `None` if there is none, or it cannot be found by a mere look-up."""
         session = self.session_of(incoming)
+        if session.is_live:
+            return None
         try:
-            for request in self._candidates(session, incoming):
+            requests = self._requests(session, incoming)
+            for request in requests if self._contents.is_exact else self._alike(session, requests):
                 if play := session.play(self._call(session, incoming, request)):
                     return self._hit(session, incoming, play)
         except (Refused, NotSerializable, InferenceReplayError):
@@ -149,9 +155,7 @@ class Replies:
         session = self.session_of(incoming)
         try:
             return self._decide(session, incoming)
-        except NotJson as error:
-            return self._unrecordable(session, incoming, error.message)
-        except NotSerializable as error:
+        except (NotJson, NotSerializable) as error:
             return self._unrecordable(session, incoming, str(error))
         except Refused as error:
             if session.mode is not Mode.REPLAY:
@@ -171,7 +175,15 @@ class Replies:
         if session.mode is Mode.REPLAY and (answer := self._models(incoming)):
             return Reply(answer)
         decision = _decision(session, self._call(session, incoming, self._requests(session, incoming)[0]))
-        return self._hit(session, incoming, decision) if isinstance(decision, Play) else Forward(decision)
+        if isinstance(decision, Play):
+            return self._hit(session, incoming, decision)
+        return Forward(decision if isinstance(decision, PendingRecording) else None)
+
+    def _alike(self, session: Session, requests: tuple[Request, ...]) -> Iterator[Request]:
+        """Yield the requests whose recordings may answer, the most likely one first."""
+        yield from requests
+        for request in requests:
+            yield from self._contents.like(redact_request(request, session.redactor))
 
     def _call(self, session: Session, incoming: Incoming, request: Request) -> Call:
         return Call(request, session.redactor, incoming.secrets, functools.partial(self._find_origin, incoming))
@@ -184,13 +196,6 @@ class Replies:
         name = path[len(MODELS) :]
         found = self._contents.model(name) if name else self._contents.models()
         return None if found is None else json_answer(200, found)
-
-    def _candidates(self, session: Session, incoming: Incoming) -> Iterator[Request]:
-        """Yield the requests whose recordings may answer, the most likely one first."""
-        requests = self._requests(session, incoming)
-        yield from requests
-        for request in () if self._contents.is_exact else requests:
-            yield from self._contents.like(redact_request(request, session.redactor))
 
     def _requests(self, session: Session, incoming: Incoming) -> tuple[Request, ...]:
         """Return the requests that a recording is looked up by, prepared; the most likely one first.
@@ -232,17 +237,20 @@ class Replies:
         if known is not None and known[0] is play.recording:
             return known[1]
         answer = recorded_answer(play.recording.response, play.name, is_paced=is_paced)
-        if len(self._ready) >= MOST_READ:
+        self._ready_size += answer.size
+        if self._ready_size > MOST_READY:
             self._ready.clear()
+            self._ready_size = answer.size
         self._ready[place] = play.recording, answer
         return answer
 
     def _unrecordable(self, session: Session, incoming: Incoming, reason: str) -> Reply | Forward:
         request = Request(incoming.method, readings(incoming.path)[0], b"null")
         call = self._call(session, incoming, request)
-        if session.mode is Mode.REPLAY:
-            return self._miss(session, session.refuse(call, reason))
-        session.warn_once(call, reason)
+        if not session.is_let_through(call):
+            if session.mode is Mode.REPLAY:
+                return self._miss(session, session.refuse(call, reason))
+            session.warn_once(call, reason)
         return Forward()
 
     def _miss(self, session: Session, error: RecordingNotFound) -> Reply:
@@ -258,7 +266,7 @@ class Replies:
         return Reply(error_answer(NOT_FOUND, str(error), "recording_not_found", **facts))
 
 
-def _decision(session: Session, call: Call) -> Play | PendingRecording:
+def _decision(session: Session, call: Call) -> Play | PendingRecording | LetThrough:
     """Return the session's decision, once another session of a test run has recorded the equal call."""
     deadline = SYSTEM_CLOCK.now() + PATIENCE
     while True:

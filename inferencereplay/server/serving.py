@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import logging
 import signal
 import socket
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
-from inferencereplay.server.protocol import ReplayProtocol
+from inferencereplay.server.protocol import KEEP_ALIVE, ReplayProtocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,8 +26,6 @@ ENDING = (signal.SIGINT, signal.SIGTERM)
 """The signals that end a server in order."""
 BACKLOG = 2_048
 _OURS = {"access_log": False, "date_header": False, "server_header": False, "proxy_headers": False, "ws": "none"}
-KEEP_ALIVE = 75
-"""Seconds that a connection without a request stays open; longer than clients keep theirs."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -63,6 +62,8 @@ def make_server(application: Application) -> uvicorn.Server:
 
 def serve(application: Application, listening: socket.socket) -> None:
     """Serve until a signal ends it."""
+    gc.collect()
+    gc.freeze()  # collections then pass over what lasts as long as the server
     with _quiet(*ENDING):
         make_server(application).run(sockets=[listening])
 

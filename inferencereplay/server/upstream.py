@@ -22,8 +22,8 @@ from inferencereplay.sdk.calls import keep_plain
 from inferencereplay.sdk.capture import ResponseCapture, record_stream, start_of
 from inferencereplay.sdk.failures import failure_of
 from inferencereplay.sdk.worker_thread import in_thread
-from inferencereplay.server.answers import error_answer
 from inferencereplay.server.asgi import send_answer, send_body, send_start
+from inferencereplay.server.http_answers import error_answer
 from inferencereplay.server.incoming import SESSION_HEADER, readings
 
 if TYPE_CHECKING:

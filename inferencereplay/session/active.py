@@ -89,6 +89,21 @@ def _innermost_open() -> _Stack | None:
     return stack
 
 
+def newest() -> Session | None:
+    """Return the session of this context's innermost block, or of the newest one open in the process."""
+    stack = _innermost_open()
+    if stack is not None:
+        session: Session = stack[0].session
+        return session
+    opened = _open[-1:]
+    return opened[0].session if opened else None
+
+
+def open_sessions() -> list[Session]:
+    """Return the sessions of all open blocks of the process, the oldest first, each once."""
+    return list(dict.fromkeys(activation.session for activation in _open))
+
+
 def session_for(client: Any) -> Session | None:
     """Return the session that answers a client's call, or `None` if the call is live."""
     stack = _context.get()

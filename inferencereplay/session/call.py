@@ -8,7 +8,7 @@ import msgspec
 
 from inferencereplay.recording.control_characters import visible
 from inferencereplay.recording.format import Provenance
-from inferencereplay.recording.request import Request
+from inferencereplay.recording.request import NotSerializable, Request
 from inferencereplay.redaction.payloads import redact_request
 from inferencereplay.redaction.redactor import Redactor
 
@@ -20,6 +20,7 @@ class Call(msgspec.Struct):  # a class of its own would take three times as long
 
     Attributes:
         request: what the SDK would send, with the session's `ignore` and `normalize` applied.
+        sent: what the SDK would send, if the session has an `ignore` or a `normalize`.
         known: the session's redactor.
         find_literals: returns the secrets of the call's client, such as its API key.
         find_origin: returns the server that the call is for.
@@ -31,6 +32,7 @@ class Call(msgspec.Struct):  # a class of its own would take three times as long
     known: Redactor
     find_literals: Callable[[], tuple[str, ...]] = tuple
     find_origin: Callable[[], Provenance] = Provenance
+    sent: Request | None = None
     found: Redactor | None = None
     safe: Request | None = None
 
@@ -51,6 +53,14 @@ class Call(msgspec.Struct):  # a class of its own would take three times as long
         if self.safe is None:
             self.safe = redact_request(self.request, self.redactor)
         return self.safe
+
+    @property
+    def shown(self) -> Request:
+        """What the SDK would send, without secrets, for people; without its body if that cannot be searched."""
+        try:
+            return self.redacted if self.sent is None else redact_request(self.sent, self.redactor)
+        except NotSerializable:
+            return Request(self.request.method, self.path, b"null")
 
     @property
     def line(self) -> str:

@@ -14,25 +14,26 @@ from inferencereplay.recording.difference import nearest
 from inferencereplay.recording.request import parse_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-    from inferencereplay.recording.request import JSON, Request
+    from inferencereplay.recording.request import Request
     from inferencereplay.redaction.redactor import Redactor
+    from inferencereplay.session.near_requests import NearRequests
     from inferencereplay.store.interface import Store
 
 RUN = "INFERENCEREPLAY_RUN"
 """The variable that `inferencereplay run` sets for the program that it starts: its other options, or 1."""
 RANDOM = "prompt_cache_key"
 """A member of the body that frameworks fill at random, such as openai-agents for the official base URL."""
-MOST_COMPARED = 1_000
-"""Files that a miss is compared with."""
+program: list[str] = []
+"""The command line that messages name; empty for this process's own. A child process names its parent's."""
 LONGEST_COMMAND = 200
 """Characters of a command line that are shown."""
 
 
 def explain(  # noqa: PLR0913 - facts for a message
     request: Request,
-    store: Store,
+    near_requests: NearRequests,
     redactor: Redactor,
     *,
     used_up: str | None,
@@ -45,7 +46,7 @@ def explain(  # noqa: PLR0913 - facts for a message
 
     Args:
         request: redacted.
-        store: where it was looked for.
+        near_requests: finds recordings that are like it, in the store where it was looked for.
         redactor: removes secrets from the message.
         used_up: the first of the request's recordings, if it has any and all are used up.
         skipped: the transient answer to this request that was not stored; empty without one.
@@ -53,10 +54,11 @@ def explain(  # noqa: PLR0913 - facts for a message
         own_mode: the mode that the program gave as an argument; `None` if it gave none.
         command: returns the command that records it in a given mode, if the session has one.
     """
+    store = near_requests.store
     key, directory = request.key, store.directory
     near, obstacle = None, ""
     try:
-        near = nearest(parse_json(request.body), _shown(store.newest(request.path, MOST_COMPARED), redactor))
+        near = _nearest(request, near_requests, redactor)
     except (ValueError, RecursionError) as deep:
         obstacle = str(deep)
     lines = [visible(f"{request.method} {request.path} was not recorded in {directory} (key {key[:12]}…).")]
@@ -77,9 +79,11 @@ def explain(  # noqa: PLR0913 - facts for a message
             lines.append(f"Frameworks make {RANDOM} anew in each run. Set ignore={RANDOM!r}, in recording and replay.")
     else:
         lines.append(f"The nearest recording is {near[0]}; it differs in the method or the query only.")
-    program = visible(redactor.text(shlex.join(sys.orig_argv)))  # before it is cut: half a secret is not found any more
+    command_line = visible(
+        redactor.text(shlex.join(program or sys.orig_argv))
+    )  # before it is cut: half a secret is not found any more
     mode = "record" if used_up and exhausted != "record" else "record-if-missing"
-    lines.append(_mend(store, mode, own_mode, program, command))
+    lines.append(_mend(store, mode, own_mode, command_line, command))
     text = visible_lines(redactor.text("\n".join(lines)))
     error = RecordingNotFound(text, method=request.method, path=request.path, key=key, directory=directory)
     if near:
@@ -87,19 +91,27 @@ def explain(  # noqa: PLR0913 - facts for a message
     return error
 
 
-def _shown(candidates: Iterator[tuple[str, JSON]], redactor: Redactor) -> Iterator[tuple[str, JSON]]:
-    """Yield recorded requests without secrets; one that is nested too deeply for redaction is left out."""
-    for name, body in candidates:
-        with contextlib.suppress(RecursionError):
-            yield name, redactor.value(body)
+def _nearest(request: Request, near_requests: NearRequests, redactor: Redactor) -> tuple[str, tuple[str, ...]] | None:
+    """Return the name of the recorded request that differs least, and how it differs, without secrets.
+
+    It is redacted before the two are compared: a line shows only a part of a text, and half a secret is not found.
+    """
+    asked, bodies = parse_json(request.body), dict(near_requests.find(request))
+    while found := nearest(asked, bodies.items()):
+        name = found[0]
+        body = bodies.pop(name)
+        with contextlib.suppress(RecursionError):  # one that is nested too deeply for redaction is passed over
+            safe = redactor.value(body)
+            return found if safe is body else nearest(asked, [(name, safe)])
+    return None
 
 
-def _mend(store: Store, mode: str, own_mode: str | None, program: str, known: Callable[[str], str] | None) -> str:
+def _mend(store: Store, mode: str, own_mode: str | None, line: str, known: Callable[[str], str] | None) -> str:
     if not store.is_writable:
         return f"It is a directory of llama-stack's recorder. To record it, give another directory and mode={mode!r}."
     if known:
         return f"To record it, run\n  {known(mode)}"
-    command = program if len(program) < LONGEST_COMMAND else program[:LONGEST_COMMAND] + " …"
+    command = line if len(line) < LONGEST_COMMAND else line[:LONGEST_COMMAND] + " …"
     if own_mode:
         return f"To record it, change mode={own_mode!r} to mode={mode!r}, and run\n  {command}"
     if run := os.environ.get(RUN):

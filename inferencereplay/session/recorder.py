@@ -20,6 +20,7 @@ from inferencereplay.session import garbage
 if TYPE_CHECKING:
     from inferencereplay.recording.request import Request
     from inferencereplay.session.call import Call
+    from inferencereplay.session.calls_log import LoggedCall
     from inferencereplay.session.variants import Variants
     from inferencereplay.store.interface import Store
 
@@ -43,13 +44,26 @@ class PendingRecording:
     Attributes:
         sent_at: when the request was sent, Unix time in seconds; the moment of its number until more is known.
         is_stored: whether the answer was stored.
+        noted: the call among the session's.
     """
 
-    __slots__ = ("_is_over", "call", "is_stored", "key", "number", "recorder", "redactor", "request", "sent_at")
+    __slots__ = (
+        "_is_over",
+        "call",
+        "is_stored",
+        "key",
+        "noted",
+        "number",
+        "recorder",
+        "redactor",
+        "request",
+        "sent_at",
+    )
 
     def __init__(self, recorder: Recorder, call: Call) -> None:
         self._is_over = True
         self.is_stored = False
+        self.noted: LoggedCall | None = None
         self.recorder = recorder
         self.call = call
         self.redactor = call.redactor
@@ -75,6 +89,8 @@ class PendingRecording:
     def learn(self, literals: tuple[str, ...]) -> None:
         """Redact these texts too: secrets that were not known before the call was made."""
         self.redactor = self.redactor.with_literals(literals)
+        if self.noted is not None:
+            self.noted.hide(self.redactor)
 
     def renumber(self) -> None:
         """Begin again if the key was made with a secret that was not known then."""
@@ -87,12 +103,20 @@ class PendingRecording:
         reason = self.recorder.keep(self, response)
         self._is_over = True
         self.is_stored = not reason
+        if self.noted is not None and self.is_stored:
+            self.noted.keep(self.key, self.number)
+        self._end()
         return reason
 
     def drop(self) -> None:
         """Give the number back: the call has no answer that can be stored."""
         self.recorder.variants.give_up(self.request.path, self.key, self.number)
         self._is_over = True
+        self._end()
+
+    def _end(self) -> None:
+        if self.noted is not None:
+            self.noted.end()
 
 
 class Recorder:

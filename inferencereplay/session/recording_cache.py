@@ -5,22 +5,51 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from inferencereplay.recording.format import check_request
-
 if TYPE_CHECKING:
     from inferencereplay.recording.format import Recording
     from inferencereplay.recording.request import Request
     from inferencereplay.store.interface import Store
 
-MOST_KEPT = 64
-LARGEST_KEPT = 256 * 1024
-"""Bytes of the largest file that is kept; at most `MOST_KEPT` of them stay in memory."""
+MOST_KEPT = 16 * 1024 * 1024
+"""Bytes of the files whose recordings stay in memory."""
+LARGEST_KEPT = 2 * 1024 * 1024
+"""Bytes of the largest of them."""
+EXTRA = 2_048
+"""Bytes that a recording takes in memory beside those of its file."""
 SETTLED = 100_000_000
 """Nanoseconds after which no change can have the time of the last one: ten ticks of a slow kernel's clock."""
 
+_Place = tuple[str, str, int]
+
+
+class KeptRecordings:
+    """Decoded recordings, each with the stamp of its file; all are forgotten when they take too much memory."""
+
+    def __init__(self) -> None:
+        self._kept: dict[_Place, tuple[tuple[Any, ...], Recording]] = {}
+        self._size = 0
+        self.get = self._kept.get
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def keep(self, place: _Place, stamp: tuple[Any, ...], recording: Recording) -> None:
+        """Keep a recording of a file of `stamp[-1]` bytes."""
+        self._size += stamp[-1] + EXTRA
+        if self._size > MOST_KEPT:
+            self._kept.clear()
+            self._size = stamp[-1] + EXTRA
+        self._kept[place] = stamp, recording
+
+
+_of_process = KeptRecordings()
+
 
 class RecordingCache:
-    """Reads, decodes and checks recordings; of a file that it has kept, only the stamp is read again.
+    """Reads, decodes and checks recordings; of a file that was read before, only the stamp is read again.
+
+    Recordings in our own format are kept for all sessions of the process. What is made of llama-stack's files depends
+    on the session's settings.
 
     Args:
         store: where they live.
@@ -30,7 +59,7 @@ class RecordingCache:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._kept: dict[tuple[str, int], tuple[tuple[Any, ...], Recording]] = {}
+        self._kept = _of_process if store.is_writable else KeptRecordings()
 
     def read(self, request: Request, key: str, number: int) -> Recording | None:
         """Return a recording of `request`, or `None` if there is none; it is shared, and not to be changed.
@@ -39,21 +68,17 @@ class RecordingCache:
             RecordingCorrupt: if the file cannot be used.
             StoreError: if it cannot be read.
         """
-        stamp = self._store.stamp(request.path, key, number)
-        if stamp is None:
-            return None
-        kept = self._kept.get((key, number))
-        if kept is not None and kept[0] == stamp:
+        place = self._store.directory, key, number
+        kept = self._kept.get(place)
+        if kept is not None and kept[0] == self._store.stamp(request.path, key, number):
             return kept[1]
         now = self._now()
-        recording = self._store.read(request.path, key, number)
-        if recording is None:
+        found = self._store.load(request, key, number)
+        if found is None:
             return None
-        check_request(recording, request, key, self.name(request.path, key, number))
-        if stamp and stamp[-1] <= LARGEST_KEPT and now - stamp[0] > SETTLED:
-            if len(self._kept) >= MOST_KEPT:
-                self._kept.clear()
-            self._kept[key, number] = stamp, recording
+        recording, stamp = found
+        if stamp[-1] <= LARGEST_KEPT and now - stamp[0] > SETTLED:
+            self._kept.keep(place, stamp, recording)
         return recording
 
     def name(self, path: str, key: str, number: int) -> str:

@@ -71,6 +71,11 @@ class RunCoordinator:
         self._lock = make_lock()
         self._life: LivenessLock | None = None
 
+    @property
+    def folder(self) -> str:
+        """The folder that the processes of the run share."""
+        return str(self._folder)
+
     def has(self, address: RunAddress) -> bool:
         """Whether the run has a complete recording at an address."""
         return os.path.exists(self._file(address, "whole"))  # noqa: PTH110 - also where one may not look

@@ -41,6 +41,11 @@ class RunVariants(Variants):
         self._given_up: dict[str, set[int]] = {}
         self._is_told = False
 
+    @property
+    def run_folder(self) -> str:
+        """The folder of the run."""
+        return self._run.folder
+
     def peek(self, path: str, key: str, read: Callable[[int], Any] | None = None) -> Variant | None:
         """Return the run's recording for the next call, or `None` if that is still to be made.
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import functools
+import itertools
 import logging
 import math
 import weakref
 from array import array
+from collections import Counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -15,9 +17,9 @@ import msgspec
 from inferencereplay.errors import InvalidSetting, NotRecordable, RecordingNotFound
 from inferencereplay.locks import make_lock
 from inferencereplay.pacing.clocks import SYSTEM_CLOCK
-from inferencereplay.pacing.pacer import make_pacer
+from inferencereplay.pacing.pacer import Pace, make_pacer
 from inferencereplay.pacing.timing import Timing, summarize
-from inferencereplay.recording.format import Provenance, is_whole
+from inferencereplay.recording.format import VERSION, Provenance, RecordedRequest, Recording, is_whole
 from inferencereplay.recording.request import (
     TOO_DEEP,
     NotSerializable,
@@ -29,25 +31,36 @@ from inferencereplay.recording.request import (
 from inferencereplay.redaction.redactor import Redactor
 from inferencereplay.session import garbage
 from inferencereplay.session.call import Call
-from inferencereplay.session.decision import WAIT, Decision, Play
+from inferencereplay.session.calls_log import FAULT, LIVE, MISS, STUB, CallLog
+from inferencereplay.session.decision import WAIT, Decision, LetThrough, Play
 from inferencereplay.session.misses import explain
+from inferencereplay.session.near_requests import NearRequests
+from inferencereplay.session.question import Question
 from inferencereplay.session.recorder import PendingRecording, Recorder
 from inferencereplay.session.recording_cache import RecordingCache
 from inferencereplay.session.run_variants import RunVariants
+from inferencereplay.session.selection import Selection
 from inferencereplay.session.settings import Mode, list_options, resolve
 from inferencereplay.session.variants import ReportingSet, Variants
 from inferencereplay.store.opening import open_store
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from typing_extensions import Unpack
 
+    from inferencereplay.faults.fault import Fault
+    from inferencereplay.faults.plan import FaultPlan
     from inferencereplay.pacing.pacer import Pacer
     from inferencereplay.recording.format import Response
+    from inferencereplay.session.calls_log import Asked, Calls, LoggedCall
+    from inferencereplay.session.child_reports import ChildReports
     from inferencereplay.session.run_coordinator import RunCoordinator
-    from inferencereplay.session.settings import Options
+    from inferencereplay.session.settings import Options, Settings
+    from inferencereplay.stubs.arguments import StubOptions
+    from inferencereplay.stubs.stub import Stub
+    from inferencereplay.stubs.stub_queue import StubQueue
 
 log = logging.getLogger("inferencereplay")
 
@@ -56,7 +69,10 @@ LEAVING = 1.0
 """Seconds that a replay waits past the recorded moment at which a stream was abandoned, for the program's time-out."""
 LONGEST_UNANSWERED = 60.0
 """Seconds that a replay waits past the recorded moment at which a call was cancelled, for its cancellation."""
+MOST_STUBS = 5
+"""Stubs that the message of a miss names."""
 _RECORDING = (Mode.RECORD, Mode.RECORD_IF_MISSING)
+_ANSWERING = (Mode.REPLAY, Mode.RECORD_IF_MISSING)
 _Miss = TypeVar("_Miss", bound=RecordingNotFound)
 
 
@@ -80,6 +96,14 @@ class Session:
         exhausted: what the call after the last variant gets: the last one again (`"repeat"`), a miss (`"error"`), or a
             live call that is stored (`"record"`; in `record-if-missing` only, a miss in `replay`).
         test_id: which of a llama-stack directory's recordings of one request to take.
+        live: paths such as `"/embeddings"` or `"/models/*"`, or functions that get the request and return whether it
+            is meant, once or several times a call: these calls go to the network, and are not stored.
+        only: the same for all that is not to go to the network: every other call does.
+        keep_calls: how many of the newest calls `calls` holds.
+        faults: failures that the attempts of the SDK meet, in this order; see `Fault`. They are never recorded. While
+            the SDK waits before it tries again, `speed` counts, and time passes on a given `clock` in full.
+        on: where faults without an `on` of their own happen: a path such as `"/chat/completions"`, a pattern, several
+            of them, or a function from a request's body to a bool; by default everywhere.
 
     Attributes:
         mode: the mode in effect.
@@ -87,6 +111,10 @@ class Session:
         hits: calls that a recording answered.
         misses: calls that no recording could answer.
         recorded: recordings that were stored.
+        let_through: calls that went to the network although the mode is not `live`, and were not stored.
+        stubbed: calls that an answer by hand answered; see `stub`.
+        calls: the calls that were made, in order; see `Calls`.
+        faults: how often each kind of fault has happened, by name; such as `{"status 429": 2}`.
         timing: how late the chunks of a paced replay came, in seconds.
         command: returns the command that records a missing request in a given mode, for the message of a miss; a test
             runner sets it. `None` for a command made of the program's own command line.
@@ -106,6 +134,7 @@ class Session:
     @list_options
     def __init__(self, directory: str | os.PathLike[str] | None = None, **options: Unpack[Options]) -> None:
         settings = resolve(directory, options)
+        self.settings = settings
         self.mode = settings.mode
         self.is_live = settings.mode is Mode.LIVE
         self.replays = settings.mode is not Mode.RECORD
@@ -113,7 +142,7 @@ class Session:
         self.from_environment = settings.from_environment
         self.command: Callable[[str], str] | None = None
         mode = options.get("mode")
-        self._own_mode = None if mode is None else str(getattr(mode, "value", mode))
+        self.own_mode = None if mode is None else str(getattr(mode, "value", mode))
         self._pace = settings.pace
         self._never_waits = math.isinf(self.speed) and self._pace is None
         self.clock = settings.clock or SYSTEM_CLOCK
@@ -122,21 +151,30 @@ class Session:
         self.redactor = Redactor(settings.redact)
         self._exhausted = settings.exhausted
         self._record_errors = settings.record_errors
+        self._selection = Selection(settings.live, settings.only)
+        self._is_selective = bool(settings.live or settings.only)
+        self._keep_calls = settings.keep_calls
         self._warned: set[str] = set()
         self._joined: RunVariants | None = None
+        self.is_fast = self.mode in _ANSWERING and not settings.faults
         self.store = open_store(settings.directory, settings.test_id, self.prepare, is_recorded=self.mode in _RECORDING)
         if self.mode in _RECORDING and not self.store.is_writable:
             message = f"mode={self.mode.value!r}: {self.store.directory} is llama-stack's, and can be replayed only."
             raise InvalidSetting(message + " Record into another directory.")
         self._cache = RecordingCache(self.store)
+        self._near_requests = NearRequests(self.store)
         self._begin()
 
     def _begin(self) -> None:
         """Count, and number equal calls, from the beginning."""
-        self.hits = self.misses = 0
-        self.missed: list[RecordingNotFound] = []
+        self._hits = self._misses = self.let_through = self.stubbed = 0
+        self._stubs: StubQueue | None = None
+        self._missed: list[RecordingNotFound] = []
+        self._children: ChildReports | None = None
+        self.fault_plan = _plan(self.settings)
         self._late = array("d")  # seconds, of every paced chunk
         self._lock = make_lock()
+        self._log = CallLog(self.store, self.redactor, self.clock, self._keep_calls)
         variants = Variants(
             self.store,
             replaces=self.mode is Mode.RECORD,
@@ -155,17 +193,66 @@ class Session:
 
     def __repr__(self) -> str:
         counts = f"hits={self.hits}, misses={self.misses}, recorded={self.recorded}"
+        counts += f", let_through={self.let_through}" if self.let_through else ""
+        counts += f", stubbed={self.stubbed}" if self.stubbed else ""
+        if self.faults:
+            counts += f", faults={self.faults}"
         return f"<Session {self.store.directory!r} mode={self.mode.value!r} speed={self.speed:g} {counts}>"
 
     @property
+    def hits(self) -> int:
+        """How many calls a recording answered, in this process and in its children."""
+        children = self._heard()
+        return self._hits + (children.hits if children else 0)
+
+    @property
+    def misses(self) -> int:
+        """How many calls no recording could answer, as `hits`."""
+        children = self._heard()
+        return self._misses + (children.misses if children else 0)
+
+    @property
     def recorded(self) -> int:
-        """How many recordings were stored."""
-        return self.recorder.recorded
+        """How many recordings were stored, as `hits`."""
+        children = self._heard()
+        return self.recorder.recorded + (children.recorded if children else 0)
+
+    @property
+    def missed(self) -> list[RecordingNotFound]:
+        """The misses that nobody has raised yet."""
+        self._heard()
+        return self._missed
+
+    @missed.setter
+    def missed(self, missed: list[RecordingNotFound]) -> None:
+        self._missed = missed
+
+    @property
+    def is_paced(self) -> bool:
+        """Whether recordings answer, and some of them have to wait."""
+        return not (self.is_live or self._never_waits)
+
+    @property
+    def faults(self) -> dict[str, int]:
+        """How often each kind of fault has happened, by name."""
+        if self.fault_plan is None:
+            return {}
+        children = self._heard()
+        return dict(self.fault_plan.counts + (children.faults if children else Counter()))
+
+    def unused_faults(self) -> list[Fault]:
+        """Return the faults that have not happened."""
+        return [] if self.fault_plan is None else self.fault_plan.unused()
 
     @property
     def timing(self) -> Timing:
         """How late the chunks of a paced replay came, in seconds; see `Timing`."""
         return summarize(self._late)
+
+    @property
+    def calls(self) -> Calls:
+        """The calls that were made, in order: what was asked, and what became of it; see `Calls`."""
+        return self._log.calls
 
     def join(self, run: RunCoordinator) -> None:
         """Record together with the other sessions of a run, each request once; call this before the first call.
@@ -183,7 +270,9 @@ class Session:
 
     def used(self) -> list[str]:
         """Return the names, relative to the directory, of the recordings that answered a call or were stored."""
-        return sorted({name for item in self.recorder.variants.used.copy() for name in self.store.sources(*item)})
+        children = self._heard()
+        used = {name for item in self.recorder.variants.used.copy() for name in self.store.sources(*item)}
+        return sorted(used | children.used if children else used)
 
     def follow_used(self, report: Callable[[tuple[str, ...]], None]) -> None:
         """Report the names of each recording when it is first used; call this before the first call.
@@ -210,8 +299,9 @@ class Session:
         Raises:
             RecordingNotFound: if there is one.
         """
+        self._heard()
         with self._lock:
-            missed, self.missed = self.missed, []
+            missed, self._missed = self._missed, []
         if not missed:
             return
         first, count = missed[0], len(missed)
@@ -221,8 +311,62 @@ class Session:
 
     def forget_misses(self) -> None:
         """Forget the misses up to now: another error is being raised, or one of them."""
+        self._heard()
         with self._lock:
-            self.missed = []
+            self._missed = []
+
+    # Where a session begins among the variants.
+
+    @property
+    def positions(self) -> dict[str, int]:
+        """How many equal calls were made, by key, in the order of the first ones."""
+        return self.recorder.variants.positions
+
+    def begin_at(self, positions: Mapping[str, int]) -> None:
+        """Count calls as made before: the next equal one gets the variant after; call this before the first call.
+
+        Args:
+            positions: the number of calls, by key.
+        """
+        self.recorder.variants.begin_at(positions)
+
+    def variant_counts(self) -> dict[str, int]:
+        """Return how many variants there are of each request that was answered or stored, by key, in order."""
+        paths = {key: path for path, key, _ in self.recorder.variants.used.copy()}
+        return {key: self._count(paths[key], key) for key in self.positions if key in paths}
+
+    def _count(self, path: str, key: str) -> int:
+        numbers = itertools.count(1)
+        return next(number for number in numbers if self.store.stamp(path, key, number) is None) - 1
+
+    # Child processes.
+
+    @property
+    def run_folder(self) -> str | None:
+        """The folder of the run that the session has joined, if it has."""
+        return None if self._joined is None else self._joined.run_folder
+
+    def expect_children(self) -> str:
+        """Return the folder in which child processes tell what they do; empty if none can be made."""
+        if self._children is None:
+            from inferencereplay.session.child_reports import ChildReports  # noqa: PLC0415 - few programs start processes
+
+            try:
+                self._children = ChildReports()
+            except OSError as error:
+                log.warning("what child processes do is not counted: %s", error)
+                return ""
+        return self._children.folder
+
+    def forget_children(self) -> None:
+        """Leave the child processes up to now to another process."""
+        self._children = None
+
+    def _heard(self) -> ChildReports | None:
+        """Hear what child processes have told."""
+        if self._children is not None:
+            self._missed += self._children.hear()
+        return self._children
 
     # The decision.
 
@@ -240,8 +384,14 @@ class Session:
         """
         call = Call(request, self.redactor, find_literals, find_origin)
         if self._ignore or self._normalize is not None:
-            call.request = self.prepare(request, call)
+            self.read(call, request)
         return call
+
+    def read(self, call: Call, request: Request) -> None:
+        """Give a call the request that the SDK would send; the errors are those of `prepare`."""
+        call.request = request
+        if self._ignore or self._normalize is not None:
+            call.sent, call.request = request, self.prepare(request, call)
 
     def prepare(self, request: Request, call: Call | None = None) -> Request:
         """Apply `ignore` and `normalize` to a request.
@@ -273,7 +423,9 @@ class Session:
             raise InvalidSetting(redactor.text(message)) from error
 
     def decide(self, call: Call, *, takes_over: bool = False) -> Decision:
-        """Decide what becomes of a call: play a recording, record the live answer, or wait and decide again.
+        """Decide what becomes of a call: play a recording, record the live answer, let it through, or wait.
+
+        After a wait it is decided again.
 
         Args:
             call: the call.
@@ -285,6 +437,11 @@ class Session:
             StoreError: if the file that should answer cannot be read.
             NotSerializable: if the request is nested too deeply to be searched.
         """
+        while stub := self._find_stub(call):
+            if play := self._play_stub(stub, call):
+                return play
+        if self.is_let_through(call):
+            return self.pass_on(call)
         if play := self.play(call):
             return play
         if self.mode is Mode.REPLAY:
@@ -307,18 +464,65 @@ class Session:
             RecordingNotFound: if the recordings are used up and `exhausted="error"`.
             NotSerializable: if the request is nested too deeply to be searched.
         """
+        if self._stubs is not None and (stub := self._find_stub(call)):
+            return self._play_stub(stub, call, covers)
+        if self._is_selective and self.is_let_through(call):
+            return None
         while self.replays and (play := self.find(call)):
-            if covers is not None and not covers(play.recording.response):
+            response = play.recording.response
+            if covers is not None and not covers(response):
                 return None
             with self._lock:
                 if self.recorder.variants.commit(play.request.path, play.key, play.number, play.call):
-                    self.hits += 1
+                    self._hits += 1
+                    asked = play.request if call.sent is None else call.shown
+                    if self._never_waits and not response.end and self.fault_plan is None:
+                        self._log.note_hit(asked, play.key, play.number, response.retries)
+                    else:
+                        play.noted = self._log.add_hit(asked, play.key, play.number, response.retries)
                     return play
         return None
 
+    def is_let_through(self, call: Call) -> bool:
+        """Whether a call goes to the network whatever is recorded.
+
+        Raises:
+            InvalidSetting: if a predicate of `live` or `only` fails.
+        """
+        return self.is_live or (self._is_selective and self._selection.lets_through(call))
+
+    def pass_on(self, call: Call) -> LetThrough:
+        """Note a call that goes to the network and is not stored."""
+        shown = call.shown
+        with self._lock:
+            self.let_through += not self.is_live
+            return LetThrough(self._log.add(shown, LIVE, 0))
+
+    def note_live(self, asked: Asked) -> LoggedCall:
+        """Note a call in `live` mode."""
+        with self._lock:
+            return self._log.add(asked, LIVE, 0)
+
+    def note_fault(self, call: Call, began: float) -> LoggedCall:
+        """Note a call that no recording answers, for its attempts meet faults.
+
+        Args:
+            call: the call.
+            began: the clock's time at its start.
+        """
+        shown = call.shown
+        with self._lock:
+            noted = self._log.add(shown, FAULT)
+        noted.began = began
+        return noted
+
     def begin(self, call: Call) -> PendingRecording:
         """Number a call that goes to the network."""
-        return PendingRecording(self.recorder, call)
+        pending = PendingRecording(self.recorder, call)
+        shown = call.shown
+        with self._lock:
+            pending.noted = self._log.add(shown, LIVE, 0)
+        return pending
 
     def find(self, call: Call) -> Play | None:
         """Return what would answer a call; nothing is counted.
@@ -355,12 +559,130 @@ class Session:
         else:
             offsets, count = ([] if response.elapsed is None else [response.elapsed]), 1
         note = self._late.append
-        return make_pacer(offsets, count, speed=self.speed, pace=self._pace, clock=self.clock, note=note)
+        pace = getattr(response, "pace", None) or self._pace
+        return make_pacer(offsets, count, speed=self.speed, pace=pace, clock=self.clock, note=note)
+
+    def fault_seconds(self, seconds: float) -> float:
+        """Return how long to wait where a client waits because of a fault: its time-out, or before it tries again."""
+        return seconds if self.clock is not SYSTEM_CLOCK else seconds / self.speed
+
+    def slow_pacer(self, count: int, between: float) -> Pacer | None:
+        """Return the pacer of a stream of `count` chunks that come slowly, `between` seconds apart."""
+        pace, note = Pace(0.0, between), self._late.append
+        return make_pacer([], count, speed=1.0, pace=pace, clock=self.clock, note=note) if between else None
 
     def patience(self, response: Response) -> float:
         """Return how many seconds a replay waits for the program to cancel a call that it cancelled while recording."""
         left = 0.0 if self._never_waits else (response.left or 0.0) / self.speed
         return left + LONGEST_UNANSWERED
+
+    # Answers by hand.
+
+    def stub(self, text: str | None = None, **options: Unpack[StubOptions]) -> Stub:
+        """Answer a call by hand, before recordings and the network, in any mode.
+
+        Stubs answer in the order in which they are made, each once unless `times` says otherwise. The answer is what
+        the endpoint would send, an object or a stream, as the call asks. One that was not asked for is an `UnusedStub`
+        at the end of the block or the test.
+
+        Args:
+            text: what the model says.
+            chunks: the same in pieces, as a stream gives them; a `text` is split at its words.
+            tool_calls: tuples of a name, the arguments (an object, or JSON as text) and, if it matters, an id.
+            refusal: the text of a refusal.
+            parsed: a pydantic object, or JSON, for a call that asks for a format.
+            vector: of embeddings: numbers, a list of vectors for the inputs in turn, or a size, with which equal
+                inputs get equal vectors of length 1.
+            error: an HTTP status, or a class of the SDK's errors, which is raised at once, without retries.
+            message: the error's.
+            code: the error's, such as `"context_length_exceeded"`.
+            finish_reason: `"stop"`, `"length"`, `"tool_calls"` or `"content_filter"`, if not the usual one.
+            usage: tokens of the prompt and of the answer; without it, an estimate.
+            model: the model that it is for, or a pattern such as `"gpt-4*"`.
+            when: a function that gets the body and returns whether the stub is for it, once or several times a call.
+            on: the path that it is for, such as `"/chat/completions"`; without it, all that have such an answer.
+            times: how often it answers; `None` for any number of times.
+            pace: the times of its chunks, whatever the session's speed.
+            required: whether it has to be asked for.
+            save: whether the answer is stored as a recording as well, which can be edited. One that is there stays,
+                unless the mode is `record`.
+
+        Returns:
+            The stub; its `asked` counts the calls that it answered.
+
+        Raises:
+            InvalidSetting: for an invalid argument, and for what does not go together.
+            TypeError: for an unknown argument.
+
+        Example:
+            >>> with replay("recordings") as session:
+            ...     weather = session.stub(tool_calls=[("get_weather", {"city": "Rome"})], model="gpt-4o")
+            ...     answer = OpenAI().chat.completions.create(model="gpt-4o", messages=[])
+            >>> answer.choices[0].message.tool_calls[0].function.arguments, weather.asked
+            ('{"city": "Rome"}', 1)
+        """
+        from inferencereplay.stubs.stub_queue import StubQueue  # noqa: PLC0415 - only who writes answers pays for it
+
+        if options.get("save") and not self.store.is_writable:
+            message = f"save=True: {self.store.directory} is llama-stack's, and can be replayed only."
+            raise InvalidSetting(message)
+        with self._lock:
+            self._stubs = stubs = self._stubs or StubQueue()
+        given = {"text": text, **options}
+        made = stubs.add(given)
+        self._never_waits = self._never_waits and not made.has_pace
+        return made
+
+    @property
+    def has_stubs(self) -> bool:
+        """Whether there are answers by hand."""
+        return self._stubs is not None
+
+    def raise_unused(self) -> None:
+        """Forget all stubs.
+
+        Raises:
+            UnusedStub: if one was not asked for.
+        """
+        due = self.forget_stubs()
+        if due:
+            from inferencereplay.stubs.stub_queue import unused  # noqa: PLC0415 - as above
+
+            raise unused(due, [repr(call) for call in self.calls])
+
+    def forget_stubs(self) -> list[Stub]:
+        """Forget all stubs, and return those that were not asked for."""
+        return [] if self._stubs is None else self._stubs.forget()
+
+    def save(self, call: Call, play: Play) -> None:
+        """Store the answer of a stub as a recording; a failure is logged, never raised."""
+        pending = PendingRecording(self.recorder, call)
+        stub, noted = play.stub, play.noted
+        if stub is not None and not pending.keep(stub.response_to_save(play.recording.response)) and noted is not None:
+            noted.keep(pending.key, pending.number)
+
+    def _find_stub(self, call: Call) -> Stub | None:
+        if self._stubs is None:
+            return None
+        asked = Question(call.request if call.sent is None else call.sent)
+        return self._stubs.find(asked.path, asked.method, asked.body)
+
+    def _play_stub(self, stub: Stub, call: Call, covers: Callable[[Response], bool] | None = None) -> Play | None:
+        """Count a call as answered by hand; `None` if the caller cannot replay that, or the stub is used up."""
+        response = stub.answer(call.request)
+        if covers is not None and (stub.saves or not covers(response)):
+            return None
+        request, shown = call.request, call.shown
+        if self._stubs is None or not self._stubs.take(stub):
+            return None
+        with self._lock:
+            self.stubbed += 1
+            noted = self._log.add(shown, STUB)
+        if self._never_waits and not response.end:
+            noted.end()
+        key = request.key
+        held = RecordedRequest(request.method, request.path, msgspec.Raw(request.body), request.query)
+        return Play(Recording(VERSION, key, held, response), request, key, 0, 0, self._cache, noted, stub)
 
     # Calls without an answer.
 
@@ -368,20 +690,22 @@ class Session:
         """Count a call as a miss and return the error that says what differs."""
         error = explain(
             call.redacted,
-            self.store,
+            self._near_requests,
             call.redactor,
             used_up=self._first(call.request, call.redacted),
             skipped=self.recorder.skipped(call.redacted.key),
             exhausted=self._exhausted,
-            own_mode=self._own_mode,
+            own_mode=self.own_mode,
             command=self.command,
         )
-        return self._note(error)
+        if waiting := [repr(stub) for stub in self._stubs or () if stub.is_left]:
+            error.args = (f"{error.args[0]}\n{_counted_stubs(waiting)}",)
+        return self._note(error, call)
 
     def refuse(self, call: Call, reason: str = NO_JSON) -> NotRecordable:
         """Count a call that no recording can answer as a miss and return the error."""
         message = f"{call.line} is not recordable: {reason}. Replace it in the test."
-        return self._note(NotRecordable(message, **self._facts(call)))
+        return self._note(NotRecordable(message, **self._facts(call)), call)
 
     def refuse_bypass(self, call: Call, *, is_call: bool) -> RecordingNotFound:
         """Count a request that bypassed the session as a miss and return the error that keeps it off the network.
@@ -398,7 +722,7 @@ class Session:
             "call. Make the call with the client's methods, or build the request outside of the block."
         )
         message = f"{call.line} was kept off the network, but cannot be answered: {reason}"
-        return self._note(RecordingNotFound(message, **self._facts(call)))
+        return self._note(RecordingNotFound(message, **self._facts(call)), call)
 
     def warn_bypass(self, call: Call) -> None:
         """Log that a call bypassed the session, and that the next ones will not."""
@@ -434,8 +758,30 @@ class Session:
     def _facts(self, call: Call) -> dict[str, Any]:
         return {"method": call.request.method, "path": call.path, "directory": self.store.directory}
 
-    def _note(self, error: _Miss) -> _Miss:
+    def _note(self, error: _Miss, call: Call) -> _Miss:
+        shown = call.shown
         with self._lock:
-            self.misses += 1
-            self.missed.append(error)
+            self._misses += 1
+            self._missed.append(error)
+            self._log.add(shown, MISS).end()
+        self._tell_miss(error)
         return error
+
+    def _tell_miss(self, error: RecordingNotFound) -> None:
+        """Tell a miss to the parent's session; there is none."""
+
+
+def _counted_stubs(stubs: list[str]) -> str:
+    """Say which answers by hand did not match a request."""
+    shown = ", ".join(stubs[:MOST_STUBS])
+    return (
+        f"{len(stubs)} stub{'s' if len(stubs) > 1 else ''} did not match: {shown}{', …' * (len(stubs) > MOST_STUBS)}."
+    )
+
+
+def _plan(settings: Settings) -> FaultPlan | None:
+    if not settings.faults:
+        return None
+    from inferencereplay.faults.plan import FaultPlan  # noqa: PLC0415 - few sessions have faults
+
+    return FaultPlan(settings.faults, settings.on)

@@ -16,17 +16,24 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, TypeVar
 from inferencereplay.errors import InvalidSetting
 from inferencereplay.pacing.clocks import Clock, check_clock
 from inferencereplay.pacing.pacer import Pace, check_pace
+from inferencereplay.session.selection import Chosen, parse_paths, parse_selection
 
 if TYPE_CHECKING:
     import re
     from collections.abc import Callable, Iterable, Mapping
 
+    from inferencereplay.faults.fault import Fault
     from inferencereplay.recording.request import JSON
+    from inferencereplay.session.question import Question
+
+    _Selection = str | Callable[[Question], object] | Iterable[str | Callable[[Question], object]]
 
 _Function = TypeVar("_Function", bound="Callable[..., Any]")
 
 DEFAULT_DIRECTORY = "recordings"
 EXHAUSTED = ("repeat", "error", "record")
+MOST_CALLS = 1_000_000
+"""The largest number of calls that a session keeps."""
 _SWITCHES = {
     **dict.fromkeys(("1", "true", "yes", "on"), True),
     **dict.fromkeys(("0", "false", "no", "off"), False),
@@ -69,6 +76,11 @@ class Options(TypedDict, total=False):
     record_errors: bool
     exhausted: str
     test_id: str | None
+    live: _Selection
+    only: _Selection
+    keep_calls: int
+    faults: Iterable[Fault | str] | Fault | str
+    on: str | Iterable[str] | Callable[[JSON], bool] | None
 
 
 DEFAULTS: dict[str, Any] = {
@@ -77,10 +89,16 @@ DEFAULTS: dict[str, Any] = {
     "redact": (),
     "record_errors": False,
     "exhausted": "repeat",
+    "live": (),
+    "only": (),
+    "keep_calls": 1_000,
+    "faults": (),
 }
 """The default of each setting; `None` for one whose default depends on other settings."""
+_OF_PYTHON = ("clock", "normalize", "keep_calls", "on")
+"""The settings that no text can give."""
 VARIABLES = {"directory": "INFERENCEREPLAY_DIR"} | {
-    name: f"INFERENCEREPLAY_{name.upper()}" for name in DEFAULTS if name not in ("clock", "normalize")
+    name: f"INFERENCEREPLAY_{name.upper()}" for name in DEFAULTS if name not in _OF_PYTHON
 }
 """The environment variable of each setting that a text can give."""
 
@@ -124,6 +142,11 @@ class Settings(NamedTuple):
     record_errors: bool
     exhausted: str
     test_id: str | None
+    live: Chosen
+    only: Chosen
+    keep_calls: int
+    faults: tuple[Fault, ...]
+    on: Any
 
 
 def resolve(directory: str | os.PathLike[str] | None, options: Mapping[str, Any]) -> Settings:
@@ -145,8 +168,22 @@ def resolve(directory: str | os.PathLike[str] | None, options: Mapping[str, Any]
         chosen["mode"] = Mode.LIVE if place is None else Mode.REPLAY
     if chosen["speed"] is None:
         chosen["speed"] = math.inf
+    _check_faults(chosen, given)
     is_from_environment = not given.keys() & {"directory", "mode"} and chosen["mode"] is not Mode.LIVE
     return Settings(Path(DEFAULT_DIRECTORY) if place is None else place, is_from_environment, **chosen)
+
+
+def _check_faults(chosen: dict[str, Any], given: Mapping[str, Any]) -> None:
+    """Refuse faults where nothing is replayed; the environment's are left out there."""
+    if chosen["mode"] is Mode.LIVE:
+        if given.get("faults"):
+            valid = ", ".join(repr(mode.value) for mode in Mode if mode is not Mode.LIVE)
+            message = f"faults= alters recorded answers, and mode='live' has none. Give a directory, or {valid}."
+            raise InvalidSetting(message)
+        chosen["faults"] = ()
+    elif chosen["on"] is not None and not chosen["faults"]:
+        message = f"on={chosen['on']!r} says where faults happen, and there are none: give faults=, too."
+        raise InvalidSetting(message)
 
 
 def parse_options(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -326,6 +363,27 @@ def parse_listed(text: str, source: str) -> tuple[str, ...]:
     return parse_ignore(tuple(part.strip() for part in text.split(",")), source)
 
 
+def _parse_count(count: Any, source: str) -> int:
+    if isinstance(count, int) and not isinstance(count, bool) and 0 <= count <= MOST_CALLS:
+        return count
+    message = f"{source}={count!r} is no number of calls. Valid is a whole number from 0 to {MOST_CALLS}."
+    raise InvalidSetting(message)
+
+
+def _parse_faults(faults: Any, source: str) -> tuple[Fault, ...]:
+    if isinstance(faults, (tuple, list)) and not faults:
+        return ()
+    from inferencereplay.faults.spelling import parse_faults  # noqa: PLC0415 - few sessions have faults
+
+    return parse_faults(faults, source)
+
+
+def _parse_on(on: Any, source: str) -> Any:
+    from inferencereplay.faults.fault import check_on  # noqa: PLC0415 - as above
+
+    return check_on(on, source)
+
+
 def _accept(value: Any, _: str) -> Any:
     """Accept any value: the code that uses the setting checks it."""
     return value
@@ -343,6 +401,11 @@ _PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "record_errors": _parse_flag,
     "exhausted": parse_exhausted,
     "test_id": _accept,
+    "live": parse_selection,
+    "only": parse_selection,
+    "keep_calls": _parse_count,
+    "faults": _parse_faults,
+    "on": _parse_on,
 }
 """The parser of each setting that is given as an argument."""
 _TEXT_PARSERS: dict[str, Callable[[str, str], Any]] = {
@@ -350,5 +413,7 @@ _TEXT_PARSERS: dict[str, Callable[[str, str], Any]] = {
     "ignore": parse_listed,
     "redact": _parse_redact,
     "record_errors": parse_switch,
+    "live": parse_paths,
+    "only": parse_paths,
 }
 """The parsers of settings whose texts differ from their arguments."""

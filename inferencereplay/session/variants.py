@@ -17,7 +17,7 @@ from inferencereplay.locks import make_lock
 from inferencereplay.session.variant_files import LONGEST_GAP, VariantFiles
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from inferencereplay.store.interface import Store, WritableStore
 
@@ -109,6 +109,15 @@ class Variants:
         self._states: dict[str, KeyState] = {}
         self._is_over = False
         self._process = os.getpid()
+
+    @property
+    def positions(self) -> dict[str, int]:
+        """The number of calls so far, by key, in the order of the first ones."""
+        return dict(self._calls)
+
+    def begin_at(self, positions: Mapping[str, int]) -> None:
+        """Count calls as made before the session."""
+        self._calls.update(positions)
 
     def peek(self, path: str, key: str, read: Callable[[int], Any] | None = None) -> Variant | None:
         """Return what would answer the next call, which `commit` makes it do.

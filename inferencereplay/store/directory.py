@@ -10,7 +10,6 @@ import errno
 import functools
 import hashlib
 import heapq
-import itertools
 import os
 import re
 import secrets
@@ -18,25 +17,27 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from inferencereplay.errors import RecordingCorrupt, StoreError
-from inferencereplay.recording.format import corrupt, decode, stored_request
+from inferencereplay.recording.body_text import body_text
+from inferencereplay.recording.format import corrupt, decode, decode_for, lay_out, stored_request
 from inferencereplay.recording.request import parse_json
 from inferencereplay.store.address import DIGITS, file_name, parse_file_name
 from inferencereplay.store.atomic_write import link, sweep, written
-from inferencereplay.store.bounded_read import LARGEST, read, way_out
+from inferencereplay.store.bounded_read import LARGEST, read_starts, read_with_state, way_out
 from inferencereplay.store.containment import is_inside
+from inferencereplay.store.folder_listing import aged, listed
 from inferencereplay.store.folder_lock import locked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from inferencereplay.recording.format import Recording
-    from inferencereplay.recording.request import JSON
+    from inferencereplay.recording.request import JSON, Request
 
-MOST_SEEN = 100_000
-"""Directory entries that a search for the newest files looks at."""
 LARGEST_COMPARED = 16 * 1024 * 1024
 """Bytes of a file that a search for the nearest request reads."""
+START_COMPARED = 16 * 1024
+"""Bytes of a file that such a search reads first; they hold most requests."""
 LONGEST_PART = 200
 """Characters of a folder's name; file systems end at 255."""
 _TEMPORARY = re.compile(r"\.[0-9a-f]{32}\.[0-9a-f]{16}\.tmp")
@@ -71,6 +72,17 @@ class DirectoryStore:
         data = self._content(name)
         return None if data is None else decode(data, name)
 
+    def load(self, request: Request, key: str, variant: int) -> tuple[Recording, tuple[int, ...]] | None:
+        """Return a recording that has to be one of `request`, and its stamp; `None` if there is none.
+
+        Raises:
+            RecordingCorrupt: if the file is torn or foreign, or holds another request.
+            StoreError: see `get`.
+        """
+        name = self._file(request.path, key, variant)
+        found = self._open(name, self._folder(request.path))
+        return None if found is None else (decode_for(request, key, found[0], name), _stamp(found[1]))
+
     def get(self, path: str, key: str, variant: int) -> bytes | None:
         """Return the content of a recording's file, or `None` if there is none.
 
@@ -87,7 +99,7 @@ class DirectoryStore:
             return None
         except OSError:
             return ()  # `get` raises what is wrong
-        return found.st_ctime_ns, found.st_mtime_ns, found.st_ino, found.st_size
+        return _stamp(found)
 
     def add(self, path: str, key: str, variant: int, data: bytes, *, like: str = "") -> bool:
         """Store a recording whole or not at all; return `False` if there is one already.
@@ -167,17 +179,51 @@ class DirectoryStore:
                 if parse_file_name(file):
                     yield os.path.join(folder, file)[len(self._inside) :]  # noqa: PTH118
 
-    def newest(self, path: str, limit: int) -> Iterator[tuple[str, JSON]]:
-        """Yield name and request body of the recordings of `path`, newest first, at most `limit`.
+    def state(self, path: str) -> tuple[int, ...]:
+        """Return two times and the inode of the folder of `path`; empty if there is none."""
+        try:
+            found = os.stat(self._folder(path))  # noqa: PTH116
+        except OSError:
+            return ()
+        return found.st_ctime_ns, found.st_mtime_ns, found.st_ino
+
+    def requests(self, path: str, limit: int) -> Iterator[tuple[str, bytes]]:
+        """Yield name and request body of the recordings of `path`, laid out as in a file, at most the newest `limit`.
 
         A file that cannot be read is left out: this is for a search, and a request for that very file gets the error.
         """
-        for _, file in heapq.nlargest(limit, _aged(self._folder(path), parse_file_name)):
-            try:
-                request = stored_request(decode(self._content(file, LARGEST_COMPARED) or b"", file), file)
-            except (StoreError, RecordingCorrupt):
-                continue
-            yield file[len(self._inside) :], parse_json(request.body)
+        folder = self._folder(path)
+        if self._leads_out(folder):
+            return
+        files = listed(folder, parse_file_name)
+        if len(files) > limit:
+            files = [file for _, file in heapq.nlargest(limit, aged(files))]
+        inside = len(self._inside)
+        for file, start in read_starts(files, START_COMPARED):
+            body = body_text(start)
+            if body is None and (request := self._request(file, start if len(start) < START_COMPARED else b"")):
+                body = lay_out(request.body)
+            if body is not None:
+                yield file[inside:], body
+
+    def newest(self, names: Sequence[str]) -> Iterator[tuple[str, JSON]]:
+        """Yield name and request body of the recordings with these names, newest first, without unusable ones."""
+        for name in sorted(names, key=self._age, reverse=True):
+            request = self._request(self._inside + name)
+            if request is not None:
+                yield name, parse_json(request.body)
+
+    def _request(self, file: str, data: bytes = b"") -> Request | None:
+        """Return the request in a file, whose content may be known; `None` if it cannot be used."""
+        try:
+            return stored_request(decode(data or self._content(file, LARGEST_COMPARED) or b"", file), file)
+        except (StoreError, RecordingCorrupt):
+            return None
+
+    def _age(self, name: str) -> int:
+        with contextlib.suppress(OSError):
+            return os.lstat(self._inside + name).st_mtime_ns
+        return 0
 
     @contextlib.contextmanager
     def _written(self, path: str, key: str, variant: int, data: bytes, *, like: str = "") -> Iterator[tuple[str, str]]:
@@ -195,15 +241,19 @@ class DirectoryStore:
         with written(temporary, data, like=like or name):
             if folder not in self._swept:
                 self._swept.add(folder)
-                sweep(_aged(folder, _TEMPORARY.fullmatch), os.stat(temporary).st_mtime_ns)  # noqa: PTH116
+                sweep(aged(listed(folder, _TEMPORARY.fullmatch)), os.stat(temporary).st_mtime_ns)  # noqa: PTH116
             yield temporary, name
 
     def _content(self, name: str, limit: int = LARGEST) -> bytes | None:
-        """Read a file of this directory, also through a link within the directory; `None` if there is none."""
-        if self._leads_out(os.path.dirname(name)):  # noqa: PTH120
+        found = self._open(name, os.path.dirname(name), limit)  # noqa: PTH120
+        return None if found is None else found[0]
+
+    def _open(self, name: str, folder: str, limit: int = LARGEST) -> tuple[bytes, os.stat_result] | None:
+        """Read a file of a folder of this directory, also through a link within the directory; `None` without one."""
+        if self._leads_out(folder):
             raise self._led_out(name)
         try:
-            return read(name, limit, follows_links=False)
+            return read_with_state(name, limit, follows_links=False)
         except _GONE:
             return None
         except OSError as error:
@@ -212,7 +262,7 @@ class DirectoryStore:
         if not is_inside(name, self.directory):
             raise self._led_out(name)
         try:
-            return read(name, limit)
+            return read_with_state(name, limit)
         except _GONE:
             return None
         except OSError as error:
@@ -229,6 +279,10 @@ class DirectoryStore:
     def _make_folder(self, path: str) -> str:
         parts = [_safe(part) for part in path.split("/") if part]
         return os.path.join(self.directory, *parts)  # noqa: PTH118
+
+
+def _stamp(found: os.stat_result) -> tuple[int, ...]:
+    return found.st_ctime_ns, found.st_mtime_ns, found.st_ino, found.st_size
 
 
 def _unreadable(name: str, error: OSError) -> StoreError | RecordingCorrupt:
@@ -257,15 +311,6 @@ def move(name: str, to: str) -> bool:
     with contextlib.suppress(FileNotFoundError):  # a file system without links has moved it
         os.unlink(name)  # noqa: PTH108
     return True
-
-
-def _aged(folder: str, is_wanted: Callable[[str], object]) -> Iterator[tuple[int, str]]:
-    """Yield the time of the last change, in nanoseconds, and the path of the files with such names."""
-    with contextlib.suppress(OSError), os.scandir(folder) as entries:
-        for entry in itertools.islice(entries, MOST_SEEN):
-            if is_wanted(entry.name):
-                with contextlib.suppress(FileNotFoundError):  # another process removed it
-                    yield entry.stat(follow_symlinks=False).st_mtime_ns, entry.path
 
 
 def _safe(part: str) -> str:

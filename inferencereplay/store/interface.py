@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from inferencereplay.recording.format import Recording
-    from inferencereplay.recording.request import JSON
+    from inferencereplay.recording.request import JSON, Request
 
 
 class Store(Protocol):
@@ -28,6 +28,10 @@ class Store(Protocol):
         """Return a recording, or `None` if there is none."""
         ...
 
+    def load(self, request: Request, key: str, variant: int) -> tuple[Recording, tuple[Any, ...]] | None:
+        """Return a recording after a check that it is one of `request`, and its stamp; `None` if there is none."""
+        ...
+
     def stamp(self, path: str, key: str, variant: int) -> tuple[Any, ...] | None:
         """Return, at little cost, a value that differs after every change of a recording; `None` if there is none.
 
@@ -45,8 +49,22 @@ class Store(Protocol):
         """Yield the names of all recordings, relative to the directory."""
         ...
 
-    def newest(self, path: str, limit: int) -> Iterator[tuple[str, JSON]]:
-        """Yield name and request body of the recordings of `path`, newest first, at most `limit`."""
+    def state(self, path: str) -> tuple[int, ...]:
+        """Return what stays equal as long as no recording of `path` comes or goes; empty if there can be none.
+
+        Its first item is the time of the last change, as in a stamp.
+        """
+        ...
+
+    def requests(self, path: str, limit: int) -> Iterator[tuple[str, bytes]]:
+        """Yield name and request body of the recordings of `path`, as it is laid out in a file.
+
+        If there are more than `limit`, the newest are taken. One that cannot be read is left out.
+        """
+        ...
+
+    def newest(self, names: Sequence[str]) -> Iterator[tuple[str, JSON]]:
+        """Yield name and request body of the recordings with these names, newest first, without unusable ones."""
         ...
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import logging
 import os
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from inferencereplay.locks import make_reentrant_lock
-from inferencereplay.recording.format import VERSION, RecordedRequest, Recording, corrupt
+from inferencereplay.recording.format import VERSION, RecordedRequest, Recording, corrupt, lay_out
 from inferencereplay.recording.request import NotSerializable, parse_json
 from inferencereplay.store.bounded_read import read
 from inferencereplay.store.containment import is_inside
@@ -78,6 +79,16 @@ class LlamaStackStore:
         names = self.sources(path, key, variant)
         return self._joined(path, key, names) if names else None
 
+    def load(self, request: Request, key: str, variant: int) -> tuple[Recording, tuple[Any, ...]] | None:
+        """Return a recording and its stamp, or `None` if there is none.
+
+        Raises:
+            RecordingCorrupt: if a file vanished or changed since the index was built.
+        """
+        stamp = self.stamp(request.path, key, variant)
+        recording = self.read(request.path, key, variant)
+        return None if recording is None or stamp is None else (recording, stamp)
+
     def _joined(self, path: str, key: str, names: Iterable[str]) -> Recording:
         """Make one recording of the files that hold it."""
         kept = [self._again(name, key) for name in names]
@@ -111,15 +122,22 @@ class LlamaStackStore:
         """Yield the names of all recordings, relative to the directory; with a `test_id`, of those it can take."""
         yield from sorted({name for entry in self._entries().values() for name in entry.names})
 
-    def newest(self, path: str, limit: int) -> Iterator[tuple[str, JSON]]:
-        """Yield name and request body of the recordings of `path`, newest first, at most `limit`."""
+    def state(self, path: str) -> tuple[int, ...]:
+        """Return the same always: the index is built once."""
+        return 0, sum(entry.path == path for entry in self._entries().values())
+
+    def requests(self, path: str, limit: int) -> Iterator[tuple[str, bytes]]:
+        """Yield name and request body of the recordings of `path`, laid out as in our files, at most `limit`."""
         names = {name for entry in self._entries().values() if entry.path == path for name in entry.names}
         for name in heapq.nlargest(limit, sorted(names), key=self._age):
-            try:
-                kept = self._read(name)
-            except UnsupportedFile:
-                continue
-            yield name, parse_json(self._prepare(kept.request).body)
+            with contextlib.suppress(UnsupportedFile):
+                yield name, lay_out(self._prepare(self._read(name).request).body)
+
+    def newest(self, names: Sequence[str]) -> Iterator[tuple[str, JSON]]:
+        """Yield name and request body of the recordings with these names, newest first, without unusable ones."""
+        for name in sorted(sorted(names), key=self._age, reverse=True):
+            with contextlib.suppress(UnsupportedFile):
+                yield name, parse_json(self._prepare(self._read(name).request).body)
 
     def recordings(self) -> Iterator[tuple[str, Recording]]:
         """Yield every recording with the name of its first file; errors are those of `read`."""

@@ -28,6 +28,9 @@ _LARGEST_SAMPLE = 16 * 1024 * 1024
 """Bytes of the largest file that is read for that."""
 _START = 200
 """Bytes of the beginning, where a recording of ours names its format."""
+_MOST_RECOGNIZED = 1_000
+_recognized: dict[str, tuple[str, tuple[int, ...]]] = {}
+"""A recording of ours in each directory that was opened before, and its state; while that stays, nothing is listed."""
 
 
 def open_store(
@@ -51,6 +54,8 @@ def open_store(
         InvalidSetting: if a `test_id` is given for a directory that is not llama-stack's.
     """
     directory = directory.absolute()  # for the program may change its working directory
+    if test_id is None and _is_recognized(str(directory)):
+        return DirectoryStore(directory)
     try:
         sample = [*itertools.islice(_json_files(str(directory), str(directory)), SAMPLE)]
     except FileNotFoundError:
@@ -59,12 +64,35 @@ def open_store(
         if not is_recorded:
             raise StoreError(_reason(directory, error)) from error
         sample = []
-    if not any(map(_is_ours, sample)) and any(map(_is_theirs, sample)):
+    own = next(filter(_is_ours, sample), None)
+    if own is not None:
+        _recognize(str(directory), own)
+    elif any(map(_is_theirs, sample)):
         return LlamaStackStore(directory, test_id, prepare)
     if test_id is not None:
         message = f"test_id={test_id!r} picks among llama-stack's recordings, and {directory} holds none."
         raise InvalidSetting(message)
     return DirectoryStore(directory)
+
+
+def _recognize(directory: str, file: str) -> None:
+    if len(_recognized) >= _MOST_RECOGNIZED:
+        _recognized.clear()
+    with contextlib.suppress(OSError):
+        _recognized[directory] = file, _state(file)
+
+
+def _is_recognized(directory: str) -> bool:
+    """Whether the recording by which the directory was recognized before is still the same."""
+    known = _recognized.get(directory)
+    with contextlib.suppress(OSError):
+        return known is not None and _state(known[0]) == known[1]
+    return False
+
+
+def _state(file: str) -> tuple[int, ...]:
+    found = os.stat(file)  # noqa: PTH116 - several times faster than pathlib
+    return found.st_dev, found.st_ino, found.st_ctime_ns, found.st_mtime_ns, found.st_size
 
 
 def _reason(directory: Path, error: OSError) -> str:

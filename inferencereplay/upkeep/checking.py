@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shlex
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
@@ -9,6 +10,7 @@ from urllib.parse import unquote
 import msgspec
 
 from inferencereplay.catalogue.entries import Entry, Unreadable
+from inferencereplay.catalogue.processes import portions
 from inferencereplay.errors import RecordingCorrupt
 from inferencereplay.recording.control_characters import visible
 from inferencereplay.recording.difference import differences
@@ -18,9 +20,10 @@ from inferencereplay.redaction.payloads import redact_response
 from inferencereplay.upkeep import numbering
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from inferencereplay.catalogue.entries import Catalogue
+    from inferencereplay.catalogue.processes import Spread
     from inferencereplay.recording.format import Recording, Response
     from inferencereplay.recording.request import JSON
     from inferencereplay.redaction.redactor import Redactor
@@ -42,23 +45,31 @@ class Problem(NamedTuple):
     message: str
 
 
-def check(catalogue: Catalogue, redactor: Redactor) -> Iterator[tuple[str, list[Problem]]]:
+def check(catalogue: Catalogue, redactor: Redactor, spread: Spread = map) -> Iterator[tuple[str, list[Problem]]]:
     """Yield each file with its problems, and then each address at which a variant is missing.
 
     Args:
         catalogue: the directory.
         redactor: finds secrets.
+        spread: spreads the work over processes.
     """
-    names = []
-    for item in catalogue.scan():
-        names.append(item.name)
-        if isinstance(item, Unreadable):
-            yield item.name, [Problem(item.name, "unreadable", visible(item.reason))]
-        else:
-            problems = [*_key_problems(catalogue, item), *_secret_problems(item, redactor)]
-            yield item.name, [found._replace(message=visible(found.message)) for found in problems]
+    names = [*catalogue.names()]
+    for checked in spread(functools.partial(_check, catalogue, redactor), portions(names)):
+        yield from checked
     if catalogue.store.is_writable:
         yield from _gaps(names)
+
+
+def _check(catalogue: Catalogue, redactor: Redactor, names: Sequence[str]) -> list[tuple[str, list[Problem]]]:
+    """Return some files with their problems, also from another process."""
+    checked = []
+    for item in catalogue.scan(names):
+        if isinstance(item, Unreadable):
+            problems = [Problem(item.name, "unreadable", item.reason)]
+        else:
+            problems = [*_key_problems(catalogue, item), *_secret_problems(item, redactor)]
+        checked.append((item.name, [found._replace(message=visible(found.message)) for found in problems]))
+    return checked
 
 
 def _key_problems(catalogue: Catalogue, entry: Entry) -> Iterator[Problem]:
@@ -67,11 +78,15 @@ def _key_problems(catalogue: Catalogue, entry: Entry) -> Iterator[Problem]:
         return  # llama-stack's files have names of their own
     try:
         request = entry.request
-        check_request(entry.recording, request, request.key, entry.name)
+        key = request.key
+        if key != entry.key:
+            check_request(entry.recording, request, key, entry.name)
     except RecordingCorrupt as error:
         yield Problem(entry.name, "key", str(error))
         return
-    (expected,) = catalogue.store.sources(request.path, request.key, numbering.split(entry.name)[1])
+    (expected,) = catalogue.store.sources(request.path, key, numbering.split(entry.name)[1])
+    if expected == entry.name:
+        return
     root = numbering.outer(catalogue.directory, entry.name, expected)
     name = entry.name if root is None else (catalogue.directory / entry.name).relative_to(root).as_posix()
     there = numbering.place(name, expected)

@@ -2,7 +2,7 @@
 
 The normal run injects few faults of each kind. The full length is
 
-    INFERENCEREPLAY_FAULTS=full python -m pytest tests/faults -rP
+    FAULTS_LENGTH=full python -m pytest tests/faults -rP
 
 where `-rP` shows what each test printed: how many faults it injected and what became of them.
 """
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-IS_FULL = os.environ.get("INFERENCEREPLAY_FAULTS") == "full"
+IS_FULL = os.environ.get("FAULTS_LENGTH") == "full"
 
 
 def times(short: int, full: int) -> int:

@@ -9,15 +9,17 @@ import sys
 import time
 
 import anyio
+import openai
 import pytest
 from conftest import ASK
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferencereplay import replay
+from inferencereplay import replay, unwrap, wrap
 from inferencereplay.errors import InvalidSetting
 from inferencereplay.pacing.clocks import SYSTEM_CLOCK, SystemClock, VirtualClock, check_clock
 from inferencereplay.pacing.pacer import LONGEST, Pace, Pacer, check_pace, make_pacer
+from inferencereplay.sdk import patches
 
 times = st.floats(0, 1_000)
 ignore = [].append
@@ -237,3 +239,17 @@ def test_the_repr_of_a_clock_says_what_time_it_is():
     clock = VirtualClock()
     clock.sleep(1.5)
     assert repr(clock) == "<VirtualClock time=1.5>"
+
+
+def test_a_paced_session_imports_what_its_first_chat_needs(monkeypatch, tmp_path):
+    """Within an event loop that would take 40 ms, by which the answers of other tasks would be late."""
+    patches.prepare()
+    assert "openai.resources.chat.completions" in sys.modules
+    prepared = []
+    monkeypatch.setattr(patches, "prepare", lambda: prepared.append(1))
+    with replay(tmp_path), replay(tmp_path, mode="live", speed=1):
+        wrap(openai.OpenAI(api_key="none"), tmp_path, mode="replay")
+    assert prepared == []
+    with replay(tmp_path, speed=1):
+        unwrap(wrap(openai.OpenAI(api_key="none"), tmp_path, speed=10))
+    assert prepared == [1, 1]

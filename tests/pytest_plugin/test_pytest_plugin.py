@@ -10,6 +10,8 @@ import pytest
 from conftest import plain
 from suites import AS_WORKER, RECORD, suite, summary
 
+from inferencereplay.session.settings import DEFAULTS
+
 pytest_plugins = ["pytester"]
 __all__ = ["suite"]
 HEAVY = ("openai", "msgspec", "pydantic", "httpx", "httpx2", "inferencereplay.session.session")
@@ -322,7 +324,7 @@ def test_every_option_of_a_session_can_be_given(suite):
     assert "hunter2" not in "".join(path.read_text() for path in suite.path.rglob("*.json"))
 
 
-VALID = "Valid are directory, mode, speed, pace, clock, ignore, normalize, redact, record_errors, exhausted, test_id."
+VALID = f"Valid are directory, {', '.join(DEFAULTS)}"
 
 
 @pytest.mark.parametrize(
@@ -811,3 +813,76 @@ def test_a_long_list_of_unused_recordings_is_cut(suite):
     suite.record(passed=23)
     suite.write(test_a=code.format(1))
     assert summary(suite.run(passed=1))[-1] == "… and 2 more files"
+
+
+# Faults.
+
+
+def test_the_marker_gives_faults_and_the_summary_counts_them(suite):
+    """They happen while a test is recorded, too, and are never stored; one that did not happen is told."""
+    suite.write(
+        tests__test_a="""
+        from inferencereplay import Fault
+
+        @pytest.mark.inferencereplay(faults=[Fault.status(500), Fault.cut(times=2)], on="/chat/*")
+        def test_faults(inferencereplay):
+            for _ in range(3):
+                with pytest.raises(openai.APIError):
+                    ask()
+            assert ask() == "answer 1"
+
+        @pytest.mark.inferencereplay(faults="cut(nth=3)")
+        def test_none():
+            assert ask() == "answer 1"
+        """
+    )
+    told = ["3 faults: 2 cut, 1 status 500", "in 1 test a fault did not happen: Fault.cut(nth=(3,))"]
+    assert summary(suite.record(passed=2)) == ["1 hit, 0 misses, 1 recorded, 0 unused", *told]
+    assert summary(suite.run(passed=2)) == ["2 hits, 0 misses, 0 recorded, 0 unused", *told]
+
+
+def test_a_live_run_skips_tests_with_faults(suite):
+    """Their faults alter recorded answers, of which a live run has none; a fixture's calls are live."""
+    suite.write(
+        tests__test_a="""
+        from inferencereplay import Fault
+
+        pytestmark = pytest.mark.inferencereplay(faults=[Fault.status(500, nth=2)])
+
+        @pytest.fixture(scope="module")
+        def greeting():
+            return ask()
+
+        def test_faults(greeting):
+            pass
+
+        @pytest.mark.inferencereplay(faults=[], on=None)
+        def test_none(greeting):
+            assert greeting == "answer 1"
+        """
+    )
+    result = suite.live("--inferencereplay-mode=live", "-rs", passed=1, skipped=1)
+    result.stdout.fnmatch_lines(["*its faults alter recorded answers, and this run is live"])
+
+
+def test_workers_tell_their_faults(suite):
+    """The controller adds them up."""
+    suite.write(
+        tests__test_a="""
+        from inferencereplay import Fault
+        from inferencereplay.pytest_plugin.tally import Tally
+
+        @pytest.mark.inferencereplay(faults=[Fault.refused(), Fault.cut(nth=9)])
+        def test_faults(inferencereplay):
+            with pytest.raises(openai.APIConnectionError):
+                ask()
+            tally = Tally()
+            tally.add_session(inferencereplay)
+            other = Tally()
+            other.add(tally.dump())
+            other.add(tally.dump())
+            assert other.faults == {"refused": 2}
+            assert other.idle == {"Fault.cut(nth=(9,))": 2}
+        """
+    )
+    assert "1 fault: 1 refused" in summary(suite.run(passed=1))

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inferencereplay.errors import RecordingCorrupt
+from inferencereplay.recording import format as format_
 from inferencereplay.recording.format import (
     ENCODINGS,
     VERSION,
@@ -21,8 +22,8 @@ from inferencereplay.recording.format import (
     Recording,
     Redirect,
     Response,
-    check_request,
     decode,
+    decode_for,
     encode,
     stored_request,
 )
@@ -116,11 +117,28 @@ def changed(old: bytes | str, new: bytes | str, data: bytes = STREAM) -> bytes:
     return data.replace(old, new)
 
 
-def read(data: bytes) -> Recording:
-    """Read a file as a session does, which finds it by the key of `REQUEST`."""
-    recording = decode(data, NAME)
-    check_request(recording, REQUEST, REQUEST.key, NAME)
-    return recording
+def read(data: bytes, request: Request = REQUEST) -> Recording:
+    """Read a file as a session does, which finds it by the key of a request.
+
+    It is read both as if the request were large, whose bytes are compared, and as if it were small.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(format_, "LARGE", 0)
+        large = outcome(data, request)
+        patch.setattr(format_, "LARGE", 1_000_000)
+        small = outcome(data, request)
+    if isinstance(small, RecordingCorrupt):
+        assert (str(large), large.position) == (str(small), small.position)
+        raise small
+    assert encode(large) == encode(small)
+    return small
+
+
+def outcome(data: bytes, request: Request) -> Recording | RecordingCorrupt:
+    try:
+        return decode_for(request, request.key, data, NAME)
+    except RecordingCorrupt as error:
+        return error
 
 
 # Round trips.
@@ -131,8 +149,7 @@ def test_a_file_reads_back_as_what_was_written(made):
     """Everything is there but digits of time beyond the microsecond, and writing it again changes no byte."""
     request, recording = made
     data = encode(recording)
-    found = decode(data, NAME)
-    check_request(found, request, request.key, NAME)
+    found = read(data, request)
     assert stored_request(found, NAME) == request
     assert found.recorded == recording.recorded
     for name in ("status", "headers", "end", "failure", "events", "verbatim", "text", "chunks", "indent"):
@@ -242,6 +259,19 @@ def test_a_request_may_be_laid_out_in_any_way(old, new):
     assert read(changed(old, new)).key == REQUEST.key
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('  "response"', '  "request": {"method": "GET", "path": "/x"},\n  "response"'),
+        ('  "response"', '  "request": 1,\n  "response"'),
+    ],
+)
+def test_a_second_request_in_a_file_is_not_passed_over(old, new):
+    """The last of two members with one name counts, also where the first is the request that was asked for."""
+    with pytest.raises(RecordingCorrupt):
+        read(changed(old, new))
+
+
 def test_the_members_may_stand_in_any_order():
     """A file that went through another JSON writer is still the same recording."""
     data = json.loads(STREAM)
@@ -279,7 +309,7 @@ def test_a_file_at_the_address_of_another_is_refused():
     """A copy under another name does not answer another request."""
     other = Request("POST", "/chat/completions", b'{"model":"other"}')
     with pytest.raises(RecordingCorrupt, match=f"its name is that of {other.key[:12]}…, and it holds") as caught:
-        check_request(decode(STREAM, NAME), other, other.key, NAME)
+        read(STREAM, other)
     assert caught.value.position == "$.key"
 
 

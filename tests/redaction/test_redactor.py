@@ -165,6 +165,32 @@ def test_a_token_is_found_in_one_of_many_chunks(redactor, secret):
     assert secret.encode() not in redactor.jsons(raws)[2]
 
 
+PIECES = st.sampled_from(
+    ["a", " the", '"', "\\", "\n", "é", "key", "api_key", ": ", "=", "sk-abcd1234efgh", "Bearer abcdef1234567890"]
+)
+
+
+@given(
+    st.lists(st.lists(PIECES, max_size=6).map("".join), min_size=1, max_size=12),
+    st.lists(PIECES, max_size=4).map("".join),
+    st.lists(PIECES, max_size=4).map("".join),
+    st.booleans(),
+)
+def test_many_chunks_are_redacted_as_each_by_itself_is(texts, before, after, is_name):
+    """However much of them they share, before what differs and after it, in names and in values."""
+    items = [{"id": before, **({text: after} if is_name else {"delta": text}), "end": after} for text in texts]
+    raws = [json.dumps(item, ensure_ascii=False).encode() for item in items]
+    redactor = Redactor()
+    assert redactor.jsons(raws) == [redactor.json(raw) for raw in raws]
+
+
+def test_a_literal_with_quotes_is_found_in_one_of_many_chunks():
+    """It is not cut where the texts are."""
+    secret = 'my "very own" secret'
+    raws = [json.dumps({"a": "same", "b": text, "c": "same"}).encode() for text in ("x", secret, *"abcdefgh")]
+    assert b"own" not in b"".join(Redactor(literals=(secret,)).jsons(raws))
+
+
 @pytest.mark.parametrize("kind", ["", "RSA ", "EC ", "OPENSSH ", "ENCRYPTED "])
 def test_a_private_key_goes_as_a_whole(redactor, kind):
     """All its lines, also where the line ends are escaped, where it is cut off, and where there are two."""

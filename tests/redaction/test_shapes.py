@@ -13,7 +13,7 @@ from test_redactor import PEM, SECRETS
 
 from inferencereplay.redaction.opaque_data import LONGEST_TOKEN
 from inferencereplay.redaction.redactor import REDACTED, Redactor
-from inferencereplay.redaction.shapes import SHAPES
+from inferencereplay.redaction.shapes import API_NAMES, SHAPES
 from inferencereplay.redaction.token_prefixes import TOKEN_PREFIXES
 
 MIXED = "aB3dE5gH7jK9mN1pQ2rS4tU6vW8xY0zAbCdEfGhIjKlMnOpQrStUvWxYz0123456789" * 3
@@ -134,6 +134,32 @@ def test_no_token_in_a_run_is_shorter_than_a_run():
         for surroundings in ("{}", "{} {}", "“{}”", "\n{}\n"):
             raw = json.dumps(surroundings.format(*[secret] * 2), ensure_ascii=False).encode()
             assert not Redactor().is_clean(raw)
+
+
+@pytest.mark.parametrize("escape", ["\n", "\t", "\b", "\f", '"', "\\", "/", "é", " "], ids=ascii)
+def test_json_is_read_where_it_may_hold_a_token(escape):
+    """Whatever JSON escapes before or behind a token does not hide it."""
+    for secret in (*SECRETS, *FURTHER):
+        for text in (escape + secret, secret + escape, f"word{escape}{secret}{escape}word"):
+            redacted = Redactor().value([text])
+            assert json.loads(Redactor().json(json.dumps([text]).encode())) == redacted
+            assert json.loads(Redactor().json(json.dumps([text], ensure_ascii=False).encode())) == redacted
+
+
+def test_the_names_of_an_answer_are_no_tokens():
+    """They are left out of the search, which a text around them does not change."""
+    for name in API_NAMES:
+        assert all(
+            Redactor().text(text.format(name.decode())) == text.format(name.decode()) for text in ("{}", "a {} b")
+        )
+
+
+@pytest.mark.parametrize(
+    "text", ["completion_tokens", "https://example.org/a", "Basic things", "see ://", "a task-force"]
+)
+def test_json_with_a_part_of_a_token_is_not_read_whole(text):
+    """Only the text that may hold one is."""
+    assert Redactor().is_clean(json.dumps({"a": [text], "b": {"c": "d"}}).encode())
 
 
 # Opaque data.

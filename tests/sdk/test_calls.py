@@ -375,8 +375,8 @@ class _Overtaken(Session):
 
     def find(self, call):
         found = super().find(call)
-        if not self.hits:
-            self.hits += self.recorder.variants.commit(found.request.path, found.key, found.number, found.call)
+        if not self._hits:
+            self._hits += self.recorder.variants.commit(found.request.path, found.key, found.number, found.call)
         return found
 
 

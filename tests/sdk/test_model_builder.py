@@ -6,6 +6,7 @@ import array
 import base64
 import json
 import warnings
+from collections import deque
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from openai.types.responses import Response
 from ways import facts
 
 from inferencereplay.recording.request import parse_json
-from inferencereplay.sdk import private
+from inferencereplay.sdk import model_builder, private
 from inferencereplay.sdk.model_builder import EmbeddingsBuilder, ModelBuilder, has_vectors
 
 FLOATS = [0.25, -1.0, 3.0e-5]
@@ -107,3 +108,22 @@ def test_numbers_are_what_the_sdk_makes_of_them(name, number):
     made, slow = ModelBuilder(Response)(raw), private.construct(Response, parse_json(raw))
     assert facts(made) == facts(slow)
     assert repr(getattr(made, name)) == repr(getattr(slow, name))
+
+
+def test_an_answer_that_is_taken_again_is_decoded_once(monkeypatch):
+    """Each caller gets lists of its own, and what is kept for the next one is bounded."""
+    monkeypatch.setattr(model_builder, "_kept", deque())
+    monkeypatch.setattr(model_builder, "MOST_NUMBERS", 6)
+    build = EmbeddingsBuilder(CreateEmbeddingResponse)
+    raws = [answer(coded([number, 0.5, -1.0])) for number in range(3)]
+    for _ in range(3):
+        made = build(raws[0])
+        assert made.data[0].embedding == [0, 0.5, -1.0]
+        made.data[0].embedding.clear()
+    assert len(model_builder._kept) == 1
+    for raw in raws:
+        build(raw)
+    assert [kept.raw for kept in model_builder._kept] == raws[1:]
+    monkeypatch.setattr(model_builder, "MOST_NUMBERS", 0)
+    assert build(raws[0]).data[0].embedding == [0, 0.5, -1.0]
+    assert not model_builder._kept

@@ -18,7 +18,7 @@ from replies import events, function_call, message, named, reasoning, response
 from test_both_paths import text, unset, value
 from ways import facts, items, run, settle
 
-from inferencereplay import replay
+from inferencereplay import Fault, replay
 from inferencereplay.recording.request import Request, canonical_json
 from inferencereplay.redaction.payloads import redact_request
 from inferencereplay.redaction.redactor import Redactor
@@ -169,3 +169,36 @@ def test_both_roads_have_the_same_key_and_equal_objects(shared, given):
             made = client.responses.with_raw_response.create(**given).parse()
             parsed = list(made) if isinstance(made, openai.Stream) else made
     assert facts(fast) == facts(parsed) == facts(live)
+
+
+# Faults.
+
+
+def test_a_response_ends_early_in_its_own_way(driver, server, tmp_path):
+    """A response is incomplete, and a stream ends by the event that says so, with the reason's name here."""
+    server.replies = [plain(response(message("a"))), named(*WHOLE)]
+    ask = {"model": "m", "input": "x"}
+    with replay(tmp_path, mode="record"):
+        driver(lambda client: client.responses.create(**ask))
+        driver(lambda client: client.responses.create(**ask, stream=True))
+    with replay(tmp_path, faults=[Fault.finish(), Fault.finish("content_filter", after=5)]):
+        made = driver(lambda client: client.responses.create(**ask))
+        chunks = driver(lambda client: client.responses.create(**ask, stream=True))
+    assert (made.status, made.incomplete_details.reason) == ("incomplete", "max_output_tokens")
+    assert [item.type for item in chunks] == [*(item["type"] for item in WHOLE[:5]), "response.incomplete"]
+    assert chunks[-1].response.incomplete_details.reason == "content_filter"
+    assert chunks[-1].sequence_number == 5
+
+
+def test_an_error_is_an_event_of_a_responses_stream(driver, server, tmp_path):
+    """The SDK gives it out as an event, as live."""
+    server.replies = [named(*WHOLE)]
+    ask = {"model": "m", "input": "x", "stream": True}
+    with replay(tmp_path, mode="record"):
+        driver(lambda client: client.responses.create(**ask))
+    with replay(tmp_path, faults=[Fault.error_event("overloaded", after=2), Fault.no_done()]) as session:
+        chunks = driver(lambda client: client.responses.create(**ask))
+        assert [item.type for item in chunks[:2]] == [item["type"] for item in WHOLE[:2]]
+        assert (len(chunks), chunks[2].type, chunks[2].message) == (3, "error", "overloaded")
+        assert len(driver(lambda client: client.responses.create(**ask))) == len(WHOLE)
+    assert session.faults == {"error_event": 1}  # these streams have no [DONE] that could be missing

@@ -108,7 +108,13 @@ def test_connections_are_let_through_with_one_warning_while_recording(sockets, t
             _manager(realtime.RealtimeConnectionManager, client).enter()
         with replay(tmp_path, mode="live"), _manager(realtime.RealtimeConnectionManager, client) as connection:
             assert connection.recv().error.message == "hello"
-    assert len(asked) == 4
+        with replay(tmp_path, live="/realtime") as session:
+            with _manager(realtime.RealtimeConnectionManager, client) as connection:
+                assert connection.recv().error.message == "hello"
+        assert [(call.outcome, call.method, call.path) for call in session.calls] == [
+            ("live", "WEBSOCKET", "/realtime")
+        ]
+    assert len(asked) == 5
     assert len(caplog.records) == 1
 
 

@@ -190,9 +190,48 @@ def test_what_cannot_be_recorded_passes_through(server, serve, tmp_path, caplog)
     answered = served.ask("/v1/files", b"--x\r\n", content_type="multipart/form-data; boundary=x")
     assert (answered.status, files(tmp_path)) == (404, {})
     assert "POST /files is not recordable" in caplog.text
+
+
+def test_live_passes_everything_through(server, serve, tmp_path, client):
+    """Whatever was recorded, and whether or not the upstream is there."""
+    with replay(tmp_path, mode="record"):
+        client.chat.completions.create(**ASK)
+    before = files(tmp_path)
     live = serve(tmp_path, mode="live", upstream=server.url)
-    assert live.ask(CHAT, ASK).status == 200
+    assert b"answer 2" in live.ask(CHAT, ASK).content
+    assert b"answer 3" in live.ask(CHAT, STREAM).content
+    assert live.ask(CHAT, b"{").status == 200
+    assert serve(tmp_path, mode="live", upstream=DEAD).ask(CHAT, ASK).status == 502
+    assert files(tmp_path) == before
+
+
+def test_a_call_that_is_left_is_left_upstream(server, serve, tmp_path):
+    """In `live` nothing is kept of it."""
+    held, ended = threading.Event(), threading.Event()
+    answer = server._answer
+
+    def late(handler):
+        held.wait(10)
+        answer(handler)
+        ended.set()
+
+    server._answer = late
+    served = serve(tmp_path, mode="live", upstream=server.url)
+    with openai.OpenAI(api_key=KEY, base_url=served.url, max_retries=0, timeout=0.3) as client:
+        with pytest.raises(openai.APITimeoutError):
+            client.chat.completions.create(**ASK)
+    held.set()
+    assert ended.wait(10)
     assert files(tmp_path) == {}
+
+
+def test_a_body_that_is_no_json_is_the_upstreams_business(server, serve, tmp_path):
+    """It is passed on, and not recorded."""
+    served = serve(tmp_path, mode="record", upstream=server.url)
+    assert served.ask(CHAT, b"{no JSON").status == 200
+    assert served.ask(CHAT, b"[1]").status == 200
+    assert server.requests[0][3] == b"{no JSON"
+    assert len(files(tmp_path)) == 1
 
 
 @pytest.mark.parametrize("url", ["api.openai.com", "ftp://x/v1", "http:///v1", "https://x/v1?a=b", ""])

@@ -201,8 +201,6 @@ def test_the_order_of_sessions(client, server, tmp_path, upper, lower, upper_mod
     """A block of this context, the client's own, the newest block of the process, the process's: in any modes."""
     sessions = {upper: Session(tmp_path / "a", mode=upper_mode), lower: Session(tmp_path / "b", mode=lower_mode)}
     elsewhere = contextvars.copy_context()
-    # A client that is wrapped in live mode is left as it is, so it has no session of its own.
-    first = lower if upper == "client" and upper_mode == "live" else upper
     with contextlib.ExitStack() as stack:
         for place, session in sessions.items():
             if place == "block":
@@ -218,8 +216,7 @@ def test_the_order_of_sessions(client, server, tmp_path, upper, lower, upper_mod
                 active.set_for_process(session)
                 stack.callback(active.set_for_process, None)
         found = active.session_for(client)
-    own = None if first == "client" and sessions[first].is_live else sessions[first]
-    assert found is own
+    assert found is sessions[upper]
     assert server.count == 0
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 import pytest
 
 from inferencereplay import Session
 from inferencereplay.recording.format import Failure, Provenance, Response
 from inferencereplay.recording.request import Request, canonical_json
+from inferencereplay.session.recorder import PendingRecording
 
 SECRET = "hunter-abcdefgh-0001"
 
@@ -36,6 +38,14 @@ def test_a_secret_that_holds_another_is_taken_out_first(session):
     take = learned(session.begin(session.call(asked())), SECRET[:12], SECRET, SECRET[:15])
     assert take.redactor.text(f"it is {SECRET}.") == "it is [REDACTED]."
     assert SECRET not in repr(take) + repr(take.redactor)
+
+
+def test_an_answer_by_hand_is_kept_without_a_call_of_its_own(session):
+    """The call is noted as a stub's; its secrets are hidden in the file alike."""
+    take = learned(PendingRecording(session.recorder, session.call(asked())), SECRET)
+    assert not take.keep(Response(text=f"it is {SECRET}"))
+    assert session.calls == ()
+    assert SECRET not in (Path(session.store.directory) / names(session)[0]).read_text()
 
 
 @pytest.mark.parametrize("error", [OSError(5, SECRET), RuntimeError(SECRET), RecursionError()])

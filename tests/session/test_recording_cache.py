@@ -7,12 +7,9 @@ import os
 import pytest
 from conftest import ASK, completion, plain
 
-from inferencereplay import (
-    StoreError,
-    replay,
-)
+from inferencereplay import RecordingNotFound, StoreError, replay
 from inferencereplay.recording.request import Request
-from inferencereplay.session.recording_cache import RecordingCache
+from inferencereplay.session.recording_cache import EXTRA, KeptRecordings, RecordingCache
 from inferencereplay.store.directory import DirectoryStore
 
 
@@ -39,39 +36,67 @@ def test_a_file_that_changes_twice_within_a_tick_is_read_anew(client, tmp_path, 
         client.chat.completions.create(**ASK)
     (file,) = tmp_path.rglob("*.json")
     same = (file.stat().st_ctime_ns, file.stat().st_size)
-    monkeypatch.setattr("inferencereplay.store.directory.DirectoryStore.stamp", lambda *_: same)
-    with replay(tmp_path) as session:
+    monkeypatch.setattr("inferencereplay.store.directory._stamp", lambda _: same)
+    with replay(tmp_path):
         assert said(client.chat.completions.create(**ASK)) == "answer 1"
         file.write_bytes(file.read_bytes().replace(b"answer 1", b"answer 2"))
         assert said(client.chat.completions.create(**ASK)) == "answer 2"
         monkeypatch.setattr("inferencereplay.session.recording_cache.SETTLED", 0)  # the tick is over
         assert said(client.chat.completions.create(**ASK)) == "answer 2"
-        assert len(session._cache._kept) == 1
+        assert said(client.chat.completions.create(**ASK)) == "answer 2"
 
 
-def test_a_recording_that_cannot_be_looked_at_but_read_is_not_kept(client, tmp_path, monkeypatch):
-    """It may become readable between the two."""
+def test_a_recording_that_cannot_be_looked_at_but_read_is_read_anew(client, tmp_path, monkeypatch):
+    """What was kept of it answers nothing: nobody can know whether the file has changed."""
+    monkeypatch.setattr("inferencereplay.session.recording_cache.SETTLED", 0)
     with replay(tmp_path, mode="record"):
         client.chat.completions.create(**ASK)
+    (file,) = tmp_path.rglob("*.json")
     monkeypatch.setattr("inferencereplay.store.directory.DirectoryStore.stamp", lambda *_: ())
-    with replay(tmp_path) as session:
+    with replay(tmp_path):
         assert said(client.chat.completions.create(**ASK)) == "answer 1"
-        assert session._cache._kept == {}
+        file.write_bytes(file.read_bytes().replace(b"answer 1", b"answer 2"))
+        assert said(client.chat.completions.create(**ASK)) == "answer 2"
 
 
 def test_only_some_recordings_are_kept_in_memory(client, tmp_path, monkeypatch):
-    """Decoded recordings are forgotten when there are many, and large ones are not kept at all."""
-    monkeypatch.setattr("inferencereplay.session.recording_cache.MOST_KEPT", 2)
+    """Decoded recordings are forgotten when they are large together, and a large one is not kept at all."""
     monkeypatch.setattr("inferencereplay.session.recording_cache.SETTLED", 0)
     with replay(tmp_path, mode="record"):
         live = [client.chat.completions.create(**ASK, seed=seed) for seed in range(4)]
-    with replay(tmp_path) as session:
+    size = max(file.stat().st_size for file in tmp_path.rglob("*.json")) + EXTRA
+    kept = KeptRecordings()
+    monkeypatch.setattr("inferencereplay.session.recording_cache._of_process", kept)
+    monkeypatch.setattr("inferencereplay.session.recording_cache.MOST_KEPT", 2 * size)
+    with replay(tmp_path):
         assert [client.chat.completions.create(**ASK, seed=seed) for seed in range(4)] == live
-        assert len(session._cache._kept) == 2
+        assert len(kept) == 2
     monkeypatch.setattr("inferencereplay.session.recording_cache.LARGEST_KEPT", 10)
-    with replay(tmp_path) as session:
+    with replay(tmp_path):
         assert client.chat.completions.create(**ASK, seed=0) == live[0]
-        assert session._cache._kept == {}
+        assert len(kept) == 2
+
+
+def test_a_later_session_does_not_read_again_what_an_earlier_one_has_read(client, tmp_path, monkeypatch):
+    """What is kept belongs to the process: a later session looks at the file only, and sees a change of it."""
+    monkeypatch.setattr("inferencereplay.session.recording_cache.SETTLED", 0)
+    with replay(tmp_path, mode="record"):
+        client.chat.completions.create(**ASK)
+    (file,) = tmp_path.rglob("*.json")
+    read = []
+    load = DirectoryStore.load
+    monkeypatch.setattr(DirectoryStore, "load", lambda *args: read.append(args) or load(*args))
+    for _ in range(3):
+        with replay(tmp_path):
+            assert said(client.chat.completions.create(**ASK)) == "answer 1"
+    assert len(read) == 1
+    file.write_bytes(file.read_bytes().replace(b"answer 1", b"an edited answer"))
+    with replay(tmp_path):
+        assert said(client.chat.completions.create(**ASK)) == "an edited answer"
+    assert len(read) == 2
+    file.unlink()
+    with pytest.raises(RecordingNotFound), replay(tmp_path):
+        client.chat.completions.create(**ASK)
 
 
 def test_a_file_that_vanishes_before_it_is_read_is_missing(tmp_path):

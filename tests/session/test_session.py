@@ -18,6 +18,7 @@ from inferencereplay import InvalidSetting, RecordingCorrupt, RecordingNotFound,
 from inferencereplay.errors import NotRecordable
 from inferencereplay.recording.format import Response
 from inferencereplay.recording.request import NotSerializable, Request, canonical_json
+from inferencereplay.session.near_requests import MOST_WEIGHED
 from inferencereplay.store.directory import DirectoryStore
 
 RECORDING = ("record", "record-if-missing")
@@ -237,7 +238,7 @@ def test_a_missing_directory_is_told_at_the_first_call(driver, server, tmp_path)
 
 
 def test_a_miss_looks_at_the_newest_recordings_only(tmp_path):
-    """On a directory of 3,000 recordings a miss opens no more than 1,000 of them."""
+    """On a directory of 3,000 recordings a miss opens no more than 1,000 of them, and a few once more."""
     session = Session(tmp_path, mode="record")
     request = Request("POST", "/x", canonical_json({"q": 1}))
     session.begin(session.call(request)).keep(Response(body=b"{}"))
@@ -255,7 +256,7 @@ def test_a_miss_looks_at_the_newest_recordings_only(tmp_path):
         print(len(opened))
     """
     run = forkserver().run(script, tmp_path)
-    assert 1_000 <= int(run.stdout) <= 1_002
+    assert 1_000 <= int(run.stdout) <= 1_002 + MOST_WEIGHED
 
 
 def test_what_no_recording_can_answer_is_refused(client, tmp_path, server):

@@ -177,6 +177,8 @@ GIVEN = {
     "RECORD_ERRORS": ("Yes", "record_errors", True, False),
     "EXHAUSTED": ("error", "exhausted", "error", "repeat"),
     "TEST_ID": ("tests/a.py::test", "test_id", "tests/a.py::test", "other"),
+    "LIVE": ("/models, /embeddings", "live", ("/models", "/embeddings"), ("/x",)),
+    "ONLY": ("/models", "only", ("/models",), ("/x",)),
 }
 
 

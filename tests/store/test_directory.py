@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import stat
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from inferencereplay.errors import StoreError
-from inferencereplay.recording.format import RecordedRequest, Recording, Response, encode
+from inferencereplay.recording.format import RecordedRequest, Recording, Response, encode, lay_out
 from inferencereplay.recording.request import Request, canonical_json
 from inferencereplay.store.atomic_write import STALE
-from inferencereplay.store.directory import DirectoryStore
+from inferencereplay.store.directory import START_COMPARED, DirectoryStore
 
 KEY = "ab" * 32
 CHAT = "/chat/completions"
@@ -33,6 +34,11 @@ def made(body, path=CHAT):
     request = Request("POST", path, canonical_json(body))
     held = RecordedRequest("POST", path, canonical_json(body))
     return request.key, encode(Recording(1, request.key, held, Response(body=b'{"a":1}')))
+
+
+def near(store, path=CHAT, limit=10):
+    """Return the newest of the recordings that a search finds, by name and body."""
+    return list(store.newest([name for name, _ in store.requests(path, limit)]))
 
 
 def files(directory):
@@ -184,7 +190,7 @@ def test_a_folder_that_leads_out_is_neither_read_nor_written(store, tmp_path):
             store.get(CHAT, KEY, 1)
         with pytest.raises(StoreError, match="a link that leads out of"):
             store.replace(CHAT, KEY, 1, b"2")
-    assert list(store.newest(CHAT, 9)) == list(store.list()) == []
+    assert list(store.newest(store.sources(CHAT, KEY, 1))) == list(store.requests(CHAT, 9)) == list(store.list()) == []
     assert files(tmp_path / "outside") == before
 
 
@@ -214,7 +220,8 @@ def test_a_directory_that_became_a_file_is_told(store):
     with pytest.raises(NotADirectoryError):
         store.add(CHAT, KEY, 1, b"x")
     assert list(store.list()) == []
-    assert list(store.newest(CHAT, 10)) == []
+    assert list(store.requests(CHAT, 10)) == []
+    assert store.state(CHAT) == ()
 
 
 def test_what_cannot_be_read_is_no_missing_recording(store):
@@ -230,7 +237,7 @@ def test_a_full_disk_leaves_nothing_torn(tmp_path):
     script = """
         import resource, sys
         from pathlib import Path
-        from inferencereplay.store.directory import DirectoryStore
+        from inferencereplay.store.directory import START_COMPARED, DirectoryStore
         store = DirectoryStore(Path(sys.argv[1]))
         store.add("/x", "ab" * 32, 1, b"old")
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
@@ -382,9 +389,40 @@ def test_newest_yields_the_newest_first(store):
         os.utime(Path(store.directory, *store.sources(CHAT, key, 1)), (1000 - age, 1000 - age))
     key, data = made({"q": "elsewhere"}, "/completions")
     store.add("/completions", key, 1, data)
-    assert [body for _, body in store.newest(CHAT, 10)] == [{"q": "first"}, {"q": "second"}, {"q": "third"}]
-    assert [body for _, body in store.newest(CHAT, 2)] == [{"q": "first"}, {"q": "second"}]
-    assert [name for name, _ in store.newest("/completions", 2)] == list(store.sources("/completions", key, 1))
+    assert [body for _, body in near(store)] == [{"q": "first"}, {"q": "second"}, {"q": "third"}]
+    assert [body for _, body in near(store, limit=2)] == [{"q": "first"}, {"q": "second"}]
+    assert [name for name, _ in store.requests("/completions", 2)] == list(store.sources("/completions", key, 1))
+
+
+@given(st.recursive(st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+def test_a_search_reads_bodies_as_they_are_laid_out(body):
+    """Cut out of a file of ours, read from one that another program laid out, and from the rest of a large file."""
+    with tempfile.TemporaryDirectory() as directory:
+        store = DirectoryStore(Path(directory, "recordings"))
+        key, data = made(body)
+        large = data.replace(b'"recorded": {}', b'"recorded": {"at":"%s"}' % (b" " * START_COMPARED))
+        for number, content in enumerate([data, msgspec.json.format(data, indent=-1), large], 1):
+            store.add(CHAT, key, number, content)
+        texts = dict(store.requests(CHAT, 9))
+    assert texts == {store.sources(CHAT, key, number)[0]: lay_out(canonical_json(body)) for number in (1, 2, 3)}
+
+
+def test_the_state_of_a_path_changes_with_its_recordings(store):
+    """It is the same as long as none comes, goes or is replaced; those of another path do not count."""
+    key, data = made({"q": 1})
+    states = [store.state(CHAT)]
+    for change in (
+        lambda: store.add(CHAT, key, 1, data),
+        lambda: store.replace(CHAT, key, 1, data),
+        lambda: store.delete(CHAT, key, 1),
+    ):
+        time.sleep(0.02)  # more than a tick of the file system's clock
+        change()
+        states.append(store.state(CHAT))
+    store.add("/completions", key, 1, data)
+    assert states[0] == ()
+    assert len(set(states)) == len(states)
+    assert store.state(CHAT) == states[-1]
 
 
 def test_newest_passes_over_what_cannot_be_read(store):
@@ -394,7 +432,8 @@ def test_newest_passes_over_what_cannot_be_read(store):
     store.add(CHAT, "cd" * 32, 1, data[:50])
     Path(store.directory, *store.sources(CHAT, "ef" * 32, 1)).mkdir()
     Path(store.directory, *store.sources(CHAT, "ee" * 32, 1)).symlink_to("nowhere")
-    assert list(store.newest(CHAT, 10)) == [(*store.sources(CHAT, key, 1), {"q": 1})]
+    assert near(store) == [(*store.sources(CHAT, key, 1), {"q": 1})]
+    assert list(store.newest(["chat/completions/gone.json", *store.sources(CHAT, key, 1)])) == near(store)
 
 
 def test_newest_goes_on_when_files_vanish_meanwhile(store, monkeypatch):
@@ -404,18 +443,16 @@ def test_newest_goes_on_when_files_vanish_meanwhile(store, monkeypatch):
         key, data = made({"q": number})
         store.add(CHAT, key, 1, data)
         names.append(Path(store.directory, *store.sources(CHAT, key, 1)))
-    listing = os.scandir
+    listing = os.listdir
 
-    @contextlib.contextmanager
     def vanishing(folder):
-        with listing(folder) as entries:
-            listed = list(entries)
+        listed = listing(folder)
         for name in names[::2]:
             name.unlink()
-        yield listed
+        return listed
 
-    monkeypatch.setattr(os, "scandir", vanishing)
-    assert sorted(body["q"] for _, body in store.newest(CHAT, 1000)) == list(range(1, 20, 2))
+    monkeypatch.setattr(os, "listdir", vanishing)
+    assert sorted(body["q"] for _, body in near(store, limit=15)) == list(range(1, 20, 2))
 
 
 def test_newest_opens_no_more_than_its_limit(tmp_path):
@@ -423,12 +460,12 @@ def test_newest_opens_no_more_than_its_limit(tmp_path):
     script = """
         import os, sys
         from pathlib import Path
-        from inferencereplay.store.directory import DirectoryStore
+        from inferencereplay.store.directory import START_COMPARED, DirectoryStore
         store = DirectoryStore(Path(sys.argv[1]))
         opened = []
         note = lambda event, args: event == "open" and str(args[0]).endswith(".json") and opened.append(args[0])
         sys.addaudithook(note)
-        found = list(store.newest("/x", 1000))
+        found = list(store.requests("/x", 1000))
         print(len(found), len(opened), min(os.stat(file).st_mtime for file in opened))
     """
     _, data = made({"q": 1}, "/x")

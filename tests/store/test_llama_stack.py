@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from openai._qs import Querystring
 
 from inferencereplay import RecordingCorrupt, RecordingNotFound, replay
-from inferencereplay.recording.format import Recording, check_request, decode, encode, stored_request
+from inferencereplay.recording.format import Recording, check_request, decode, encode, lay_out, stored_request
 from inferencereplay.recording.request import Request, canonical_json, parse_query
 from inferencereplay.store import llama_stack
 from inferencereplay.store.llama_stack import LlamaStackStore
@@ -621,11 +621,16 @@ def test_newest_come_first(tmp_path):
     )
     for age, name in enumerate("bca"):
         os.utime(tmp_path / f"{name}.json", (1000 - age, 1000 - age))
-    assert list(store.newest("/chat/completions", 2)) == [("b.json", bodies["b"]), ("c.json", bodies["c"])]
-    assert list(store.newest("/models", 5)) == [("m.json", None)]
-    assert list(store.newest("/embeddings", 5)) == []
+    found = dict(store.requests("/chat/completions", 2))
+    assert found == {name: lay_out(canonical_json(bodies[name[0]])) for name in ("b.json", "c.json")}
+    assert list(store.newest(["c.json", "b.json"])) == [("b.json", bodies["b"]), ("c.json", bodies["c"])]
+    assert list(store.requests("/models", 5)) == [("m.json", b"null")]
+    assert list(store.newest(["m.json"])) == [("m.json", None)]
+    assert list(store.requests("/embeddings", 5)) == []
+    assert store.state("/chat/completions") == store.state("/chat/completions") != store.state("/embeddings")
     (tmp_path / "b.json").unlink()
-    assert [name for name, _ in store.newest("/chat/completions", 3)] == ["c.json", "a.json"]
+    assert [name for name, _ in store.requests("/chat/completions", 3)] == ["c.json", "a.json"]
+    assert [name for name, _ in store.newest(["a.json", "b.json", "c.json"])] == ["c.json", "a.json"]
 
 
 def test_threads_build_one_index(tmp_path, caplog):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from inferencereplay.errors import InvalidSetting, StoreError
+from inferencereplay.store import opening
 from inferencereplay.store.directory import DirectoryStore
 from inferencereplay.store.llama_stack import LlamaStackStore
 from inferencereplay.store.opening import SAMPLE, open_store
@@ -39,6 +40,30 @@ def test_a_directory_with_a_recording_of_ours_is_ours(tmp_path):
     (tmp_path / "b.json").write_bytes(b'{\n  "inferencereplay": 1}')
     (tmp_path / "c.json").write_bytes(b"no JSON \xff")
     assert isinstance(open_store(tmp_path), DirectoryStore)
+
+
+def test_a_directory_is_recognized_anew_when_its_recording_changes(tmp_path):
+    """What was found at the first opening counts while the recording by which it was found stays the same."""
+    file = tmp_path / "b.json"
+    file.write_bytes(b'{\n  "inferencereplay": 1}')
+    assert isinstance(open_store(tmp_path), DirectoryStore)
+    (tmp_path / "a.json").write_bytes(LLAMA_STACK)
+    assert isinstance(open_store(tmp_path), DirectoryStore)
+    file.write_bytes(LLAMA_STACK)
+    assert isinstance(open_store(tmp_path), LlamaStackStore)
+    file.unlink()
+    assert isinstance(open_store(tmp_path), LlamaStackStore)
+
+
+def test_what_was_recognized_is_bounded(tmp_path, monkeypatch):
+    """A process that opens very many directories does not remember them all."""
+    monkeypatch.setattr(opening, "_recognized", {})
+    monkeypatch.setattr(opening, "_MOST_RECOGNIZED", 2)
+    for name in "abc":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.json").write_bytes(b'{\n  "inferencereplay": 1}')
+        open_store(tmp_path / name)
+    assert list(opening._recognized) == [str(tmp_path / "c")]
 
 
 def test_only_a_few_files_are_looked_at(tmp_path, monkeypatch):

@@ -41,6 +41,8 @@ __all__ = [
     "kind_of",
     "parsed",
     "read_conversation",
+    "read_messages",
+    "read_tokens",
 ]
 
 _FIRST_ERROR = 400
@@ -93,6 +95,14 @@ def read_conversation(recording: Recording) -> Conversation:
         error=_failure(response) or said.error,
         summary="" if said.choices or said.error or response.is_stream else summarize(parsed(bytes(response.body))),
     )
+
+
+def read_tokens(response: Response) -> Usage:
+    """Read the tokens of an answer, and nothing else of it."""
+    if not response.is_stream:
+        return read_usage(parsed(bytes(response.body)))
+    counting = [raw for raw in map(bytes, response.chunks) if b"usage" in raw]
+    return read_stream([*map(parsed, counting)], ()).usage
 
 
 def _streamed(response: Response) -> Streamed:

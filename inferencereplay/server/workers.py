@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 from typing import TYPE_CHECKING
@@ -37,8 +36,6 @@ def serve_in_processes(application: Application, listening: socket.socket, worke
     Raises:
         InferenceReplayError: if a worker dies.
     """
-    gc.collect()
-    gc.freeze()  # collections then pass over what lasts as long as the server
     if workers == 1:
         serve(application, listening)
         return

@@ -46,6 +46,11 @@ class Answer:
     is_broken: bool = False
     reason: str | None = None
 
+    @property
+    def size(self) -> int:
+        """The bytes of the content."""
+        return sum(map(len, self.pieces))
+
     @functools.cached_property
     def head(self) -> bytes:
         """The status line and the headers, as HTTP/1.1 sends them."""
@@ -60,7 +65,7 @@ class Answer:
         if not self.status:
             return []
         parts = [self.head, *self.pieces]
-        return [b"".join(parts)] if sum(map(len, parts)) < LARGEST_JOINED else parts
+        return [b"".join(parts)] if self.size < LARGEST_JOINED else parts
 
 
 def recorded_answer(recorded: Response, name: str, *, is_paced: bool = False) -> Answer:

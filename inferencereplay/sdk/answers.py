@@ -1,0 +1,200 @@
+"""What the SDK makes of a recorded answer, made without the SDK: models, streams, raw responses, errors.
+
+The HTTP objects behind them are made when somebody looks at them.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from inferencereplay.sdk import fast_replay, private
+from inferencereplay.sdk.content import excessive_spaces
+from inferencereplay.sdk.fast_replay import AsyncIteration, Chunks, iterate_sync
+from inferencereplay.sdk.http_replay import build_headers, build_response
+from inferencereplay.sdk.late import late
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import NoReturn
+
+    from inferencereplay.pacing.pacer import Pacer
+    from inferencereplay.recording.format import Response
+    from inferencereplay.recording.request import Request
+    from inferencereplay.sdk.fast_replay import Choice, Endpoint
+    from inferencereplay.session.decision import Play
+    from inferencereplay.session.session import Session
+
+OK = 200
+_ERRORS = range(300, 1000)
+"""The statuses that the SDK raises an error for; one of a redirect that leads nowhere is among them."""
+
+
+class Way(NamedTuple):
+    """How a caller wants the answer of an endpoint.
+
+    Attributes:
+        endpoint: builds the models.
+        mode: how it asks for a raw response: `"true"` for one that is read, `"stream"` for one that is not, or `None`.
+        is_stream: whether it asks for a stream.
+        is_parsed: whether a raw response that is read holds its model from the beginning; otherwise the SDK parses it.
+    """
+
+    endpoint: Endpoint
+    mode: str | None
+    is_stream: bool
+    is_parsed: bool = True
+
+    def covers(self, response: Response) -> bool:
+        """Whether the caller can be given an answer without the SDK path."""
+        if response.status != OK:
+            return _is_error(response)
+        if self.is_stream:
+            return self.endpoint.covers_stream(response)
+        if self.mode == "stream":
+            return _is_plain(response)
+        return self.endpoint.covers_plain(response) and (self.mode is None or not response.redirects)
+
+    def is_due_at_once(self, play: Play) -> bool:
+        """Whether the whole answer is read before the caller gets it."""
+        return play.recording.response.status != OK or not (self.is_stream or self.mode == "stream")
+
+    def answer(self, session: Session, client: Any, choice: Choice, read_options: Callable[[], Any]) -> Any:
+        """Return what the SDK returns.
+
+        Args:
+            session: sets the pace.
+            client: whose call it is.
+            choice: the recording, and the request that it answers.
+            read_options: returns the SDK's options of the call, as far as they can still be had.
+
+        Raises:
+            APIStatusError: if a status is recorded that the SDK raises it for.
+        """
+        play = choice.play
+        if play.recording.response.status == OK and self.mode is None:
+            if not self.is_stream:
+                return fast_replay.model(self.endpoint, play)
+            iterate = AsyncIteration if private.is_async(client) else iterate_sync
+            return fast_replay.stream(self.endpoint, play, session, client, iterate)
+        answer = _Answer(play, session, client, choice.request, read_options)
+        return answer.raise_error() if play.recording.response.status != OK else answer.raw(self)
+
+
+def ways_of(endpoint: Endpoint) -> dict[tuple[str | None, bool], Way]:
+    """Return the ways in which an endpoint may be asked, by how it is asked for a raw response and for a stream."""
+    ways = {(mode, False): Way(endpoint, mode, is_stream=False) for mode in (None, "true", "stream")}
+    if endpoint.stream is not None:
+        ways |= {(mode, True): Way(endpoint, mode, is_stream=True) for mode in (None, "true", "stream")}
+    return ways
+
+
+def way_of(ways: Mapping[tuple[str | None, bool], Way], arguments: Mapping[str, Any]) -> Way | None:
+    """Return the way in which arguments of `create` ask; `None` if it is none of these."""
+    headers = arguments.get("extra_headers")
+    mode = private.asked_mode(headers) if headers else None
+    return ways.get((mode, bool(arguments.get("stream"))))
+
+
+def _is_plain(response: Response) -> bool:
+    """Whether the SDK can be given an answer without the redirects and failures that belong to a connection."""
+    return not (response.is_stream or response.failure or response.redirects or excessive_spaces(response))
+
+
+def _is_error(response: Response) -> bool:
+    return response.status in _ERRORS and _is_plain(response)
+
+
+class _Answer(NamedTuple):
+    """A recording, and the call that it answers.
+
+    Attributes:
+        play: the session's decision.
+        session: sets the pace.
+        client: whose call it is.
+        request: what the SDK would send, with nothing redacted.
+        read_options: returns the SDK's options of the call, as far as they can still be had.
+    """
+
+    play: Play
+    session: Session
+    client: Any
+    request: Request
+    read_options: Callable[[], Any]
+
+    def raise_error(self) -> NoReturn:
+        """Raise the SDK's error.
+
+        Raises:
+            APIStatusError: of the class that belongs to the status.
+        """
+        response = self._response()
+        try:
+            response.raise_for_status()
+        except private.http_library(self.client).HTTPStatusError:
+            raise private.status_error(self.client, response) from None
+        raise AssertionError(response)  # pragma: no cover - it raises for each of `_ERRORS`
+
+    def raw(self, way: Way) -> Any:
+        """Return the SDK's raw response."""
+        endpoint, recorded, options = way.endpoint, self.play.recording.response, private.LateOptions(self.options)
+        parsed: Any = None
+        if way.is_stream:
+            response, parsed = self._stream(endpoint, options)
+        elif way.mode == "stream":
+            response = self._unread(self.session.pacer(recorded))
+        else:
+            response = self._late_response()
+            parsed = fast_replay.model(endpoint, self.play) if way.is_parsed else None
+        return private.raw_response(
+            way.mode,
+            parsed,
+            raw=response,
+            client=self.client,
+            cast_to=endpoint.model,
+            stream=way.is_stream,
+            stream_cls=endpoint.stream,
+            options=options,
+            retries_taken=recorded.retries,
+        )
+
+    def options(self) -> Any:
+        """Return the SDK's options, as they were when the call was made."""
+        return private.unchanged_options(self.client, self.request, self.read_options)
+
+    def _stream(self, endpoint: Endpoint, options: Any) -> tuple[Any, Any]:
+        """Build an unread response, and the SDK's stream over it."""
+        recorded = self.play.recording.response
+        pacer = self.session.pacer(recorded)
+        response = self._unread(pacer)
+        stream = private.build_stream(endpoint.stream, endpoint.chunk, response, self.client, options)
+        library = private.http_library(self.client)
+        chunks = Chunks(recorded.chunks, endpoint.build_chunk, pacer, response, library)
+        iterate = AsyncIteration if private.is_async(self.client) else iterate_sync
+        stream._iterator = iterate(stream._iterator, chunks)  # noqa: SLF001
+        return response, stream
+
+    def _late_response(self) -> Any:
+        """Return the HTTP response, as it is when it was read."""
+        library = private.http_library(self.client)
+        headers = functools.partial(build_headers, self.play.recording.response, library)
+        return late(library.Response, self._response, headers=headers)
+
+    def _response(self) -> Any:
+        """Build the HTTP response, and read it."""
+        response = self._unread(None)
+        response.read()
+        return response
+
+    def _unread(self, pacer: Pacer | None) -> Any:
+        """Build the HTTP response."""
+        library = private.http_library(self.client)
+        play, request = self.play, self._late_request(library)
+        return build_response(play.recording.response, library, request, pacer, play.name, end=play.end)
+
+    def _late_request(self, library: Any) -> Any:
+        """Return the HTTP request that the SDK would have sent."""
+        return late(library.Request, self._request, **private.request_parts(self.client, self.request))
+
+    def _request(self) -> Any:
+        return private.http_request(self.client, self.options(), self.play.recording.response.retries)

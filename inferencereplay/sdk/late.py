@@ -1,0 +1,66 @@
+"""Objects of other libraries' classes that are made when somebody looks at them.
+
+Nearly nobody looks at the HTTP request of an answer, or at its HTTP response, and to make them takes longer than the
+rest of a replay.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_MAKE = "_inferencereplay_make"
+_MADE: Any = (None, {}, None)
+"""What an object has to be made of once another thread has made it."""
+
+
+def late(cls: type, make: Callable[[], Any], **parts: Callable[[], Any]) -> Any:
+    """Return an object of a class whose objects keep all they have in their `__dict__`.
+
+    With the first look it becomes what `make` returns, and an object of the very class. Until then it is one of a
+    subclass. An attribute that was set meanwhile stays as it was set.
+
+    Args:
+        cls: the class.
+        make: makes the object that this one becomes.
+        parts: make attributes that can be had without the whole.
+    """
+    made: Any = object.__new__(_late_class(cls))
+    made.__dict__[_MAKE] = make, parts, cls
+    return made
+
+
+@functools.cache
+def _late_class(cls: type) -> type:
+    """Make the subclass; an object can leave it for its base, because both have the same layout."""
+    named = {"__module__": cls.__module__, "__qualname__": cls.__qualname__}
+    return type(cls.__name__, (cls,), {**named, "__getattr__": _look, "__reduce_ex__": _reduce})
+
+
+def _look(self: Any, name: str) -> Any:
+    """Return an attribute that an object does not have yet."""
+    _, parts, _ = self.__dict__.get(_MAKE, _MADE)
+    if name in parts:
+        return self.__dict__.setdefault(name, parts[name]())
+    _become(self)
+    return getattr(self, name)
+
+
+def _reduce(self: Any, protocol: Any) -> Any:
+    """Copy or pickle an object as what it becomes."""
+    _become(self)
+    return self.__reduce_ex__(protocol)
+
+
+def _become(self: Any) -> None:
+    attributes = self.__dict__
+    make, _, cls = attributes.get(_MAKE, _MADE)
+    if make is None:
+        return
+    for name, value in vars(make()).items():
+        attributes.setdefault(name, value)
+    self.__class__ = cls
+    attributes.pop(_MAKE, None)

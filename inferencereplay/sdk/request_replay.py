@@ -1,0 +1,125 @@
+"""The fast path below `create`: from the SDK's options of any call to its answer, without an HTTP request.
+
+It covers what `create` does not: other endpoints, and methods that were captured before they were patched.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_args, get_origin
+
+from inferencereplay.errors import InvalidSetting, StoreError
+from inferencereplay.recording.request import NotSerializable
+from inferencereplay.sdk import private
+from inferencereplay.sdk.answers import OK, Way
+from inferencereplay.sdk.fast_replay import Choice, Endpoint, may_replay
+from inferencereplay.sdk.model_builder import AnyModelBuilder, EventBuilder
+
+if TYPE_CHECKING:
+    from inferencereplay.recording.format import Response
+    from inferencereplay.recording.request import Request
+    from inferencereplay.session.session import Session
+
+_MODES = ("true", "stream", None)
+
+
+class Found(NamedTuple):
+    """The recording that answers a call of `request`.
+
+    Attributes:
+        choice: the recording.
+        way: how the caller wants it.
+        options: the SDK's, of the call.
+    """
+
+    choice: Choice
+    way: Way
+    options: Any
+
+    @property
+    def recorded(self) -> Response:
+        """The recorded answer."""
+        return self.choice.play.recording.response
+
+    @property
+    def is_due_at_once(self) -> bool:
+        """Whether the whole answer is read before the caller gets it."""
+        return self.way.is_due_at_once(self.choice.play)
+
+    def answer(self, session: Session, client: Any) -> Any:
+        """Return what the SDK returns.
+
+        Raises:
+            APIStatusError: if a status is recorded that the SDK raises it for.
+            Exception: whatever the call's own parser raises.
+        """
+        parse = private.parser(self.options)
+        if parse is None or self.way.mode is not None or self.recorded.status != OK:
+            return self.way.answer(session, client, self.choice, lambda: self.options)
+        made = parse(self.way.endpoint.build_model(bytes(self.recorded.body)))
+        if isinstance(made, private.BaseModel):
+            private.set_request_id(made, self.recorded.headers)
+        return made
+
+
+def choose(  # noqa: PLR0913 - the arguments of `request`, in any of its versions
+    session: Session,
+    client: Any,
+    cast_to: Any,
+    options: Any,
+    *,
+    stream: bool = False,
+    stream_cls: Any = None,
+    **_: Any,
+) -> Found | None:
+    """Choose the recording that answers a call of `request`, or `None` if the call is not for the fast path.
+
+    Raises:
+        RecordingCorrupt: if the file that should answer cannot be used.
+    """
+    if not may_replay(session, client) or not private.is_recordable(cast_to, options):
+        return None
+    way = _way(cast_to, options, stream_cls, is_stream=stream)
+    request = way and _read(client, options)
+    if way is None or request is None:
+        return None
+    try:
+        play = session.play(session.call(request, functools.partial(private.secrets, client, options)), way.covers)
+    except (InvalidSetting, NotSerializable, StoreError):  # the SDK path handles it, and raises the error
+        return None
+    return None if play is None else Found(Choice(play, request), way, options)
+
+
+def _read(client: Any, options: Any) -> Request | None:
+    try:
+        return private.read_plain_request(client, options)
+    except Exception:  # noqa: BLE001 - the SDK path meets it again, and handles it
+        return None
+
+
+def _way(cast_to: Any, options: Any, stream_cls: Any, *, is_stream: bool) -> Way | None:
+    """Return how the caller wants the answer, if the fast path can give it so."""
+    mode, parser = private.mode_of(options), private.parser(options)
+    if mode not in _MODES or not private.is_model(cast_to):
+        return None
+    endpoint = _endpoint(cast_to, stream_cls)
+    if is_stream and (endpoint.build_chunk is None or parser is not None or not private.has_plain_events(options)):
+        return None
+    return Way(endpoint, mode, is_stream=is_stream, is_parsed=parser is None)
+
+
+@functools.lru_cache(256)
+def _endpoint(cast_to: Any, stream_cls: Any) -> Endpoint:
+    """Return what builds the answers of a type, and the events of a stream's."""
+    build = AnyModelBuilder(cast_to)
+    (chunk,) = get_args(stream_cls) or (None,)
+    if private.is_model(chunk):
+        return Endpoint("", _nothing, build, chunk=chunk, build_chunk=AnyModelBuilder(chunk), stream=stream_cls)
+    if get_origin(chunk) is Annotated:
+        events = EventBuilder(chunk)
+        return Endpoint("", _nothing, build, chunk=chunk, build_chunk=events, stream=stream_cls, events="response.")
+    return Endpoint("", _nothing, build, stream=stream_cls)
+
+
+def _nothing() -> None:
+    """Stand for a `create` method: the arguments have been read already."""

@@ -1,0 +1,119 @@
+"""Which noted call the SDK is sending, so that its attempts are counted."""
+
+from __future__ import annotations
+
+import weakref
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from inferencereplay.recording.request import Request
+from inferencereplay.redaction.header_secrets import literals_of
+from inferencereplay.redaction.payloads import redact_request
+from inferencereplay.redaction.redactor import Redactor
+from inferencereplay.sdk import private
+from inferencereplay.sdk.steps import Step
+
+if TYPE_CHECKING:
+    from inferencereplay.session.calls_log import LoggedCall
+    from inferencereplay.session.session import Session
+
+_current: ContextVar[LoggedCall | None] = ContextVar("inferencereplay_sending", default=None)
+
+
+def count_attempt() -> bool:
+    """Count an attempt of the call that is being sent; return whether there is one."""
+    noted = _current.get()
+    if noted is not None:
+        noted.attempts += 1
+    return noted is not None
+
+
+class sending:  # noqa: N801 - used like a function
+    """Count the attempts of a call meanwhile, and note its end unless somebody else does.
+
+    Args:
+        noted: the call.
+        is_whole: whether the answer is complete at the end.
+    """
+
+    __slots__ = ("_is_whole", "_noted", "_outer")
+
+    def __init__(self, noted: LoggedCall | None, *, is_whole: bool) -> None:
+        self._noted = noted
+        self._is_whole = is_whole
+
+    def __enter__(self) -> None:
+        self._outer = _current.get()
+        _current.set(self._noted)
+
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        _current.set(self._outer)
+        if self._is_whole and self._noted is not None:
+            self._noted.end()
+
+
+def counted(step: Step, noted: LoggedCall | None, *, is_whole: bool) -> Step:
+    """Return a step that sends a call, and counts its attempts."""
+
+    def run() -> Any:
+        with sending(noted, is_whole=is_whole):
+            return step.run()
+
+    async def run_async() -> Any:
+        with sending(noted, is_whole=is_whole):
+            return await step.run_async()
+
+    return Step(run, run_async)
+
+
+class LiveRequest:
+    """A request in `live` mode: it is read when somebody asks, so that the call costs next to nothing more.
+
+    The client is not kept; its key is, which has to be hidden.
+
+    Args:
+        client: of the call.
+        options: the SDK's request options.
+    """
+
+    __slots__ = ("_client", "_key", "_options")
+
+    def __init__(self, client: Any, options: Any) -> None:
+        self._client = weakref.ref(client)
+        self._key = getattr(client, "api_key", None)
+        self._options = private.without_files(options)
+
+    @property
+    def method(self) -> str:
+        """The HTTP method."""
+        return self._read().method
+
+    @property
+    def path(self) -> str:
+        """The path relative to the base URL."""
+        return self._read().path
+
+    @property
+    def body(self) -> bytes:
+        """The JSON of the body."""
+        return self._read().body
+
+    @property
+    def query(self) -> dict[str, Any]:
+        """The query, by name."""
+        return self._read().query
+
+    def _read(self) -> Request:
+        """Read the request, without the secrets of its client."""
+        client, options = self._client(), self._options
+        try:
+            request = private.read_request(client, options)
+            literals = private.secrets(client, options) if client is not None else literals_of([self._key])
+            return redact_request(request, Redactor().with_literals(literals))
+        except Exception:  # noqa: BLE001 - what the SDK could not send either
+            return Request(options.method.upper(), options.url, b"null")
+
+
+def live(session: Session, client: Any, _: Any, options: Any, **__: Any) -> sending:
+    """Note a call in `live` mode, of the given arguments of `request`, and count its attempts meanwhile."""
+    return sending(session.note_live(LiveRequest(client, options)), is_whole=True)

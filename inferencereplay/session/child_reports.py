@@ -1,0 +1,114 @@
+"""What child processes tell the session of their parent: a folder with a file for each process, a line for each event.
+
+A line is written at once, for a pool ends its processes by a signal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+import weakref
+from collections import Counter
+from typing import Any
+
+from inferencereplay.errors import NotRecordable, RecordingNotFound
+from inferencereplay.locks import make_lock
+
+_MADE_THERE = "A child process made this call."
+
+
+class Reporter:
+    """Tells what happens in a child process; a failure breaks nothing.
+
+    Args:
+        folder: of the parent's `ChildReports`.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+
+    def tell(self, kind: str, *facts: Any) -> None:
+        """Tell one event: `hit`, `recorded` or `miss`, or a `fault`.
+
+        Args:
+            kind: of the event.
+            facts: what JSON can hold; of a hit and a recording the names of its files.
+        """
+        line = json.dumps([kind, *facts]).encode() + b"\n"
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+        with contextlib.suppress(OSError):
+            descriptor = os.open(os.path.join(self.folder, str(os.getpid())), flags, 0o600)  # noqa: PTH118 - at each call
+            try:
+                os.write(descriptor, line)
+            finally:
+                os.close(descriptor)
+
+    def tell_miss(self, error: RecordingNotFound) -> None:
+        """Tell of a call that was not recorded."""
+        self.tell("miss", isinstance(error, NotRecordable), str(error), vars(error))
+
+
+class ChildReports:
+    """Hears what the child processes of a session tell.
+
+    Attributes:
+        folder: where they write; it is removed with this object.
+        hits: calls that a recording answered.
+        misses: calls that no recording could answer.
+        recorded: recordings that were stored.
+        used: the names of the recordings that answered a call or were stored.
+        faults: how often faults happened, by name.
+
+    Raises:
+        OSError: if the folder cannot be made.
+    """
+
+    def __init__(self) -> None:
+        self.folder = tempfile.mkdtemp(prefix="inferencereplay-")
+        self.hits = self.misses = self.recorded = 0
+        self.used: set[str] = set()
+        self.faults: Counter[str] = Counter()
+        self._heard: dict[str, int] = {}
+        self._lock = make_lock()
+        weakref.finalize(self, _remove, self.folder, os.getpid())
+
+    def hear(self) -> list[RecordingNotFound]:
+        """Count what was told since the last time, and return the misses."""
+        missed = []
+        with self._lock:
+            for line in self._new_lines():
+                kind, *facts = json.loads(line)
+                if kind == "miss":
+                    self.misses += 1
+                    missed.append(_error(*facts))
+                elif kind == "fault":
+                    self.faults[facts[0]] += 1
+                else:
+                    self.hits += kind == "hit"
+                    self.recorded += kind == "recorded"
+                    self.used.update(facts)
+        return missed
+
+    def _new_lines(self) -> list[bytes]:
+        lines: list[bytes] = []
+        with contextlib.suppress(OSError):  # somebody has removed the folder
+            for entry in os.scandir(self.folder):
+                with open(entry.path, "rb") as file:  # noqa: PTH123 - as it is found
+                    file.seek(self._heard.get(entry.name, 0))
+                    whole = file.read().rpartition(b"\n")[0]
+                lines += whole.split(b"\n") if whole else []
+                self._heard[entry.name] = self._heard.get(entry.name, 0) + len(whole) + bool(whole)
+        return lines
+
+
+def _error(is_unrecordable: bool, message: str, facts: dict[str, Any]) -> RecordingNotFound:  # noqa: FBT001 - as told
+    cls = NotRecordable if is_unrecordable else RecordingNotFound
+    return cls(f"{message}\n{_MADE_THERE}", **{**facts, "differences": tuple(facts["differences"])})
+
+
+def _remove(folder: str, process: int) -> None:
+    if process == os.getpid():  # a forked child has a copy of the object
+        shutil.rmtree(folder, ignore_errors=True)
