@@ -80,8 +80,9 @@ def serve(directory: Path, host: str, port: int, workers: int, *, fail_on_miss: 
     says what it served. Exit status 1 with --fail-on-miss if a request was not recorded.
     """
     try:
-        from inferencereplay.server import serving, workers  # noqa: PLC0415 - the extra may not be installed
+        from inferencereplay.server import serving  # noqa: PLC0415 - the extra may not be installed
         from inferencereplay.server.application import Application, Serving  # noqa: PLC0415 - as above
+        from inferencereplay.server.workers import check_workers, serve_in_processes  # noqa: PLC0415 - as above
         from inferencereplay.session.session import Session  # noqa: PLC0415 - only then
     except ImportError as error:
         message = f"`serve` needs the package {error.name}: pip install 'inferencereplay[serve]'"
@@ -90,14 +91,14 @@ def serve(directory: Path, host: str, port: int, workers: int, *, fail_on_miss: 
     texts = options.texts(given)
     session = Session(directory, **{name: parse_text(name, text, options.flag(name)) for name, text in texts.items()})
     session.command = _command(directory, {**texts, **of_server, "host": host, "port": port})
-    workers.check_workers(workers, session.mode)
+    check_workers(workers, session.mode)
     application = Application(session, workers, **of_server)
     with serving.listen(host, port) as listening:
         terminal.note(f"Serving {directory} ({session.mode.value}) at {serving.url_of(listening)}")
         if not (_is_loopback(host) or of_server["api_key"]):
             terminal.note(f"Anyone who reaches {host}:{port} can read the recordings. --api-key asks for a key.")
         with _shown():
-            workers.serve_in_processes(application, listening, workers)
+            serve_in_processes(application, listening, workers)
     terminal.note(application.metrics.summary())
     return 1 if fail_on_miss and application.metrics.total("misses") else 0
 

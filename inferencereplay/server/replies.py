@@ -130,10 +130,7 @@ class Replies:
     def add_up(self) -> None:
         """Count for the first session what the others have done."""
         for session in self._named.values():
-            self.session.hits += session.hits
-            self.session.misses += session.misses
-            self.session.recorder.recorded += session.recorded
-            self.session.recorder.variants.used.update(session.recorder.variants.used)
+            self.session.add_up(session)
         self._named.clear()
 
     def play(self, incoming: Incoming) -> Reply | None:

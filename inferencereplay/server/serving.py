@@ -64,8 +64,9 @@ def serve(application: Application, listening: socket.socket) -> None:
     """Serve until a signal ends it."""
     gc.collect()
     gc.freeze()  # collections then pass over what lasts as long as the server
-    with _quiet(*ENDING):
-        make_server(application).run(sockets=[listening])
+    server = make_server(application)
+    with _ending(server):
+        server.run(sockets=[listening])
 
 
 @contextlib.contextmanager
@@ -87,9 +88,13 @@ def running(application: Application) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _quiet(*signals: signal.Signals) -> Iterator[None]:
-    """Let a signal that has ended the server not end the process as well: its exit status says what was served."""
-    before = {number: signal.signal(number, lambda *_: None) for number in signals}
+def _ending(server: uvicorn.Server) -> Iterator[None]:
+    """Let a signal end the server, also before it has begun, and not the process: that has to say what was served."""
+
+    def end(*_: object) -> None:
+        server.should_exit = True
+
+    before = {number: signal.signal(number, end) for number in ENDING}
     try:
         yield
     finally:

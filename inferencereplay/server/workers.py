@@ -39,8 +39,10 @@ def serve_in_processes(application: Application, listening: socket.socket, worke
     if workers == 1:
         serve(application, listening)
         return
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)  # until a process knows what to do with them
     children = {_start(application, listening, number) for number in range(workers)}
     before = {number: signal.signal(number, lambda *_: _end(children)) for number in ENDING}
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
     try:
         failed = _wait(children)
     finally:
@@ -57,6 +59,9 @@ def _start(application: Application, listening: socket.socket, number: int) -> i
         return child
     status = 1  # pragma: no cover - runs in a process whose coverage is not measured
     try:  # pragma: no cover - as above
+        for ending in ENDING:
+            signal.signal(ending, lambda *_: os._exit(0))  # nothing is served yet
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
         application.metrics.use(number)
         serve(application, listening)
         status = 0

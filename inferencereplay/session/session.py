@@ -191,6 +191,13 @@ class Session:
         made._begin()  # noqa: SLF001 - of the same class
         return made
 
+    def add_up(self, sibling: Session) -> None:
+        """Count what a sibling has done as done by this session."""
+        self._hits += sibling.hits
+        self._misses += sibling.misses
+        self.recorder.recorded += sibling.recorded
+        self.recorder.variants.used.update(sibling.recorder.variants.used)
+
     def __repr__(self) -> str:
         counts = f"hits={self.hits}, misses={self.misses}, recorded={self.recorded}"
         counts += f", let_through={self.let_through}" if self.let_through else ""

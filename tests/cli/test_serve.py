@@ -21,7 +21,7 @@ from conftest import ASK, plain
 
 from inferencereplay import InferenceReplayError, InvalidSetting
 from inferencereplay.cli import serving_http
-from inferencereplay.server import app, processes, serving
+from inferencereplay.server import app, serving, workers
 from inferencereplay.session.settings import Mode
 
 
@@ -156,7 +156,7 @@ def test_an_open_stream_may_end_before_the_server_does(recorded, client, start):
 def idle(monkeypatch):
     """Let a server end as soon as it has begun."""
     served = []
-    monkeypatch.setattr(processes, "serve", lambda application, listening: served.append(application))
+    monkeypatch.setattr(workers, "serve", lambda application, listening: served.append(application))
     return served
 
 
@@ -178,7 +178,7 @@ def test_loopback(host):
 def test_warnings_are_shown_while_it_serves(cli, shelf, monkeypatch):
     """Each line of them; not those of later."""
     log = logging.getLogger("inferencereplay")
-    monkeypatch.setattr(processes, "serve", lambda *_: log.warning("one\ntwo"))
+    monkeypatch.setattr(workers, "serve", lambda *_: log.warning("one\ntwo"))
     done = cli("serve", shelf, "--port", 0)
     assert done.err.splitlines()[1:3] == ["one", "two"]
     assert not any(isinstance(handler, serving_http._Messages) for handler in log.handlers)
@@ -240,10 +240,10 @@ def test_without_the_extra_it_says_what_to_install(cli, shelf, monkeypatch):
 
 def test_one_process_may_record(tmp_path):
     """Several may replay."""
-    processes.check_workers(1, Mode.RECORD)
-    processes.check_workers(2, Mode.REPLAY)
+    workers.check_workers(1, Mode.RECORD)
+    workers.check_workers(2, Mode.REPLAY)
     with pytest.raises(InvalidSetting, match="Use one"):
-        processes.check_workers(2, Mode.RECORD)
+        workers.check_workers(2, Mode.RECORD)
 
 
 @pytest.mark.parametrize(("statuses", "failed"), [((0, 0), 0), ((9, 0), 1)])
@@ -262,9 +262,9 @@ def test_the_parent_waits_for_its_workers(monkeypatch, statuses, failed):
     monkeypatch.setattr(os, "kill", lambda child, _: ended.append(child))
     if failed:
         with pytest.raises(InferenceReplayError, match="1 of 2 worker processes died"):
-            processes.serve_in_processes(told, None, 2)
+            workers.serve_in_processes(told, None, 2)
     else:
-        processes.serve_in_processes(told, None, 2)
+        workers.serve_in_processes(told, None, 2)
     assert ended[:2] == [101, 102]
     assert ended.count(102) > ended.count(101)
 
