@@ -42,6 +42,7 @@ SHOWN = {
     "getting-started.md": 1,
     "moving-from.md": 1,
     "recordings-in-git.md": 2,
+    "serve.md": 1,
     "traces.md": 2,
 }
 """The number of blocks of a document that are not run; each gives its reason."""
@@ -60,8 +61,9 @@ CALLS = {
     "modes-and-environment.md": 1,
     "pytest.md": 6,
     "recordings-in-git.md": 2,
-    "traces.md": 1,
+    "serve.md": 1,
     "testing.md": 1,
+    "traces.md": 1,
     "whole-suite.md": 3,
 }
 """The number of calls of a document's commands that reach the server; all others are replays."""
@@ -69,7 +71,7 @@ STARTED = {"faq.md"}
 """Documents whose program looks at what Python imports: it is not forked."""
 LONG = {
     *("README.md", "getting-started.md", "pytest.md", "command-line.md", "whole-suite.md", "recordings-in-git.md"),
-    "testing.md",
+    *("serve.md", "testing.md"),
 }
 """Documents with many commands."""
 GIVEN = {"report.md": "story"}

@@ -97,11 +97,14 @@ class Application:
     def __init__(
         self, session: Session, workers: int = 1, *, keeps_misses: bool = False, **serving: Unpack[Serving]
     ) -> None:
+        if session.fault_plan is not None:
+            message = "faults= are for calls of the SDK. A server injects none: record the failure, or edit a file."
+            raise InvalidSetting(message)
         self.session = session
         self.metrics = Metrics(workers)
         self.patience = PATIENCE
         self._access = Access(serving.get("api_key"), serving.get("cors", ()))
-        self._upstream = _make_upstream(session.mode, serving.get("upstream"), self.metrics)
+        self._upstream = _make_upstream(session, serving.get("upstream"), self.metrics)
         order = check_order(serving.get("variants", IN_ORDER), session.mode)
         contents = Contents(session.store.directory, check_profiles(serving.get("match", ())), session.prepare)
         find_origin = self._upstream.origin if self._upstream else lambda _: Provenance()
@@ -226,11 +229,13 @@ def _with_headers(more: Headers, send: Send) -> Send:
     return send_more
 
 
-def _make_upstream(mode: Mode, url: str | None, metrics: Metrics) -> Upstream | None:
-    if mode is Mode.REPLAY:
+def _make_upstream(session: Session, url: str | None, metrics: Metrics) -> Upstream | None:
+    is_selective = session.settings.live or session.settings.only
+    if session.mode is Mode.REPLAY and not is_selective:
         return None
     if url is None:
-        message = f"mode={mode.value!r} passes requests on. Give the base URL of their server: upstream='https://…/v1'."
+        cause = "live= or only=" if is_selective else f"mode={session.mode.value!r}"
+        message = f"{cause} passes requests on. Give the base URL of their server: upstream='https://…/v1'."
         raise InvalidSetting(message)
     from inferencereplay.server.upstream import Upstream  # noqa: PLC0415 - it imports openai, which takes a second
 

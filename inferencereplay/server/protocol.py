@@ -42,6 +42,8 @@ class ReplayProtocol(HttpToolsProtocol):
         **kwargs: uvicorn's.
     """
 
+    parser: Any  # uvicorn's is `None` once the connection is lost
+
     def __init__(self, application: Application, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._application = application
@@ -235,7 +237,7 @@ class PacedAnswer:
         if index > first:
             self._protocol.transport.writelines(pieces[first:index])
         if index < len(pieces):
-            return due
+            return pacer.due(index)
         if self._answer.is_broken and (end := pacer.due(-1)) > now:
             return end
         self._end()

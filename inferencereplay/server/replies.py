@@ -169,9 +169,11 @@ class Replies:
             return Forward()
         if not self._contents.is_exact and self._contents.refresh() and (reply := self.play(incoming)):
             return reply
-        if session.mode is Mode.REPLAY and (answer := self._models(incoming)):
+        call = self._call(session, incoming, self._requests(session, incoming)[0])
+        is_ours = session.mode is Mode.REPLAY and not session.is_let_through(call)
+        if is_ours and (answer := self._models(incoming)):
             return Reply(answer)
-        decision = _decision(session, self._call(session, incoming, self._requests(session, incoming)[0]))
+        decision = _decision(session, call)
         if isinstance(decision, Play):
             return self._hit(session, incoming, decision)
         return Forward(decision if isinstance(decision, PendingRecording) else None)

@@ -228,11 +228,8 @@ def _is_stream(response: Any, incoming: Incoming) -> bool:
 
 
 def _asks_for_stream(incoming: Incoming) -> bool:
-    """Whether the SDK would return a stream."""
-    try:
-        body = parse_json(incoming.body) if incoming.body else None
-    except ValueError:
-        return False
+    """Whether the SDK would return a stream; what is to be stored has been read as JSON."""
+    body = parse_json(incoming.body) if incoming.body else None
     return isinstance(body, dict) and body.get("stream") is True
 
 

@@ -8,7 +8,7 @@ import json
 import pytest
 from conftest import ASK, chunk, sse
 
-from inferencereplay import VirtualClock, replay
+from inferencereplay import InvalidSetting, VirtualClock, replay
 from inferencereplay.server import app
 
 LEFT = {"type": "http.disconnect"}
@@ -46,6 +46,18 @@ def test_it_follows_the_life_of_its_server(tmp_path):
     """ASGI's lifespan."""
     sent = drive(app(tmp_path), {"type": "lifespan"}, {"type": "lifespan.startup"}, {"type": "lifespan.shutdown"})
     assert [message["type"] for message in sent] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+
+
+def test_faults_are_refused(tmp_path):
+    """They are for calls of the SDK, and would be left out in silence."""
+    with pytest.raises(InvalidSetting, match="A server injects none"):
+        app(tmp_path, faults="status(429)")
+
+
+def test_an_upstream_that_was_never_asked_is_closed(tmp_path):
+    """Nothing was opened for it."""
+    application = app(tmp_path, mode="record", upstream="http://localhost/v1")
+    assert drive(application, {"type": "lifespan"}, {"type": "lifespan.shutdown"})
 
 
 def test_websockets_are_refused(tmp_path):

@@ -69,6 +69,18 @@ def test_a_client_that_leaves_ends_its_stream_at_once(streams, serve, headers):
     assert until(lambda: served.count("streams_open") == 0)
 
 
+def test_what_is_due_after_a_client_has_left_is_not_sent(streams, serve):
+    """Nor counted."""
+    served = serve(streams, speed=200)
+    with connect(served) as client:
+        client.sendall(request(STREAM))
+        while b'"a"' not in client.recv(65536):
+            pass
+    assert until(lambda: served.count("streams_open") == 0)
+    time.sleep(0.5)
+    assert "inferencereplay_lateness_seconds_count 1\n" in served.application.metrics.text().decode()
+
+
 def test_events_come_when_they_are_due(streams, serve):
     """And the server counts how late it was."""
     served = serve(streams, speed=200)

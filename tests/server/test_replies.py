@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import msgspec
 import openai
 import pytest
 from conftest import ASK, Reply, chunk, completion, event, plain, sse
+from served import serving_of
 
-from inferencereplay import RecordingNotFound, replay
+from inferencereplay import RecordingNotFound, Session, replay
+from inferencereplay.recording.format import Response
+from inferencereplay.recording.request import Request, canonical_json
+from inferencereplay.server.application import Application
+from inferencereplay.session.run_coordinator import RunCoordinator
 
 CHAT = "/chat/completions"
 STREAM = {**ASK, "stream": True}
@@ -141,3 +149,29 @@ def test_health_and_metrics_answer_always_and_use_up_no_variant(recorded, serve)
     assert "\ninferencereplay_requests_total 3\n" in text
     assert "\ninferencereplay_hits_total 1\n" in text
     assert 'inferencereplay_lateness_seconds_bucket{le="+Inf"} 0\n' in text
+
+
+def test_only_the_first_misses_are_logged(recorded, serve, monkeypatch, caplog):
+    """A load tool may make any number; each is counted."""
+    monkeypatch.setattr("inferencereplay.server.replies.MOST_TOLD", 2)
+    served = serve(recorded[0])
+    for seed in range(4):
+        served.ask(CHAT, {**ASK, "seed": seed})
+    assert caplog.text.count("was not recorded in") == 2
+    assert served.count("misses") == 4
+
+
+def test_a_request_that_another_session_of_a_run_is_recording_waits(server, serve, tmp_path):
+    """As in Python: its answer serves both."""
+    run = RunCoordinator(tmp_path / "run", "main")
+    first, second = (Session(tmp_path / "kept", mode="record") for _ in range(2))
+    first.join(run)
+    second.join(run)
+    pending = first.decide(first.call(Request("POST", CHAT, canonical_json(ASK))))
+    with serving_of(Application(second, upstream=server.url)) as served, ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(served.ask, CHAT, ASK)
+        time.sleep(0.3)
+        assert not asked.done()
+        pending.keep(Response(headers={"content-type": "application/json"}, body=msgspec.Raw(b'{"a":1}')))
+        assert asked.result().content == b'{"a":1}'
+    assert server.count == 0

@@ -241,6 +241,19 @@ def test_an_upstream_that_is_no_url_is_refused(tmp_path, url):
         app(tmp_path, mode="record", upstream=url)
 
 
+def test_what_a_setting_lets_through_goes_to_the_upstream(recorded, server, serve):
+    """In `replay` too: `live` names paths, also of what cannot be recorded; the rest is answered from recordings."""
+    directory, _ = recorded
+    served = serve(directory, live=["/embeddings", "/files"], upstream=server.url)
+    before = server.count
+    assert b"embedding" in served.ask("/v1/embeddings", {"model": "m", "input": "x"}).content
+    assert served.ask("/v1/files", b"--x\r\n", content_type="multipart/form-data; boundary=x").status == 404
+    assert b"answer 1" in served.ask(CHAT, ASK).content
+    assert (server.count - before, served.count("hits"), served.count("misses")) == (2, 1, 0)
+    with pytest.raises(InvalidSetting, match="live= or only= passes requests on"):
+        app(directory, live=["/embeddings"])
+
+
 def test_a_mode_that_passes_requests_on_needs_an_upstream(tmp_path):
     """The message says what to give."""
     with pytest.raises(InvalidSetting, match="upstream='https"):
