@@ -43,6 +43,7 @@ SHOWN = {
     "moving-from.md": 1,
     "recordings-in-git.md": 2,
     "serve.md": 1,
+    "traces.md": 2,
 }
 """The number of blocks of a document that are not run; each gives its reason."""
 ANSWERS = {
@@ -62,6 +63,7 @@ CALLS = {
     "recordings-in-git.md": 2,
     "serve.md": 1,
     "testing.md": 1,
+    "traces.md": 1,
     "whole-suite.md": 3,
 }
 """The number of calls of a document's commands that reach the server; all others are replays."""

@@ -41,10 +41,11 @@ with tempfile.TemporaryDirectory() as made:
     data = f"kind=otel,source.kind=json_file,source.path={folder / 'spans.jsonl'}"
     with serving(recordings, "--match", "load-tools", "--variants", "cycle") as server:
         totals = replay(server.url.removesuffix("/v1"), data, folder / "otel")
-    assert (totals["successful"], totals["errored"]) == (count, 0), totals
-    assert server.counts.misses == 0, server.counts
     traces = len({span["trace_id"] for span in spans})
-    print(f"{NAME}, otel: {count} requests in {traces} conversations, with the recorded messages, all answered")
+    assert traces <= totals["successful"] <= count, totals  # it may end before a conversation's last turn
+    assert (totals["errored"], server.counts.misses) == (0, 0), (totals, server.counts)
+    sent = f"{totals['successful']} of {count} requests in {traces} conversations"
+    print(f"{NAME}, otel: {sent} sent with the recorded messages, all answered")
 
     lines = export("mooncake", recordings, folder / "mooncake.jsonl")
     assert len(lines) == count
