@@ -22,7 +22,6 @@ from inferencereplay.pytest_plugin.configuration import (
     check,
     on_unused,
     rounds_of,
-    settings_for,
 )
 from inferencereplay.pytest_plugin.rounds import ROUND, TOLD, Rounds, run_rounds
 from inferencereplay.pytest_plugin.state import STATE, UNIT, State, check_markers, has_recordings, prepare
@@ -112,24 +111,6 @@ def inferencereplay_config() -> dict[str, Any]:
 
 
 @pytest.fixture
-def inferencereplay(request: pytest.FixtureRequest, inferencereplay_config: dict[str, Any]) -> Iterator[Session]:
-    """Answer the OpenAI calls of this test from recordings; this is the inferencereplay.Session that does it."""
-    state = request.config.stash[STATE]
-    settings = settings_for(request.config, request.node, request.path.parent, inferencereplay_config)
-    if settings["mode"] is Mode.LIVE and settings.get("faults"):
-        pytest.skip("its faults alter recorded answers, and this run is live")
-    unit = request.node.stash[UNIT] = state.unit(request.node, settings)
-    unit.open()
-    state.is_open = True
-    yield unit.session
-    state.is_open = False
-    try:
-        unit.end()
-    finally:
-        state.run.release_all()  # this process has no call under way between two tests
-
-
-@pytest.fixture
 def inferencereplay_upstream() -> str:
     """Return the base URL that `inferencereplay_server` records from; override it where it is another one."""
     return os.environ.get("OPENAI_BASE_URL") or "https://api.openai.com/v1"
@@ -216,6 +197,7 @@ def _lasting_unit(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureReq
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
     """Fail a test whose fixtures swallowed a miss."""
+    item.config.stash[STATE].item = item
     value = yield
     is_missing = UNIT not in item.stash and not item.config.getoption("setupplan", default=False)
     if is_missing and isinstance(item, pytest.Function) and item.get_closest_marker(NAME):
