@@ -29,7 +29,6 @@ from inferencereplay.pytest_plugin.summary import summarise
 from inferencereplay.pytest_plugin.units import Unit, is_of_plugin, settings_of_fixture, shorten
 from inferencereplay.pytest_plugin.unused import doubt, find_unused, holds_all
 from inferencereplay.recording.control_characters import visible_lines
-from inferencereplay.session.settings import Mode
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -268,6 +267,8 @@ def pytest_runtest_makereport(
         item.config.stash[STATE].tally.partial.add("tests with recordings were skipped")
     if ROUND in item.stash:
         setattr(report, TOLD, item.stash[ROUND].name)
+    if unit and call.when == "teardown":
+        del item.stash[UNIT]  # which would keep the sessions of all tests in memory
     return report
 
 
