@@ -18,6 +18,7 @@ ROOMS = {
     "locks": "",
     "recording": "errors",
     "redaction": "errors recording",
+    "normalizers": "recording",
     "pacing": "errors",
     "store": "errors locks recording",
     "stubs": "errors locks recording pacing",
