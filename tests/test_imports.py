@@ -23,7 +23,7 @@ ROOMS = {
     "store": "errors locks recording",
     "stubs": "errors locks recording pacing",
     "faults": "errors locks recording",
-    "session": "errors locks recording redaction pacing store stubs faults",
+    "session": "errors locks recording redaction normalizers pacing store stubs faults",
     "sdk": "errors locks recording redaction pacing faults session",
     "catalogue": "errors recording store",
     "process_starts": "locks session sdk",
