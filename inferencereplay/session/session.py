@@ -89,7 +89,8 @@ class Session:
         ignore: dotted paths into the body, such as `"metadata.run_id"`, that do not count when requests are compared;
             lists are gone through. Like `normalize` and `redact` it belongs to the key: it has to be the same while
             recording and in replay.
-        normalize: a function from body to body, called before requests are compared.
+        normalize: a function from body to body, called before requests are compared; or the name of one in
+            `inferencereplay.normalizers`, such as `"uuids"`; or several of both.
         redact: regular expressions for secrets, which add to the ones that are known.
         record_errors: whether every error is stored. Without it, only errors that the same request will get again are
             stored (400, 404, 413, 422); transient ones (401, 429, 5xx, a failed connection, …) are logged.
