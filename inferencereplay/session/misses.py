@@ -9,7 +9,6 @@ import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from inferencereplay.errors import RecordingNotFound
-from inferencereplay.normalizers import that_make_equal
 from inferencereplay.recording.control_characters import visible, visible_lines
 from inferencereplay.recording.difference import nearest
 from inferencereplay.recording.request import parse_json
@@ -104,6 +103,8 @@ def _nearest(request: Request, near_requests: NearRequests, redactor: Redactor) 
 
     It is redacted before the two are compared: a line shows only a part of a text, and half a secret is not found.
     """
+    from inferencereplay.normalizers import that_make_equal  # noqa: PLC0415 - for a miss only
+
     asked, bodies = parse_json(request.body), dict(near_requests.find(request))
     while found := nearest(asked, bodies.items()):
         name, lines = found
