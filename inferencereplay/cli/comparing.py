@@ -20,6 +20,8 @@ from inferencereplay.recording.request import NotSerializable, Request, canonica
 from inferencereplay.session.session import Session
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from inferencereplay.recording.request import JSON
 
 _PATHS = {"messages": "/chat/completions", "prompt": "/completions"}
@@ -100,7 +102,7 @@ def why(file: str, directory: Path, path: str | None, settings: dict[str, Any]) 
     catalogue = Catalogue(directory)
     session = Session(directory, mode="replay", speed=1, **settings)
     try:
-        call = session.call(read_request(catalogue, file, path))
+        call = session.call(read_request(catalogue.find, file, path))
         found = session.find(call)
     except NotSerializable as error:
         message = f"{file} holds a request that cannot be looked up: {error}."
@@ -119,10 +121,10 @@ def why(file: str, directory: Path, path: str | None, settings: dict[str, Any]) 
     return 1
 
 
-def read_request(catalogue: Catalogue, name: str, path: str | None) -> Request:
+def read_request(find: Callable[[str], Entry], name: str, path: str | None) -> Request:
     """Read the request of a recording, or a body whose members show the path."""
     if name != "-" and not Path(name).exists():
-        return _request_of(catalogue, name)
+        return _request_of(find, name)
     data = sys.stdin.buffer.read() if name == "-" else _content(name)
     try:
         return stored_request(interpret(data, name), name)
@@ -137,9 +139,9 @@ def read_request(catalogue: Catalogue, name: str, path: str | None) -> Request:
     return Request("POST", "/" + known.strip("/"), canonical_json(body))
 
 
-def _request_of(catalogue: Catalogue, reference: str) -> Request:
+def _request_of(find: Callable[[str], Entry], reference: str) -> Request:
     try:
-        return catalogue.find(reference).request
+        return find(reference).request
     except UnknownRecording as error:
         error.args = (f"There is no file {reference!r}. {error}",)
         raise

@@ -88,7 +88,7 @@ def _outcome(item: Taken) -> str:
 @click.option("-o", "--output", type=options.PATH, help="The file to write; the default is standard output.")
 @click.option("--tokenizer", metavar="MODULE:FUNCTION", help="Counts the tokens of a text, for mooncake and otel.")
 def export(kind: str, directory: Path, wanted: Filter, output: Path | None, tokenizer: str | None) -> int:
-    """Write conversations, or traces, for other tools: openai-jsonl, messages, aiperf, mooncake or otel.
+    """Write conversations or traces for other tools.
 
     openai-jsonl: chats in OpenAI's format for fine-tuning, a line each, with the first answer. messages: a JSON array
     of all conversations with key, model, messages, tools and every answer. Errors, incomplete streams and recordings

@@ -23,6 +23,8 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks
 _Command = Any
 
 IGNORE_HELP = "A path into the body that does not count, such as metadata.run_id; may be repeated."
+NORMALIZERS_HELP = "What varies and does not count: uuids, timestamps, …; may be repeated."
+NORMALIZE_HELP = "The same, or a function from body to body, as module:function; may be repeated."
 REDACT_HELP = "What is secret besides the known tokens, as in the session."
 PATH = click.Path(path_type=Path)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -134,6 +136,7 @@ _SESSION = (
     setting("speed", "1 is the recorded pace, 10 ten times faster, inf (the default) no wait.", metavar="NUMBER"),
     setting("pace", "The pace of recordings without timing, in seconds.", nargs=2, type=float, metavar="FIRST BETWEEN"),
     setting("ignore", IGNORE_HELP, multiple=True, metavar="PATH"),
+    setting("normalize", NORMALIZERS_HELP, multiple=True, metavar="NAME"),
     setting("redact", REDACT_HELP, metavar="REGEX"),
     setting("record_errors", "Store errors of every status, also 429 and 5xx."),
     setting("exhausted", "After the last recording of a request: repeat (the default), error, record.", metavar="WHAT"),
@@ -169,13 +172,14 @@ def of_a_request(command: Callable[..., Any]) -> _Command:
     """Add the settings that decide a request's key; the command gets them as `settings`."""
 
     @functools.wraps(command)
-    def chosen(ignore: tuple[str, ...], normalize: str | None, redact: tuple[str, ...], **options: Any) -> Any:
-        settings = {"ignore": ignore, "redact": redact, "normalize": normalize and function(normalize, "--normalize")}
+    def chosen(ignore: tuple[str, ...], normalize: tuple[str, ...], redact: tuple[str, ...], **options: Any) -> Any:
+        functions = [name if ":" not in name else function(name, "--normalize") for name in normalize]
+        settings = {"ignore": ignore, "redact": redact, "normalize": functions or None}
         return command(settings=settings, **options)
 
     for option in (
         redacting,
-        click.option("--normalize", metavar="MODULE:FUNCTION", help="A function from body to body, as in the session."),
+        click.option("--normalize", multiple=True, metavar="NAME", help=NORMALIZE_HELP),
         click.option("--ignore", multiple=True, metavar="PATH", help=IGNORE_HELP),
     ):
         chosen = option(chosen)

@@ -84,7 +84,7 @@ def _request(kind: str, directory: Path, given: Mapping[str, Any]) -> Request:
     if is_made:
         request = Request("POST", _PATHS[kind], canonical_json(_body(kind, given)))
     else:
-        request = read_request(Catalogue(directory), given["file"], _PATHS[kind])
+        request = read_request(lambda name: Catalogue(directory).find(name), given["file"], _PATHS[kind])
     if not given["is_stream"]:
         return request
     return msgspec.structs.replace(request, body=canonical_json({**parse_json(request.body), "stream": True}))

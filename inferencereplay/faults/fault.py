@@ -27,14 +27,23 @@ class Match(TypedDict, total=False):
     """When a fault happens; every kind of fault takes these by keyword, and `Fault` describes each."""
 
     times: int | None
-    on: str | Iterable[str] | Callable[[JSON], bool] | None
+    on: str | Iterable[str] | None
+    when: Callable[[JSON], object] | None
     model: str | None
     nth: int | Iterable[int] | None
     probability: float | None
     seed: int
 
 
-_MATCH: dict[str, Any] = {"times": 1, "on": None, "model": None, "nth": None, "probability": None, "seed": 0}
+_MATCH: dict[str, Any] = {
+    "times": 1,
+    "on": None,
+    "when": None,
+    "model": None,
+    "nth": None,
+    "probability": None,
+    "seed": 0,
+}
 
 
 class _UnknownFault(InvalidSetting, AttributeError):  # noqa: N818 - as its base
@@ -59,8 +68,9 @@ class Fault(metaclass=_Kinds):
     Every kind takes these keywords as well:
 
     - `times`: how many attempts meet it; `None` for all. By default 1, or all with a `probability`.
-    - `on`: a path such as `"/chat/completions"`, or a pattern such as `"/chat/*"`; several of them; or a function from
-      the request's body to a bool. By default the session's `on`, or every path.
+    - `on`: a path such as `"/chat/completions"`, or a pattern such as `"/chat/*"`, or several of them. By default the
+      session's `on`, or every path.
+    - `when`: a function that gets the request's body, and returns whether it is meant.
     - `model`: the model's name, or a pattern such as `"gpt-4o*"`.
     - `nth`: which of the calls that match otherwise, from 1: a number, or several. The attempts of a call count as one.
     - `probability`: the share of attempts, from 0 to 1. It depends on the request, on how often it was made, and on
@@ -291,9 +301,9 @@ class Fault(metaclass=_Kinds):
         if wanted is not None and not (isinstance(model, str) and fnmatch.fnmatchcase(model, wanted)):
             return False
         places = on if self.match["on"] is None else self.match["on"]
-        if places is None:
-            return True
-        return bool(places(body())) if callable(places) else any(fnmatch.fnmatchcase(path, place) for place in places)
+        if places is not None and not any(fnmatch.fnmatchcase(path, place) for place in places):
+            return False
+        return self.match["when"] is None or bool(self.match["when"](body()))
 
     def __repr__(self) -> str:
         kind, given = self.kind, []
@@ -357,6 +367,8 @@ def _make(kind: str, arguments: dict[str, Any], match: Mapping[str, Any]) -> Fau
     _check_times(kind, found)
     _check_chance(kind, found, match)
     found["on"] = check_on(found["on"], f"Fault.{kind}: on")
+    if found["when"] is not None and not callable(found["when"]):
+        _refuse(kind, "when", found["when"], "Give a function that gets the body, and returns whether it is meant")
     if found["model"] is not None and not isinstance(found["model"], str):
         _refuse(kind, "model", found["model"], "Give a model's name, or a pattern such as 'gpt-4o*'")
     return _remake(kind, arguments, found)
@@ -385,16 +397,18 @@ def _check_chance(kind: str, found: dict[str, Any], given: Mapping[str, Any]) ->
 
 
 def check_on(on: Any, source: str) -> Any:
-    """Return the paths of a setting `on` as a tuple; a function, and `None`, as they are.
+    """Return the paths of a setting `on` as a tuple, and `None` as it is.
 
     Raises:
         InvalidSetting: for anything else.
     """
-    if on is None or callable(on):
-        return on
+    if on is None:
+        return None
     places = (on,) if isinstance(on, str) else tuple(on) if isinstance(on, Collection) else (on,)
     if not places or not all(isinstance(place, str) and place for place in places):
-        message = f"{source}={on!r} is no path. Give '/chat/completions', several paths, or a function of the body."
+        message = (
+            f"{source}={on!r} is no path. Give '/chat/completions', a pattern such as '/chat/*', or several of them."
+        )
         raise InvalidSetting(message)
     return tuple("/" + place.lstrip("/") if place[0] not in "*?[" else place for place in places)
 

@@ -22,7 +22,6 @@ from inferencereplay.pytest_plugin.configuration import (
     check,
     on_unused,
     rounds_of,
-    settings_for,
 )
 from inferencereplay.pytest_plugin.rounds import ROUND, TOLD, Rounds, run_rounds
 from inferencereplay.pytest_plugin.state import STATE, UNIT, State, check_markers, has_recordings, prepare
@@ -30,7 +29,6 @@ from inferencereplay.pytest_plugin.summary import summarise
 from inferencereplay.pytest_plugin.units import Unit, is_of_plugin, settings_of_fixture, shorten
 from inferencereplay.pytest_plugin.unused import doubt, find_unused, holds_all
 from inferencereplay.recording.control_characters import visible_lines
-from inferencereplay.session.settings import Mode
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -109,24 +107,6 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def inferencereplay_config() -> dict[str, Any]:
     """Options for tests with recordings, by name; override it in a conftest.py, a module or a class, with any scope."""
     return {}
-
-
-@pytest.fixture
-def inferencereplay(request: pytest.FixtureRequest, inferencereplay_config: dict[str, Any]) -> Iterator[Session]:
-    """Answer the OpenAI calls of this test from recordings; this is the inferencereplay.Session that does it."""
-    state = request.config.stash[STATE]
-    settings = settings_for(request.config, request.node, request.path.parent, inferencereplay_config)
-    if settings["mode"] is Mode.LIVE and settings.get("faults"):
-        pytest.skip("its faults alter recorded answers, and this run is live")
-    unit = request.node.stash[UNIT] = state.unit(request.node, settings)
-    unit.open()
-    state.is_open = True
-    yield unit.session
-    state.is_open = False
-    try:
-        unit.end()
-    finally:
-        state.run.release_all()  # this process has no call under way between two tests
 
 
 @pytest.fixture
@@ -216,6 +196,7 @@ def _lasting_unit(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureReq
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
     """Fail a test whose fixtures swallowed a miss."""
+    item.config.stash[STATE].item = item
     value = yield
     is_missing = UNIT not in item.stash and not item.config.getoption("setupplan", default=False)
     if is_missing and isinstance(item, pytest.Function) and item.get_closest_marker(NAME):
@@ -286,6 +267,8 @@ def pytest_runtest_makereport(
         item.config.stash[STATE].tally.partial.add("tests with recordings were skipped")
     if ROUND in item.stash:
         setattr(report, TOLD, item.stash[ROUND].name)
+    if unit and call.when == "teardown":
+        del item.stash[UNIT]  # which would keep the sessions of all tests in memory
     return report
 
 

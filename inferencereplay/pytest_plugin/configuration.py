@@ -19,6 +19,7 @@ from inferencereplay.session.settings import (
     Mode,
     parse_directory,
     parse_mode,
+    parse_normalize,
     parse_speed,
     read_variable,
 )
@@ -64,6 +65,7 @@ def add_options(parser: pytest.Parser) -> None:
     parser.addini(f"{NAME}_dir", "The directory of recordings for all tests, relative to the ini file.")
     parser.addini(f"{NAME}_mode", f"{modes} (default: replay).")
     parser.addini(f"{NAME}_speed", "How fast recorded time runs (default: inf).")
+    parser.addini(f"{NAME}_normalize", "What varies and does not count, such as uuids (a list).", type="args")
     parser.addini(f"{NAME}_unused", f"{', '.join(UNUSED)} (default: report).")
 
 
@@ -174,7 +176,7 @@ def _number(value: Any, least: int, message: str) -> int:
 
 
 def _ini(config: pytest.Config) -> dict[str, Any]:
-    given = {name: config.getini(f"{NAME}_{name}") for name in ("mode", "speed")}
+    given = {name: config.getini(f"{NAME}_{name}") for name in ("mode", "speed", "normalize")}
     directory = config.getini(f"{NAME}_dir")
     if directory:
         root = config.inipath.parent if config.inipath else config.rootpath
@@ -238,7 +240,7 @@ def _check_names(options: Iterable[Any], where: str, valid: tuple[str, ...]) -> 
 
 
 def _check_values(options: Mapping[str, Any], call: Callable[[str], str]) -> None:
-    """Refuse an invalid directory, mode, speed or number of runs; the session checks the rest when it is made.
+    """Refuse an invalid one of those that are checked early; the session checks the rest when it is made.
 
     Args:
         options: by name.
@@ -255,6 +257,7 @@ def _check_values(options: Mapping[str, Any], call: Callable[[str], str]) -> Non
 _PARSERS: dict[str, Callable[[Any, str], object]] = {
     "directory": parse_directory,
     "mode": parse_mode,
+    "normalize": parse_normalize,
     "speed": parse_speed,
     "variants": parse_variants,
     "times": parse_times,

@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from inferencereplay.pytest_plugin.configuration import NAME, check_spelling, marked
+from inferencereplay.pytest_plugin.configuration import NAME, check_spelling, marked, settings_for
 from inferencereplay.pytest_plugin.rounds import ROUND, TOLD, name_report
 from inferencereplay.pytest_plugin.tally import Listener, Tally
 from inferencereplay.pytest_plugin.units import Unit, recording_command
 from inferencereplay.session.settings import Mode
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from inferencereplay.pytest_plugin.unused import Finding
     from inferencereplay.session.run_coordinator import RunCoordinator
+    from inferencereplay.session.session import Session
 
 
 class State:
@@ -29,6 +32,7 @@ class State:
         fixtures: those that tests with recordings need.
         is_open: whether the session of a test is open.
         session: pytest's, once it has started.
+        item: the test that runs.
     """
 
     def __init__(self, config: pytest.Config) -> None:
@@ -42,6 +46,7 @@ class State:
         self.names = {NAME}
         self.is_open = False
         self.session: pytest.Session | None = None
+        self.item: Any = None
         self.listener = Listener(self.tally)
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
@@ -60,6 +65,23 @@ class State:
             name_report(report, name)
             if self.session and report.when == "setup":
                 self.session.testscollected += 1  # or pytest's progress would pass 100 %
+
+    @pytest.fixture
+    def inferencereplay(self, inferencereplay_config: dict[str, Any]) -> Iterator[Session]:
+        """Answer the OpenAI calls of this test from recordings; this is the inferencereplay.Session that does it."""
+        item = self.item  # not that of a `request`, which takes pytest as long to make as the session takes to open
+        settings = settings_for(item.config, item, item.path.parent, inferencereplay_config)
+        if settings["mode"] is Mode.LIVE and settings.get("faults"):
+            pytest.skip("its faults alter recorded answers, and this run is live")
+        unit = item.stash[UNIT] = self.unit(item, settings)
+        unit.open()
+        self.is_open = True
+        yield unit.session
+        self.is_open = False
+        try:
+            unit.end()
+        finally:
+            self.run.release_all()  # this process has no call under way between two tests
 
     @functools.cached_property
     def run(self) -> RunCoordinator:

@@ -230,12 +230,11 @@ def _with_headers(more: Headers, send: Send) -> Send:
 
 
 def _make_upstream(session: Session, url: str | None, metrics: Metrics) -> Upstream | None:
-    is_selective = session.settings.live or session.settings.only
-    if session.mode is Mode.REPLAY and not is_selective:
+    if session.mode is Mode.REPLAY and not session.is_selective:
         return None
     if url is None:
-        cause = "live= or only=" if is_selective else f"mode={session.mode.value!r}"
-        message = f"{cause} passes requests on. Give the base URL of their server: upstream='https://…/v1'."
+        given = "live= or only=" if session.mode is Mode.REPLAY else f"mode={session.mode.value!r}"
+        message = f"{given} passes requests on. Give the base URL of their server: upstream='https://…/v1'."
         raise InvalidSetting(message)
     from inferencereplay.server.upstream import Upstream  # noqa: PLC0415 - it imports openai, which takes a second
 

@@ -140,6 +140,9 @@ class LoggedCall(msgspec.Struct, eq=False):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, LoggedCall) and (self.shared, self.number) == (other.shared, other.number)
 
+    def __ne__(self, other: object) -> bool:  # which msgspec's structs have of their own
+        return not self == other
+
     def __hash__(self) -> int:
         return hash(self.number)
 

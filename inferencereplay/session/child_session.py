@@ -155,15 +155,15 @@ class ChildSession(Session):
         """Return the folder in which its own child processes tell what they do: the parent's."""
         return self.reporter.folder
 
-    def prepare(self, request: Request, call: Call | None = None) -> Request:
-        """Apply the settings to a request; see `Session.prepare`.
+    def read(self, call: Call, request: Request) -> None:
+        """Give a call its request; see `Session.read`.
 
         Raises:
             InvalidSetting: also if the parent's settings could not be handed on.
         """
         if self.obstacle:
             raise InvalidSetting(self.obstacle)
-        return super().prepare(request, call)
+        super().read(call, request)
 
     def call(self, request: Request, *find: Callable[[], Any]) -> Call:
         """Read a call; see `Session.call`."""

@@ -6,7 +6,7 @@ import contextlib
 import os
 import shlex
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from inferencereplay.errors import RecordingNotFound
 from inferencereplay.recording.control_characters import visible, visible_lines
@@ -14,7 +14,7 @@ from inferencereplay.recording.difference import nearest
 from inferencereplay.recording.request import parse_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from inferencereplay.recording.request import Request
     from inferencereplay.redaction.redactor import Redactor
@@ -72,13 +72,12 @@ def explain(  # noqa: PLR0913 - facts for a message
         lines.append(f"It cannot be compared with the recordings of that path: {obstacle}.")
     elif near is None:
         lines.append("There is no recording of that path.")
-    elif near[1]:
-        lines.append(f"The nearest recording is {near[0]}; it differs (recorded → requested) in")
-        lines += [f"  {line}" for line in near[1]]
-        if all(line.startswith(RANDOM) for line in near[1]):
-            lines.append(f"Frameworks make {RANDOM} anew in each run. Set ignore={RANDOM!r}, in recording and replay.")
+    elif near.differences:
+        lines.append(f"The nearest recording is {near.name}; it differs (recorded → requested) in")
+        lines += [f"  {line}" for line in near.differences]
+        lines += _ways_to_match(near)
     else:
-        lines.append(f"The nearest recording is {near[0]}; it differs in the method or the query only.")
+        lines.append(f"The nearest recording is {near.name}; it differs in the method or the query only.")
     command_line = visible(
         redactor.text(shlex.join(program or sys.orig_argv))
     )  # before it is cut: half a secret is not found any more
@@ -87,23 +86,43 @@ def explain(  # noqa: PLR0913 - facts for a message
     text = visible_lines(redactor.text("\n".join(lines)))
     error = RecordingNotFound(text, method=request.method, path=request.path, key=key, directory=directory)
     if near:
-        error.nearest, error.differences = near
+        error.nearest, error.differences = near.name, near.differences
     return error
 
 
-def _nearest(request: Request, near_requests: NearRequests, redactor: Redactor) -> tuple[str, tuple[str, ...]] | None:
-    """Return the name of the recorded request that differs least, and how it differs, without secrets.
+class _Near(NamedTuple):
+    """A recorded request: the name of its file, how it differs, and the normalizers that would make the two equal."""
+
+    name: str
+    differences: tuple[str, ...]
+    normalizers: tuple[str, ...]
+
+
+def _nearest(request: Request, near_requests: NearRequests, redactor: Redactor) -> _Near | None:
+    """Return the recorded request that differs least, without secrets.
 
     It is redacted before the two are compared: a line shows only a part of a text, and half a secret is not found.
     """
+    from inferencereplay.normalizers import that_make_equal  # noqa: PLC0415 - for a miss only
+
     asked, bodies = parse_json(request.body), dict(near_requests.find(request))
     while found := nearest(asked, bodies.items()):
-        name = found[0]
+        name, lines = found
         body = bodies.pop(name)
         with contextlib.suppress(RecursionError):  # one that is nested too deeply for redaction is passed over
             safe = redactor.value(body)
-            return found if safe is body else nearest(asked, [(name, safe)])
+            if safe is not body:
+                name, lines = nearest(asked, [(name, safe)]) or found
+            return _Near(name, lines, that_make_equal(safe, asked) if lines else ())
     return None
+
+
+def _ways_to_match(near: _Near) -> Iterator[str]:
+    if all(line.startswith(RANDOM) for line in near.differences):
+        yield f"Frameworks make {RANDOM} anew in each run. Set ignore={RANDOM!r}, in recording and replay."
+    elif near.normalizers:
+        listed = ", ".join(map(repr, near.normalizers))
+        yield f"The two would be equal with normalize=[{listed}], in recording and replay."
 
 
 def _mend(store: Store, mode: str, own_mode: str | None, line: str, known: Callable[[str], str] | None) -> str:

@@ -89,7 +89,8 @@ class Session:
         ignore: dotted paths into the body, such as `"metadata.run_id"`, that do not count when requests are compared;
             lists are gone through. Like `normalize` and `redact` it belongs to the key: it has to be the same while
             recording and in replay.
-        normalize: a function from body to body, called before requests are compared.
+        normalize: a function from body to body, called before requests are compared; or the name of one in
+            `inferencereplay.normalizers`, such as `"uuids"`; or several of both.
         redact: regular expressions for secrets, which add to the ones that are known.
         record_errors: whether every error is stored. Without it, only errors that the same request will get again are
             stored (400, 404, 413, 422); transient ones (401, 429, 5xx, a failed connection, …) are logged.
@@ -102,8 +103,8 @@ class Session:
         keep_calls: how many of the newest calls `calls` holds.
         faults: failures that the attempts of the SDK meet, in this order; see `Fault`. They are never recorded. While
             the SDK waits before it tries again, `speed` counts, and time passes on a given `clock` in full.
-        on: where faults without an `on` of their own happen: a path such as `"/chat/completions"`, a pattern, several
-            of them, or a function from a request's body to a bool; by default everywhere.
+        on: where faults without an `on` of their own happen: a path such as `"/chat/completions"`, a pattern, or
+            several of them; by default everywhere.
 
     Attributes:
         mode: the mode in effect.
@@ -152,7 +153,7 @@ class Session:
         self._exhausted = settings.exhausted
         self._record_errors = settings.record_errors
         self._selection = Selection(settings.live, settings.only)
-        self._is_selective = bool(settings.live or settings.only)
+        self.is_selective = bool(settings.live or settings.only)
         self._keep_calls = settings.keep_calls
         self._warned: set[str] = set()
         self._joined: RunVariants | None = None
@@ -473,7 +474,7 @@ class Session:
         """
         if self._stubs is not None and (stub := self._find_stub(call)):
             return self._play_stub(stub, call, covers)
-        if self._is_selective and self.is_let_through(call):
+        if self.is_selective and self.is_let_through(call):
             return None
         while self.replays and (play := self.find(call)):
             response = play.recording.response
@@ -496,7 +497,7 @@ class Session:
         Raises:
             InvalidSetting: if a predicate of `live` or `only` fails.
         """
-        return self.is_live or (self._is_selective and self._selection.lets_through(call))
+        return self.is_live or (self.is_selective and self._selection.lets_through(call))
 
     def pass_on(self, call: Call) -> LetThrough:
         """Note a call that goes to the network and is not stored."""

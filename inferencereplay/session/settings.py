@@ -11,7 +11,7 @@ import inspect
 import math
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypedDict, TypeVar
 
 from inferencereplay.errors import InvalidSetting
 from inferencereplay.pacing.clocks import Clock, check_clock
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     _Selection = str | Callable[[Question], object] | Iterable[str | Callable[[Question], object]]
 
+Normalize: TypeAlias = "Callable[[JSON], JSON] | str"
+"""A function from a request's body to a body, or the name of one in `inferencereplay.normalizers`."""
 _Function = TypeVar("_Function", bound="Callable[..., Any]")
 
 DEFAULT_DIRECTORY = "recordings"
@@ -71,7 +73,7 @@ class Options(TypedDict, total=False):
     pace: Pace | None
     clock: Clock | None
     ignore: Iterable[str]
-    normalize: Callable[[JSON], JSON] | None
+    normalize: Normalize | Iterable[Normalize] | None
     redact: Iterable[str | re.Pattern[str]]
     record_errors: bool
     exhausted: str
@@ -80,7 +82,7 @@ class Options(TypedDict, total=False):
     only: _Selection
     keep_calls: int
     faults: Iterable[Fault | str] | Fault | str
-    on: str | Iterable[str] | Callable[[JSON], bool] | None
+    on: str | Iterable[str] | None
 
 
 DEFAULTS: dict[str, Any] = {
@@ -95,7 +97,7 @@ DEFAULTS: dict[str, Any] = {
     "faults": (),
 }
 """The default of each setting; `None` for one whose default depends on other settings."""
-_OF_PYTHON = ("clock", "normalize", "keep_calls", "on")
+_OF_PYTHON = ("clock", "keep_calls", "on")
 """The settings that no text can give."""
 VARIABLES = {"directory": "INFERENCEREPLAY_DIR"} | {
     name: f"INFERENCEREPLAY_{name.upper()}" for name in DEFAULTS if name not in _OF_PYTHON
@@ -293,11 +295,33 @@ def parse_switch(text: str, source: str) -> bool:
         raise InvalidSetting(message) from None
 
 
-def _parse_normalize(normalize: Any, source: str) -> Any:
+def parse_normalize(normalize: Any, source: str = "normalize") -> Any:
+    """Read functions from body to body and names of ready-made ones, one or several, as one function.
+
+    Raises:
+        InvalidSetting: for anything else.
+    """
     if callable(normalize):
         return normalize
-    message = f"{source}={normalize!r} cannot be called. Give a function from a request's body to a body."
-    raise InvalidSetting(message)
+    try:
+        given = (normalize,) if isinstance(normalize, str) else tuple(normalize)
+    except TypeError:
+        given = (normalize,)  # refused below
+    from inferencereplay.normalizers import BY_NAME, compose  # noqa: PLC0415 - only where one is set
+
+    functions: list[Callable[[JSON], JSON]] = []
+    for item in given:
+        function = BY_NAME.get(item) if isinstance(item, str) else item
+        if not callable(function):
+            rule = f"Give a function from a request's body to a body, or a name: {', '.join(BY_NAME)}"
+            message = f"{source}={item!r} is no normalizer. {rule}."
+            raise InvalidSetting(message)
+        functions.append(function)
+    return compose(functions) if functions else None
+
+
+def _parse_normalizers(text: str, source: str) -> Any:
+    return parse_normalize([part.strip() for part in text.split(",")], source)
 
 
 def _parse_pace(text: str, source: str) -> Pace | None:
@@ -396,7 +420,7 @@ _PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "pace": check_pace,
     "clock": check_clock,
     "ignore": parse_ignore,
-    "normalize": _parse_normalize,
+    "normalize": parse_normalize,
     "redact": _accept,
     "record_errors": _parse_flag,
     "exhausted": parse_exhausted,
@@ -410,6 +434,7 @@ _PARSERS: dict[str, Callable[[Any, str], Any]] = {
 """The parser of each setting that is given as an argument."""
 _TEXT_PARSERS: dict[str, Callable[[str, str], Any]] = {
     "pace": _parse_pace,
+    "normalize": _parse_normalizers,
     "ignore": parse_listed,
     "redact": _parse_redact,
     "record_errors": parse_switch,

@@ -97,6 +97,15 @@ def test_a_request_from_a_file(driver, make, tmp_path, monkeypatch):
         assert driver.chat(user="you").choices[0].message.content == "Rome"
 
 
+def test_a_directory_that_does_not_exist_yet(cli, tmp_path):
+    """It is made, whether the request comes from a file or from options."""
+    body = tmp_path / "body.json"
+    body.write_text(json.dumps(ASK))
+    for number, request in enumerate((SIMPLE, ("--request", body))):
+        done = cli("new", "chat", *request, "--text", "Rome", "--dir", tmp_path / f"new{number}")
+        assert (done.status, (tmp_path / f"new{number}" / done.out.strip()).exists()) == (0, True)
+
+
 def test_a_variant_of_a_recording(cli, driver, make, tmp_path):
     """A recording gives its request; nothing is overwritten, and a further answer has to be asked for."""
     first = make("chat", *SIMPLE, "--text", "one")

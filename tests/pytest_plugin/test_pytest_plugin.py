@@ -886,3 +886,21 @@ def test_workers_tell_their_faults(suite):
         """
     )
     assert "1 fault: 1 refused" in summary(suite.run(passed=1))
+
+
+def test_the_session_of_a_test_is_free_after_it(suite):
+    """A run of thousands of tests does not keep the sessions of all of them in memory."""
+    suite.write(
+        test_a="""
+        import gc, weakref
+        seen = []
+
+        @pytest.mark.parametrize("number", range(4))
+        def test_it(request, number):
+            session = request.getfixturevalue("inferencereplay")
+            gc.collect()
+            assert [kept() for kept in seen[:-1]] == [None] * len(seen[:-1])
+            seen.append(weakref.ref(session))
+        """
+    )
+    suite.run(passed=4)

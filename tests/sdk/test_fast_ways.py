@@ -13,10 +13,14 @@ import openai
 import pydantic
 import pytest
 from conftest import ASK, HAS_RESPONSES, Reply, cheap, completion, plain
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from replies import function_call, message, reasoning, response
 from ways import (
     ANSWER,
     CODED,
     DEAD,
+    EVENTS,
+    PARSED,
     RESPONSE,
     STREAM,
     WAYS,
@@ -31,7 +35,7 @@ from ways import (
     settle,
 )
 
-from inferencereplay import replay
+from inferencereplay import InvalidSetting, replay
 from inferencereplay.sdk import calls, private
 from inferencereplay.session.garbage import collect
 
@@ -317,7 +321,7 @@ def test_many_threads_look_at_once(client, tmp_path):
     assert len(set(seen)) == 1
 
 
-def test_raw_answers_keep_the_pace(driver, tmp_path):
+def test_raw_answers_keep_the_pace(driver, server, tmp_path):
     """What is read at once takes its time before the call returns, and what is not while it is read."""
     from inferencereplay.pacing.clocks import VirtualClock  # noqa: PLC0415 - for this test only
 
@@ -334,13 +338,153 @@ def test_raw_answers_keep_the_pace(driver, tmp_path):
         raw = await settle(chat.with_raw_response.create(**ASK, stream=True))
         times.append(clock.time)
         await items(raw.parse())
+        times.append(clock.time)
+        await parse(client)
+        times.append(clock.time)
+        await settle(client.post("/chat/completions", body={**ASK, "seed": 1}, cast_to=ChatCompletion))
         return [*times, clock.time]
 
+    chat = plain(completion('{"name": "Ann", "age": 3}'))
+    server.replies = [chat, chat, STREAM, chat, chat]
     with replay(tmp_path, mode="record"):
         run(driver, way)
     with replay(tmp_path, speed=1, clock=clock):
-        first, before, read, unread, end = run(driver, way)
-    assert 0 < first == before < read == unread < end
+        first, before, read, unread, end, parsed, posted = run(driver, way)
+    assert 0 < first == before < read == unread < end < parsed < posted
+
+
+# Below `create`.
+
+
+def _stream_of(client: Any, chunk: Any) -> Any:
+    return (openai.AsyncStream if isinstance(client, openai.AsyncOpenAI) else openai.Stream)[chunk]
+
+
+async def post_stream(client: Any) -> Any:
+    given = {"stream": True, "stream_cls": _stream_of(client, ChatCompletionChunk), "cast_to": ChatCompletion}
+    made = await settle(client.post("/chat/completions", body={**ASK, "stream": True}, **given))
+    return type(made), facts(await items(made))
+
+
+async def post_events(client: Any) -> Any:
+    from openai.types.responses import Response, ResponseStreamEvent  # noqa: PLC0415 - older versions have none
+
+    given = {"stream": True, "stream_cls": _stream_of(client, ResponseStreamEvent), "cast_to": Response}
+    made = await settle(client.post("/responses", body={"model": "m", "stream": True}, **given))
+    return type(made), facts(await items(made))
+
+
+async def post_parsed(client: Any) -> Any:
+    options = {"post_parser": lambda made: (made.id, getattr(made, "_request_id", "none"))}
+    return await settle(client.post("/chat/completions", body=ASK, cast_to=ChatCompletion, options=options))
+
+
+async def post_with_more(client: Any) -> Any:
+    options = {"extra_json": {"top_k": 3, "temperature": None}, "params": {"a": "b"}, "headers": {"x-mine": "1"}}
+    return facts(await settle(client.post("/chat/completions", body=ASK, cast_to=ChatCompletion, options=options)))
+
+
+async def post_nothing(client: Any) -> Any:
+    return facts(await settle(client.post("/chat/completions", cast_to=ChatCompletion)))
+
+
+async def raw_parse(client: Any) -> Any:
+    chats = client.chat.completions if hasattr(client.chat.completions, "parse") else client.beta.chat.completions
+    made = await settle(chats.with_raw_response.parse(**ASK, response_format=Person))
+    return parsed_facts(made.parse()), raw_facts(made)
+
+
+async def parse_both(client: Any) -> Any:
+    chats = client.chat.completions if hasattr(client.chat.completions, "parse") else client.beta.chat.completions
+    tools = [openai.pydantic_function_tool(Person)]
+    return parsed_facts(await settle(chats.parse(**ASK, tools=tools, response_format=Person)))
+
+
+BELOW = {
+    "a stream": (post_stream, STREAM),
+    "a parser": (post_parsed, ANSWER),
+    "more": (post_with_more, ANSWER),
+    "nothing": (post_nothing, ANSWER),
+    "raw parse": (raw_parse, PARSED),
+    "parse with tools": (parse_both, PARSED),
+} | ({"events": (post_events, EVENTS)} if HAS_RESPONSES else {})
+
+
+@pytest.mark.parametrize("name", BELOW)
+def test_what_comes_to_request_is_the_same(twins, name):
+    """Calls that no `create` makes are answered of the SDK's options."""
+    way, reply = BELOW[name]
+    twins(way, reply)
+
+
+def test_a_method_that_was_captured_before_is_answered(client, tmp_path):
+    """A framework keeps a client's `create` from before the block, and of another client within it."""
+    create, raw = client.chat.completions.create, client.chat.completions.with_raw_response.create
+    with replay(tmp_path, mode="record"):
+        live = create(**ASK)
+        raw(**ASK)
+    with quickly(), replay(tmp_path) as session:
+        assert create(**ASK) == live
+        assert raw(**ASK).http_request.headers["x-stainless-raw-response"] == "true"
+    assert session.hits == 2
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"body": {"a": object()}},
+        {"body": ASK, "options": {"headers": {"X-STAINLESS-RAW-RESPONSE": "x"}}},
+        {
+            "body": ASK,
+            "stream": True,
+            "stream_cls": openai.Stream[ChatCompletionChunk],
+            "options": {"post_parser": str},
+        },
+        {"body": ASK, "cast_to": dict[str, Any]},
+        {"body": ASK, "cast_to": pydantic.BaseModel},
+    ],
+    ids=range(5),
+)
+def test_what_only_the_sdk_knows_is_left_to_it(client, tmp_path, options):
+    """Its results, and its errors."""
+
+    def outcome() -> Any:
+        given = {"cast_to": ChatCompletion, **options}
+        try:
+            made = client.post("/chat/completions", **given)
+        except Exception as error:  # noqa: BLE001 - it is compared
+            return type(error), str(error)
+        return type(made)
+
+    with replay(tmp_path, mode="record"):
+        live = outcome()
+    collect()
+    seen = []
+    for path in (contextlib.nullcontext, slowly):
+        with contextlib.suppress(openai.OpenAIError, LookupError), path(), replay(tmp_path):
+            seen.append(outcome())
+    assert seen[0] == seen[1]
+    assert "object" in str(options) or seen[0] == live
+
+
+def test_a_setting_that_fails_is_told_below_create_as_well(client, tmp_path):
+    """`normalize` that raises is the error that it is for `create`."""
+    with replay(tmp_path, mode="record"):
+        client.post("/chat/completions", body=ASK, cast_to=ChatCompletion)
+    for path in (contextlib.nullcontext, slowly):
+        with pytest.raises(InvalidSetting, match="normalize"), path(), replay(tmp_path, normalize=lambda body: 1):
+            client.post("/chat/completions", body=ASK, cast_to=ChatCompletion)
+
+
+def test_an_object_may_be_finished_by_another_thread(client, tmp_path):
+    """Who comes too late finds what the other has made."""
+    with replay(tmp_path, mode="record"):
+        client.chat.completions.with_raw_response.create(**ASK)
+    with replay(tmp_path):
+        response = client.chat.completions.with_raw_response.create(**ASK).http_response
+    look = type(response).__getattr__
+    assert look(response, "status_code") == look(response, "status_code") == 200
+    assert not hasattr(response, "x")
 
 
 # The models.
@@ -397,3 +541,36 @@ def parsed_facts(value: Any) -> Any:
         inner = {name: parsed_facts(item) for name, item in vars(value).items()}
         return type(value), names, inner, value.__pydantic_extra__, value.__pydantic_private__
     return [parsed_facts(item) for item in value] if isinstance(value, list) else value
+
+
+if HAS_RESPONSES:
+    RESPONDED = [
+        response(message('{"name": "Ann", "age": 3}')),
+        response(reasoning(), message('{"name": "Ann", "age": 3}'), message('{"name": "Bob", "age": 3}')),
+        response(message("no JSON")),
+        response({**message('{"name": "Ann", "age": 3}'), "phase": "commentary"}),
+        response({**message("{"), "content": [{"type": "refusal", "refusal": "no"}]}),
+        response(function_call("f", "{}")),
+        response({"type": "newer_than_you"}),
+        response(),
+        {"id": "r"},
+    ]
+
+    @pytest.mark.parametrize("responded", RESPONDED, ids=range(len(RESPONDED)))
+    @pytest.mark.parametrize("asked", ["Hello", [{"role": "user", "content": "Hello"}]], ids=["text", "items"])
+    def test_a_parsed_response_is_the_same(twins, responded, asked):
+        """The first answer of a class, and the next ones, whose classes are known by then."""
+
+        async def way(client: Any) -> Any:
+            made = []
+            for _ in range(3):
+                try:
+                    made.append(
+                        parsed_facts(await settle(client.responses.parse(model="m", input=asked, text_format=Person)))
+                    )
+                except Exception as error:  # noqa: BLE001 - it is compared
+                    made.append((type(error), str(error)))
+            return made
+
+        usual = plain(response(message('{"name": "Eve", "age": 5}')))
+        twins(way, usual, plain(responded), usual)

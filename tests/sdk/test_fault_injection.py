@@ -192,7 +192,7 @@ def test_a_plain_answer_takes_its_recorded_time(driver, server, tmp_path):
 def test_faults_are_never_recorded(driver, server, tmp_path, mode, is_stream):
     """While recording, the whole answer is stored as it came; the program gets what the fault makes of it."""
     stream = {"stream": True} if is_stream else {}
-    fault = Fault.finish(on=lambda body: body["model"] == "m")
+    fault = Fault.finish(when=lambda body: body["model"] == "m")
     with replay(tmp_path / "clean", mode="record"):
         live = driver.chat(**stream)
     server.renumber()
@@ -477,3 +477,46 @@ def test_a_fault_that_an_answer_cannot_have_does_not_happen(driver, server, tmp_
     with replay(tmp_path, faults=[fault]) as session:
         assert driver.chat(**stream) == live
     assert (session.faults, session.unused_faults(), session.hits) == ({}, [fault], 1)
+
+
+# What was asked.
+
+
+def test_the_calls_tell_their_attempts(driver, server, tmp_path):
+    """A call that only met faults, one that a recording answered at last, one that was altered, a miss, a live one."""
+    with replay(tmp_path, mode="record"):
+        driver.chat(), driver.chat(stream=True)
+    faults = [Fault.status(500, times=2), Fault.refused(), Fault.cut(after=0), Fault.no_done(after=1)]
+    faults.append(Fault.timeout(when=lambda body: "seed" in body))
+    clock = VirtualClock()
+    with replay(tmp_path, clock=clock, faults=faults) as session:
+        with pytest.raises(openai.APIConnectionError):
+            driver(lambda client: client.chat.completions.create(**ASK), max_retries=2)
+        driver(lambda client: client.chat.completions.create(**ASK), max_retries=1)
+        driver.chat(stream=True)
+        with pytest.raises(RecordingNotFound):
+            driver(lambda client: client.chat.completions.create(**{**ASK, "seed": 1}), max_retries=1)
+        session.forget_misses()
+    told = [(call.outcome, call.attempts, call.body["messages"], call.ended is None) for call in session.calls]
+    asked = ASK["messages"]
+    assert told == [
+        ("fault", 3, asked, False),
+        ("hit", 2, asked, False),
+        ("hit", 1, asked, False),
+        ("miss", 1, asked, False),
+    ]
+    assert session.calls.where(outcome="fault")[0].started == 0
+    assert repr(session.calls[0]) == "<1 fault POST /chat/completions m 'Hello', 3 attempts>"
+    with replay(tmp_path / "new", mode="record", faults=[Fault.status(500)]) as session:
+        driver(lambda client: client.chat.completions.create(**ASK), max_retries=1)
+    assert [(call.outcome, call.attempts) for call in session.calls] == [("recorded", 2)]
+
+
+def test_answers_by_hand_meet_faults(driver, tmp_path):
+    """A stub is an answer as any other, and saved as it is."""
+    with replay(tmp_path, mode="record-if-missing", faults=[Fault.status(503), Fault.finish()]) as session:
+        session.stub(text="Hello there", save=True)
+        made = driver(lambda client: client.chat.completions.create(**ASK), max_retries=1)
+    assert (texts(made), session.stubbed, session.faults) == ("Hello", 1, {"status 503": 1, "finish": 1})
+    with replay(tmp_path):
+        assert texts(driver.chat()) == "Hello there"

@@ -258,6 +258,23 @@ def test_a_mode_that_passes_requests_on_needs_an_upstream(tmp_path):
     """The message says what to give."""
     with pytest.raises(InvalidSetting, match="upstream='https"):
         app(tmp_path, mode="record-if-missing")
+    with pytest.raises(InvalidSetting, match="live= or only= passes requests on"):
+        app(tmp_path, live="/models")
+
+
+@pytest.mark.parametrize("mode", ["replay", "record-if-missing"])
+def test_some_requests_pass_through_while_all_others_replay(server, serve, tmp_path, client, mode):
+    """Those that `live` selects, also if they were recorded, and uploads among them."""
+    with replay(tmp_path, mode="record"):
+        client.chat.completions.create(**ASK)
+        client.models.list()
+    before = files(tmp_path)
+    served = serve(tmp_path, mode=mode, upstream=server.url, live=["/models", "/files"])
+    assert b"answer 1" in served.ask(CHAT, ASK).content
+    assert b"answer 3" in served.ask("/v1/models").content
+    assert served.ask("/v1/files", b"--x\r\n", content_type="multipart/form-data; boundary=x").status == 404
+    assert server.count == 4
+    assert files(tmp_path) == before
 
 
 def test_sessions_share_one_numbering_in_record(server, serve, tmp_path):

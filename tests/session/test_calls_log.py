@@ -101,6 +101,22 @@ def test_calls_are_narrowed(client, tmp_path):
         calls.where(outcome="hits")
 
 
+def test_a_call_is_the_same_whenever_it_is_looked_at(client, recorded):
+    """Also one that was noted in a few bytes; calls of other sessions are others."""
+    directory, _ = recorded
+    with replay(directory) as session:
+        client.chat.completions.create(**ASK)
+        client.chat.completions.create(**ASK)
+    with replay(directory) as other:
+        client.chat.completions.create(**ASK)
+    first, second = session.calls
+    assert first == session.calls[0]
+    assert not first != session.calls[0]  # noqa: SIM202 - both operators are tested
+    assert first != second
+    assert first != other.calls[0]
+    assert len({first, *session.calls, *other.calls}) == 3
+
+
 def test_what_a_failed_assertion_shows(client, tmp_path):
     """A call is one short line, however long its body is."""
     long = "x" * 10_000

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import logging
+import uuid
 
 import pytest
 from conftest import ASK
 
-from inferencereplay import (
-    InvalidSetting,
-    RecordingNotFound,
-    replay,
-)
+from inferencereplay import InvalidSetting, RecordingNotFound, normalizers, replay
 
 
 def recordings(directory):
@@ -118,3 +115,41 @@ def test_normalize_is_not_asked_where_there_is_no_body(driver, tmp_path):
     assert session.recorded == 1
     with replay(tmp_path, **normalize):
         assert driver(lambda client: client.get("/models", cast_to=object)) == live
+
+
+def test_ready_made_normalizers_are_given_by_name_or_function(client, tmp_path, monkeypatch):
+    """One, several, and those of the environment; they are called one after another."""
+
+    def ask(text: str) -> str:
+        return said(client.chat.completions.create(**{**ASK, "messages": [{"role": "user", "content": text}]}))
+
+    with replay(tmp_path, mode="record", normalize="uuids"):
+        assert ask(f"job {uuid.uuid4()}") == "answer 1"
+    with replay(tmp_path, normalize=[normalizers.uuids]):
+        assert ask(f"job {uuid.uuid4()}") == "answer 1"
+    with replay(tmp_path, mode="record", normalize=("uuids", lambda body: {**body, "seed": 1}, "timestamps")):
+        assert ask(f"job {uuid.uuid4()} at 2026-11-28") == "answer 2"
+    monkeypatch.setenv("INFERENCEREPLAY_NORMALIZE", "uuids, timestamps")
+    with replay(tmp_path, mode="record-if-missing"):
+        assert ask(f"job {uuid.uuid4()} at 2026-11-28") == "answer 3"
+        assert ask(f"job {uuid.uuid4()} at 2026-11-29") == "answer 3"
+    with pytest.raises(RecordingNotFound), replay(tmp_path, normalize=()):
+        ask(f"job {uuid.uuid4()} at 2026-11-28")
+    monkeypatch.setenv("INFERENCEREPLAY_NORMALIZE", "uuid")
+    with pytest.raises(InvalidSetting, match=r"INFERENCEREPLAY_NORMALIZE='uuid' is no normalizer.* uuids, timestamps"):
+        replay(tmp_path).__enter__()
+
+
+def test_a_miss_names_the_normalizers_that_would_have_matched(client, tmp_path):
+    """Only those that are needed; and none if the requests differ all the same."""
+
+    def ask(text: str) -> str:
+        return said(client.chat.completions.create(**{**ASK, "messages": [{"role": "user", "content": text}]}))
+
+    with replay(tmp_path, mode="record"):
+        ask("file /tmp/tmpab1/x of 2026-11-28")
+    for text, told in (("file /tmp/tmpcd2/x of 2026-11-29", "['timestamps', 'temporary_paths']"), ("other", "")):
+        with pytest.raises(RecordingNotFound) as caught, replay(tmp_path):
+            ask(text)
+        assert ("would be equal with normalize=" in str(caught.value)) is bool(told)
+        assert told in str(caught.value)

@@ -239,7 +239,9 @@ def test_a_decorator_refuses_a_bad_setting_where_it_is_written():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"normalize": "lower"}, "normalize='lower' cannot be called"),
+        ({"normalize": "lower"}, "normalize='lower' is no normalizer"),
+        ({"normalize": ["uuids", 5]}, "normalize=5 is no normalizer"),
+        ({"normalize": 5}, "normalize=5 is no normalizer"),
         ({"exhausted": "stop"}, "exhausted='stop' is not valid. Valid are 'repeat', 'error', 'record'"),
         ({"mode": "rec"}, "mode='rec' is no mode"),
         ({"redact": ["("]}, "is no regular expression"),

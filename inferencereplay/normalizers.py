@@ -1,0 +1,207 @@
+"""Ready-made functions for `normalize=`: each takes what varies from run to run out of a request's body.
+
+Every function returns a copy of the body. What it finds gets a number in order of first appearance, so that requests
+whose ids differ are equal, and requests that use one id where others use two are not.
+
+    >>> uuids({"messages": [{"role": "user", "content": "job 0b6d1b3c-5d1e-4c43-9c55-0a9d7a1f4b2e"}]})
+    {'messages': [{'role': 'user', 'content': 'job 00000000-0000-0000-0000-000000000001'}]}
+
+They are settings of a session by function or by name: `replay("recordings", normalize=[uuids, "timestamps"])`,
+`INFERENCEREPLAY_NORMALIZE=uuids,timestamps`.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from typing import TYPE_CHECKING, Any
+
+from inferencereplay.recording.request import canonical_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from inferencereplay.recording.request import JSON
+
+__all__ = ["sorted_tools", "temporary_paths", "timestamps", "tool_call_ids", "uuids"]
+
+_UUID = re.compile(
+    r"(?<![0-9A-Za-z])(?:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+    r"|[0-9a-f]{12}[1-8][0-9a-f]{3}[89ab][0-9a-f]{15})(?![0-9A-Za-z])",
+    re.IGNORECASE,
+)
+_CLOCK = r"\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d{1,9})?)?(?:\s?[AaPp](?:\.[Mm]\.|[Mm]\b))?"
+_ZONE = r"(?:\s?(?:Z|UTC|GMT|[+-]\d{2}:?\d{2}))?"
+_MONTH = (
+    r"(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sept?(?:ember)?|Oct(?:ober)?"
+    r"|Nov(?:ember)?|Dec(?:ember)?)\.?"
+)
+_WEEKDAY = r"(?:Mon|Tues?|Wed(?:nes)?|Thu(?:rs)?|Fri|Sat(?:ur)?|Sun)(?:day)?,?\s"
+_DAY = r"\d{1,2}(?:st|nd|rd|th)?"
+_DATE = rf"(?:(?:{_WEEKDAY})?(?:\d{{4}}-\d{{2}}-\d{{2}}|{_MONTH}\s{_DAY},?\s\d{{4}}|{_DAY}\s{_MONTH},?\s\d{{4}}))"
+_CTIME = rf"{_WEEKDAY}{_MONTH}\s+\d{{1,2}}\s{_CLOCK}{_ZONE}\s\d{{4}}"
+_TIMESTAMP = re.compile(
+    rf"(?<![0-9A-Za-z])(?:{_CTIME}|{_DATE}(?:(?:T|,?\s(?:at\s)?){_CLOCK}{_ZONE})?|\d{{1,2}}:\d{{2}}:\d{{2}}{_ZONE})"
+    r"(?![0-9A-Za-z])"
+)
+_TIME = "2000-01-01T00:00:00Z"
+_TIME_NAMES = re.compile(r"(?:.*_)?(?:at|time|timestamp|date|created|updated|now)")
+_YEARS = (10**9, 10**10)
+"""Seconds since 1970, from the year 2001 to 2286; milliseconds and more have more digits."""
+_TEMPORARY = (
+    r"(?:/private)?(?:/var)?/tmp|(?:/private)?/var/folders/[^/\s]+/[^/\s]+/T|[A-Za-z]:[\\/](?:[^\\/\s]+[\\/])+Temp"
+)
+_RUN = r"pytest-of-[^/\\\s]+[\\/]pytest-\d+(?:[\\/]popen-gw\d+)?"
+_PART = r"[^/\\\s'\"`<>|:;,)\]}]+"
+
+
+def uuids(body: JSON) -> JSON:
+    """Number UUIDs in texts, with hyphens or as 32 hexadecimal digits of a version from 1 to 8.
+
+    Lets through: requests that differ only in which UUIDs they name.
+    """
+    numbers: dict[str, int] = {}
+
+    def number(found: re.Match[str]) -> str:
+        value = found[0].replace("-", "").lower()
+        digits = f"{numbers.setdefault(value, len(numbers) + 1):032d}"
+        if "-" not in found[0]:
+            return digits
+        return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+    return _in_texts(body, lambda text: _UUID.sub(number, text))
+
+
+def timestamps(body: JSON) -> JSON:
+    """Replace dates and times: ISO 8601, RFC 2822, `ctime`, and English ones such as "Friday, November 27, 2026".
+
+    Unix times are replaced in members whose name says that they are times, such as `created_at`.
+
+    Lets through: requests that differ only in a date or a time of day, also where it is what is asked about.
+    """
+    return _timeless(_in_texts(body, lambda text: _TIMESTAMP.sub(_TIME, text)))
+
+
+def _timeless(value: JSON) -> JSON:
+    if isinstance(value, dict):
+        return {name: 0 if _is_unix_time(name, item) else _timeless(item) for name, item in value.items()}
+    return [_timeless(item) for item in value] if isinstance(value, list) else value
+
+
+def _is_unix_time(name: str, value: JSON) -> bool:
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not _TIME_NAMES.fullmatch(name):
+        return False
+    return any(_YEARS[0] * unit <= value < _YEARS[1] * unit for unit in (1, 10**3, 10**6, 10**9))
+
+
+def tool_call_ids(body: JSON) -> JSON:
+    """Number the ids of tool calls, in the assistant's messages, in tool results, and in items of the Responses API.
+
+    Lets through: requests that differ only in those ids.
+    """
+    numbers: dict[str, str] = {}
+
+    def number(value: str) -> str:
+        return numbers.setdefault(value, f"call_{len(numbers) + 1}")
+
+    def renumbered(value: JSON, *, is_call: bool = False) -> JSON:
+        if isinstance(value, list):
+            return [renumbered(item, is_call=is_call) for item in value]
+        if not isinstance(value, dict):
+            return value
+        is_call = is_call or _is_call(value)
+        return {
+            name: number(item)
+            if isinstance(item, str) and (name in _CALL_IDS or (is_call and name == "id"))
+            else renumbered(item, is_call=name == "tool_calls")
+            for name, item in value.items()
+        }
+
+    return renumbered(body)
+
+
+_CALL_IDS = ("tool_call_id", "call_id", "tool_use_id")
+
+
+def _is_call(value: dict[str, JSON]) -> bool:
+    """Whether an item of the Responses API is a call or its result."""
+    kind = value.get("type")
+    return isinstance(kind, str) and kind.endswith(("_call", "_call_output"))
+
+
+def temporary_paths(body: JSON) -> JSON:
+    r"""Number the folders and files in a directory for temporary ones; what is below them stays.
+
+    Such directories are `/tmp`, `/var/tmp`, macOS's `/var/folders/…/T`, Windows' `AppData\Local\Temp`, and what this
+    machine uses. A folder of pytest's counts as one, with its number of the run and its worker's name.
+
+    Lets through: requests that differ only in the names of temporary files and folders.
+    """
+    numbers: dict[str, int] = {}
+    pattern = re.compile(rf"(?<![\w./\\-])(?:{re.escape(tempfile.gettempdir())}|{_TEMPORARY})([\\/])({_RUN}|{_PART})")
+
+    def number(found: re.Match[str]) -> str:
+        return f"/tmp{found[1]}{numbers.setdefault(found[2], len(numbers) + 1)}"  # noqa: S108 - a text, no file
+
+    return _in_texts(body, lambda text: pattern.sub(number, text))
+
+
+def sorted_tools(body: JSON) -> JSON:
+    """Sort `tools` and `functions`, which some programs keep in sets.
+
+    Lets through: requests that differ only in the order of their tools.
+    """
+    if not isinstance(body, dict):
+        return body
+    return {
+        name: sorted(item, key=canonical_json) if name in ("tools", "functions") and isinstance(item, list) else item
+        for name, item in body.items()
+    }
+
+
+BY_NAME: dict[str, Callable[[JSON], JSON]] = {
+    function.__name__: function for function in (uuids, timestamps, tool_call_ids, temporary_paths, sorted_tools)
+}
+
+
+def compose(functions: Iterable[Callable[[JSON], JSON]]) -> Callable[[JSON], JSON]:
+    """Make one function of several, which are called one after another."""
+    chain = tuple(functions)
+    if len(chain) == 1:
+        return chain[0]
+
+    def normalize(body: JSON) -> JSON:
+        for function in chain:
+            body = function(body)
+        return body
+
+    return normalize
+
+
+def that_make_equal(one: JSON, other: JSON) -> tuple[str, ...]:
+    """Return the names of the ready-made functions that make two bodies equal, as few as will do; else none."""
+    needed = dict(BY_NAME)
+    if not _are_equal(one, other, needed.values()):
+        return ()
+    for name in BY_NAME:
+        rest = {key: function for key, function in needed.items() if key != name}
+        if _are_equal(one, other, rest.values()):
+            needed = rest
+    return tuple(needed)
+
+
+def _are_equal(one: JSON, other: JSON, functions: Iterable[Callable[[JSON], JSON]]) -> bool:
+    chain = tuple(functions)
+    made = [compose(chain)(body) if chain else body for body in (one, other)]
+    return canonical_json(made[0]) == canonical_json(made[1])
+
+
+def _in_texts(value: JSON, change: Callable[[str], str]) -> Any:
+    """Copy a value with all its texts changed, in the order in which canonical JSON has them."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, list):
+        return [_in_texts(item, change) for item in value]
+    if isinstance(value, dict):
+        return {name: _in_texts(value[name], change) for name in sorted(value)}
+    return value
