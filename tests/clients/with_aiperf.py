@@ -27,7 +27,7 @@ def replay(url: str, trace: Path, folder: Path) -> list[dict[str, Any]]:
     command = ("aiperf", "profile", "-m", "m", "--url", url, "--endpoint-type", "chat", "--streaming")
     command += ("--input-file", str(trace), "--custom-dataset-type", "mooncake_trace", "--fixed-schedule")
     command += ("--tokenizer", str(make_tokenizer(folder / "tokenizer")), "--artifact-dir", str(folder), "--ui", "none")
-    # With HF_HUB_OFFLINE it takes the directory for a name in its cache.
+    # With HF_HUB_OFFLINE it takes the directory for a name on the hub.
     environment = {name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
