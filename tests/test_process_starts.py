@@ -342,8 +342,10 @@ def test_a_folder_that_cannot_be_made_costs_a_warning(recorded, monkeypatch, cap
     session = Session(recorded[0])
     assert session.expect_children() == ""
     assert caplog.messages[0].startswith("what child processes do is not counted: ")
+    monkeypatch.chdir(recorded[0])
+    before = sorted(Path().iterdir())
     Reporter("").tell("hit", "a")
-    assert session.hits == 0
+    assert (session.hits, sorted(Path().iterdir())) == (0, before)
 
 
 def test_reports_are_heard_as_far_as_they_are_written(tmp_path):

@@ -24,7 +24,7 @@ class Reporter:
     """Tells what happens in a child process; a failure breaks nothing.
 
     Args:
-        folder: of the parent's `ChildReports`.
+        folder: of the parent's `ChildReports`; empty if it could make none.
     """
 
     def __init__(self, folder: str) -> None:
@@ -37,6 +37,8 @@ class Reporter:
             kind: of the event.
             facts: what JSON can hold; of a hit and a recording the names of its files.
         """
+        if not self.folder:
+            return
         line = json.dumps([kind, *facts]).encode() + b"\n"
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
         with contextlib.suppress(OSError):
