@@ -24,7 +24,7 @@ class Reporter:
     """Tells what happens in a child process; a failure breaks nothing.
 
     Args:
-        folder: of the parent's `ChildReports`; empty if there is none.
+        folder: of the parent's `ChildReports`; empty if it could make none.
     """
 
     def __init__(self, folder: str) -> None:

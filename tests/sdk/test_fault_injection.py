@@ -379,7 +379,7 @@ def test_threads_share_the_faults(recorded):
     directory, live = recorded
 
     def ask(_):
-        with openai.OpenAI(api_key="none", max_retries=5, **cheap()) as client:
+        with openai.OpenAI(api_key="none", max_retries=8, **cheap()) as client:  # one may meet all the faults
             return client.chat.completions.create(**ASK)
 
     with replay(directory, faults=[Fault.status(500, times=7)]) as session, ThreadPoolExecutor(4) as pool:
