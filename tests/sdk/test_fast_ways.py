@@ -389,8 +389,7 @@ async def post_nothing(client: Any) -> Any:
 
 
 async def raw_parse(client: Any) -> Any:
-    chats = client.chat.completions if hasattr(client.chat.completions, "parse") else client.beta.chat.completions
-    made = await settle(chats.with_raw_response.parse(**ASK, response_format=Person))
+    made = await settle(client.chat.completions.with_raw_response.parse(**ASK, response_format=Person))
     return parsed_facts(made.parse()), raw_facts(made)
 
 
@@ -405,9 +404,10 @@ BELOW = {
     "a parser": (post_parsed, ANSWER),
     "more": (post_with_more, ANSWER),
     "nothing": (post_nothing, ANSWER),
-    "raw parse": (raw_parse, PARSED),
     "parse with tools": (parse_both, PARSED),
-} | ({"events": (post_events, EVENTS)} if HAS_RESPONSES else {})
+}
+if HAS_RESPONSES:
+    BELOW |= {"events": (post_events, EVENTS), "raw parse": (raw_parse, PARSED)}
 
 
 @pytest.mark.parametrize("name", BELOW)
