@@ -169,3 +169,15 @@ def test_a_ratio_is_put_in_words(ratio, words):
     code = f"import sys; sys.path.insert(0, 'benchmarks'); import reporting; print(reporting.times({ratio}))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == words
+
+
+@pytest.mark.slow
+def test_the_server_is_measured(tmp_path):
+    """Each row has a figure, and no event of a stream comes before it is due."""
+    out = tmp_path / "out.json"
+    command = [sys.executable, "benchmarks/serving.py", "--quick", "--alone", "--json", str(out)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=300)
+    rows = {name: mine for name, mine, *_ in json.loads(out.read_text())}
+    assert min(rows[name] for name in rows if "least" in name) > -0.1
+    assert rows["plain answers a second"] > 0
+    assert "What the server itself reports (lateness when it writes): ≤ 0.1 ms" in done.stdout

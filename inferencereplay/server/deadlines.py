@@ -16,6 +16,8 @@ from inferencereplay.server.timer import make_timer
 if TYPE_CHECKING:
     import asyncio
 
+MOST_AT_ONCE = 64
+"""Jobs that are done before the event loop gets its turn: uvloop sends what was written only then."""
 Job: TypeAlias = Callable[[float], "float | None"]
 """Does what is due at a time, and returns when to be called again, or `None`."""
 
@@ -62,14 +64,14 @@ class Deadlines:
 
     def _fire(self) -> None:
         heap, clock = self._heap, SYSTEM_CLOCK.now
-        now = clock()
+        begun, left = clock(), MOST_AT_ONCE
         try:
-            while heap and heap[0][0] <= now:
+            while left and heap and heap[0][0] <= begun:
+                left -= 1
                 job = heapq.heappop(heap)[2]
-                again = job(now)
+                again = job(clock())
                 if again is not None:
                     heapq.heappush(heap, (again, next(self._numbers), job))
-                now = clock()
         finally:
             self._set_to = 0.0
             if heap:

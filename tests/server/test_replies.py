@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -27,12 +28,10 @@ def record(client, tmp_path, *replies, **changes):
     """Record a chat for each reply; return what the server sent."""
     with replay(tmp_path, mode="record", record_errors=True):
         for _ in replies:
-            try:
+            with contextlib.suppress(Exception):  # some versions raise the HTTP library's own error
                 made: Any = client.chat.completions.create(**{**ASK, **changes})
                 if changes.get("stream"):
                     list(made)
-            except openai.OpenAIError:
-                pass
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ ANSWERS = {
     "stream": (STREAM, sse(chunk("a"), chunk(KEY[:9]), chunk(KEY[9:]), chunk(None, "stop"), pause=0.001)),
     "no stream": (STREAM, plain(completion("Hi"))),
     "events": (STREAM, Reply(headers={"content-type": "text/event-stream"}, pieces=[(0, b"event: x\ndata: {}\n\n")])),
-    "no JSON": (STREAM, Reply(headers={"content-type": "text/event-stream"}, pieces=[(0, b": hi\n\ndata: x\n\n")])),
+    "no JSON": (STREAM, Reply(headers={"content-type": "text/event-stream"}, pieces=[(0, b"data: x\n\n")])),
     "text": (ASK, Reply(headers={"content-type": "text/plain; charset=latin-1"}, body="é".encode("latin-1"))),
     "cut": (STREAM, sse(chunk("a"), is_done=False, is_cut=True)),
     "error": (ASK, plain(ERROR, 400)),
@@ -64,10 +64,8 @@ def chat(url, body):
         try:
             made = client.chat.completions.create(**body)
             return list(made) if body.get("stream") else made
-        except openai.OpenAIError as error:
+        except Exception as error:  # noqa: BLE001 - what differs from version to version, as for a text in the place of JSON
             return type(error), getattr(error, "body", None)
-        except (AttributeError, ValueError) as error:  # a text where the SDK expects an object
-            return type(error), None
 
 
 @pytest.mark.parametrize("record_errors", [False, True])
