@@ -35,7 +35,7 @@ else:
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 SHOWN = {
-    "README.md": 3,
+    "README.md": 4,
     "architecture.md": 1,
     "command-line.md": 2,
     "format.md": 1,

@@ -25,6 +25,8 @@ Bytes = Annotated[int, msgspec.Meta(ge=0)]
 MOST_INDENT = 16
 LARGE = 4 * 1024
 """Bytes of a request's body from which on a comparison is faster than reading it."""
+LARGE_PART = 0.5
+"""Part of the file that the body has then: the rest is copied."""
 ENCODINGS = ("", "utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
 """The encodings of JSON that a text may name; a file may not have any codec of Python's run."""
 _REASON = re.compile(r"[\t\x20-\x7e]*")
@@ -336,7 +338,8 @@ def decode_for(request: Request, key: str, data: bytes, name: str) -> Recording:
         RecordingCorrupt: see `decode`; also if the request in the file was edited, or the file has the name of another
             request.
     """
-    recording = _decode_around(request, data, name) if len(request.body) >= max(LARGE, len(data) // 2) else None
+    is_large = len(request.body) >= max(LARGE, len(data) * LARGE_PART)
+    recording = _decode_around(request, data, name) if is_large else None
     if recording is None:
         recording = decode(data, name)
         check_request(recording, request, key, name)

@@ -124,6 +124,7 @@ def read(data: bytes, request: Request = REQUEST) -> Recording:
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(format_, "LARGE", 0)
+        patch.setattr(format_, "LARGE_PART", 0)
         large = outcome(data, request)
         patch.setattr(format_, "LARGE", 1_000_000)
         small = outcome(data, request)

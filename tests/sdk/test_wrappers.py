@@ -492,3 +492,23 @@ def test_a_wrapper_that_looks_the_method_up_again(driver, server, tmp_path, monk
     with replay(tmp_path):
         assert driver.chat() == made
     assert (session.recorded, server.count) == (1, 1)
+
+
+def test_a_wrapper_that_was_put_over_ours_with_the_original_inside_is_left_alone():
+    """A library that saved the method before ours came, and wraps that, is left as it is when ours goes."""
+
+    class Sdk:
+        def method(self):
+            return "original"
+
+    saved = Sdk.method
+    wrappers.put(Sdk, "method", replaced)
+
+    @functools.wraps(saved)
+    def foreign(self):
+        return f"theirs of {saved(self)}"
+
+    Sdk.method = foreign
+    wrappers.remove(Sdk, "method")
+    assert Sdk.method is foreign
+    assert Sdk().method() == "theirs of original"

@@ -36,6 +36,24 @@ def test_a_file_is_read_whole(tmp_path, size):
     assert read_start(str(tmp_path / "file"), 10) == data[:10]
 
 
+@pytest.mark.parametrize("change", [-1, 1])
+def test_a_file_that_changes_meanwhile_is_read_whole(tmp_path, monkeypatch, change):
+    """Its size was another when it was looked at; what is returned is what is there now."""
+    file = tmp_path / "file"
+    file.write_bytes(b"0123456789")
+    real = os.fstat
+
+    def change_after(descriptor):
+        found = real(descriptor)
+        file.write_bytes(b"x" * (10 + change))
+        return found
+
+    monkeypatch.setattr(os, "fstat", change_after)
+    data = read(str(file))
+    monkeypatch.undo()
+    assert data == b"x" * (10 + change)
+
+
 @pytest.mark.parametrize("name", ["/dev/zero", "/dev/null"])
 def test_a_device_is_no_file(name):
     """One without an end is not read for ever, and one without content is no empty recording."""

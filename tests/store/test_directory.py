@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferencereplay.errors import StoreError
+from inferencereplay.errors import RecordingCorrupt, StoreError
 from inferencereplay.recording.format import RecordedRequest, Recording, Response, encode, lay_out
 from inferencereplay.recording.request import Request, canonical_json
 from inferencereplay.store.atomic_write import STALE
@@ -580,3 +580,12 @@ def test_a_recording_moves_to_a_free_number_only(store):
     assert not store.move(CHAT, KEY, 3, 4)
     assert store.move(CHAT, KEY, 2, 3)
     assert [store.get(CHAT, KEY, number) for number in (1, 2, 3)] == [b"1", None, b"2"]
+
+
+def test_a_pipe_in_the_place_of_a_recording_is_corrupt(store):
+    """It is told at once, and nobody waits for somebody who writes into it."""
+    name = Path(store.directory, *store.sources(CHAT, KEY, 1))
+    name.parent.mkdir(parents=True)
+    os.mkfifo(name)
+    with pytest.raises(RecordingCorrupt, match="it is no regular file"):
+        store.get(CHAT, KEY, 1)
