@@ -80,6 +80,10 @@ class Refused(Exception):  # noqa: N818 - a signal inside the server
         self.message = message
 
 
+class LeadsOut(Refused):
+    """A path that leads out of the API, which the upstream server does not get either."""
+
+
 class NotJson(Refused):
     """A body that says itself that it is not JSON, such as an upload."""
 
@@ -88,13 +92,23 @@ def read_request(incoming: Incoming) -> Request:
     """Return the request with its path as it came.
 
     Raises:
-        Refused: for a path with `..`, and for a body that is no JSON, or is nested too deeply.
+        LeadsOut: for a path with `..`.
+        Refused: for a body that is no JSON, or is nested too deeply.
         NotJson: for a body that need not be JSON.
     """
-    path = unquote(incoming.path).replace("\\", "/")
-    if ".." in path.split("/") or "\0" in path:
-        raise Refused(BAD_REQUEST, "The path of the request has parts that lead out of the API: '..'.")
+    check_path(incoming.path)
     return Request(incoming.method, incoming.path, _canonical(incoming), parse_query(incoming.query))
+
+
+def check_path(path: str) -> None:
+    """Make sure that a path stays below the base URL.
+
+    Raises:
+        LeadsOut: for one with `..`, or a null character.
+    """
+    plain = unquote(path).replace("\\", "/")
+    if ".." in plain.split("/") or "\0" in plain:
+        raise LeadsOut(BAD_REQUEST, "The path of the request has parts that lead out of the API: '..'.")
 
 
 def _canonical(incoming: Incoming) -> bytes:

@@ -18,7 +18,15 @@ from inferencereplay.recording.request import NotSerializable, Request
 from inferencereplay.redaction.payloads import redact_request
 from inferencereplay.sdk.http_replay import incomplete
 from inferencereplay.server.http_answers import Answer, error_answer, json_answer, recorded_answer
-from inferencereplay.server.incoming import SESSION_HEADER, NotJson, Refused, read_request, readings
+from inferencereplay.server.incoming import (
+    SESSION_HEADER,
+    LeadsOut,
+    NotJson,
+    Refused,
+    check_path,
+    read_request,
+    readings,
+)
 from inferencereplay.server.variant_order import put_in_order
 from inferencereplay.session.call import Call
 from inferencereplay.session.decision import LetThrough, Play, Wait
@@ -47,7 +55,7 @@ MOST_READY = 32 * 1024 * 1024
 """Bytes of all answers that are kept ready."""
 MODELS = "/models/"
 MOST_TOLD = 100
-"""Misses that are logged; a load tool may make any number."""
+"""Misses, and files that cannot be used, that are logged; a load tool may make any number of requests."""
 NOT_FOUND = 404
 UNUSABLE = 500
 
@@ -155,17 +163,20 @@ class Replies:
         except (NotJson, NotSerializable) as error:
             return self._unrecordable(session, incoming, str(error))
         except Refused as error:
-            if session.mode is not Mode.REPLAY:
+            if session.mode is not Mode.REPLAY and not isinstance(error, LeadsOut):
                 return Forward()  # its server says what is wrong with it
             self.metrics.add("refused")
             return Reply(error_answer(error.status, error.message, "invalid_request_error"))
         except RecordingNotFound as error:
             return self._miss(session, error)
         except InferenceReplayError as error:
+            self.metrics.add("misses")
+            self._tell(str(error))
             return Reply(error_answer(UNUSABLE, str(error), "recording_unusable"))
 
     def _decide(self, session: Session, incoming: Incoming) -> Reply | Forward:
         if session.is_live:
+            check_path(incoming.path)
             return Forward()
         if not self._contents.is_exact and self._contents.refresh() and (reply := self.play(incoming)):
             return reply
@@ -217,9 +228,9 @@ class Replies:
         return found
 
     def _hit(self, session: Session, incoming: Incoming, play: Play) -> Reply:
-        self.metrics.add("hits")
         recorded = play.recording.response
         if recorded.is_unanswered:
+            self.metrics.add("hits")
             until = Pacer([session.patience(recorded)], 1.0, session.clock, self.metrics.note_late)
             return Reply(error_answer(UNUSABLE, str(incomplete(recorded, play.name)), "recording_incomplete"), until)
         pacer = session.pacer(recorded)
@@ -227,7 +238,9 @@ class Replies:
             pacer.note = self.metrics.note_late
             if session.clock is SYSTEM_CLOCK:
                 pacer.start = incoming.arrived  # the look-up takes none of the recorded time
-        return Reply(self._ready_answer(play, is_paced=pacer is not None), pacer)
+        answer = self._ready_answer(play, is_paced=pacer is not None)  # it may be one that HTTP cannot send
+        self.metrics.add("hits")
+        return Reply(answer, pacer)
 
     def _ready_answer(self, play: Play, *, is_paced: bool) -> Answer:
         """Return the answer of a recording, which is made once for as long as its file stays as it is."""
@@ -256,13 +269,17 @@ class Replies:
         self.metrics.add("misses")
         if not self._keeps_misses:
             session.forget_misses()
+            self._tell(str(error).partition("\nTo record it")[0])
         elif session is not self.session:
             self.session.missed.append(error)
-        self._told += 1
-        if self._told <= MOST_TOLD:
-            log.warning("%s", str(error).partition("\nTo record it")[0])
         facts: dict[str, Any] = {"key": error.key, "nearest": error.nearest, "differences": error.differences}
         return Reply(error_answer(NOT_FOUND, str(error), "recording_not_found", **facts))
+
+    def _tell(self, why: str) -> None:
+        """Log why a request has no answer, but not for each of a million requests."""
+        self._told += 1
+        if self._told <= MOST_TOLD:
+            log.warning("%s", why)
 
 
 def _decision(session: Session, call: Call) -> Play | PendingRecording | LetThrough:

@@ -24,7 +24,7 @@ from inferencereplay.sdk.failures import failure_of
 from inferencereplay.sdk.worker_thread import in_thread
 from inferencereplay.server.asgi import send_answer, send_body, send_start
 from inferencereplay.server.http_answers import error_answer
-from inferencereplay.server.incoming import SESSION_HEADER, readings
+from inferencereplay.server.incoming import BAD_REQUEST, SESSION_HEADER, readings
 
 if TYPE_CHECKING:
     from inferencereplay.server.asgi import Send
@@ -76,6 +76,7 @@ class Upstream:
             )
             raise InvalidSetting(message)
         self.url = url.rstrip("/")
+        self._shown = private.without_credentials(self.url)
         self._metrics = metrics
         self._library = private.default_http_library()
         self._made: Any = None
@@ -84,7 +85,7 @@ class Upstream:
         """Return where the recording of a request comes from; the version of the SDK is what its client tells."""
         language, version = incoming.text(b"x-stainless-lang"), incoming.text(b"x-stainless-package-version")
         told = version if language == "python" or not version else f"{language} {version}".strip()
-        return Provenance("", told, private.without_credentials(self.url))
+        return Provenance("", told, self._shown)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -108,8 +109,15 @@ class Upstream:
                 await response.aread()
         except self._library.RequestError as error:
             await in_thread(functools.partial(self._keep_failure, pending, error, incoming))
-            message = f"{self.url} cannot be reached: {type(error).__name__}: {error}"
+            message = f"{self._shown} cannot be reached: {type(error).__name__}: {error}"
             await send_answer(error_answer(BAD_GATEWAY, message, "upstream_unreachable", is_final=False), send)
+            return
+        except self._library.InvalidURL as error:
+            if pending is not None:
+                pending.drop()
+            await send_answer(
+                error_answer(BAD_REQUEST, f"The URL cannot be passed on: {error}.", "invalid_request_error"), send
+            )
             return
         except asyncio.CancelledError:
             if pending is not None:
@@ -124,7 +132,7 @@ class Upstream:
         try:
             await _pass_through(response, capture, send)
         except self._library.RequestError:
-            log.info("the connection to %s broke", self.url)  # and so does the caller's, for its answer has no end
+            log.info("the connection to %s broke", self._shown)  # and so does the caller's, for its answer has no end
         finally:
             await response.aclose()
 

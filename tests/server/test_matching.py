@@ -230,8 +230,8 @@ def test_a_directory_that_does_not_exist_has_no_models(serve, tmp_path):
 
 
 @pytest.mark.parametrize("change", ["key", "status", "headers", "torn"])
-def test_a_file_that_cannot_be_used_is_an_error_that_says_so(recorded, serve, change):
-    """No SDK tries again."""
+def test_a_file_that_cannot_be_used_is_an_error_that_says_so(recorded, serve, change, caplog):
+    """No SDK tries again; it counts as a request that no recording could answer, and is logged."""
     directory, _ = recorded
     (file,) = directory.rglob("*.json")
     held = json.loads(file.read_text())
@@ -242,8 +242,10 @@ def test_a_file_that_cannot_be_used_is_an_error_that_says_so(recorded, serve, ch
     elif change == "headers":
         held["response"]["headers"]["x-request-id"] = "a\r\nb: c"
     file.write_text("{" if change == "torn" else json.dumps(held))
-    answered = serve(directory).ask(CHAT, ASK)
+    served = serve(directory)
+    answered = served.ask(CHAT, ASK)
     assert (answered.status, answered.error["code"]) == (500, "recording_unusable")
+    assert (served.count("hits"), served.count("misses"), file.name in caplog.text) == (0, 1, True)
     assert answered.headers["x-should-retry"] == "false"
     assert file.name in answered.error["message"]
 

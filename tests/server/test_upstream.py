@@ -232,6 +232,34 @@ def test_a_body_that_is_no_json_is_the_upstreams_business(server, serve, tmp_pat
     assert len(files(tmp_path)) == 1
 
 
+@pytest.mark.parametrize("mode", ["record", "record-if-missing", "live"])
+@pytest.mark.parametrize("path", ["/v1/../admin", "/v1/%2e%2e/admin", "/..%5cadmin", "/v1/a%00b"])
+def test_a_path_that_leads_out_does_not_reach_the_upstream(server, serve, tmp_path, mode, path):
+    """It would leave the base URL, with the caller's key."""
+    served = serve(tmp_path, mode=mode, upstream=server.url)
+    answered = served.ask(path, ASK)
+    assert (answered.status, "lead out" in answered.error["message"]) == (400, True)
+    assert (server.count, files(tmp_path), served.count("refused")) == (0, {}, 1)
+
+
+def test_the_upstreams_password_is_not_told(serve, tmp_path, caplog):
+    """Neither to callers nor in the log; it is part of the URL."""
+    secret = DEAD.replace("http://", "http://user:pa55word@")
+    served = serve(tmp_path, mode="record", upstream=secret, record_errors=True)
+    answered = served.ask(CHAT, ASK)
+    assert f"{DEAD} cannot be reached" in answered.error["message"]
+    assert b"pa55word" not in b"".join([answered.content, caplog.text.encode(), *files(tmp_path).values()])
+
+
+@pytest.mark.parametrize("mode", ["record", "live"])
+def test_a_url_that_is_too_long_to_pass_on_is_refused(server, serve, tmp_path, mode):
+    """With an error that says so; the next call of the same kind is recorded as usual."""
+    served = serve(tmp_path, mode=mode, upstream=server.url)
+    answered = served.ask(f"/v1/models?{'a' * 65_520}", method="GET")
+    assert (answered.status, "cannot be passed on" in answered.error["message"]) == (400, True)
+    assert (server.count, files(tmp_path)) == (0, {})
+
+
 @pytest.mark.parametrize("url", ["api.openai.com", "ftp://x/v1", "http:///v1", "https://x/v1?a=b", ""])
 def test_an_upstream_that_is_no_url_is_refused(tmp_path, url):
     """When it is given."""
