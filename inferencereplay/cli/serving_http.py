@@ -12,7 +12,7 @@ import click
 
 from inferencereplay.cli import options, terminal
 from inferencereplay.errors import InferenceReplayError
-from inferencereplay.session.settings import parse_text
+from inferencereplay.session.settings import Mode, parse_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -95,6 +95,8 @@ def serve(directory: Path, host: str, port: int, workers: int, *, fail_on_miss: 
     application = Application(session, workers, **of_server)
     with serving.listen(host, port) as listening:
         terminal.note(f"Serving {directory} ({session.mode.value}) at {serving.url_of(listening)}")
+        if session.mode is Mode.REPLAY and not directory.exists():
+            terminal.note("That directory does not exist. Until it does, each request is a miss.")
         if not (_is_loopback(host) or of_server["api_key"]):
             terminal.note(f"Anyone who reaches {host}:{port} can read the recordings. --api-key asks for a key.")
         with _shown():
@@ -116,7 +118,7 @@ def _command(directory: Path, given: Mapping[str, Any]) -> Callable[[str], str]:
 
 def _as_words(given: Mapping[str, Any]) -> Iterator[str]:
     """Yield the options that decide a request's key, and the address."""
-    for name in ("ignore", "redact", "host", "port"):
+    for name in ("ignore", "normalize", "redact", "host", "port"):
         if name in given:
             yield from (options.flag(name), str(given[name]))
 

@@ -168,6 +168,15 @@ def test_another_address_than_loopback_is_told(cli, shelf, idle):
         assert "Anyone" not in cli("serve", shelf, *options, "--port", 0).err
 
 
+def test_a_directory_that_does_not_exist_is_told(cli, shelf, idle, tmp_path):
+    """In `replay`; another mode makes it."""
+    told = "That directory does not exist. Until it does, each request is a miss."
+    assert told in cli("serve", tmp_path / "none", "--port", 0).err
+    recording = ["--mode", "record-if-missing", "--upstream", "http://127.0.0.1:9/v1"]
+    assert told not in cli("serve", tmp_path / "none", "--port", 0, *recording).err
+    assert told not in cli("serve", shelf, "--port", 0).err
+
+
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.2", "::1"])
 def test_loopback(host):
     """By address and by name."""
@@ -187,14 +196,17 @@ def test_warnings_are_shown_while_it_serves(cli, shelf, monkeypatch):
 def test_options_reach_the_session_and_the_server(cli, shelf, idle, monkeypatch):
     """Those of the environment too."""
     monkeypatch.setenv("INFERENCEREPLAY_API_KEY", "sk-mine")
-    options = ["--speed", 2, "--ignore", "user", "--ignore", "metadata.id", "--variants", "cycle", "--match", "model"]
+    keys = ["--ignore", "user", "--ignore", "metadata.id", "--normalize", "uuids"]
+    options = ["--speed", 2, *keys, "--variants", "cycle", "--match", "model"]
     assert cli("serve", shelf, "--port", 0, *options, "--cors", "*", "--pace", 0.1, 0.2).status == 0
     (application,) = idle
     assert (application.session.speed, application.session._ignore) == (2, ("user", "metadata.id"))
     assert application.session._pace == (0.1, 0.2)
     assert not application.replies._contents.is_exact
     assert application._access._key == b"sk-mine"
-    assert application.session.command("record").endswith("--ignore user,metadata.id --host 127.0.0.1 --port 0")
+    assert application.session.command("record").endswith(
+        "--ignore user,metadata.id --normalize uuids --host 127.0.0.1 --port 0"
+    )
     assert "sk-mine" not in application.session.command("record")
 
 
