@@ -99,6 +99,8 @@ def export(kind: str, directory: Path, wanted: Filter, output: Path | None, toke
 
     Exit status 1 if a file cannot be read.
     """
+    if output is not None:
+        options.keep_recordings(directory, output)
     counts: Counter[str] = Counter()
     catalogue = Catalogue(directory)
     coarse = 0

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from inferencereplay.catalogue.entries import Catalogue
 from inferencereplay.catalogue.filtering import Filter
 from inferencereplay.session.settings import DEFAULT_DIRECTORY, VARIABLES, parse_text, read_variable
 
@@ -146,6 +147,18 @@ _SESSION = (
     ),
     setting("only", "A path that does not, while all others do; may be repeated.", multiple=True, metavar="PATH"),
 )
+
+
+def keep_recordings(directory: Path, output: Path) -> None:
+    """Make sure that a file to be written replaces none of a directory's recordings.
+
+    Raises:
+        click.BadParameter: if it is one.
+    """
+    root, file = directory.resolve(), output.resolve()
+    if file.is_relative_to(root) and file.relative_to(root).as_posix() in Catalogue(directory).names():
+        message = f"{output} is a recording. Give another file."
+        raise click.BadParameter(message, param_hint="--output")
 
 
 def session_settings(command: _Command) -> _Command:

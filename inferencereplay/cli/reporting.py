@@ -23,6 +23,7 @@ def report(directory: Path, output: Path) -> int:
     totals, and a comparison of requests, and needs no network. An existing file is replaced. Exit status 1 if a
     recording cannot be read.
     """
+    options.keep_recordings(directory, output)
     written = write_report(directory, output, follow=lambda items, total: terminal.progress(items, total, "reading"))
     count = f"{written.recordings} recording{'' if written.recordings == 1 else 's'}"
     terminal.show((count, "bold"), f", {terminal.size(written.size)}: {terminal.name(str(written.file))}")

@@ -563,6 +563,18 @@ def test_chats_for_fine_tuning(cli, shelf, tmp_path):
     assert call["messages"][-1]["tool_calls"][0]["function"]["name"] == "get_weather"
 
 
+@pytest.mark.parametrize("command", [["export", "aiperf"], ["export", "messages"], ["report"]])
+def test_no_recording_is_replaced_by_a_file_that_is_written(cli, shelf, command):
+    """However the file is named; another file in the directory may be written."""
+    file = next(shelf.rglob("*.json"))
+    before = file.read_bytes()
+    for name in (file, file.parent / ".." / file.parent.name / file.name):
+        done = cli(*command, shelf, "-o", name)
+        assert (done.status, "is a recording. Give another file." in done.err) == (2, True)
+    assert file.read_bytes() == before
+    assert cli(*command, shelf, "-o", shelf / "made.txt").status == 0
+
+
 def test_all_conversations(cli, shelf, client):
     """A JSON array, with key, model, messages, tools and every answer; what is left out is counted."""
     done = cli("export", "messages", GIVEN)
