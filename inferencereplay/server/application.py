@@ -15,6 +15,7 @@ from inferencereplay.server.asgi import read_incoming, send_answer, send_body, s
 from inferencereplay.server.contents import Contents
 from inferencereplay.server.deadlines import Deadlines
 from inferencereplay.server.http_answers import Answer, json_answer, text_answer
+from inferencereplay.server.incoming import BAD_REQUEST
 from inferencereplay.server.metrics import Metrics
 from inferencereplay.server.profiles import check_profiles
 from inferencereplay.server.replies import Forward, Replies, Reply
@@ -152,6 +153,7 @@ class Application:
             send = _with_headers(more, send)
         fixed = self.fixed(scope["path"]) or self._access.refusal(scope["method"], headers)
         if fixed is not None:
+            self.metrics.add("refused", fixed.status >= BAD_REQUEST)
             await send_answer(fixed, send)
             return
         incoming = await read_incoming(scope, receive)

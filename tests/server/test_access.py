@@ -20,7 +20,7 @@ def test_a_key_is_asked_for(recorded, serve, header):
         answered = served.ask(CHAT, ASK, **wrong)
         assert (answered.status, answered.error["code"]) == (401, "invalid_api_key")
     assert served.ask("/health", method="GET").status == served.ask("/metrics", method="GET").status == 200
-    assert (served.count("hits"), served.count("misses")) == (1, 0)
+    assert (served.count("hits"), served.count("misses"), served.count("refused")) == (1, 0, 4)
 
 
 def test_the_key_is_not_passed_on(server, serve, tmp_path):
@@ -40,7 +40,7 @@ def test_pages_of_other_origins_may_not_ask(recorded, serve):
     assert not [name for name in answered.headers if name.startswith("access-control")]
     answered = served.ask(CHAT, method="OPTIONS", origin=PAGE, access_control_request_method="POST")
     assert (answered.status, "--cors" in answered.error["message"]) == (405, True)
-    assert served.count("misses") == 0
+    assert (served.count("misses"), served.count("refused")) == (0, 1)
 
 
 @pytest.mark.parametrize("cors", [[PAGE], [f"{PAGE}/", "http://other"], ["*"]])
