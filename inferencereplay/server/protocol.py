@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 MOST_HELD = 256 * 1024
 """Bytes of a body up to which the short way may be taken."""
+LARGEST_HEAD = 1024 * 1024
+"""Bytes of a request that are no body: its first line, its headers, and the headers that may follow a chunked body."""
 REQUEST_TIMEOUT = 408
+HEAD_TOO_LARGE = 431
 _RESET = struct.pack("ii", 1, 0)
 """What breaks a connection at its end: l_onoff and l_linger."""
 KEEP_ALIVE = 75
@@ -52,6 +55,7 @@ class ReplayProtocol(HttpToolsProtocol):
         self._stream: PacedAnswer | None = None
         self._since = self._idle_since = math.inf
         self._unsent = 0
+        self._head_size = 0
 
     # A connection that hangs.
 
@@ -84,6 +88,15 @@ class ReplayProtocol(HttpToolsProtocol):
 
     # Reading.
 
+    def data_received(self, data: bytes) -> None:
+        """Read on, unless the headers have no end: nothing else bounds them."""
+        self._head_size += len(data)
+        super().data_received(data)
+        if self._head_size > LARGEST_HEAD and not self.transport.is_closing():
+            message = f"The request has more than {LARGEST_HEAD:,} bytes beside its body."
+            self.transport.writelines(error_answer(HEAD_TOO_LARGE, message, "invalid_request_error").wire)
+            self.transport.close()
+
     def on_message_begin(self) -> None:
         """Note when a request begins. What ASGI needs of it is made when it goes that way."""
         self.url, self.headers, self.expect_100_continue = b"", [], False
@@ -104,7 +117,7 @@ class ReplayProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Keep a part of the body, but not too much."""
-        self._since = SYSTEM_CLOCK.now()
+        self._since, self._head_size = SYSTEM_CLOCK.now(), 0
         if self._held is None:
             super().on_body(body)
             return
@@ -115,7 +128,7 @@ class ReplayProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Answer at once, or let the application do it."""
-        arrived, self._since = self._since, math.inf
+        arrived, self._since, self._head_size = self._since, math.inf, 0
         if self._held is not None:
             path, _, query = self.url.decode("latin-1").partition("?")
             method = self.parser.get_method().decode("ascii")

@@ -307,6 +307,28 @@ def test_a_body_that_is_too_large_is_refused(recorded, serve, monkeypatch):
     assert served.ask(CHAT, large).status == 404
 
 
+@pytest.mark.parametrize("ended", [False, True])
+@pytest.mark.parametrize(
+    "head",
+    [f"POST {CHAT} HTTP/1.1\r\n", f"POST {CHAT} HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n"],
+    ids=["before", "after"],
+)
+def test_headers_without_an_end_are_refused(recorded, serve, monkeypatch, head, ended):
+    """Before a body, and after a chunked one; fewer are read, and a connection may bring any number of requests."""
+    monkeypatch.setattr("inferencereplay.server.protocol.LARGEST_HEAD", 100_000)
+    served = serve(recorded[0])
+    many = b"x-a: b\r\n" * 2_000
+    with socket.create_connection(("127.0.0.1", served.port), 20) as client:
+        for _ in range(10):
+            client.sendall(head.encode() + many + b"\r\n" * ended)
+            if ended:
+                assert client.recv(100_000).startswith(b"HTTP/1.1 404")
+            else:
+                head = ""
+        answered = b"" if ended else client.recv(100_000)
+    assert answered.startswith(b"HTTP/1.1 431") is not ended
+
+
 def test_what_is_no_http_is_refused(recorded, serve):
     """By the server below."""
     with connect(serve(recorded[0])) as client:
