@@ -48,7 +48,9 @@ class Stub:
 
     Attributes:
         number: which of the session's stubs it is, from 1.
-        asked: how often it has answered.
+        asked: how often it has answered, in child processes too as far as the session has heard of them.
+        asked_here: how often in this process.
+        asked_elsewhere: how often in child processes.
         times: how often it answers; `None` for any number of times.
     """
 
@@ -60,7 +62,7 @@ class Stub:
             )
             raise TypeError(message)
         self.number = number
-        self.asked = 0
+        self.asked_here = self.asked_elsewhere = 0
         self.times = read_times(given.get("times", 1))
         self.saves = _flag(given, "save", default=False)
         self._is_required = _flag(given, "required", default=True)
@@ -77,6 +79,11 @@ class Stub:
         return f"<Stub {self.number}: {', '.join(shown)}; asked {self.asked} {wanted}>"
 
     @property
+    def asked(self) -> int:
+        """How often it has answered."""
+        return self.asked_here + self.asked_elsewhere
+
+    @property
     def is_due(self) -> bool:
         """Whether it was not asked for as often as it should have been."""
         return self._is_required and self.asked < (1 if self.times is None else self.times)
@@ -84,7 +91,7 @@ class Stub:
     @property
     def is_left(self) -> bool:
         """Whether it can answer once more."""
-        return self.times is None or self.asked < self.times
+        return self.times is None or self.asked_here < self.times
 
     @property
     def has_pace(self) -> bool:
@@ -118,7 +125,7 @@ class Stub:
 
     def answer(self, request: Request) -> StubResponse:
         """Make its answer to a request."""
-        asked = read(request, f"{self.number}.{self.asked}", self._created)
+        asked = read(request, f"{self.number}.{self.asked_here}", self._created)
         content, path = self._content, request.path.partition("?")[0]
         if isinstance(content, HandmadeError):
             made = content.answer(asked)

@@ -9,6 +9,8 @@ from inferencereplay.locks import make_lock
 from inferencereplay.stubs.stub import Stub
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from inferencereplay.recording.request import JSON
 
 MOST_SHOWN = 20
@@ -16,11 +18,15 @@ MOST_SHOWN = 20
 
 
 class StubQueue:
-    """The stubs of a session."""
+    """The stubs of a session.
 
-    def __init__(self) -> None:
-        self._stubs: list[Stub] = []
-        self._count = 0
+    Args:
+        stubs: those of the parent process.
+    """
+
+    def __init__(self, stubs: tuple[Stub, ...] = ()) -> None:
+        self._stubs = list(stubs)
+        self._count = max((stub.number for stub in stubs), default=0)
         self._lock = make_lock()
 
     def add(self, given: dict[str, Any]) -> Stub:
@@ -47,8 +53,13 @@ class StubQueue:
         """Count an answer; `False` if another thread's call has got the last one."""
         with self._lock:
             is_left = stub.is_left
-            stub.asked += is_left
+            stub.asked_here += is_left
         return is_left
+
+    def hear(self, asked: Mapping[int, int]) -> None:
+        """Count what child processes have answered, by the number of the stub."""
+        for stub in self:
+            stub.asked_elsewhere = asked.get(stub.number, 0)
 
     def forget(self) -> list[Stub]:
         """Forget all stubs, and return those that should have been asked for."""
