@@ -296,6 +296,9 @@ class Fault(metaclass=_Kinds):
             model: what the body names, if anything.
             body: returns the request's body.
             on: the session's setting, for a fault without one.
+
+        Raises:
+            InvalidSetting: if its predicate fails.
         """
         wanted = self.match["model"]
         if wanted is not None and not (isinstance(model, str) and fnmatch.fnmatchcase(model, wanted)):
@@ -303,7 +306,14 @@ class Fault(metaclass=_Kinds):
         places = on if self.match["on"] is None else self.match["on"]
         if places is not None and not any(fnmatch.fnmatchcase(path, place) for place in places):
             return False
-        return self.match["when"] is None or bool(self.match["when"](body()))
+        return self.match["when"] is None or self._applies(body())
+
+    def _applies(self, body: Any) -> bool:
+        try:
+            return bool(self.match["when"](body))
+        except Exception as error:
+            message = f"when= of {self!r} failed: {error!r}. It gets the body, and returns whether it is meant."
+            raise InvalidSetting(message) from error
 
     def __repr__(self) -> str:
         kind, given = self.kind, []

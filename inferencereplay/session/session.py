@@ -685,7 +685,7 @@ class Session:
         if due:
             from inferencereplay.stubs.stub_queue import unused  # noqa: PLC0415 - as above
 
-            raise unused(due, [repr(call) for call in self.calls])
+            raise unused(due, self.calls)
 
     def forget_stubs(self) -> list[Stub]:
         """Forget all stubs, and return those that were not asked for."""
@@ -703,7 +703,10 @@ class Session:
         if self._stubs is None:
             return None
         asked = Question(call.request if call.sent is None else call.sent)
-        return self._stubs.find(asked.path, asked.method, asked.body)
+        try:
+            return self._stubs.find(asked.path, asked.method, asked.body)
+        except InvalidSetting as error:  # a predicate's error may show the body
+            raise InvalidSetting(call.redactor.text(str(error))) from error.__cause__
 
     def _play_stub(self, stub: Stub, call: Call, covers: Callable[[Response], bool] | None = None) -> Play | None:
         """Count a call as answered by hand; `None` if the caller cannot replay that, or the stub is used up."""

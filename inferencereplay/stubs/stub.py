@@ -74,7 +74,7 @@ class Stub:
         self._created = int(time.time())
 
     def __repr__(self) -> str:
-        shown = [f"{name}={_shortened(value)}" for name, value in self._given.items() if _HIDDEN.get(name) != value]
+        shown = [f"{name}={_shortened(value)}" for name, value in self._given.items() if not _is_hidden(name, value)]
         wanted = "for any number of times" if self.times is None else f"of {self.times}"
         return f"<Stub {self.number}: {', '.join(shown)}; asked {self.asked} {wanted}>"
 
@@ -147,6 +147,10 @@ class Stub:
             else:
                 members["elapsed"] = first
         return Response(**members)
+
+
+def _is_hidden(name: str, value: object) -> bool:
+    return name in _HIDDEN and _HIDDEN[name] == value  # an array of numbers cannot be compared
 
 
 def _shortened(value: object) -> str:

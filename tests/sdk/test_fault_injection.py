@@ -13,6 +13,7 @@ from ways import DEAD, error_facts
 
 from inferencereplay import (
     Fault,
+    InvalidSetting,
     NotRecordable,
     RecordingCorrupt,
     RecordingNotFound,
@@ -331,6 +332,24 @@ def test_what_cannot_be_compared_is_told_as_ever(driver, tmp_path):
     session = Session(tmp_path, mode="replay", normalize=lambda body: None, faults=[Fault.cut(after=0, nth=1)])
     with pytest.raises(ValueError, match="normalize= failed"), replay(session):
         driver.chat()
+
+
+def test_a_predicate_that_fails(driver, server, tmp_path, caplog):
+    """In replay it is an error that shows no secret; while recording a warning, and the call is recorded."""
+
+    def fail(body):
+        raise ValueError(body)
+
+    secret = "sk-proj-" + "a1B2" * 10
+    faults = [Fault.status(500, when=fail)]
+    with caplog.at_level(logging.WARNING), replay(tmp_path, mode="record", faults=faults) as session:
+        assert texts(driver.chat(user=secret)) == "answer 1"
+    assert (session.recorded, session.faults) == (1, {})
+    assert "POST /chat/completions meets no fault: when= of Fault.status(500, when=" in caplog.text
+    with pytest.raises(InvalidSetting, match=r"when= of Fault.status\(500, .* failed: ValueError") as caught:
+        with replay(tmp_path, faults=faults):
+            driver.chat(user=secret)
+    assert secret not in caplog.text + str(caught.value)
 
 
 # The client.
