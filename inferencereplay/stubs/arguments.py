@@ -145,7 +145,8 @@ def _vectors(given: Any) -> Vectors:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and bool(abs(value) <= _LARGEST)
+    is_real = isinstance(value, Real) and not isinstance(value, bool)
+    return is_real and bool(-_LARGEST <= value <= _LARGEST)
 
 
 def read_usage(given: Any) -> tuple[int, int] | None:

@@ -154,7 +154,7 @@ def _is_hidden(name: str, value: object) -> bool:
 
 
 def _shortened(value: object) -> str:
-    shown = repr(value)
+    shown = repr(value).replace("\n", "")  # which arrays have
     return shown if len(shown) <= LONGEST_SHOWN else f"{shown[: LONGEST_SHOWN - 1]}…"
 
 
