@@ -453,6 +453,10 @@ def _headers(headers: Any) -> Any:
         return None
     if not isinstance(headers, Mapping) or not all(isinstance(part, str) for item in headers.items() for part in item):
         _refuse("status", "headers", headers, "Give names and values as texts")
+    if not all(
+        part.isascii() and part.isprintable() and name for name, text in headers.items() for part in (name, text)
+    ):
+        _refuse("status", "headers", headers, "Give names and values in ASCII, without line breaks")
     return dict(headers)
 
 

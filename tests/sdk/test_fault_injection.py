@@ -355,6 +355,16 @@ def test_a_predicate_that_fails(driver, server, tmp_path, caplog):
 # The client.
 
 
+def test_the_module_level_client_meets_faults(server, tmp_path, monkeypatch):
+    """In the versions of the SDK that make it a client with properties, too: nothing reaches the server."""
+    for name, value in (("api_key", "none"), ("base_url", server.url), ("_client", None)):
+        monkeypatch.setattr(openai, name, value, raising=False)
+    with replay(tmp_path, mode="replay", faults=[Fault.status(503), Fault.finish("length")]) as session:
+        session.stub(chunks=["a", "b"])
+        assert openai.chat.completions.create(**ASK).choices[0].finish_reason == "length"
+    assert (session.faults, session.calls[0].attempts, server.requests) == ({"status 503": 1, "finish": 1}, 2, [])
+
+
 def test_nothing_of_a_client_is_used_or_changed(server, recorded):
     """No token is fetched, nothing is sent, the client is the same after as before; each attempt passes its hooks."""
     directory, live = recorded
