@@ -23,6 +23,7 @@ from inferencereplay import (
     Fault,
     InvalidSetting,
     NotRecordable,
+    Pace,
     RecordingNotFound,
     Session,
     VirtualClock,
@@ -31,6 +32,7 @@ from inferencereplay import (
     session_scope,
 )
 from inferencereplay.process_starts import ProcessStarts, _Carrier
+from inferencereplay.recording.request import Request
 from inferencereplay.session import active, misses
 from inferencereplay.session.child_reports import ChildReports, Reporter
 from inferencereplay.session.child_session import ChildSession, hand_on
@@ -144,6 +146,55 @@ def test_a_child_meets_faults(recorded, child):
             with pytest.raises(error):
                 ask()
     assert session.faults == {"status 400": 2, "refused": 1}
+
+
+def test_a_fault_that_only_a_child_met_has_happened(recorded, child):
+    """Equal names are told apart by their places."""
+    session = Session(recorded[0], faults=[Fault.status(400, on="/chat/*"), Fault.status(400, on="/embeddings")])
+    with replay(session):
+        child(session)
+        with pytest.raises(openai.BadRequestError):
+            ask()
+    assert session.faults == {"status 400": 1}
+    assert session.unused_faults() == [Fault.status(400, on="/embeddings")]
+
+
+def test_a_child_answers_by_hand_as_its_parent(recorded, child):
+    """What was not asked for yet is left; the parent's session counts it, and the block ends without `UnusedStub`."""
+    with replay(recorded[0]) as session:
+        used, left = session.stub("one"), session.stub("two", when=same, pace=Pace(0.0, 0.0))
+        assert ask() == "one"
+        inner = child(session)
+        assert ask() == "two"
+        assert ask("Hello") == recorded[1].choices[0].message.content
+        assert inner.stub("three").number == 3
+        assert (session.stubbed, session.hits, used.asked, left.asked) == (2, 1, 1, 1)
+
+
+def test_a_stub_that_cannot_be_pickled_is_told_at_the_first_call(recorded, child):
+    """By an error that names it; no recording answers in its place."""
+    with replay(recorded[0]) as session:
+        session.stub("one", when=lambda body: True, required=False)
+        child(session)
+        with pytest.raises(InvalidSetting, match=r"child process cannot get the settings .* stubs=\(<Stub 1: .*lambda"):
+            ask()
+
+
+def test_a_child_tells_what_went_to_the_network(recorded, child):
+    """As its parent counts it."""
+    with replay(recorded[0], live="/chat/completions") as session:
+        child(session)
+        with pytest.raises(openai.APIConnectionError):
+            ask()
+        assert (session.let_through, session.hits) == (1, 0)
+
+
+def test_a_child_in_live_mode_tells_nothing(recorded, child):
+    """All of its calls go to the network."""
+    with replay(recorded[0], mode="live") as session:
+        inner = child(session)
+        inner.pass_on(inner.call(Request("POST", "/x", b"{}")))
+        assert session.let_through == 0
 
 
 def test_a_child_joins_its_parents_run(server, tmp_path, child):

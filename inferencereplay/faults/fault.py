@@ -296,6 +296,9 @@ class Fault(metaclass=_Kinds):
             model: what the body names, if anything.
             body: returns the request's body.
             on: the session's setting, for a fault without one.
+
+        Raises:
+            InvalidSetting: if its predicate fails.
         """
         wanted = self.match["model"]
         if wanted is not None and not (isinstance(model, str) and fnmatch.fnmatchcase(model, wanted)):
@@ -303,7 +306,14 @@ class Fault(metaclass=_Kinds):
         places = on if self.match["on"] is None else self.match["on"]
         if places is not None and not any(fnmatch.fnmatchcase(path, place) for place in places):
             return False
-        return self.match["when"] is None or bool(self.match["when"](body()))
+        return self.match["when"] is None or self._applies(body())
+
+    def _applies(self, body: Any) -> bool:
+        try:
+            return bool(self.match["when"](body))
+        except Exception as error:
+            message = f"when= of {self!r} failed: {error!r}. It gets the body, and returns whether it is meant."
+            raise InvalidSetting(message) from error
 
     def __repr__(self) -> str:
         kind, given = self.kind, []
@@ -443,6 +453,10 @@ def _headers(headers: Any) -> Any:
         return None
     if not isinstance(headers, Mapping) or not all(isinstance(part, str) for item in headers.items() for part in item):
         _refuse("status", "headers", headers, "Give names and values as texts")
+    if not all(
+        part.isascii() and part.isprintable() and name for name, text in headers.items() for part in (name, text)
+    ):
+        _refuse("status", "headers", headers, "Give names and values in ASCII, without line breaks")
     return dict(headers)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from inferencereplay.locks import make_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from inferencereplay.faults.fault import Fault
 
@@ -38,13 +38,11 @@ class FaultPlan:
         on: where a fault without an `on` of its own happens.
 
     Attributes:
-        counts: how often faults have happened, by name.
-        tell: is called with the name of each, if it is set.
+        tell: is called with the place in the list of each, if it is set.
     """
 
     def __init__(self, faults: Sequence[Fault], on: Any) -> None:
-        self.counts: Counter[str] = Counter()
-        self.tell: Callable[[str], object] | None = None
+        self.tell: Callable[[int], object] | None = None
         self._faults = tuple(faults)
         self._on = on
         self._happened = [0] * len(self._faults)
@@ -79,14 +77,28 @@ class FaultPlan:
             if not self.has_left(place):
                 return False
             self._happened[place] += 1
-            self.counts[self._faults[place].name] += 1
         if self.tell is not None:
-            self.tell(self._faults[place].name)
+            self.tell(place)
         return True
 
-    def unused(self) -> list[Fault]:
-        """Return the faults that have not happened."""
-        return [fault for fault, count in zip(self._faults, self._happened, strict=True) if not count]
+    def counts(self, elsewhere: Mapping[int, int]) -> dict[str, int]:
+        """Return how often faults have happened, by name.
+
+        Args:
+            elsewhere: how often they have in child processes, by their places in the list.
+        """
+        found: Counter[str] = Counter()
+        for fault, count in self._counted(elsewhere):
+            found[fault.name] += count
+        return dict(+found)
+
+    def unused(self, elsewhere: Mapping[int, int]) -> list[Fault]:
+        """Return the faults that have not happened; see `counts`."""
+        return [fault for fault, count in self._counted(elsewhere) if not count]
+
+    def _counted(self, elsewhere: Mapping[int, int]) -> Iterator[tuple[Fault, int]]:
+        for place, fault in enumerate(self._faults):
+            yield fault, self._happened[place] + elsewhere.get(place, 0)
 
 
 class CallFaults:

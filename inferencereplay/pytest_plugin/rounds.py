@@ -60,8 +60,8 @@ class Rounds:
 
     @property
     def is_cut(self) -> bool:
-        """Whether there are more variants than runs."""
-        return bool(self._waiting)
+        """Whether there are more variants than runs; a run of pytest that was stopped is no reason."""
+        return bool(self._waiting) and self._count > self._variants
 
     def following(self, round_: Round, session: Session) -> Round | None:
         """Return the run after one that a session answered; `None` after the last."""

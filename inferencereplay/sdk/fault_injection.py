@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import types
 from asyncio import _get_running_loop
 from typing import TYPE_CHECKING, Any
 
+from inferencereplay.errors import InvalidSetting
 from inferencereplay.faults.altered_answers import NAME, alter, replace_answer, time_out
 from inferencereplay.faults.connections import Network, timed_out
 from inferencereplay.faults.plan import Asked
+from inferencereplay.recording.control_characters import visible
 from inferencereplay.recording.format import Response
-from inferencereplay.recording.request import Request, parse_json
+from inferencereplay.recording.request import Request
 from inferencereplay.sdk import calls, private, steps
 from inferencereplay.sdk.calls import Answer
 from inferencereplay.sdk.capture import ResponseCapture
@@ -24,6 +27,8 @@ from inferencereplay.sdk.http_exchange import HttpExchange
 from inferencereplay.sdk.http_replay import kept_headers
 from inferencereplay.sdk.steps import Step, send
 from inferencereplay.session.decision import LetThrough, Play
+from inferencereplay.session.question import Question
+from inferencereplay.session.settings import Mode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +40,8 @@ if TYPE_CHECKING:
     from inferencereplay.sdk.steps import Flow
     from inferencereplay.session.session import Session
 
+log = logging.getLogger("inferencereplay")
+
 
 def answer(session: Session, plan: FaultPlan, call: ClientCall, request: Callable[..., Any]) -> Flow:
     """Answer a call of a session with faults; see `calls.answer`.
@@ -42,7 +49,7 @@ def answer(session: Session, plan: FaultPlan, call: ClientCall, request: Callabl
     Raises:
         Exception: what the SDK makes of the faults, or what `calls.answer` raises.
     """
-    faults = plan.begin(_asked(session, call))
+    faults = _begin(session, plan, call)
     method = getattr(request, "__func__", None)  # a mock in the place of the SDK's method has none
     if not faults or method is None:
         return (yield from calls.answer(session, call, request))
@@ -54,6 +61,22 @@ def answer(session: Session, plan: FaultPlan, call: ClientCall, request: Callabl
         raise
     attempts.note(is_over=not call.is_unread)
     return made
+
+
+def _begin(session: Session, plan: FaultPlan, call: ClientCall) -> CallFaults | None:
+    """Return the faults that a call may meet; `None` if a predicate fails, which breaks no recording.
+
+    Raises:
+        InvalidSetting: if a predicate fails, in `replay`.
+    """
+    try:
+        return plan.begin(_asked(session, call))
+    except InvalidSetting as error:
+        message = call.redactor.text(str(error))
+        if session.mode is Mode.REPLAY:
+            raise InvalidSetting(message) from error.__cause__
+        log.warning("%s meets no fault: %s", call.line, visible(message))
+        return None
 
 
 def _attempt(attempts: _Attempts, method: Callable[..., Any]) -> Flow:
@@ -82,9 +105,8 @@ def _asked(session: Session, call: ClientCall) -> Asked:
             request = keyed = call.request = private.read_request(call.client, call.options)
             keyed = session.prepare(request)
     path = "/" + request.path.partition("?")[0].lstrip("/")
-    body = functools.partial(parse_json, request.body)
-    held = body()
-    return Asked(path, keyed.key, held.get("model") if isinstance(held, dict) else None, body)
+    question = Question(request)
+    return Asked(path, keyed.key, question.model, lambda: question.body)
 
 
 class _Unhurt(BaseException):

@@ -515,6 +515,10 @@ def make_sender(client: Any, send: Callable[..., Any], note_delay: Callable[[flo
         "_calculate_retry_timeout": delay,
     }
     vars(made).update(changes)
+    # The module-level client of openai 1 has a property for the HTTP client, which would send for real.
+    hidden = {name: new for name, new in changes.items() if isinstance(getattr(type(client), name, None), property)}
+    if hidden:
+        made.__class__ = type(type(client).__name__, (type(client),), hidden)
     return made
 
 

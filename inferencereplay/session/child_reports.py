@@ -31,7 +31,7 @@ class Reporter:
         self.folder = folder
 
     def tell(self, kind: str, *facts: Any) -> None:
-        """Tell one event: `hit`, `recorded` or `miss`, or a `fault`.
+        """Tell one event: `hit`, `recorded`, `miss`, `live`, `stub` or `fault`.
 
         Args:
             kind: of the event.
@@ -61,8 +61,10 @@ class ChildReports:
         hits: calls that a recording answered.
         misses: calls that no recording could answer.
         recorded: recordings that were stored.
+        let_through: calls that went to the network, and were not stored.
+        stubs: how often answers by hand were given, by the number of the stub.
         used: the names of the recordings that answered a call or were stored.
-        faults: how often faults happened, by name.
+        faults: how often faults happened, by their places in the session's list.
 
     Raises:
         OSError: if the folder cannot be made.
@@ -70,9 +72,10 @@ class ChildReports:
 
     def __init__(self) -> None:
         self.folder = tempfile.mkdtemp(prefix="inferencereplay-")
-        self.hits = self.misses = self.recorded = 0
+        self.hits = self.misses = self.recorded = self.let_through = 0
+        self.stubs: Counter[int] = Counter()
         self.used: set[str] = set()
-        self.faults: Counter[str] = Counter()
+        self.faults: Counter[int] = Counter()
         self._heard: dict[str, int] = {}
         self._lock = make_lock()
         weakref.finalize(self, _remove, self.folder, os.getpid())
@@ -86,11 +89,12 @@ class ChildReports:
                 if kind == "miss":
                     self.misses += 1
                     missed.append(_error(*facts))
-                elif kind == "fault":
-                    self.faults[facts[0]] += 1
+                elif kind in ("fault", "stub"):
+                    (self.faults if kind == "fault" else self.stubs)[facts[0]] += 1
                 else:
                     self.hits += kind == "hit"
                     self.recorded += kind == "recorded"
+                    self.let_through += kind == "live"
                     self.used.update(facts)
         return missed
 

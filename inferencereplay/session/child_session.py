@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from inferencereplay.recording.format import Response
     from inferencereplay.recording.request import Request
     from inferencereplay.session.call import Call
-    from inferencereplay.session.decision import Play
+    from inferencereplay.session.decision import LetThrough, Play
     from inferencereplay.session.recorder import PendingRecording
+    from inferencereplay.stubs.stub import Stub
 
 _MODES = (Mode.RECORD, Mode.RECORD_IF_MISSING)
 
@@ -36,7 +37,7 @@ class Inherited(NamedTuple):
     """What a session of a parent hands to a child process that is started anew.
 
     Attributes:
-        settings: the settings, pickled; empty if they cannot be.
+        settings: the settings and the answers by hand, pickled; empty if they cannot be.
         obstacle: why they cannot.
         folder: of the parent's `ChildReports`; empty if there is none.
         run: the folder of the run that the session has joined, if it has.
@@ -56,12 +57,13 @@ class Inherited(NamedTuple):
 
 def hand_on(session: Session) -> Inherited:
     """Return what a child process needs to answer as a session does."""
-    settings = session.settings._replace(directory=session.settings.directory.absolute())
+    settings = session.settings._replace(directory=session.settings.directory.absolute())._asdict()
+    settings["stubs"] = session.stubs()
     pickled, obstacle = b"", ""
     try:
         pickled = pickle.dumps(settings)
     except Exception:  # noqa: BLE001 - whatever an object of the user's raises
-        obstacle = _obstacle(settings._asdict())
+        obstacle = _obstacle(settings)
     commands = {mode.value: session.command(mode.value) for mode in _MODES} if session.command else {}
     program = (*(misses.program or sys.orig_argv),)
     return Inherited(
@@ -94,11 +96,14 @@ def inherit(inherited: Inherited) -> ChildSession:
     settings: dict[str, Any] = {"directory": Path()}
     if inherited.settings:
         try:
-            settings = pickle.loads(inherited.settings)._asdict()  # noqa: S301 - the parent's
+            settings = pickle.loads(inherited.settings)  # noqa: S301 - the parent's
         except Exception as error:  # noqa: BLE001 - the user's modules may raise anything
             obstacle = f"a child process cannot read the settings of the session that it was started in: {error!r}"
     settings.pop("from_environment", None)
+    stubs = settings.pop("stubs", ())
     session = ChildSession(settings.pop("directory"), **{"mode": Mode.REPLAY, **settings})
+    if stubs:
+        session.take_over(stubs)
     session.obstacle = obstacle
     session.own_mode = inherited.own_mode
     session.report(Reporter(inherited.folder))
@@ -149,7 +154,7 @@ class ChildSession(Session):
         recorder.__class__ = _ChildRecorder
         recorder.reporter = reporter
         if self.fault_plan is not None:
-            self.fault_plan.tell = lambda name: reporter.tell("fault", name)
+            self.fault_plan.tell = lambda place: reporter.tell("fault", place)
 
     def expect_children(self) -> str:
         """Return the folder in which its own child processes tell what they do: the parent's."""
@@ -174,9 +179,18 @@ class ChildSession(Session):
     def play(self, call: Call, covers: Callable[[Response], bool] | None = None) -> Play | None:
         """Count a call as answered by a recording; see `Session.play`."""
         play = super().play(call, covers)
-        if play is not None:
+        if play is not None and play.stub is None:
             self.reporter.tell("hit", *self.store.sources(play.request.path, play.key, play.number))
         return play
+
+    def pass_on(self, call: Call) -> LetThrough:
+        """Note a call that goes to the network and is not stored; see `Session.pass_on`."""
+        if not self.is_live:
+            self.reporter.tell("live")
+        return super().pass_on(call)
+
+    def _tell_stub(self, stub: Stub) -> None:
+        self.reporter.tell("stub", stub.number)
 
     def _tell_miss(self, error: RecordingNotFound) -> None:
         self.reporter.tell_miss(error)

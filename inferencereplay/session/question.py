@@ -20,7 +20,7 @@ class Question(msgspec.Struct, eq=False):
         path: relative to the base URL, such as `"/chat/completions"`.
         query: the query, by name.
         body: the JSON body as Python objects; `None` without one that can be read.
-        model: the body's member `model`; `None` without it.
+        model: the body's member `model`; `None` if it is no text.
     """
 
     request: Request
@@ -52,4 +52,5 @@ class Question(msgspec.Struct, eq=False):
     def model(self) -> str | None:
         """The body's member `model`."""
         body = self.body
-        return body.get("model") if isinstance(body, dict) else None
+        model = body.get("model") if isinstance(body, dict) else None
+        return model if isinstance(model, str) else None

@@ -9,7 +9,6 @@ import logging
 import math
 import weakref
 from array import array
-from collections import Counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -168,7 +167,7 @@ class Session:
 
     def _begin(self) -> None:
         """Count, and number equal calls, from the beginning."""
-        self._hits = self._misses = self.let_through = self.stubbed = 0
+        self._hits = self._misses = self._let_through = self._stubbed = 0
         self._stubs: StubQueue | None = None
         self._missed: list[RecordingNotFound] = []
         self._children: ChildReports | None = None
@@ -197,6 +196,8 @@ class Session:
         self._hits += sibling.hits
         self._misses += sibling.misses
         self.recorder.recorded += sibling.recorded
+        self._let_through += sibling.let_through
+        self._stubbed += sibling.stubbed
         self.recorder.variants.used.update(sibling.recorder.variants.used)
 
     def __repr__(self) -> str:
@@ -226,6 +227,18 @@ class Session:
         return self.recorder.recorded + (children.recorded if children else 0)
 
     @property
+    def let_through(self) -> int:
+        """How many calls went to the network although the mode is not `live`, and were not stored, as `hits`."""
+        children = self._heard()
+        return self._let_through + (children.let_through if children else 0)
+
+    @property
+    def stubbed(self) -> int:
+        """How many calls an answer by hand answered, as `hits`."""
+        children = self._heard()
+        return self._stubbed + (children.stubs.total() if children else 0)
+
+    @property
     def missed(self) -> list[RecordingNotFound]:
         """The misses that nobody has raised yet."""
         self._heard()
@@ -246,11 +259,14 @@ class Session:
         if self.fault_plan is None:
             return {}
         children = self._heard()
-        return dict(self.fault_plan.counts + (children.faults if children else Counter()))
+        return self.fault_plan.counts(children.faults if children else {})
 
     def unused_faults(self) -> list[Fault]:
         """Return the faults that have not happened."""
-        return [] if self.fault_plan is None else self.fault_plan.unused()
+        if self.fault_plan is None:
+            return []
+        children = self._heard()
+        return self.fault_plan.unused(children.faults if children else {})
 
     @property
     def timing(self) -> Timing:
@@ -374,6 +390,8 @@ class Session:
         """Hear what child processes have told."""
         if self._children is not None:
             self._missed += self._children.hear()
+            if self._stubs is not None:
+                self._stubs.hear(self._children.stubs)
         return self._children
 
     # The decision.
@@ -503,7 +521,7 @@ class Session:
         """Note a call that goes to the network and is not stored."""
         shown = call.shown
         with self._lock:
-            self.let_through += not self.is_live
+            self._let_through += not self.is_live
             return LetThrough(self._log.add(shown, LIVE, 0))
 
     def note_live(self, asked: Asked) -> LoggedCall:
@@ -646,6 +664,17 @@ class Session:
         """Whether there are answers by hand."""
         return self._stubs is not None
 
+    def stubs(self) -> tuple[Stub, ...]:
+        """Return the answers by hand, for a child process to `take_over`."""
+        return () if self._stubs is None else tuple(self._stubs)
+
+    def take_over(self, stubs: tuple[Stub, ...]) -> None:
+        """Answer by hand as another process would have done."""
+        from inferencereplay.stubs.stub_queue import StubQueue  # noqa: PLC0415 - as above
+
+        self._stubs = StubQueue(stubs)
+        self._never_waits = self._never_waits and not any(stub.has_pace for stub in stubs)
+
     def raise_unused(self) -> None:
         """Forget all stubs.
 
@@ -656,10 +685,11 @@ class Session:
         if due:
             from inferencereplay.stubs.stub_queue import unused  # noqa: PLC0415 - as above
 
-            raise unused(due, [repr(call) for call in self.calls])
+            raise unused(due, self.calls)
 
     def forget_stubs(self) -> list[Stub]:
         """Forget all stubs, and return those that were not asked for."""
+        self._heard()
         return [] if self._stubs is None else self._stubs.forget()
 
     def save(self, call: Call, play: Play) -> None:
@@ -673,7 +703,10 @@ class Session:
         if self._stubs is None:
             return None
         asked = Question(call.request if call.sent is None else call.sent)
-        return self._stubs.find(asked.path, asked.method, asked.body)
+        try:
+            return self._stubs.find(asked.path, asked.method, asked.body)
+        except InvalidSetting as error:  # a predicate's error may show the body
+            raise InvalidSetting(call.redactor.text(str(error))) from error.__cause__
 
     def _play_stub(self, stub: Stub, call: Call, covers: Callable[[Response], bool] | None = None) -> Play | None:
         """Count a call as answered by hand; `None` if the caller cannot replay that, or the stub is used up."""
@@ -684,8 +717,9 @@ class Session:
         if self._stubs is None or not self._stubs.take(stub):
             return None
         with self._lock:
-            self.stubbed += 1
+            self._stubbed += 1
             noted = self._log.add(shown, STUB)
+        self._tell_stub(stub)
         if self._never_waits and not response.end:
             noted.end()
         key = request.key
@@ -774,6 +808,9 @@ class Session:
             self._log.add(shown, MISS).end()
         self._tell_miss(error)
         return error
+
+    def _tell_stub(self, stub: Stub) -> None:
+        """Tell an answer by hand to the parent's session; there is none."""
 
     def _tell_miss(self, error: RecordingNotFound) -> None:
         """Tell a miss to the parent's session; there is none."""

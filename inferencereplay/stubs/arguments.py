@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from numbers import Real
 from typing import TYPE_CHECKING, Any, NoReturn, TypedDict
 
 from inferencereplay.errors import InvalidSetting
@@ -31,6 +32,8 @@ _ALONE = {
 """What may be given beside each content."""
 MOST_TIMES = 1_000_000
 LARGEST_VECTOR = 100_000
+_LARGEST = 3.4028234663852886e38
+"""The largest number of 32 bits, which vectors are sent in."""
 _REASONS = ("stop", "length", "tool_calls", "content_filter")
 
 
@@ -136,13 +139,14 @@ def _vectors(given: Any) -> Vectors:
         rows = rows if rows and not _is_number(rows[0]) else [rows]
         vectors = tuple(tuple(row) if isinstance(row, Iterable) else () for row in rows)
         if all(row and all(map(_is_number, row)) for row in vectors):
-            return vectors
+            return tuple(tuple(map(float, row)) for row in vectors)
     message = f"vector={given!r} is none. Give numbers, a list of vectors, or a size from 1 to {LARGEST_VECTOR}."
     raise InvalidSetting(message)
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    is_real = isinstance(value, Real) and not isinstance(value, bool)
+    return is_real and bool(-_LARGEST <= value <= _LARGEST)
 
 
 def read_usage(given: Any) -> tuple[int, int] | None:

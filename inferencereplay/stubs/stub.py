@@ -48,7 +48,9 @@ class Stub:
 
     Attributes:
         number: which of the session's stubs it is, from 1.
-        asked: how often it has answered.
+        asked: how often it has answered, in child processes too as far as the session has heard of them.
+        asked_here: how often in this process.
+        asked_elsewhere: how often in child processes.
         times: how often it answers; `None` for any number of times.
     """
 
@@ -60,7 +62,7 @@ class Stub:
             )
             raise TypeError(message)
         self.number = number
-        self.asked = 0
+        self.asked_here = self.asked_elsewhere = 0
         self.times = read_times(given.get("times", 1))
         self.saves = _flag(given, "save", default=False)
         self._is_required = _flag(given, "required", default=True)
@@ -72,9 +74,14 @@ class Stub:
         self._created = int(time.time())
 
     def __repr__(self) -> str:
-        shown = [f"{name}={_shortened(value)}" for name, value in self._given.items() if _HIDDEN.get(name) != value]
+        shown = [f"{name}={_shortened(value)}" for name, value in self._given.items() if not _is_hidden(name, value)]
         wanted = "for any number of times" if self.times is None else f"of {self.times}"
         return f"<Stub {self.number}: {', '.join(shown)}; asked {self.asked} {wanted}>"
+
+    @property
+    def asked(self) -> int:
+        """How often it has answered."""
+        return self.asked_here + self.asked_elsewhere
 
     @property
     def is_due(self) -> bool:
@@ -84,7 +91,7 @@ class Stub:
     @property
     def is_left(self) -> bool:
         """Whether it can answer once more."""
-        return self.times is None or self.asked < self.times
+        return self.times is None or self.asked_here < self.times
 
     @property
     def has_pace(self) -> bool:
@@ -118,7 +125,7 @@ class Stub:
 
     def answer(self, request: Request) -> StubResponse:
         """Make its answer to a request."""
-        asked = read(request, f"{self.number}.{self.asked}", self._created)
+        asked = read(request, f"{self.number}.{self.asked_here}", self._created)
         content, path = self._content, request.path.partition("?")[0]
         if isinstance(content, HandmadeError):
             made = content.answer(asked)
@@ -142,8 +149,12 @@ class Stub:
         return Response(**members)
 
 
+def _is_hidden(name: str, value: object) -> bool:
+    return name in _HIDDEN and _HIDDEN[name] == value  # an array of numbers cannot be compared
+
+
 def _shortened(value: object) -> str:
-    shown = repr(value)
+    shown = repr(value).replace("\n", "")  # which arrays have
     return shown if len(shown) <= LONGEST_SHOWN else f"{shown[: LONGEST_SHOWN - 1]}…"
 
 

@@ -9,18 +9,25 @@ from inferencereplay.locks import make_lock
 from inferencereplay.stubs.stub import Stub
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from inferencereplay.recording.request import JSON
+    from inferencereplay.session.calls_log import Calls
 
 MOST_SHOWN = 20
 """Stubs, and lines of calls, that the message for unused stubs shows."""
 
 
 class StubQueue:
-    """The stubs of a session."""
+    """The stubs of a session.
 
-    def __init__(self) -> None:
-        self._stubs: list[Stub] = []
-        self._count = 0
+    Args:
+        stubs: those of the parent process.
+    """
+
+    def __init__(self, stubs: tuple[Stub, ...] = ()) -> None:
+        self._stubs = list(stubs)
+        self._count = max((stub.number for stub in stubs), default=0)
         self._lock = make_lock()
 
     def add(self, given: dict[str, Any]) -> Stub:
@@ -47,8 +54,13 @@ class StubQueue:
         """Count an answer; `False` if another thread's call has got the last one."""
         with self._lock:
             is_left = stub.is_left
-            stub.asked += is_left
+            stub.asked_here += is_left
         return is_left
+
+    def hear(self, asked: Mapping[int, int]) -> None:
+        """Count what child processes have answered, by the number of the stub."""
+        for stub in self:
+            stub.asked_elsewhere = asked.get(stub.number, 0)
 
     def forget(self) -> list[Stub]:
         """Forget all stubs, and return those that should have been asked for."""
@@ -57,16 +69,16 @@ class StubQueue:
         return [stub for stub in stubs if stub.is_due]
 
 
-def unused(stubs: list[Stub], calls: list[str]) -> UnusedStub:
+def unused(stubs: list[Stub], calls: Calls) -> UnusedStub:
     """Make the error for stubs that were not asked for.
 
     Args:
         stubs: those.
-        calls: the calls of the session, a line each.
+        calls: the calls of the session.
     """
     lines = [f"{len(stubs)} stub{'s were' if len(stubs) > 1 else ' was'} not asked for as often as expected:"]
     lines += _shown([repr(stub) for stub in stubs])
-    lines += ["The calls were:", *_shown(calls)] if calls else ["No calls were made."]
+    lines += ["The calls were:", *_shown(str(calls).split("\n"))] if calls or calls.dropped else ["No calls were made."]
     lines.append("A stub that may stay unused has required=False.")
     return UnusedStub("\n".join(lines), stubs=tuple(map(repr, stubs)))
 

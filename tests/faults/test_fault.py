@@ -82,6 +82,9 @@ def test_faults_are_given_in_any_form(given, faults):
         (lambda: Fault.status(429, retry_after=-1), "retry_after=-1 is not valid. Valid are seconds from 0"),
         (lambda: Fault.status(429, retry_after="1"), "retry_after='1' is not valid"),
         (lambda: Fault.status(429, headers={"a": 1}), "headers={'a': 1} is not valid. Give names and values as texts."),
+        (lambda: Fault.status(429, headers={"a": "b\r\nc: d"}), "Give names and values in ASCII, without line breaks."),
+        (lambda: Fault.status(429, headers={"\xe9": "b"}), "names and values in ASCII, without line breaks."),
+        (lambda: Fault.status(429, headers={"": "b"}), "Give names and values in ASCII"),
         (lambda: Fault.status(429, headers="a"), "headers='a' is not valid"),
         (lambda: Fault.status(429, body={1, 2}), "body={1, 2} is not valid. Give what JSON can hold, or a text."),
         (lambda: Fault.html(302), "status=302 is not valid. Valid are 200 and 400 to 599."),
@@ -170,8 +173,8 @@ def test_a_list_is_the_order_of_events():
     first, second = Fault.status(429, times=2), Fault.cut()
     plan = FaultPlan([first, second], None)
     assert met(plan, asked(), attempts=4) == [first, first, second, None]
-    assert plan.counts == {"status 429": 2, "cut": 1}
-    assert plan.unused() == []
+    assert plan.counts({}) == {"status 429": 2, "cut": 1}
+    assert plan.unused({}) == []
     assert not plan.begin(asked())
 
 
@@ -223,7 +226,7 @@ def test_the_attempts_of_a_call_are_one_call():
     fault = Fault.cut(nth=2, times=2)
     plan = FaultPlan([fault], None)
     assert met(plan, asked(), asked(), asked(), attempts=3) == [None] * 3 + [fault, fault, None] + [None] * 3
-    assert plan.unused() == []
+    assert plan.unused({}) == []
 
 
 def test_chance_depends_on_the_request_and_the_seed_only():
@@ -250,4 +253,4 @@ def test_what_another_thread_has_used_up_does_not_happen():
     ((place, _),) = first.next_attempt()
     ((other, _),) = second.next_attempt()
     assert (first.take(place), second.take(other)) == (True, False)
-    assert plan.counts == {"cut": 1}
+    assert plan.counts({}) == {"cut": 1}

@@ -130,6 +130,14 @@ def test_many():
 """
 
 
+def test_a_run_that_is_stopped_has_no_more_variants_than_runs(suite):
+    """With `-x` the summary does not say that a larger number of runs would help."""
+    suite.write(tests__test_a=noting(MANY.format(variants="'all'")))
+    suite.record(passed=3)
+    suite.write(tests__test_a=noting(MANY.format(variants="'all'") + "    assert ask('a') == 'nothing'\n"))
+    assert "more variants" not in suite.run("-x", failed=1).stdout.str()
+
+
 def test_combinations_are_run_and_bounded(suite):
     """First the runs with one other variant, then those with two; the summary says if there are more."""
     suite.write(tests__test_a=noting(MANY.format(variants="'all'")))

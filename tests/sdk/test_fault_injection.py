@@ -13,6 +13,7 @@ from ways import DEAD, error_facts
 
 from inferencereplay import (
     Fault,
+    InvalidSetting,
     NotRecordable,
     RecordingCorrupt,
     RecordingNotFound,
@@ -333,7 +334,35 @@ def test_what_cannot_be_compared_is_told_as_ever(driver, tmp_path):
         driver.chat()
 
 
+def test_a_predicate_that_fails(driver, server, tmp_path, caplog):
+    """In replay it is an error that shows no secret; while recording a warning, and the call is recorded."""
+
+    def fail(body):
+        raise ValueError(body)
+
+    secret = "sk-proj-" + "a1B2" * 10
+    faults = [Fault.status(500, when=fail)]
+    with caplog.at_level(logging.WARNING), replay(tmp_path, mode="record", faults=faults) as session:
+        assert texts(driver.chat(user=secret)) == "answer 1"
+    assert (session.recorded, session.faults) == (1, {})
+    assert "POST /chat/completions meets no fault: when= of Fault.status(500, when=" in caplog.text
+    with pytest.raises(InvalidSetting, match=r"when= of Fault.status\(500, .* failed: ValueError") as caught:
+        with replay(tmp_path, faults=faults):
+            driver.chat(user=secret)
+    assert secret not in caplog.text + str(caught.value)
+
+
 # The client.
+
+
+def test_the_module_level_client_meets_faults(server, tmp_path, monkeypatch):
+    """In the versions of the SDK that make it a client with properties, too: nothing reaches the server."""
+    for name, value in (("api_key", "none"), ("base_url", server.url), ("_client", None)):
+        monkeypatch.setattr(openai, name, value, raising=False)
+    with replay(tmp_path, mode="replay", faults=[Fault.status(503), Fault.finish("length")]) as session:
+        session.stub(chunks=["a", "b"])
+        assert openai.chat.completions.create(**ASK).choices[0].finish_reason == "length"
+    assert (session.faults, session.calls[0].attempts, server.requests) == ({"status 503": 1, "finish": 1}, 2, [])
 
 
 def test_nothing_of_a_client_is_used_or_changed(server, recorded):

@@ -13,7 +13,16 @@ from conftest import ASK, Reply, chunk, completion, plain, sse
 from editing import TOO_DEEP
 from ways import WAYS, run, settle
 
-from inferencereplay import InvalidClient, InvalidSetting, RecordingNotFound, Session, current_session, replay, wrap
+from inferencereplay import (
+    Fault,
+    InvalidClient,
+    InvalidSetting,
+    RecordingNotFound,
+    Session,
+    current_session,
+    replay,
+    wrap,
+)
 from inferencereplay.pacing.clocks import VirtualClock
 from inferencereplay.recording.request import Request
 from inferencereplay.session.calls_log import Calls
@@ -395,3 +404,13 @@ def test_an_abandoned_stream_has_ended(driver, server, tmp_path):
     with replay(tmp_path, mode="record") as session:
         run(driver, _aborted)
     assert (session.calls[0].outcome, session.calls[0].ended is None) == ("recorded", False)
+
+
+def test_a_model_that_is_no_text_is_no_model(tmp_path):
+    """A call may send any JSON; patterns of models do not match it."""
+    client = openai.OpenAI(api_key="none")
+    faults = [Fault.status(500, model="*")]
+    with replay(tmp_path, faults=faults, mode="replay") as session:
+        session.stub("a")
+        client.chat.completions.create(**{**ASK, "model": 5})
+        assert (session.calls[0].model, session.calls.where(model="*5"), session.faults) == (None, (), {})

@@ -8,6 +8,7 @@ import logging
 import math
 import re
 import threading
+from fractions import Fraction
 
 import openai
 import pytest
@@ -370,6 +371,19 @@ def test_a_predicate_that_fails(driver, tmp_path, caplog):
     assert message in caplog.text
 
 
+def test_a_predicate_that_fails_shows_no_secret(driver, tmp_path):
+    """Its error may hold the body."""
+
+    def fail(body):
+        raise ValueError(body)
+
+    secret = "sk-proj-" + "a1B2" * 10
+    with pytest.raises(InvalidSetting, match="REDACTED") as caught, replay(tmp_path) as session:
+        session.stub("a", when=fail)
+        driver.chat(user=secret)
+    assert secret not in str(caught.value)
+
+
 def test_a_stub_wins_over_live(driver, server, tmp_path):
     """A path that goes to the network can be answered by hand."""
     with replay(tmp_path, live="/chat") as session:
@@ -581,6 +595,9 @@ def test_a_block_within_a_block_has_its_own(driver, tmp_path):
         ({"parsed": math.nan}, "parsed=nan is no JSON"),
         ({"vector": 0}, "vector=0 is none. Give numbers, a list of vectors, or a size from 1 to 100000."),
         ({"vector": []}, "vector=[] is none."),
+        ({"vector": [float("nan")]}, "vector=[nan] is none."),
+        ({"vector": [1, 1e39]}, "vector=[1, 1e+39] is none."),
+        ({"vector": [10**400]}, "is none."),
         ({"vector": [[1], 2]}, "vector=[[1], 2] is none."),
         ({"vector": [[1], ["a"]]}, "vector=[[1], ['a']] is none."),
         ({"vector": True}, "vector=True is no list."),
@@ -631,3 +648,40 @@ def test_every_argument_is_described():
     """In the docstring of the method."""
     told = inspect.getdoc(Session.stub)
     assert all(f"\n    {name}: " in told for name in ("text", *StubOptions.__annotations__))
+
+
+class _Array(list):
+    """Numbers that compare as arrays of numpy do."""
+
+    def __eq__(self, other):
+        return _Array()
+
+    def __ne__(self, other):
+        return self
+
+    def __bool__(self):
+        raise ValueError("ambiguous")
+
+    def __repr__(self):
+        return f"array(\n{super().__repr__()})"
+
+    __hash__ = None
+
+
+@pytest.mark.parametrize("rows", [_Array([Fraction(1, 2), 2]), [_Array([Fraction(1, 2), 2])]], ids=["one", "rows"])
+def test_arrays_of_other_libraries_are_vectors(driver, tmp_path, rows):
+    """Whatever is a number there; they are shown, too."""
+    with replay(tmp_path) as session:
+        stub = session.stub(vector=rows)
+        assert "array([Fraction(1, 2), 2])" in repr(stub)
+        made = driver(lambda client: client.embeddings.create(model="m", input="a"))
+        assert made.data[0].embedding == [0.5, 2.0]
+
+
+def test_calls_that_were_not_kept_are_told_where_a_stub_is_unused(driver, tmp_path):
+    """There were calls, although none is listed."""
+    with pytest.raises(UnusedStub, match="The calls were:\n  … 1 earlier call was not kept\n"):
+        with replay(tmp_path, keep_calls=0) as session:
+            session.stub("a")
+            session.stub("b")
+            driver.chat()
