@@ -278,12 +278,13 @@ class Calls(tuple[LoggedCall, ...]):  # noqa: SLOT001 - no slots of a tuple's su
         return Calls(found, self.dropped) if isinstance(found, tuple) else found
 
     def __repr__(self) -> str:
-        return f"Calls({', '.join(self._lines())})"
+        return f"Calls({', '.join(self.lines())})"
 
     def __str__(self) -> str:
-        return "\n".join(self._lines()) or "no calls"
+        return "\n".join(self.lines()) or "no calls"
 
-    def _lines(self) -> list[str]:
+    def lines(self) -> list[str]:
+        """Return a line for each call, after one for those that were not kept."""
         count = self.dropped
         lost = [f"… {count} earlier call{'s were' if count > 1 else ' was'} not kept"] if count else []
         return [*lost, *map(repr, self)]

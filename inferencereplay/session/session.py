@@ -685,7 +685,7 @@ class Session:
         if due:
             from inferencereplay.stubs.stub_queue import unused  # noqa: PLC0415 - as above
 
-            raise unused(due, self.calls)
+            raise unused(due, self.calls.lines())
 
     def forget_stubs(self) -> list[Stub]:
         """Forget all stubs, and return those that were not asked for."""

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from inferencereplay.recording.request import JSON
-    from inferencereplay.session.calls_log import Calls
 
 MOST_SHOWN = 20
 """Stubs, and lines of calls, that the message for unused stubs shows."""
@@ -69,16 +68,16 @@ class StubQueue:
         return [stub for stub in stubs if stub.is_due]
 
 
-def unused(stubs: list[Stub], calls: Calls) -> UnusedStub:
+def unused(stubs: list[Stub], calls: list[str]) -> UnusedStub:
     """Make the error for stubs that were not asked for.
 
     Args:
         stubs: those.
-        calls: the calls of the session.
+        calls: the calls of the session, a line each.
     """
     lines = [f"{len(stubs)} stub{'s were' if len(stubs) > 1 else ' was'} not asked for as often as expected:"]
     lines += _shown([repr(stub) for stub in stubs])
-    lines += ["The calls were:", *_shown(str(calls).split("\n"))] if calls or calls.dropped else ["No calls were made."]
+    lines += ["The calls were:", *_shown(calls)] if calls else ["No calls were made."]
     lines.append("A stub that may stay unused has required=False.")
     return UnusedStub("\n".join(lines), stubs=tuple(map(repr, stubs)))
 
