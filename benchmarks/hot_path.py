@@ -40,20 +40,20 @@ def parts(directory: Path) -> dict[str, Callable[[], Any]]:
     create(**SMALL)
     method = type(client.chat.completions).create.__wrapped__
     endpoint = fast_replay.Endpoint(PATH, method, ModelBuilder(ChatCompletion))
-    given = dict(SMALL)
+    given, covers = dict(SMALL), endpoint.covers_plain
     body = fast_replay.read_body(given)
     request = Request("POST", PATH, canonical_json(body))
     key, path = request.key, str(file)
-    answer = fast_replay.choose(session, client, endpoint, given)
+    answer = fast_replay.choose(session, client, endpoint, given, covers)
     assert answer is not None
-    response = answer.recording.response
+    response = answer.play.recording.response
     call = session.call(request)
     model = endpoint.build_model(bytes(response.body))
 
     return {
         "the whole call": lambda: create(**SMALL),
         "  which session answers (active.session_for)": lambda: active.session_for(client),
-        "  which recording (fast_replay.choose)": lambda: fast_replay.choose(session, client, endpoint, given),
+        "  which recording (fast_replay.choose)": lambda: fast_replay.choose(session, client, endpoint, given, covers),
         "    the body (fast_replay.read_body)": lambda: fast_replay.read_body(given),
         "    canonical JSON": lambda: canonical_json(body, private.convert),
         "    the decision (Session.play)": lambda: session.play(call),
@@ -62,7 +62,7 @@ def parts(directory: Path) -> dict[str, Callable[[], Any]]:
         "        the recording, decoded before (RecordingCache.read)": lambda: session._cache.read(request, key, 1),
         "          what tells whether it changed (os.stat)": lambda: os.stat(path),  # noqa: PTH116 - as it is there
         "    is it covered": lambda: endpoint.covers_plain(response),
-        "  the object (fast_replay.model)": lambda: fast_replay.model(endpoint, answer),
+        "  the object (fast_replay.model)": lambda: fast_replay.model(endpoint, answer.play),
         "    validation (pydantic)": lambda: endpoint.build_model(bytes(response.body)),
         "    the request id": lambda: private.set_request_id(model, response.headers),
     }

@@ -15,10 +15,13 @@ import pytest
 ROOT = Path(__file__).parents[1]
 ROWS = {
     "small_chat",
+    "small_chat_once",
     "small_chat_floor",
     "large_chat",
     "large_chat_first",
     "stream",
+    "embeddings_first",
+    "embeddings_again",
     "first_chunk",
     "unbuffered",
     "recording_stream",
@@ -35,6 +38,17 @@ ROWS = {
     "live_wrapped",
     "live_beside",
     "live_block",
+    "raw",
+    "raw_stream",
+    "streaming",
+    "parse",
+    "stream_helper",
+    "responses",
+    "responses_raw",
+    "responses_parse",
+    "models",
+    "moderations",
+    "error",
     "import",
 }
 SLOWED = """
@@ -181,3 +195,11 @@ def test_the_server_is_measured(tmp_path):
     assert min(rows[name] for name in rows if "least" in name) > -0.1
     assert rows["plain answers a second"] > 0
     assert "What the server itself reports (lateness when it writes): ≤ 0.1 ms" in done.stdout
+
+
+@pytest.mark.slow
+def test_the_parts_of_a_call_are_measured():
+    """Each part of a replayed call is called as the package calls it."""
+    done = run("benchmarks/hot_path.py")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count(" µs  ") == 14

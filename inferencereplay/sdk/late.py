@@ -13,15 +13,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _MAKE = "_inferencereplay_make"
+_HELD = "_inferencereplay_held"
 _MADE: Any = (None, {}, None)
 """What an object has to be made of once another thread has made it."""
+_set_class = object.__dict__["__class__"].__set__
 
 
 def late(cls: type, make: Callable[[], Any], **parts: Callable[[], Any]) -> Any:
     """Return an object of a class whose objects keep all they have in their `__dict__`.
 
     With the first look it becomes what `make` returns, and an object of the very class. Until then it is one of a
-    subclass. An attribute that was set meanwhile stays as it was set.
+    subclass, which only `type` tells. An attribute that was set meanwhile stays as it was set.
 
     Args:
         cls: the class.
@@ -29,22 +31,42 @@ def late(cls: type, make: Callable[[], Any], **parts: Callable[[], Any]) -> Any:
         parts: make attributes that can be had without the whole.
     """
     made: Any = object.__new__(_late_class(cls))
-    made.__dict__[_MAKE] = make, parts, cls
+    _held(made)[_MAKE] = make, parts, cls
     return made
 
 
 @functools.cache
 def _late_class(cls: type) -> type:
     """Make the subclass; an object can leave it for its base, because both have the same layout."""
-    named = {"__module__": cls.__module__, "__qualname__": cls.__qualname__}
-    return type(cls.__name__, (cls,), {**named, "__getattr__": _look, "__reduce_ex__": _reduce})
+    seen = {
+        "__module__": cls.__module__,
+        "__qualname__": cls.__qualname__,
+        "__class__": property(lambda _: cls),
+        "__dict__": property(_attributes),
+        _HELD: staticmethod(cls.__dict__["__dict__"].__get__),
+    }
+    return type(cls.__name__, (cls,), {**seen, "__getattr__": _look, "__reduce_ex__": _reduce})
+
+
+def _held(self: Any) -> dict[str, Any]:
+    """Return what an object has so far."""
+    read = getattr(type(self), _HELD, vars)  # another thread may have made it
+    held: dict[str, Any] = read(self)
+    return held
+
+
+def _attributes(self: Any) -> dict[str, Any]:
+    """Return what an object has when it is made, as `vars` and `dir` ask for."""
+    _become(self)
+    return _held(self)
 
 
 def _look(self: Any, name: str) -> Any:
     """Return an attribute that an object does not have yet."""
-    _, parts, _ = self.__dict__.get(_MAKE, _MADE)
+    held = _held(self)
+    _, parts, _ = held.get(_MAKE, _MADE)
     if name in parts:
-        return self.__dict__.setdefault(name, parts[name]())
+        return held.setdefault(name, parts[name]())
     _become(self)
     return getattr(self, name)
 
@@ -56,11 +78,11 @@ def _reduce(self: Any, protocol: Any) -> Any:
 
 
 def _become(self: Any) -> None:
-    attributes = self.__dict__
-    make, _, cls = attributes.get(_MAKE, _MADE)
+    held = _held(self)
+    make, _, cls = held.get(_MAKE, _MADE)
     if make is None:
         return
     for name, value in vars(make()).items():
-        attributes.setdefault(name, value)
-    self.__class__ = cls
-    attributes.pop(_MAKE, None)
+        held.setdefault(name, value)
+    _set_class(self, cls)
+    held.pop(_MAKE, None)

@@ -34,6 +34,17 @@ _KINDS: tuple[tuple[str, dict[str, Any]], ...] = (
 """The argument in which `parse` of chats, and of responses, is given a class; and the least that either needs."""
 
 
+class _UnknownClass(Exception):  # noqa: N818 - it never leaves this module
+    """A part of an answer is of a class that no answer before has had."""
+
+
+class _Classes(dict[type, Any]):
+    """The classes of an answer and what is in it, by the classes of the plain one."""
+
+    def __missing__(self, cls: type) -> Any:
+        raise _UnknownClass(cls)
+
+
 class Template(NamedTuple):
     """What the SDK makes of a class.
 
@@ -49,7 +60,7 @@ class Template(NamedTuple):
     parser: Callable[[Any], Any]
     facts: SchemaFacts
     cls: Any
-    classes: dict[type, Any]
+    classes: _Classes
 
     def answer(self, endpoint: Endpoint, response: Response) -> Any:
         """Return what the SDK makes of a plain answer.
@@ -69,10 +80,12 @@ class Template(NamedTuple):
 
     def _learn(self, plain: Any, made: Any) -> None:
         """Note the classes of an answer, if they are all that the SDK changes of such a one."""
-        if not self.classes:
-            self.classes.update(_pairs(plain, made))
+        new = {one: other for one, other in _pairs(plain, made).items() if one not in self.classes}
+        if new:
+            self.classes.update(new)
             if not _is_same(self._quickly(plain), made):
-                self.classes.clear()
+                for one in new:
+                    self.classes.pop(one, None)  # another thread may have done it
 
     def _quickly(self, plain: Any) -> Any:
         """Make the answer of a plain one, if it is of the usual kind; `None` otherwise."""
@@ -80,7 +93,10 @@ class Template(NamedTuple):
             return None
         is_chat = hasattr(plain, "choices")
         parts = plain.choices if is_chat else plain.output
-        return None if parts is None else self._chat(plain) if is_chat else self._response(plain)
+        try:
+            return None if parts is None else self._chat(plain) if is_chat else self._response(plain)
+        except _UnknownClass:
+            return None
 
     def _chat(self, plain: Any) -> Any:
         choices = []
@@ -200,7 +216,7 @@ class Templates:
         added = {name: value for name, value in options.json_data.items() if name not in self._minimal}
         if len(self._kept) >= MOST_KEPT:
             self._kept.clear()
-        template = self._kept[cls] = Template(added, parser, facts, cls, {})
+        template = self._kept[cls] = Template(added, parser, facts, cls, _Classes())
         return template
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from typing import Any, NamedTuple
 
 import pydantic
 
+_EXTRA = "json_schema_extra"
 _HOOKS = ("model_json_schema", "__get_pydantic_json_schema__")
+_NO_SCHEMAS = ("cls", "config", "default", "metadata")
 _FUNCTIONS = ("pydantic_js_functions", "pydantic_js_annotation_functions")
 
 
@@ -17,15 +20,17 @@ class SchemaFacts(NamedTuple):
     Attributes:
         schema: the class's core schema, which is another one after `model_rebuild`.
         classes: each with its name, its docstring and its settings.
+        mutable: what the program may change in its place, such as examples and defaults, each with a copy.
     """
 
     cls: Any
     schema: Any
     classes: tuple[tuple[Any, Any, Any, Any], ...]
+    mutable: tuple[tuple[Any, Any], ...]
 
     def are_unchanged(self) -> bool:
         """Whether the class and those in its fields are still so."""
-        if self.cls.__pydantic_core_schema__ is not self.schema:
+        if self.cls.__pydantic_core_schema__ is not self.schema or any(now != was for now, was in self.mutable):
             return False
         return all(
             cls.__name__ is name and cls.__doc__ is doc and getattr(cls, "model_config", None) == config
@@ -38,21 +43,25 @@ def schema_facts(cls: Any) -> SchemaFacts | None:
     cls.model_rebuild()
     schema = cls.__pydantic_core_schema__
     found: dict[int, Any] = {}
-    if not _collect(schema, found):
+    mutable: list[Any] = []
+    if not _collect(schema, found, mutable):
         return None
     classes = tuple((one, one.__name__, one.__doc__, _config(one)) for one in found.values())
-    return SchemaFacts(cls, schema, classes)
+    return SchemaFacts(cls, schema, classes, tuple((item, copy.deepcopy(item)) for item in mutable))
 
 
 def _config(cls: Any) -> Any:
     config = getattr(cls, "model_config", None)
-    return dict(config) if isinstance(config, dict) else config
+    return {**config, _EXTRA: copy.deepcopy(config[_EXTRA])} if config and _EXTRA in config else copy.copy(config)
 
 
-def _collect(schema: Any, found: dict[int, Any]) -> bool:
-    """Add the classes in a schema to those that were found; return `False` if one makes JSON schemas by itself."""
+def _collect(schema: Any, found: dict[int, Any], mutable: list[Any]) -> bool:
+    """Add the classes in a schema, and what may change in its place, to those that were found.
+
+    Return `False` if a class makes JSON schemas by itself.
+    """
     if isinstance(schema, (list, tuple)):
-        return all(_collect(item, found) for item in schema)
+        return all(_collect(item, found, mutable) for item in schema)
     if not isinstance(schema, dict):
         return True
     cls = schema.get("cls")
@@ -60,7 +69,12 @@ def _collect(schema: Any, found: dict[int, Any]) -> bool:
         found[id(cls)] = cls
     if (isinstance(cls, type) and not _is_plain(cls)) or not _is_fixed(schema.get("metadata") or {}):
         return False
-    return all(_collect(item, found) for name, item in schema.items() if name not in ("cls", "metadata", "config"))
+    mutable += filter(_is_mutable, (schema.get("default"), *(schema.get("metadata") or {}).values()))
+    return all(_collect(item, found, mutable) for name, item in schema.items() if name not in _NO_SCHEMAS)
+
+
+def _is_mutable(value: Any) -> bool:
+    return isinstance(value, (dict, list, set, pydantic.BaseModel))
 
 
 def _is_plain(cls: Any) -> bool:
@@ -75,7 +89,7 @@ def _is_plain(cls: Any) -> bool:
 
 
 def _extra(config: Any) -> Any:
-    return config.get("json_schema_extra") if isinstance(config, dict) else None
+    return config.get(_EXTRA) if isinstance(config, dict) else None
 
 
 def _is_fixed(metadata: Any) -> bool:

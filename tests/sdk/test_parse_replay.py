@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import enum
+import functools
 from typing import Annotated, Any, Literal
 
+import openai
 import pydantic
 import pytest
 from conftest import ASK, completion, plain
@@ -27,6 +29,7 @@ def make(doc: str = "Somebody.") -> Any:
     """Make a class with another in it."""
 
     class Inner(pydantic.BaseModel):
+        model_config = pydantic.ConfigDict(json_schema_extra={"examples": [{"kind": "a"}]})
         colour: Colour = Colour.RED
         kind: Literal["a", "b"] = "a"
 
@@ -49,6 +52,9 @@ CHANGES = {
     "documentation": lambda outer, _: setattr(outer, "__doc__", "Other."),
     "of the inner one": lambda _, inner: setattr(inner, "__doc__", "Other."),
     "name": lambda outer, _: setattr(outer, "__name__", "Other"),
+    "examples in its settings": lambda _, inner: inner.model_config["json_schema_extra"]["examples"].append({}),
+    "examples of a member": lambda outer, _: outer.model_fields["name"].json_schema_extra["examples"].append("Bob"),
+    "a default": lambda outer, _: outer.model_fields["more"].default.append({"kind": "b"}),
     "settings": lambda _, inner: inner.model_config.update(title="Other"),
     "rebuilt": rebuild,
 }
@@ -193,3 +199,95 @@ def test_a_class_that_equals_nothing_is_parsed_by_the_sdk(client, server, tmp_pa
 def _parse_of(client: Any) -> Any:
     chats = client.chat.completions
     return chats.parse if hasattr(chats, "parse") else client.beta.chat.completions.parse
+
+
+REFUSED = {"type": "refusal", "refusal": "No."}
+SAID = {"type": "output_text", "text": '{"name": "Ann", "age": 3}', "annotations": []}
+
+
+def _response(*parts: Any) -> Any:
+    message = {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": [*parts]}
+    more = {"parallel_tool_calls": True, "tool_choice": "auto", "tools": []}
+    return plain({"id": "resp_1", "object": "response", "created_at": 1, "model": "m", "output": [message], **more})
+
+
+def test_an_answer_without_a_choice_before_others(client, server, tmp_path):
+    """The classes of the parts of an answer are learned when there is such a part."""
+    server.replies = [plain({**completion(""), "choices": []}), ANN, ANN]
+    parse = _parse_of(client)
+
+    class Asked(Person):
+        pass
+
+    def ask() -> Any:
+        return [parse(model="m", messages=[{"role": "user", "content": text}], response_format=Asked) for text in "abc"]
+
+    with replay(tmp_path, mode="record"):
+        live = ask()
+    with replay(tmp_path):
+        assert ask() == live
+
+
+if hasattr(openai.OpenAI, "responses"):
+
+    @pytest.mark.parametrize("first", [REFUSED, SAID], ids=["refused", "said"])
+    def test_a_refusal_and_text_in_any_order(client, server, tmp_path, first):
+        """What an answer holds does not depend on what those before held."""
+
+        class Asked(Person):
+            pass
+
+        server.replies = [_response(first), _response(REFUSED), _response(SAID), _response(SAID, REFUSED)]
+
+        def ask() -> Any:
+            return [client.responses.parse(model="m", input=text, text_format=Asked) for text in "abcd"]
+
+        with replay(tmp_path, mode="record"):
+            live = ask()
+        with replay(tmp_path):
+            made = ask()
+        assert made == live
+        assert [item.output_parsed for item in made] == [item.output_parsed for item in live]
+        assert made[2].output_parsed == Asked(name="Ann", age=3)
+
+
+def test_an_unusual_answer_leaves_what_was_learned(client, server, tmp_path):
+    """Answers with calls of tools, that ended early or have no list of choices, are the SDK's to parse."""
+    called = completion('{"name": "Ann", "age": 3}')
+    call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    called["choices"][0]["message"]["tool_calls"] = [call]
+
+    class Asked(Person):
+        pass
+
+    server.replies = [plain(called), ANN, plain(called), ANN, plain({**completion(""), "choices": None})]
+    parse = _parse_of(client)
+
+    def ask() -> Any:
+        made: list[Any] = []
+        for text in "abcde":
+            try:
+                made.append(parse(model="m", messages=[{"role": "user", "content": text}], response_format=Asked))
+            except TypeError as error:
+                made.append(str(error))
+        return made
+
+    with replay(tmp_path, mode="record"):
+        live = ask()
+    with replay(tmp_path):
+        assert ask() == live
+
+
+def test_a_schema_may_hold_partial_functions_of_pydantic_s():
+    """Such a function makes the same schema each time, a program's own may not."""
+    pydantics = functools.partial(pydantic.BaseModel.__get_pydantic_json_schema__)
+    assert schema_facts(_with_function(pydantics)) is not None
+    assert schema_facts(_with_function(functools.partial(make))) is None
+
+
+def _with_function(function: Any) -> Any:
+    class Held(pydantic.BaseModel):
+        name: str
+
+    Held.__pydantic_core_schema__["schema"]["fields"]["name"]["metadata"] = {"pydantic_js_functions": [function]}
+    return Held
