@@ -125,7 +125,7 @@ def test_no_row_is_far_from_its_target(rows, name):
 @pytest.mark.parametrize(
     ("group", "planted", "told"),
     [
-        ("small_chat", CHOOSE, "small_chat, small_chat_floor"),
+        ("small_chat", CHOOSE, "small_chat"),
         ("pace_of_one", SLEEP, "pace_of_one"),
         ("recording_stream", CAPTURE, "recording_stream"),
     ],

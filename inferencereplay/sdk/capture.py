@@ -181,7 +181,7 @@ class ResponseCapture:
 
     def _read_stream(self) -> None:
         """Parse the pieces of a stream, and forget them."""
-        self._stream.feed_all([*self._decoded()])
+        self._stream.feed_all(self._decoded())
         self._pieces.clear()
         self._waiting = 0
 

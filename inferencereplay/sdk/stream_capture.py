@@ -9,7 +9,7 @@ import msgspec
 from inferencereplay.sdk.sse import Event, EventDecoder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from inferencereplay.recording.format import Response
 
@@ -17,6 +17,8 @@ SENTINEL = "[DONE]"
 _read_lines = msgspec.json.Decoder().decode_lines
 _SLICE = 64 * 1024
 """Bytes that are parsed at once; to parse more would keep other threads waiting."""
+_PORTION = 512 * 1024
+"""Bytes that are taken together."""
 
 
 class StreamCapture:
@@ -38,11 +40,12 @@ class StreamCapture:
         """Whether there was any event."""
         return bool(self.is_done or self._kept.chunks or self._decoder.rest)
 
-    def feed_all(self, pieces: Sequence[tuple[float, bytes]]) -> None:
+    def feed_all(self, pieces: Iterable[tuple[float, bytes]]) -> None:
         """Take pieces, each with the time at which it arrived."""
-        if not self._feed_whole(pieces):
-            for seconds, data in pieces:
-                self.feed(seconds, data)
+        for some in _portions(pieces):
+            if not self._feed_whole(some):
+                for seconds, data in some:
+                    self.feed(seconds, data)
 
     def _feed_whole(self, pieces: Sequence[tuple[float, bytes]]) -> bool:
         """Take pieces that are an event each, as they nearly always are, at once; `False` if one of them is not."""
@@ -113,6 +116,18 @@ class StreamCapture:
             kept.events.append(event.name)
         kept.chunks.append(msgspec.Raw(chunk))
         kept.offsets.append(seconds)
+
+
+def _portions(pieces: Iterable[tuple[float, bytes]]) -> Iterator[list[tuple[float, bytes]]]:
+    """Yield pieces together, as many as are held in memory at once: what was compressed may be large."""
+    portion, size = [], 0
+    for piece in pieces:
+        portion.append(piece)
+        size += len(piece[1])
+        if size > _PORTION:
+            yield portion
+            portion, size = [], 0
+    yield portion
 
 
 def _has_error_event(kept: Response) -> bool:

@@ -93,12 +93,14 @@ class DirectoryStore:
 
     def stamp(self, path: str, key: str, variant: int) -> tuple[int, ...] | None:
         """Return two times in nanoseconds, inode and size; at least one differs after every change of the file."""
+        if self._leads_out(self._folder(path)):
+            return ()  # `get` raises what is wrong
         try:
             found = os.stat(self._file(path, key, variant))  # noqa: PTH116
         except _GONE:
             return None
         except OSError:
-            return ()  # `get` raises what is wrong
+            return ()  # as above
         return _stamp(found)
 
     def add(self, path: str, key: str, variant: int, data: bytes, *, like: str = "") -> bool:

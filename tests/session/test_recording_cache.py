@@ -133,3 +133,17 @@ def test_large_recordings_are_read_whole(client, server, tmp_path, size):
     file.write_bytes(data[:-2] + b" " * (65_536 - len(data)) + data[-2:])
     with replay(tmp_path):
         assert client.chat.completions.create(**ASK) == live
+
+
+def test_a_folder_that_is_replaced_by_a_link_out_answers_nothing(client, tmp_path, monkeypatch):
+    """Also if a session of the process has read its files when they were inside."""
+    monkeypatch.setattr("inferencereplay.session.recording_cache.SETTLED", 0)
+    inside = tmp_path / "recordings"
+    with replay(inside, mode="record"):
+        client.chat.completions.create(**ASK)
+    with replay(inside):
+        assert said(client.chat.completions.create(**ASK)) == "answer 1"
+    (inside / "chat").rename(tmp_path / "elsewhere")
+    (inside / "chat").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StoreError, match="leads out of"), replay(inside):
+        client.chat.completions.create(**ASK)
