@@ -112,8 +112,6 @@ def _named(text: str, name: str) -> str:
 def _run(item: Any, nextitem: Any, rounds: Rounds, unit: pytest.StashKey[Unit]) -> Round | None:
     """Run one round, as pytest's `runtestprotocol` runs a test, and return the next."""
     nodeid = _named(item.nodeid, item.stash[ROUND].name)
-    if unit in item.stash:
-        del item.stash[unit]
     item.ihook.pytest_runtest_logstart(nodeid=nodeid, location=item.location)
     if not item._request:  # noqa: SLF001 - as pytest does
         item._initrequest()  # noqa: SLF001

@@ -180,18 +180,22 @@ def _let_through(session: Session, call: ClientCall, error: Exception) -> LetThr
 # Playing.
 
 
+def _nothing() -> None:
+    """End an answer that nobody waits for."""
+
+
 class Answer(NamedTuple):
     """What answers a call.
 
     Attributes:
         recorded: the answer.
         name: the file, for messages.
-        end: is called when the answer is complete, or has failed.
+        end: is called when the answer is complete, or has failed; by default nothing happens then.
     """
 
     recorded: Response
     name: str
-    end: Callable[[], None] | None = None
+    end: Callable[[], None] = _nothing
 
 
 def hold(session: Session, call: ClientCall, decision: Play) -> Flow:
@@ -214,8 +218,7 @@ def play(session: Session, call: ClientCall, answer: Answer, pacer: Pacer | None
     try:
         return (yield from _play(session, call, answer, pacer, retries))
     except BaseException:
-        if answer.end is not None:
-            answer.end()
+        answer.end()
         raise
 
 

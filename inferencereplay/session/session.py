@@ -463,9 +463,11 @@ class Session:
             StoreError: if the file that should answer cannot be read.
             NotSerializable: if the request is nested too deeply to be searched.
         """
-        while stub := self._find_stub(call):
-            if play := self._play_stub(stub, call):
-                return play
+        play: Play | None = None
+        while play is None and (stub := self._find_stub(call)):  # another thread may take it first
+            play = self._play_stub(stub, call)
+        if play is not None:
+            return play
         if self.is_let_through(call):
             return self.pass_on(call)
         if play := self.play(call):

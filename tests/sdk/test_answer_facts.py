@@ -248,3 +248,17 @@ def test_polling_takes_the_pauses_that_the_server_asked_for(client, server, tmp_
         with replay(tmp_path, mode=mode):
             assert stores.files.create_and_poll("f", vector_store_id="v").status == "completed"
     assert pauses == [0.007, 0.007]
+
+
+def test_the_url_of_a_raw_answer_has_the_client_s_query(client, server, tmp_path):
+    """A query that the client adds to each request is in the URL that the program sees, as live."""
+    asking = client.with_options(default_query={"api-version": "1"})
+
+    def url() -> str:
+        return str(asking.chat.completions.with_raw_response.create(**ASK).http_response.request.url)
+
+    with replay(tmp_path, mode="record"):
+        live = url()
+    with replay(tmp_path):
+        assert url() == live
+    assert live.endswith("?api-version=1")

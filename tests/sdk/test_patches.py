@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
+import importlib
 import inspect
 import subprocess
 import sys
+from typing import Any
 
 import openai
 import pytest
 import wrapt
-from conftest import ASK, cheap
+from conftest import ASK, cheap, completion, plain
+from openai._models import FinalRequestOptions
 from openai.resources.chat.completions import Completions as Chat
 from places import ORIGINALS, PLACES, attributes
+from ways import Person
 
 from inferencereplay import RecordingNotFound, replay, unwrap, wrap
 from inferencereplay.sdk import patches, private
@@ -329,3 +334,52 @@ def test_modules_that_are_imported_later_are_patched_then(tmp_path):
     patched, given_back = done.stdout.splitlines()
     assert patched == str([True] * 4)
     assert given_back == "[True, True] True"
+
+
+def test_a_module_of_the_sdk_that_is_imported_in_a_block_is_patched(tmp_path, monkeypatch):
+    """Newer versions of the SDK import most of their modules when they are first used."""
+    name = "openai.resources.embeddings"
+    known = importlib.import_module(name)
+    monkeypatch.setattr(sys.modules["openai.resources"], "embeddings", known)
+    monkeypatch.setitem(sys.modules, name, known)
+    with replay(tmp_path):
+        del sys.modules[name]
+        imported = importlib.import_module(name)
+        assert imported is not known
+        assert type(imported.Embeddings.__dict__["create"]).__name__ == "MethodWrapper"
+    assert type(imported.Embeddings.__dict__["create"]).__name__ == "function"
+
+
+def test_a_request_that_the_program_builds_while_recording_is_built(client, tmp_path, caplog):
+    """It belongs to no call, and nothing is logged."""
+    options = FinalRequestOptions.construct(method="get", url="/models")
+    with replay(tmp_path, mode="record"):
+        assert client._build_request(options).url.path.endswith("/models")
+    assert caplog.messages == []
+
+
+def test_a_request_that_nobody_can_build_is_made_of_what_is_known():
+    """The method and the URL, for errors and raw responses, where a client's own code fails."""
+
+    class Broken(openai.OpenAI):
+        def _build_request(self, *_: Any, **__: Any) -> Any:
+            raise ValueError
+
+    options = FinalRequestOptions.construct(method="post", url="/chat/completions")
+    with Broken(api_key="none", base_url="http://127.0.0.1:9/v1/") as client:
+        built = private.http_request(client, options)
+    assert (built.method, str(built.url)) == ("POST", "http://127.0.0.1:9/v1/chat/completions")
+
+
+def test_parse_of_an_unwrapped_client_beside_a_wrapped_one_is_live(server, tmp_path):
+    """The patches are there for the wrapped one."""
+    server.replies = [plain(completion('{"name": "Ann", "age": 3}'))]
+    other = wrap(openai.OpenAI(api_key="none"), tmp_path)
+
+    async def ask() -> Any:
+        async with openai.AsyncOpenAI(api_key="none", base_url=server.url) as client:
+            return await client.beta.chat.completions.parse(**ASK, response_format=Person)
+
+    made = asyncio.run(ask())
+    assert made.choices[0].message.parsed == Person(name="Ann", age=3)
+    unwrap(other)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import socket
 import time
+import types
 from contextlib import ExitStack
 
 import pytest
 from conftest import ASK, chunk, event, sse
 
 from inferencereplay import replay
+from inferencereplay.server.protocol import PacedAnswer
 
 STREAM = {**ASK, "stream": True}
 CHAT = "/v1/chat/completions"
@@ -377,3 +379,13 @@ def test_an_absolute_url_and_an_odd_reason(recorded, serve):
     with connect(served) as client:
         client.sendall(request())
         assert client.recv(65536).startswith(b"HTTP/1.1 299 Odd enough\r\n")
+
+
+def test_a_client_that_reads_again_before_anything_is_due_changes_nothing():
+    """What is due later is planned already."""
+    planned: list[object] = []
+    application = types.SimpleNamespace(metrics=None, deadlines=types.SimpleNamespace(add=planned.append))
+    answer = types.SimpleNamespace(is_stream=True, pieces=[b""])
+    made = PacedAnswer(types.SimpleNamespace(application=application), types.SimpleNamespace(answer=answer), None)
+    made.resume()
+    assert planned == []
