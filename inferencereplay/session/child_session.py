@@ -9,9 +9,10 @@ import os
 import pickle
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from inferencereplay.errors import InvalidSetting
+from inferencereplay.recording.format import Provenance
 from inferencereplay.session import misses
 from inferencereplay.session.child_reports import Reporter
 from inferencereplay.session.recorder import Recorder
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from inferencereplay.session.call import Call
     from inferencereplay.session.decision import LetThrough, Play
     from inferencereplay.session.recorder import PendingRecording
+    from inferencereplay.session.settings import Options
     from inferencereplay.stubs.stub import Stub
 
 _MODES = (Mode.RECORD, Mode.RECORD_IF_MISSING)
@@ -101,7 +103,7 @@ def inherit(inherited: Inherited) -> ChildSession:
             obstacle = f"a child process cannot read the settings of the session that it was started in: {error!r}"
     settings.pop("from_environment", None)
     stubs = settings.pop("stubs", ())
-    session = ChildSession(settings.pop("directory"), **{"mode": Mode.REPLAY, **settings})
+    session = ChildSession(settings.pop("directory"), **cast("Options", {"mode": Mode.REPLAY, **settings}))
     if stubs:
         session.take_over(stubs)
     session.obstacle = obstacle
@@ -170,11 +172,16 @@ class ChildSession(Session):
             raise InvalidSetting(self.obstacle)
         super().read(call, request)
 
-    def call(self, request: Request, *find: Callable[[], Any]) -> Call:
+    def call(
+        self,
+        request: Request,
+        find_literals: Callable[[], tuple[str, ...]] = tuple,
+        find_origin: Callable[[], Provenance] = Provenance,
+    ) -> Call:
         """Read a call; see `Session.call`."""
         if self.obstacle:
             raise InvalidSetting(self.obstacle)
-        return super().call(request, *find)
+        return super().call(request, find_literals, find_origin)
 
     def play(self, call: Call, covers: Callable[[Response], bool] | None = None) -> Play | None:
         """Count a call as answered by a recording; see `Session.play`."""

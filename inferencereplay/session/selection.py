@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from inferencereplay.errors import InvalidSetting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from inferencereplay.session.call import Call
     from inferencereplay.session.question import Question
@@ -25,7 +25,7 @@ def parse_selection(given: Any, source: str) -> Chosen:
     """
     is_one = isinstance(given, str) or callable(given)
     try:
-        chosen = (given,) if is_one else tuple(given)
+        chosen = (given,) if is_one else tuple(cast("Iterable[Any]", given))
     except TypeError:
         chosen = (given,)  # refused below
     for item in chosen:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from numbers import Real
-from typing import TYPE_CHECKING, Any, NoReturn, TypedDict
+from typing import TYPE_CHECKING, Any, NoReturn, TypedDict, cast
 
 from inferencereplay.errors import InvalidSetting
 from inferencereplay.stubs.error_answers import HandmadeError, read_error
@@ -146,7 +146,7 @@ def _vectors(given: Any) -> Vectors:
 
 def _is_number(value: Any) -> bool:
     is_real = isinstance(value, Real) and not isinstance(value, bool)
-    return is_real and bool(-_LARGEST <= value <= _LARGEST)
+    return is_real and bool(-_LARGEST <= cast("float", value) <= _LARGEST)
 
 
 def read_usage(given: Any) -> tuple[int, int] | None:
