@@ -501,14 +501,9 @@ def test_a_wrapper_that_was_put_over_ours_with_the_original_inside_is_left_alone
         def method(self):
             return "original"
 
-    saved = Sdk.method
+    foreign = wrapt.FunctionWrapper(Sdk.method, lambda wrapped, *_: f"theirs of {wrapped()}")
     wrappers.put(Sdk, "method", replaced)
-
-    @functools.wraps(saved)
-    def foreign(self):
-        return f"theirs of {saved(self)}"
-
     Sdk.method = foreign
     wrappers.remove(Sdk, "method")
-    assert Sdk.method is foreign
+    assert Sdk.__dict__["method"] is foreign
     assert Sdk().method() == "theirs of original"

@@ -12,7 +12,7 @@ import pytest
 from conftest import ASK, chunk, event, sse
 
 from inferencereplay import replay
-from inferencereplay.server.protocol import PacedAnswer
+from inferencereplay.server.protocol import PacedAnswer, ReplayProtocol
 
 STREAM = {**ASK, "stream": True}
 CHAT = "/v1/chat/completions"
@@ -389,3 +389,10 @@ def test_a_client_that_reads_again_before_anything_is_due_changes_nothing():
     made = PacedAnswer(types.SimpleNamespace(application=application), types.SimpleNamespace(answer=answer), None)
     made.resume()
     assert planned == []
+
+
+def test_a_connection_that_has_closed_is_looked_at_no_more():
+    """Its next look was planned before."""
+    made = object.__new__(ReplayProtocol)
+    made.transport = types.SimpleNamespace(is_closing=lambda: True)
+    assert made._look(0.0) is None

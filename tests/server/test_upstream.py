@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import re
@@ -16,6 +17,9 @@ from ways import DEAD
 
 from inferencereplay import InvalidSetting, replay
 from inferencereplay.server import app
+from inferencereplay.server.incoming import Incoming
+from inferencereplay.server.metrics import Metrics
+from inferencereplay.server.upstream import Upstream
 
 CHAT = "/v1/chat/completions"
 STREAM = {**ASK, "stream": True}
@@ -221,6 +225,25 @@ def test_a_call_that_is_left_is_left_upstream(server, serve, tmp_path):
     held.set()
     assert ended.wait(10)
     assert files(tmp_path) == {}
+
+
+def test_a_call_that_nobody_keeps_ends_with_its_caller():
+    """Its request upstream is cancelled, and there is nothing to store."""
+
+    async def leave() -> None:
+        asked = asyncio.Event()
+        listening = await asyncio.start_server(lambda *_: asked.set(), "127.0.0.1", 0)
+        upstream = Upstream(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/v1", Metrics())
+        incoming = Incoming("POST", "/v1/chat/completions", "", [], b"{}", 0.0)
+        passing = asyncio.ensure_future(upstream.forward(incoming, None, None))
+        await asked.wait()
+        passing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await passing
+        await upstream.close()
+        listening.close()
+
+    asyncio.run(leave())
 
 
 def test_a_body_that_is_no_json_is_the_upstreams_business(server, serve, tmp_path):
