@@ -232,7 +232,14 @@ def test_a_call_that_nobody_keeps_ends_with_its_caller():
 
     async def leave() -> None:
         asked = asyncio.Event()
-        listening = await asyncio.start_server(lambda *_: asked.set(), "127.0.0.1", 0)
+
+        async def never_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            asked.set()
+            await reader.read()
+            writer.close()
+            await writer.wait_closed()
+
+        listening = await asyncio.start_server(never_answer, "127.0.0.1", 0)
         upstream = Upstream(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/v1", Metrics())
         incoming = Incoming("POST", "/v1/chat/completions", "", [], b"{}", 0.0)
         passing = asyncio.ensure_future(upstream.forward(incoming, None, None))
@@ -242,6 +249,8 @@ def test_a_call_that_nobody_keeps_ends_with_its_caller():
             await passing
         await upstream.close()
         listening.close()
+        await listening.wait_closed()
+        await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}))
 
     asyncio.run(leave())
 
