@@ -129,7 +129,7 @@ def small_chat_once(run: RunCoordinator) -> list[Row]:
     medians = {name: micros / SESSION for name, micros in measure(sessions, run.rounds(60, 15)).items()}
     what = f"small chats, each once, a new session every {SESSION} : "
     return [
-        speedup_row("small_chat_once", what + "the same", medians, 30),
+        speedup_row("small_chat_once", what + "the same", medians, 30, slack=5),
         ratio_row(
             "small_chat_floor", what + "read + decode + validate", medians["replay"], medians["least"], 1.5, slack=4
         ),
