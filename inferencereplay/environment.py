@@ -10,6 +10,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from inferencereplay.errors import RecordingExpired
 from inferencereplay.session import active
 from inferencereplay.session.session import Session
 
@@ -71,6 +72,8 @@ def finish(session: Session, process: int) -> None:
         process: the id of the process that it was made for; a forked child does not report its parent's misses.
     """
     session.finish()
+    if session.unchanged:
+        print(f"inferencereplay: {session.recorded} recorded, {session.unchanged} unchanged", file=sys.stderr)  # noqa: T201
     if process != os.getpid():
         return
     if session.missed and not _is_printed(session.missed[0]):
@@ -87,7 +90,8 @@ def _summary(missed: Sequence[RecordingNotFound]) -> str:
         if line.strip() not in first.differences
     )
     calls = "1 call was" if count == 1 else f"{count} calls were"
-    head = f"inferencereplay: {calls} not recorded, and the program went on{'' if count == 1 else '. The first'}:"
+    what = "answered" if any(isinstance(error, RecordingExpired) for error in missed) else "recorded"
+    head = f"inferencereplay: {calls} not {what}, and the program went on{'' if count == 1 else '. The first'}:"
     return "\n".join([head, *lines])
 
 

@@ -2,7 +2,8 @@
 
     InferenceReplayError
     ├── RecordingNotFound (LookupError)     a request that was not recorded
-    │   └── NotRecordable                   a request that no recording can hold
+    │   ├── NotRecordable                   a request that no recording can hold
+    │   └── RecordingExpired                a request whose recording is too old
     ├── UnknownRecording (LookupError)      a name, or digits of a key, of no recording
     │   └── AmbiguousRecording              digits of the keys of more than one recording
     ├── RecordingCorrupt (ValueError)       a file that is torn, foreign or edited
@@ -16,6 +17,11 @@ Every error has its facts as attributes and can be pickled, so that it can be se
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class InferenceReplayError(Exception):
@@ -73,6 +79,20 @@ class RecordingNotFound(InferenceReplayError, LookupError):  # noqa: N818 - it s
 
 class NotRecordable(RecordingNotFound):
     """A request whose body or answer is no JSON or text (an upload, audio), so that no recording can answer it."""
+
+
+class RecordingExpired(RecordingNotFound):
+    """A request whose recording is older than `max_age`, with `on_expiry="error"`; it counts as a miss.
+
+    Attributes:
+        recording: the file.
+        age: how old it is, in seconds.
+    """
+
+    def __init__(self, message: str, *, recording: str = "", age: float = 0.0, **facts: Any) -> None:
+        super().__init__(message, **facts)
+        self.recording = recording
+        self.age = age
 
 
 class UnknownRecording(InferenceReplayError, LookupError):  # noqa: N818 - it says what happened

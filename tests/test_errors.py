@@ -16,6 +16,7 @@ from inferencereplay.errors import (
     InvalidSetting,
     NotRecordable,
     RecordingCorrupt,
+    RecordingExpired,
     RecordingNotFound,
     StoreError,
     UnknownRecording,
@@ -33,6 +34,11 @@ MISS = {
 ERRORS = [
     (RecordingNotFound("message", **MISS), LookupError, MISS),
     (NotRecordable("message", **MISS), RecordingNotFound, MISS),
+    (
+        RecordingExpired("message", recording="a.json", age=9.0, **MISS),
+        RecordingNotFound,
+        {**MISS, "recording": "a.json", "age": 9.0},
+    ),
     (UnknownRecording("message"), LookupError, {}),
     (AmbiguousRecording("message", candidates=("a.json",)), UnknownRecording, {"candidates": ("a.json",)}),
     (

@@ -407,10 +407,12 @@ def test_reports_are_heard_as_far_as_they_are_written(tmp_path):
     assert (reports.hear(), reports.hits, reports.used) == ([], 1, {"a"})
     with file.open("a") as opened:
         opened.write('"b"]\n')
-    Reporter(reports.folder).tell("recorded", "c")
+    Reporter(reports.folder).tell("stored", 1, 0, "c")
+    Reporter(reports.folder).tell("stored", 0, 1, "d")
     Reporter(reports.folder).tell_miss(NotRecordable("no", path="/x"))
     (missed,) = reports.hear()
-    assert (reports.hits, reports.recorded, reports.misses, reports.used) == (2, 1, 1, {"a", "b", "c"})
+    assert (reports.hits, reports.recorded, reports.misses, reports.used) == (2, 1, 1, {"a", "b", "c", "d"})
+    assert reports.unchanged == 1
     assert (type(missed), missed.path, missed.differences) == (NotRecordable, "/x", ())
     for path in Path(reports.folder).iterdir():
         path.unlink()

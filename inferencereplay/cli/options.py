@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import functools
 import importlib
-import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,13 +13,12 @@ import click
 
 from inferencereplay.catalogue.entries import Catalogue
 from inferencereplay.catalogue.filtering import Filter
+from inferencereplay.session.age import read_duration
 from inferencereplay.session.settings import DEFAULT_DIRECTORY, VARIABLES, parse_text, read_variable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-_AGE = re.compile(r"([0-9]+)\s*([smhdw])")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _Command = Any
 
 IGNORE_HELP = "A path into the body that does not count, such as metadata.run_id; may be repeated."
@@ -40,11 +38,10 @@ class Age(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # not gene
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime.timedelta:
         """Read a duration."""
-        found = _AGE.fullmatch(str(value))
-        try:
-            return datetime.timedelta(**{_UNITS[found[2]]: int(found[1])})  # type: ignore[index]  # refused below
-        except (TypeError, OverflowError):
+        found = read_duration(str(value))
+        if found is None:
             self.fail(f"{value!r} is no duration. Give a number with s, m, h, d or w, such as 30d.", param, ctx)
+        return found
 
 
 class Moment(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # not generic before click 8.4
@@ -56,8 +53,8 @@ class Moment(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # not g
         """Read a date; without a zone it is local time."""
         text = str(value)
         try:
-            if _AGE.fullmatch(text):
-                return datetime.datetime.now(datetime.timezone.utc) - Age().convert(text, param, ctx)
+            if (age := read_duration(text)) is not None:
+                return datetime.datetime.now(datetime.timezone.utc) - age
             return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone()
         except (ValueError, OverflowError):
             self.fail(f"{value!r} is no date. Give 2026-11-01, 2026-11-01T10:30, or how long ago: 7d.", param, ctx)
@@ -127,7 +124,7 @@ def flag(name: str) -> str:
 
 def setting(name: str, help_: str, **more: Any) -> Callable[[Any], Any]:
     """Add the option of a setting that is inherited from the environment where the option is not given."""
-    given = f"{flag(name)}/{flag(f'no_{name}')}" if name == "record_errors" else flag(name)
+    given = f"{flag(name)}/{flag(f'no_{name}')}" if name in ("record_errors", "keep_equal") else flag(name)
     return click.option(given, help=f"{help_}  [env var: {VARIABLES[name]}]", default=None, **more)
 
 
@@ -140,6 +137,9 @@ _SESSION = (
     setting("normalize", NORMALIZERS_HELP, multiple=True, metavar="NAME"),
     setting("redact", REDACT_HELP, metavar="REGEX"),
     setting("record_errors", "Store errors of every status, also 429 and 5xx."),
+    setting("keep_equal", "Leave a file as it is if the new answer equals it but for ids and times (the default)."),
+    setting("max_age", "The age from which on recordings have expired, such as 30d.", metavar="AGE"),
+    setting("on_expiry", "What becomes of their calls: warn (the default), error, record.", metavar="WHAT"),
     setting("exhausted", "After the last recording of a request: repeat (the default), error, record.", metavar="WHAT"),
     setting("test_id", "Which of llama-stack's recordings of one request to replay.", metavar="ID"),
     setting(

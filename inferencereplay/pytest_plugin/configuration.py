@@ -21,6 +21,7 @@ from inferencereplay.session.settings import (
     parse_mode,
     parse_normalize,
     parse_speed,
+    parse_switch,
     read_variable,
 )
 
@@ -66,6 +67,9 @@ def add_options(parser: pytest.Parser) -> None:
     parser.addini(f"{NAME}_mode", f"{modes} (default: replay).")
     parser.addini(f"{NAME}_speed", "How fast recorded time runs (default: inf).")
     parser.addini(f"{NAME}_normalize", "What varies and does not count, such as uuids (a list).", type="args")
+    parser.addini(f"{NAME}_max_age", "The age from which on recordings have expired, such as 30d.")
+    parser.addini(f"{NAME}_on_expiry", "What becomes of their calls: warn (the default), error or record.")
+    parser.addini(f"{NAME}_keep_equal", "Whether equal answers leave their files as they are: yes (the default) or no.")
     parser.addini(f"{NAME}_unused", f"{', '.join(UNUSED)} (default: report).")
 
 
@@ -176,12 +180,14 @@ def _number(value: Any, least: int, message: str) -> int:
 
 
 def _ini(config: pytest.Config) -> dict[str, Any]:
-    given = {name: config.getini(f"{NAME}_{name}") for name in ("mode", "speed", "normalize")}
+    given = {name: config.getini(f"{NAME}_{name}") for name in ("mode", "speed", "normalize", "max_age", "on_expiry")}
+    if keep_equal := config.getini(f"{NAME}_keep_equal"):
+        given["keep_equal"] = parse_switch(keep_equal, f"{NAME}_keep_equal")
     directory = config.getini(f"{NAME}_dir")
     if directory:
         root = config.inipath.parent if config.inipath else config.rootpath
         given["directory"] = os.path.normpath(root / directory)
-    return {name: value for name, value in given.items() if value}
+    return {name: value for name, value in given.items() if value not in ("", [])}
 
 
 # Markers and the fixture.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MOST = 5
 MOST_FILES = 20
 COUNTED = (("hits", "hit"), ("misses", "miss"), ("recorded", "recorded"))
-ELSEWHERE = (("let_through", "live"), ("stubbed", "by hand"))
+ELSEWHERE = (("unchanged", "unchanged"), ("let_through", "live"), ("stubbed", "by hand"))
 """The counts that are shown only if there are any: of calls that no recording has to answer."""
 
 
@@ -36,6 +36,8 @@ def summarise(tally: Tally, finding: Finding | None, *, is_asked: bool, is_fatal
     yield ", ".join([*counts, f"{len(finding.files)} unused"] if finding and has_answer else counts)
     yield from _misses(tally)
     yield from _faults(tally)
+    expired = [f"older than max_age: {os.path.relpath(file)}" for file in sorted(tally.expired)]
+    yield from _shortened(expired, MOST, "recordings that are older")
     cut = [f"there are more variants than runs of {nodeid}: variants=N says how many" for nodeid in sorted(tally.cut)]
     yield from _shortened(cut, MOST, "tests")
     warnings = tally.warnings.most_common()

@@ -7,6 +7,8 @@ import os
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from inferencereplay.errors import RecordingExpired
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from inferencereplay.session.session import Session
 
 
-COUNTED = ("hits", "misses", "recorded", "let_through", "stubbed")
+COUNTED = ("hits", "misses", "recorded", "unchanged", "let_through", "stubbed")
 """The counts of a session."""
 
 
@@ -28,6 +30,7 @@ class Tally:
         faults: how often faults happened, by name.
         idle: how often a fault did not happen in its session, by what it is.
         warnings: how often the log warned of something, such as an answer that could not be stored.
+        expired: the recordings that answered although they are older than `max_age`, with their directories.
         cut: the tests of which not all variants were run.
         partial: why the run says nothing about recordings that were not used.
     """
@@ -39,6 +42,7 @@ class Tally:
         self.faults: Counter[str] = Counter()
         self.idle: Counter[str] = Counter()
         self.warnings: Counter[str] = Counter()
+        self.expired: set[str] = set()
         self.cut: set[str] = set()
         self.partial: set[str] = set()
 
@@ -49,6 +53,7 @@ class Tally:
         """Add what a session did, when it is over."""
         self.counts.update({name: getattr(session, name) for name in COUNTED})
         self.used.setdefault(session.store.directory, set()).update(session.used())
+        self.expired.update(f"{session.store.directory}/{name}" for name in session.expired)
         self.faults.update(session.faults)
         self.idle.update(map(repr, session.unused_faults()))
         if session.is_live:
@@ -72,6 +77,7 @@ class Tally:
         self.faults.update(dumped["faults"])
         self.idle.update(dumped["idle"])
         self.warnings.update(dumped["warnings"])
+        self.expired.update(dumped["expired"])
         self.cut.update(dumped["cut"])
         self.partial.update(dumped["partial"])
         for directory, names in dumped["used"].items():
@@ -85,6 +91,7 @@ class Tally:
             "faults": dict(self.faults),
             "idle": dict(self.idle),
             "warnings": dict(self.warnings),
+            "expired": sorted(self.expired),
             "cut": sorted(self.cut),
             "partial": sorted(self.partial),
             "used": {directory: sorted(names) for directory, names in self.used.items()},
@@ -99,12 +106,15 @@ class Listener(logging.Handler):
         self._tally = tally
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Add a warning."""
-        self._tally.add_warning(record.getMessage())
+        """Add a warning, unless the summary tells it by itself."""
+        if record.name != "inferencereplay.age":
+            self._tally.add_warning(record.getMessage())
 
 
 def reason(miss: RecordingNotFound) -> tuple[str, ...]:
     """Return why a request was not found: a line for each difference, or one line that says all."""
+    if isinstance(miss, RecordingExpired):
+        return (f"a recording in {miss.directory} is older than max_age",)
     if miss.differences:
         return tuple(line for line in miss.differences if not line.startswith("…"))
     if not miss.key:

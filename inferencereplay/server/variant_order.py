@@ -98,6 +98,10 @@ def check_order(order: str, mode: Mode) -> str:
 def put_in_order(session: Session, order: str) -> Session:
     """Let a session that has answered no call give its variants in an order."""
     if order != IN_ORDER:
+        if session.settings.max_age is not None and session.settings.on_expiry == "record":
+            what = "does not say which recording a new one replaces, as on_expiry='record' needs"
+            message = f"variants={order!r} {what}. Take variants={IN_ORDER!r}."
+            raise InvalidSetting(message)
         variants = _CLASSES[order](session.store, replaces=False, repeats=True, is_whole=is_whole)
         session.recorder.variants = variants
     return session

@@ -14,9 +14,10 @@ import weakref
 from collections import Counter
 from typing import Any
 
-from inferencereplay.errors import NotRecordable, RecordingNotFound
+from inferencereplay.errors import NotRecordable, RecordingExpired, RecordingNotFound
 from inferencereplay.locks import make_lock
 
+_MISSES = {cls.__name__: cls for cls in (RecordingNotFound, NotRecordable, RecordingExpired)}
 _MADE_THERE = "A child process made this call."
 
 
@@ -31,11 +32,12 @@ class Reporter:
         self.folder = folder
 
     def tell(self, kind: str, *facts: Any) -> None:
-        """Tell one event: `hit`, `recorded`, `miss`, `live`, `stub` or `fault`.
+        """Tell one event: `hit`, `stored`, `miss`, `live`, `stub` or `fault`.
 
         Args:
             kind: of the event.
-            facts: what JSON can hold; of a hit and a recording the names of its files.
+            facts: what JSON can hold; of a hit and a recording the names of its files; before those of a
+                recording, what it adds to the counts of recordings that were stored, and that are unchanged.
         """
         if not self.folder:
             return
@@ -50,7 +52,7 @@ class Reporter:
 
     def tell_miss(self, error: RecordingNotFound) -> None:
         """Tell of a call that was not recorded."""
-        self.tell("miss", isinstance(error, NotRecordable), str(error), vars(error))
+        self.tell("miss", type(error).__name__, str(error), vars(error))
 
 
 class ChildReports:
@@ -61,6 +63,7 @@ class ChildReports:
         hits: calls that a recording answered.
         misses: calls that no recording could answer.
         recorded: recordings that were stored.
+        unchanged: answers that equal the stored ones.
         let_through: calls that went to the network, and were not stored.
         stubs: how often answers by hand were given, by the number of the stub.
         used: the names of the recordings that answered a call or were stored.
@@ -72,7 +75,7 @@ class ChildReports:
 
     def __init__(self) -> None:
         self.folder = tempfile.mkdtemp(prefix="inferencereplay-")
-        self.hits = self.misses = self.recorded = self.let_through = 0
+        self.hits = self.misses = self.recorded = self.unchanged = self.let_through = 0
         self.stubs: Counter[int] = Counter()
         self.used: set[str] = set()
         self.faults: Counter[int] = Counter()
@@ -92,8 +95,11 @@ class ChildReports:
                 elif kind in ("fault", "stub"):
                     (self.faults if kind == "fault" else self.stubs)[facts[0]] += 1
                 else:
+                    if kind == "stored":
+                        recorded, unchanged, *facts = facts
+                        self.recorded += recorded
+                        self.unchanged += unchanged
                     self.hits += kind == "hit"
-                    self.recorded += kind == "recorded"
                     self.let_through += kind == "live"
                     self.used.update(facts)
         return missed
@@ -110,9 +116,8 @@ class ChildReports:
         return lines
 
 
-def _error(is_unrecordable: bool, message: str, facts: dict[str, Any]) -> RecordingNotFound:  # noqa: FBT001 - as told
-    cls = NotRecordable if is_unrecordable else RecordingNotFound
-    return cls(f"{message}\n{_MADE_THERE}", **{**facts, "differences": tuple(facts["differences"])})
+def _error(name: str, message: str, facts: dict[str, Any]) -> RecordingNotFound:
+    return _MISSES[name](f"{message}\n{_MADE_THERE}", **{**facts, "differences": tuple(facts["differences"])})
 
 
 def _remove(folder: str, process: int) -> None:

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from inferencereplay.recording.request import Request
     from inferencereplay.session.call import Call
     from inferencereplay.session.decision import LetThrough, Play
-    from inferencereplay.session.recorder import PendingRecording
     from inferencereplay.session.settings import Options
+    from inferencereplay.store.address import Address
     from inferencereplay.stubs.stub import Stub
 
 _MODES = (Mode.RECORD, Mode.RECORD_IF_MISSING)
@@ -131,11 +131,10 @@ class _ChildRecorder(Recorder):
 
     reporter: Reporter
 
-    def keep(self, pending: PendingRecording, response: Response) -> str:
-        reason = super().keep(pending, response)
-        if not reason:
-            self.reporter.tell("recorded", *self._store.sources(pending.request.path, pending.key, int(pending.number)))
-        return reason
+    def _count(self, place: Address, *, recorded: int, unchanged: int) -> None:
+        super()._count(place, recorded=recorded, unchanged=unchanged)
+        if recorded or unchanged:
+            self.reporter.tell("stored", int(recorded), int(unchanged), *self._store.sources(*place))
 
 
 class ChildSession(Session):

@@ -78,11 +78,8 @@ def explain(  # noqa: PLR0913 - facts for a message
         lines += _ways_to_match(near)
     else:
         lines.append(f"The nearest recording is {near.name}; it differs in the method or the query only.")
-    command_line = visible(
-        redactor.text(shlex.join(program or sys.orig_argv))
-    )  # before it is cut: half a secret is not found any more
     mode = "record" if used_up and exhausted != "record" else "record-if-missing"
-    lines.append(_mend(store, mode, own_mode, command_line, command))
+    lines.append(way_to_record(store, mode, redactor, own_mode, command))
     text = visible_lines(redactor.text("\n".join(lines)))
     error = RecordingNotFound(text, method=request.method, path=request.path, key=key, directory=directory)
     if near:
@@ -123,6 +120,16 @@ def _ways_to_match(near: _Near) -> Iterator[str]:
     elif near.normalizers:
         listed = ", ".join(map(repr, near.normalizers))
         yield f"The two would be equal with normalize=[{listed}], in recording and replay."
+
+
+def way_to_record(
+    store: Store, mode: str, redactor: Redactor, own_mode: str | None, known: Callable[[str], str] | None
+) -> str:
+    """Return the command that records a request in a mode; the arguments are those of `explain`."""
+    line = visible(
+        redactor.text(shlex.join(program or sys.orig_argv))
+    )  # before it is cut: half a secret is not found any more
+    return _mend(store, mode, own_mode, line, known)
 
 
 def _mend(store: Store, mode: str, own_mode: str | None, line: str, known: Callable[[str], str] | None) -> str:

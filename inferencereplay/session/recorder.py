@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote
 
 import msgspec
@@ -16,13 +17,15 @@ from inferencereplay.recording.control_characters import visible
 from inferencereplay.recording.format import RecordedRequest, Recording, Response
 from inferencereplay.redaction.payloads import redact_request, redact_response
 from inferencereplay.session import garbage
+from inferencereplay.session.variant_files import Outcome
+from inferencereplay.store.address import Address
 
 if TYPE_CHECKING:
     from inferencereplay.recording.request import Request
     from inferencereplay.session.call import Call
     from inferencereplay.session.calls_log import LoggedCall
     from inferencereplay.session.variants import Variants
-    from inferencereplay.store.interface import Store
+    from inferencereplay.store.interface import Store, WritableStore
 
 log = logging.getLogger("inferencereplay")
 
@@ -43,7 +46,8 @@ class PendingRecording:
 
     Attributes:
         sent_at: when the request was sent, Unix time in seconds; the moment of its number until more is known.
-        is_stored: whether the answer was stored.
+        is_stored: whether the answer is in the store.
+        is_unchanged: whether it was there already; see `keep_equal`.
         noted: the call among the session's.
     """
 
@@ -51,6 +55,7 @@ class PendingRecording:
         "_is_over",
         "call",
         "is_stored",
+        "is_unchanged",
         "key",
         "noted",
         "number",
@@ -62,7 +67,7 @@ class PendingRecording:
 
     def __init__(self, recorder: Recorder, call: Call) -> None:
         self._is_over = True
-        self.is_stored = False
+        self.is_stored = self.is_unchanged = False
         self.noted: LoggedCall | None = None
         self.recorder = recorder
         self.call = call
@@ -126,14 +131,17 @@ class Recorder:
         store: where recordings go.
         variants: numbers them.
         record_errors: whether transient errors are stored too.
+        keeps_equal: whether a file stays if it has an equal answer.
 
     Attributes:
         recorded: recordings that were stored.
+        unchanged: answers that equal the stored ones, whose files stayed as they were.
     """
 
-    def __init__(self, store: Store, variants: Variants, *, record_errors: bool) -> None:
+    def __init__(self, store: Store, variants: Variants, *, record_errors: bool, keeps_equal: bool = False) -> None:
         self.variants = variants
-        self.recorded = 0
+        self.recorded = self.unchanged = 0
+        self._keeps_equal = keeps_equal
         self._store = store
         self._record_errors = record_errors
         self._lock = make_lock()
@@ -169,9 +177,14 @@ class Recorder:
         finally:
             if not is_stored:  # also if an interrupt came in between
                 pending.drop()
-        with self._lock:
-            self.recorded += is_stored
+        place = Address(pending.request.path, pending.key, int(pending.number))
+        self._count(place, recorded=is_stored and not pending.is_unchanged, unchanged=pending.is_unchanged)
         return reason
+
+    def _count(self, place: Address, *, recorded: int, unchanged: int) -> None:  # noqa: ARG002 - a child tells it
+        with self._lock:
+            self.recorded += recorded
+            self.unchanged += unchanged
 
     def _store_answer(self, pending: PendingRecording, response: Response) -> str:
         if response.failure and not response.is_stream and not self._record_errors:
@@ -180,17 +193,32 @@ class Recorder:
             return reason
         pending.renumber()
         data = self._encode(pending, response)
-        path, is_whole = pending.request.path, response.is_whole
-        is_stored = self.variants.store(path, pending.key, pending.number, data, is_whole=is_whole)
+        is_whole = response.is_whole
+        outcome = self._store_data(pending, data, is_whole=is_whole)
+        pending.is_unchanged = outcome is Outcome.UNCHANGED
         raw = pending.call.request
         if is_whole and raw.key != pending.key:
             # A session that knew fewer secrets may have stored one under this key, where it would be found first.
             self.variants.remove(raw.path, raw.key)
-        if is_stored:
+        if outcome:
             return ""
         reason = "a recording with precedence already exists"
         log.info("%s was not recorded: %s", pending.line, reason)
         return reason
+
+    def _store_data(self, pending: PendingRecording, data: bytes, *, is_whole: bool) -> Outcome:
+        path, key, number = pending.request.path, pending.key, pending.number
+        place = Address(path, key, int(number))
+        if not self._keeps_equal:
+            return self.variants.store(path, key, number, data, is_whole=is_whole)
+        from inferencereplay.session import equal_answers  # noqa: PLC0415 - in `record` only
+
+        equal_answers.store_sent_back(pending.request)
+        store = cast("WritableStore", self._store)
+        renew = functools.partial(self._count, place, recorded=1, unchanged=-1)
+
+        stays = functools.partial(equal_answers.stays, store, place, renew)
+        return self.variants.store(path, key, number, data, is_whole=is_whole, stays=stays)
 
     def _encode(self, pending: PendingRecording, response: Response) -> bytes:
         redact_response(response, pending.redactor)

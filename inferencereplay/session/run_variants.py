@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from inferencereplay.errors import RecordingCorrupt
 from inferencereplay.session.run_coordinator import RunAddress
+from inferencereplay.session.variant_files import Outcome, never
 from inferencereplay.session.variants import Claim, Variant, Variants
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from inferencereplay.session.run_coordinator import RunCoordinator
+    from inferencereplay.session.variants import Stays
     from inferencereplay.store.interface import Store
 
 log = logging.getLogger("inferencereplay")
@@ -30,10 +32,17 @@ class RunVariants(Variants):
         store: where recordings live.
         run: the claims and marks that the sessions share.
         is_whole: returns whether a stored recording is complete.
+        has_expired: returns whether a stored recording gives way even to an equal answer.
     """
 
-    def __init__(self, store: Store, run: RunCoordinator, is_whole: Callable[[bytes], bool]) -> None:
-        super().__init__(store, replaces=True, repeats=False, is_whole=is_whole)
+    def __init__(
+        self,
+        store: Store,
+        run: RunCoordinator,
+        is_whole: Callable[[bytes], bool],
+        has_expired: Callable[[bytes], bool] = never,
+    ) -> None:
+        super().__init__(store, replaces=True, repeats=False, is_whole=is_whole, has_expired=has_expired)
         self._run = run
         self._directory = os.path.realpath(store.directory)  # one directory, whichever way it is reached
         self._reserved: dict[str, list[Claim]] = {}
@@ -101,18 +110,22 @@ class RunVariants(Variants):
         """Whether a call is under way, or its stream was left without being closed."""
         return bool(self._pending)
 
-    def store(self, path: str, key: str, call: int, data: bytes, *, is_whole: bool) -> bool:
-        """Store the answer to a call; `False` if a more complete one, or one of the run, exists, or the call has ended.
+    def store(  # noqa: PLR0913 - as in `Variants`
+        self, path: str, key: str, call: int, data: bytes, *, is_whole: bool, stays: Stays | None = None
+    ) -> Outcome:
+        """Store the answer to a call, if no more complete one, and none of the run, exists, and it has not ended.
 
         Raises:
             OSError: if it cannot be written; the call then counts as failed.
         """
         if self._pending.get((key, call)) is not call:
-            return False
+            return Outcome.REFUSED
         number = int(call)
         address = self._address(path, key, number)
         try:
-            is_stored = not self._run.has(address) and self._files(path, key).put(number, data, is_whole=is_whole)
+            outcome = Outcome.REFUSED
+            if not self._run.has(address):
+                outcome = self._files(path, key).keep(number, data, is_whole=is_whole, stays=stays)
             self.used.add((path, key, number))
             try:
                 self._run.settle(address, is_whole=is_whole)
@@ -121,7 +134,7 @@ class RunVariants(Variants):
             self._pending.pop((key, number), None)
         finally:
             self.give_up(path, key, call)
-        return is_stored
+        return outcome
 
     def give_up(self, path: str, key: str, call: int) -> None:
         """End a call; one that was not stored gives its number back. A call that has ended is not changed."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from inferencereplay.errors import InvalidSetting, NotRecordable, RecordingNotFound
+from inferencereplay.errors import InvalidSetting, NotRecordable, RecordingExpired, RecordingNotFound
 from inferencereplay.locks import make_lock
 from inferencereplay.pacing.clocks import SYSTEM_CLOCK
 from inferencereplay.pacing.pacer import Pace, make_pacer
@@ -32,7 +32,7 @@ from inferencereplay.session import garbage
 from inferencereplay.session.call import Call
 from inferencereplay.session.calls_log import FAULT, LIVE, MISS, STUB, CallLog
 from inferencereplay.session.decision import WAIT, Decision, LetThrough, Play
-from inferencereplay.session.misses import explain
+from inferencereplay.session.misses import explain, way_to_record
 from inferencereplay.session.near_requests import NearRequests
 from inferencereplay.session.question import Question
 from inferencereplay.session.recorder import PendingRecording, Recorder
@@ -40,6 +40,7 @@ from inferencereplay.session.recording_cache import RecordingCache
 from inferencereplay.session.run_variants import RunVariants
 from inferencereplay.session.selection import Selection
 from inferencereplay.session.settings import Mode, list_options, resolve
+from inferencereplay.session.variant_files import never
 from inferencereplay.session.variants import ReportingSet, Variants
 from inferencereplay.store.opening import open_store
 
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from inferencereplay.faults.plan import FaultPlan
     from inferencereplay.pacing.pacer import Pacer
     from inferencereplay.recording.format import Response
+    from inferencereplay.session.age import Expiry
     from inferencereplay.session.calls_log import Asked, Calls, LoggedCall
     from inferencereplay.session.child_reports import ChildReports
     from inferencereplay.session.run_coordinator import RunCoordinator
@@ -100,6 +102,13 @@ class Session:
             is meant, once or several times a call: these calls go to the network, and are not stored.
         only: the same for all that is not to go to the network: every other call does.
         keep_calls: how many of the newest calls `calls` holds.
+        keep_equal: whether a file stays as it is in `record` if the new answer equals it but for what varies by nature:
+            ids, times, the server's build, headers of one request.
+        max_age: the age from which on recordings have expired: `"30d"` (s, m, h, d, w), a `timedelta`, or seconds. It
+            counts from the moment at which a recording was made, by the real clock; one without a date never expires.
+        on_expiry: what becomes of a call whose recording has expired: the recording answers, and one warning names all
+            of them (`"warn"`), an error (`"error"`), or a live call whose answer replaces it (`"record"`; in
+            `record-if-missing` only, as `"warn"` in `replay`).
         faults: failures that the attempts of the SDK meet, in this order; see `Fault`. They are never recorded. While
             the SDK waits before it tries again, `speed` counts, and time passes on a given `clock` in full.
         on: where faults without an `on` of their own happen: a path such as `"/chat/completions"`, a pattern, or
@@ -111,6 +120,8 @@ class Session:
         hits: calls that a recording answered.
         misses: calls that no recording could answer.
         recorded: recordings that were stored.
+        unchanged: live answers that equal the stored ones, whose files stayed as they were; see `keep_equal`.
+        expired: the names of the recordings that answered calls although they have expired; see `max_age`.
         let_through: calls that went to the network although the mode is not `live`, and were not stored.
         stubbed: calls that an answer by hand answered; see `stub`.
         calls: the calls that were made, in order; see `Calls`.
@@ -151,6 +162,8 @@ class Session:
         self.redactor = Redactor(settings.redact)
         self._exhausted = settings.exhausted
         self._record_errors = settings.record_errors
+        self._expiry = _expiry(settings)
+        self._checks_age = self._expiry is not None and self.mode in _ANSWERING
         self._selection = Selection(settings.live, settings.only)
         self.is_selective = bool(settings.live or settings.only)
         self._keep_calls = settings.keep_calls
@@ -163,6 +176,8 @@ class Session:
             raise InvalidSetting(message + " Record into another directory.")
         self._cache = RecordingCache(self.store)
         self._near_requests = NearRequests(self.store)
+        if self._expiry is not None:  # the session of a client that stays wrapped is never closed
+            weakref.finalize(self, garbage.note, functools.partial(self._expiry.tell, self.store.directory))
         self._begin()
 
     def _begin(self) -> None:
@@ -180,10 +195,12 @@ class Session:
             replaces=self.mode is Mode.RECORD,
             repeats=self._exhausted == "repeat",
             is_whole=is_whole,
+            has_expired=self._has_expired,
         )
         if self.mode is Mode.RECORD:  # the session of a client that stays wrapped is never closed
             weakref.finalize(self, garbage.note, variants.finish)
-        self.recorder = Recorder(self.store, variants, record_errors=self._record_errors)
+        keeps_equal = self.settings.keep_equal and self.mode is Mode.RECORD
+        self.recorder = Recorder(self.store, variants, record_errors=self._record_errors, keeps_equal=keeps_equal)
 
     def sibling(self) -> Session:
         """Return a session with this one's directory and settings that counts, and numbers equal calls, for itself."""
@@ -196,12 +213,15 @@ class Session:
         self._hits += sibling.hits
         self._misses += sibling.misses
         self.recorder.recorded += sibling.recorded
+        self.recorder.unchanged += sibling.unchanged
         self._let_through += sibling.let_through
         self._stubbed += sibling.stubbed
         self.recorder.variants.used.update(sibling.recorder.variants.used)
 
     def __repr__(self) -> str:
         counts = f"hits={self.hits}, misses={self.misses}, recorded={self.recorded}"
+        counts += f", unchanged={self.unchanged}" if self.unchanged else ""
+        counts += f", expired={len(self.expired)}" if self.expired else ""
         counts += f", let_through={self.let_through}" if self.let_through else ""
         counts += f", stubbed={self.stubbed}" if self.stubbed else ""
         if self.faults:
@@ -225,6 +245,25 @@ class Session:
         """How many recordings were stored, as `hits`."""
         children = self._heard()
         return self.recorder.recorded + (children.recorded if children else 0)
+
+    @property
+    def _has_expired(self) -> Callable[[bytes], bool]:
+        """What says that a recording gives way to any complete answer because of its age."""
+        is_renewed = self.mode is Mode.RECORD or (
+            self.mode is Mode.RECORD_IF_MISSING and self.settings.on_expiry == "record"
+        )
+        return never if self._expiry is None or not is_renewed else self._expiry.has_expired
+
+    @property
+    def unchanged(self) -> int:
+        """How many live answers equal the stored ones, whose files stayed as they were, as `hits`."""
+        children = self._heard()
+        return self.recorder.unchanged + (children.unchanged if children else 0)
+
+    @property
+    def expired(self) -> list[str]:
+        """The names, relative to the directory, of the recordings that answered although they have expired."""
+        return [] if self._expiry is None else sorted(self._expiry.expired)
 
     @property
     def let_through(self) -> int:
@@ -284,7 +323,7 @@ class Session:
         Recordings of the run then answer calls also in `record`. In the other modes this changes nothing.
         """
         if self.mode is Mode.RECORD:
-            self.recorder.variants = self._joined = RunVariants(self.store, run, is_whole)
+            self.recorder.variants = self._joined = RunVariants(self.store, run, is_whole, self._has_expired)
             self.replays = True
 
     def unused(self) -> list[str]:
@@ -316,6 +355,8 @@ class Session:
             garbage.collect()
         garbage.run_noted()
         self.recorder.variants.finish()
+        if self._expiry is not None:
+            self._expiry.tell(self.store.directory)
 
     def raise_missed(self) -> None:
         """Raise the first miss since the last time: the program has swallowed it.
@@ -330,7 +371,8 @@ class Session:
             return
         first, count = missed[0], len(missed)
         if count > 1:
-            first.args = (f"{first.args[0]}\n{count} calls were not recorded; this is the first.",)
+            what = "answered" if any(isinstance(error, RecordingExpired) for error in missed) else "recorded"
+            first.args = (f"{first.args[0]}\n{count} calls were not {what}; this is the first.",)
         raise first
 
     def forget_misses(self) -> None:
@@ -563,6 +605,7 @@ class Session:
         Raises:
             RecordingCorrupt: if the file that should answer cannot be used.
             RecordingNotFound: if the recordings are used up and `exhausted="error"`.
+            RecordingExpired: if the one that should answer is older than `max_age`, and `on_expiry="error"`.
             NotSerializable: if the request is nested too deeply to be searched.
         """
         may_store = self.mode is Mode.RECORD_IF_MISSING
@@ -574,7 +617,23 @@ class Session:
                 found = self._peek(redacted) or found
             if may_store and found is None and self._exhausted == "error" and self._first(call.request, redacted):
                 raise self.miss(call)
-        return None if may_store and found and found.is_closed else found
+        if may_store and found and found.is_closed:
+            return None
+        return self._check_age(found, call) if self._checks_age and found else found
+
+    def _check_age(self, found: Play, call: Call) -> Play | None:
+        """Return a recording that may answer, `None` for one that is to be replaced."""
+        expiry = self._expiry
+        age = None if expiry is None else expiry.find(found.recording)
+        if expiry is None or age is None:
+            return found
+        if self._has_expired is not never:
+            return None
+        if expiry.on_expiry == "error":
+            mend = way_to_record(self.store, Mode.RECORD.value, call.redactor, self.own_mode, self.command)
+            raise self._note(expiry.error(found.name, age, mend, {**self._facts(call), "key": found.key}), call)
+        expiry.expired.setdefault(self.store.sources(found.request.path, found.key, found.number)[0], age)
+        return found
 
     def pacer(self, response: Response) -> Pacer | None:
         """Return the pacer of a stream's chunks, or of a plain answer as a whole; `None` if nothing has to wait."""
@@ -824,6 +883,14 @@ def _counted_stubs(stubs: list[str]) -> str:
     return (
         f"{len(stubs)} stub{'s' if len(stubs) > 1 else ''} did not match: {shown}{', …' * (len(stubs) > MOST_STUBS)}."
     )
+
+
+def _expiry(settings: Settings) -> Expiry | None:
+    if settings.max_age is None:
+        return None
+    from inferencereplay.session.age import Expiry  # noqa: PLC0415 - few sessions look at the age
+
+    return Expiry(settings.max_age, settings.on_expiry)
 
 
 def _plan(settings: Settings) -> FaultPlan | None:

@@ -19,6 +19,7 @@ from inferencereplay.pacing.pacer import Pace, check_pace
 from inferencereplay.session.selection import Chosen, parse_paths, parse_selection
 
 if TYPE_CHECKING:
+    import datetime
     import re
     from collections.abc import Callable, Iterable, Mapping
 
@@ -81,6 +82,9 @@ class Options(TypedDict, total=False):
     live: _Selection
     only: _Selection
     keep_calls: int
+    keep_equal: bool
+    max_age: str | datetime.timedelta | float | None
+    on_expiry: str
     faults: Iterable[Fault | str] | Fault | str
     on: str | Iterable[str] | None
 
@@ -94,6 +98,8 @@ DEFAULTS: dict[str, Any] = {
     "live": (),
     "only": (),
     "keep_calls": 1_000,
+    "keep_equal": True,
+    "on_expiry": "warn",
     "faults": (),
 }
 """The default of each setting; `None` for one whose default depends on other settings."""
@@ -147,6 +153,9 @@ class Settings(NamedTuple):
     live: Chosen
     only: Chosen
     keep_calls: int
+    keep_equal: bool
+    max_age: datetime.timedelta | None
+    on_expiry: str
     faults: tuple[Fault, ...]
     on: Any
 
@@ -408,6 +417,18 @@ def _parse_on(on: Any, source: str) -> Any:
     return check_on(on, source)
 
 
+def _parse_age(age: Any, source: str) -> datetime.timedelta:
+    from inferencereplay.session.age import parse_age  # noqa: PLC0415 - only where one is set
+
+    return parse_age(age, source)
+
+
+def _parse_on_expiry(what: Any, source: str) -> str:
+    from inferencereplay.session.age import parse_on_expiry  # noqa: PLC0415 - as above
+
+    return parse_on_expiry(what, source)
+
+
 def _accept(value: Any, _: str) -> Any:
     """Accept any value: the code that uses the setting checks it."""
     return value
@@ -428,6 +449,9 @@ _PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "live": parse_selection,
     "only": parse_selection,
     "keep_calls": _parse_count,
+    "keep_equal": _parse_flag,
+    "max_age": _parse_age,
+    "on_expiry": _parse_on_expiry,
     "faults": _parse_faults,
     "on": _parse_on,
 }
@@ -438,6 +462,7 @@ _TEXT_PARSERS: dict[str, Callable[[str, str], Any]] = {
     "ignore": parse_listed,
     "redact": _parse_redact,
     "record_errors": parse_switch,
+    "keep_equal": parse_switch,
     "live": parse_paths,
     "only": parse_paths,
 }

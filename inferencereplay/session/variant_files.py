@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import enum
 from typing import TYPE_CHECKING
 
+from inferencereplay.errors import RecordingCorrupt, StoreError
 from inferencereplay.store.address import Address
 
 if TYPE_CHECKING:
@@ -15,6 +18,21 @@ LONGEST_GAP = 8
 """Numbers that are tried past one that is missing."""
 
 
+class Outcome(enum.IntEnum):
+    """What became of an answer that was to be stored; false if it is not in the store."""
+
+    REFUSED = 0
+    """A recording with precedence is there."""
+    STORED = 1
+    UNCHANGED = 2
+    """An equal answer is there."""
+
+
+def never(*_: object) -> bool:
+    """Return that it is not so."""
+    return False
+
+
 class VariantFiles:
     """The variants of one key.
 
@@ -24,16 +42,25 @@ class VariantFiles:
         key: the request's.
         replaces: whether new ones take the place of old ones (`record`).
         is_whole: returns whether a recording's bytes are complete.
+        has_expired: returns whether a recording's bytes give way to any complete answer.
     """
 
-    def __init__(
-        self, store: WritableStore, path: str, key: str, *, replaces: bool, is_whole: Callable[[bytes], bool]
+    def __init__(  # noqa: PLR0913 - the address, and which recording gives way
+        self,
+        store: WritableStore,
+        path: str,
+        key: str,
+        *,
+        replaces: bool,
+        is_whole: Callable[[bytes], bool],
+        has_expired: Callable[[bytes], bool] = never,
     ) -> None:
         self._store = store
         self._path = path
         self._key = key
         self._replaces = replaces
         self._is_whole = is_whole
+        self._has_expired = has_expired
 
     def address(self, number: int) -> Address:
         """Return the place of a variant."""
@@ -67,11 +94,31 @@ class VariantFiles:
         """Remove a variant if it is there."""
         self._store.delete(*self.address(number))
 
+    def keep(
+        self, number: int, data: bytes, *, is_whole: bool, stays: Callable[[bytes, bytes], bool] | None
+    ) -> Outcome:
+        """Store a variant unless an equal one is there; see `put`.
+
+        Args:
+            number: of the variant.
+            data: the recording.
+            is_whole: whether it is complete.
+            stays: returns whether a file stays, from its content and what would be stored.
+        """
+        place = self.address(number)
+        with contextlib.suppress(StoreError, RecordingCorrupt):  # what cannot be read is replaced
+            there = self._store.get(*place) if stays and self._replaces else None
+            if stays and there is not None and not self._has_expired(there) and stays(there, data):
+                return Outcome.UNCHANGED
+        return Outcome(self.put(number, data, is_whole=is_whole))
+
     def put(self, number: int, data: bytes, *, is_whole: bool) -> bool:
         """Store a variant; return `False` if one is there that is more complete, or that is not to be replaced."""
 
         def gives_way(there: bytes) -> bool:
-            return not self._is_whole(there) and (is_whole or self._replaces or len(there) < len(data))
+            if self._is_whole(there):
+                return is_whole and self._has_expired(there)
+            return is_whole or self._replaces or len(there) < len(data)
 
         place = self.address(number)
         if self._replaces and is_whole:

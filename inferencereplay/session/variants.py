@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from inferencereplay.locks import make_lock
-from inferencereplay.session.variant_files import LONGEST_GAP, VariantFiles
+from inferencereplay.session.variant_files import LONGEST_GAP, Outcome, VariantFiles, never
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from inferencereplay.store.interface import Store, WritableStore
+
+    Stays = Callable[[bytes, bytes], bool]
 
 log = logging.getLogger("inferencereplay")
 
@@ -92,16 +94,26 @@ class Variants:
         replaces: whether a session's recordings take the place of what the store had (`record`).
         repeats: whether the last variant answers again when there are no more.
         is_whole: returns whether a stored recording is complete.
+        has_expired: returns whether a stored recording gives way to any complete answer.
 
     Attributes:
         used: path, key and number of the recordings that answered a call or hold the answer to one.
     """
 
-    def __init__(self, store: Store, *, replaces: bool, repeats: bool, is_whole: Callable[[bytes], bool]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        replaces: bool,
+        repeats: bool,
+        is_whole: Callable[[bytes], bool],
+        has_expired: Callable[[bytes], bool] = never,
+    ) -> None:
         self._store = cast("WritableStore", store)
         self._replaces = replaces
         self._repeats = repeats
         self._is_whole = is_whole
+        self._has_expired = has_expired
         self.used: set[tuple[str, str, int]] = set()
         self._lock = make_lock()
         self._calls: dict[str, int] = {}
@@ -189,24 +201,35 @@ class Variants:
         with self._lock:
             return any(state.pending for state in self._states.values())
 
-    def store(self, path: str, key: str, call: int, data: bytes, *, is_whole: bool) -> bool:
-        """Store the answer to a call; `False` if a recording with precedence already exists, or the call has ended.
+    def store(  # noqa: PLR0913 - the address and the answer
+        self, path: str, key: str, call: int, data: bytes, *, is_whole: bool, stays: Stays | None = None
+    ) -> Outcome:
+        """Store the answer to a call, if no recording with precedence exists, and the call has not ended.
+
+        Args:
+            path: the request's.
+            key: the request's.
+            call: what `begin` returned.
+            data: the recording.
+            is_whole: whether it is complete.
+            stays: returns whether a file stays as it is; see `VariantFiles.keep`.
 
         Raises:
             OSError: if it cannot be written; the call then counts as failed.
         """
         state = self._states.get(key)
         if state is None or state.pending.get(call) is not call:
-            return False
+            return Outcome.REFUSED
         try:
             with state.lock:
                 number = int(call)
-                is_stored = state.files.put(number, data, is_whole=is_whole)
-                state.own[number] = is_stored
-                state.is_changed |= is_stored
-                state.is_renewed |= is_stored and is_whole
+                outcome = state.files.keep(number, data, is_whole=is_whole, stays=stays)
+                is_there = bool(outcome)
+                state.own[number] = is_there
+                state.is_changed |= is_there
+                state.is_renewed |= is_there and is_whole
                 self.used.add(state.files.address(number))
-                return is_stored
+                return outcome
         finally:
             self.give_up(path, key, call)
 
@@ -249,7 +272,14 @@ class Variants:
                     state.lock.release()
 
     def _files(self, path: str, key: str) -> VariantFiles:
-        return VariantFiles(self._store, path, key, replaces=self._replaces, is_whole=self._is_whole)
+        return VariantFiles(
+            self._store,
+            path,
+            key,
+            replaces=self._replaces,
+            is_whole=self._is_whole,
+            has_expired=self._has_expired,
+        )
 
     def _make_state(self, path: str, key: str) -> KeyState:
         """Begin with a key. If the session has recorded it before, its variants are not old."""

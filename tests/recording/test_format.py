@@ -437,7 +437,7 @@ def test_a_plain_answer_has_nothing_of_a_stream(old, new, reason):
         (STREAM + STREAM, f"byte {len(STREAM) + 1}"),
         (b"\xef\xbb\xbf" + STREAM, "byte 0"),
         (STREAM.decode().encode("utf-16"), "byte 0"),
-        (b"<<<<<<< HEAD\n" + STREAM, "byte 0"),
+        (b"<<<<<<< HEAD\n" + STREAM, "line 1"),
         (b"null", "$"),
         (b"[]", "$"),
         (b"{}", "$"),
