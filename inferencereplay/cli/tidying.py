@@ -12,7 +12,7 @@ from inferencereplay.catalogue.processes import processes
 from inferencereplay.cli import options, terminal
 from inferencereplay.redaction.redactor import Redactor
 from inferencereplay.session.session import Session
-from inferencereplay.upkeep.checking import Problem
+from inferencereplay.upkeep.checking import NO_DATE, Problem
 from inferencereplay.upkeep.checking import check as check_files
 from inferencereplay.upkeep.pruning import choose, read_used, remove
 from inferencereplay.upkeep.rekeying import rekey as rekey_files
@@ -25,29 +25,32 @@ if TYPE_CHECKING:
 @click.command(epilog="Example: inferencereplay check tests/recordings")
 @options.whole_directory
 @options.redacting
+@click.option("--max-age", type=options.Age(), metavar="AGE", help="Also list what was recorded longer ago than that.")
 @options.as_json
-def check(directory: Path, redact: tuple[str, ...], *, is_json: bool) -> int:
+def check(directory: Path, redact: tuple[str, ...], max_age: datetime.timedelta | None, *, is_json: bool) -> int:
     """Check that every file can be replayed and holds no secret.
 
-    A file has to be readable, have the name of its key and hold no secret; the numbers of variants have no gap. Exit
-    status 1 if something is wrong, for continuous integration.
+    A file has to be readable, have the name of its key and hold no secret; the numbers of variants have no gap. With
+    --max-age no file is older; one without a date is listed, and is no fault. Exit status 1 if something is wrong, for
+    continuous integration.
     """
     catalogue = Catalogue(directory)
     total = sum(1 for _ in catalogue.names())
     problems: list[Problem] = []
     with processes(total) as spread:
-        for _, found in terminal.progress(check_files(catalogue, Redactor(redact), spread), total, "checking"):
+        for _, found in terminal.progress(check_files(catalogue, Redactor(redact), spread, max_age), total, "checking"):
             problems += found
+    status = 1 if any(problem.kind != NO_DATE for problem in problems) else 0
     if is_json:
         terminal.show_json([problem._asdict() for problem in problems])
-        return 1 if problems else 0
+        return status
     for problem in problems:
         terminal.show((f"{problem.kind:10} ", "bold red"), terminal.name(problem.message))
     kinds = Counter(problem.kind for problem in problems)
     wrong = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
-    style = "bold red" if problems else "bold green"
+    style = "bold red" if status else "bold green"
     terminal.show((f"{terminal.count(total, 'file')} checked: {wrong or 'all in order'}", style))
-    return 1 if problems else 0
+    return status
 
 
 @click.command(

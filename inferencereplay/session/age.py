@@ -138,10 +138,10 @@ class Expiry:
         oldest = sorted(names, key=lambda name: self.expired[name], reverse=True)
         listed = ", ".join(f"{name} ({shown(self.expired[name])})" for name in oldest[:MOST_NAMED])
         log.warning(
-            "%d recording%s in %s older than max_age (%s): %s%s. Record %s again, or give on_expiry='record'.",
-            len(names),
-            " is" if len(names) == 1 else "s are",
+            "%s in %s %s older than max_age (%s): %s%s. Record %s again, or give on_expiry='record'.",
+            "1 recording" if len(names) == 1 else f"{len(names)} recordings",
             directory,
+            "is" if len(names) == 1 else "are",
             shown(self._max_age),
             listed,
             f" and {len(names) - MOST_NAMED} more" * (len(names) > MOST_NAMED),

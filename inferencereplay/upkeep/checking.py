@@ -17,9 +17,11 @@ from inferencereplay.recording.difference import differences
 from inferencereplay.recording.format import check_request
 from inferencereplay.recording.request import parse_json
 from inferencereplay.redaction.payloads import redact_response
+from inferencereplay.session.age import age_of, shown
 from inferencereplay.upkeep import numbering
 
 if TYPE_CHECKING:
+    import datetime
     from collections.abc import Iterable, Iterator, Sequence
 
     from inferencereplay.catalogue.entries import Catalogue
@@ -36,7 +38,7 @@ class Problem(NamedTuple):
 
     Attributes:
         name: the file, relative to the directory.
-        kind: `unreadable`, `key`, `secret` or `gap`.
+        kind: `unreadable`, `key`, `secret`, `gap` or `expired`; or `no date`, which is no fault.
         message: for people; it holds nothing secret.
     """
 
@@ -45,22 +47,30 @@ class Problem(NamedTuple):
     message: str
 
 
-def check(catalogue: Catalogue, redactor: Redactor, spread: Spread = map) -> Iterator[tuple[str, list[Problem]]]:
+NO_DATE = "no date"
+
+
+def check(
+    catalogue: Catalogue, redactor: Redactor, spread: Spread = map, max_age: datetime.timedelta | None = None
+) -> Iterator[tuple[str, list[Problem]]]:
     """Yield each file with its problems, and then each address at which a variant is missing.
 
     Args:
         catalogue: the directory.
         redactor: finds secrets.
         spread: spreads the work over processes.
+        max_age: the age from which on recordings have expired.
     """
     names = [*catalogue.names()]
-    for checked in spread(functools.partial(_check, catalogue, redactor), portions(names)):
+    for checked in spread(functools.partial(_check, catalogue, redactor, max_age), portions(names)):
         yield from checked
     if catalogue.store.is_writable:
         yield from _gaps(names)
 
 
-def _check(catalogue: Catalogue, redactor: Redactor, names: Sequence[str]) -> list[tuple[str, list[Problem]]]:
+def _check(
+    catalogue: Catalogue, redactor: Redactor, max_age: datetime.timedelta | None, names: Sequence[str]
+) -> list[tuple[str, list[Problem]]]:
     """Return some files with their problems, also from another process."""
     checked = []
     for item in catalogue.scan(names):
@@ -68,6 +78,7 @@ def _check(catalogue: Catalogue, redactor: Redactor, names: Sequence[str]) -> li
             problems = [Problem(item.name, "unreadable", item.reason)]
         else:
             problems = [*_key_problems(catalogue, item), *_secret_problems(item, redactor)]
+            problems += [] if max_age is None else _age_problems(item, max_age)
         checked.append((item.name, [found._replace(message=visible(found.message)) for found in problems]))
     return checked
 
@@ -94,6 +105,15 @@ def _key_problems(catalogue: Catalogue, entry: Entry) -> Iterator[Problem]:
         message = f"{entry.name}: its place is {there}, no session finds it here. File it anew: inferencereplay rekey"
         message += f" {shlex.quote(str(root))}." if root else "."
         yield Problem(entry.name, "key", message)
+
+
+def _age_problems(entry: Entry, max_age: datetime.timedelta) -> list[Problem]:
+    age = age_of(entry.recording)
+    if age is None:
+        return [Problem(entry.name, NO_DATE, f"{entry.name}: it does not say when it was recorded.")]
+    if age <= max_age:
+        return []
+    return [Problem(entry.name, "expired", f"{entry.name}: it is {shown(age)} old. Record it again.")]
 
 
 def _secret_problems(entry: Entry, redactor: Redactor) -> Iterator[Problem]:
