@@ -167,11 +167,18 @@ class Catalogue:
         Raises:
             RecordingCorrupt: if it cannot be used, or is a link that leads out of the directory.
         """
+        return _read(self._file(name), name)
+
+    def content(self, name: str) -> bytes:
+        """Return the content of one file of the directory; the error is that of `read`."""
+        return _content(self._file(name))[0]
+
+    def _file(self, name: str) -> str:
         file = self._inside + name
         leads_out = os.path.islink(file) and not is_inside(file, str(self.directory))  # noqa: PTH114
         if leads_out or not self._holds_folder(os.path.dirname(file)):  # noqa: PTH120 - a hundred thousand times
             raise corrupt(file, "$", "it is a link that leads out of the directory", "Put a copy there")
-        return _read(file, name)
+        return file
 
     def scan(self, names: Iterable[str] | None = None) -> Iterator[Entry | Unreadable]:
         """Read one file after the other, by default all; each that cannot be used is an `Unreadable`."""
@@ -240,11 +247,24 @@ def load(file: str | os.PathLike[str]) -> Entry:
     return _read(os.fspath(file), os.fspath(file))
 
 
-def _read(file: str, name: str) -> Entry:
+def parse(data: bytes, name: str) -> Entry:
+    """Make an entry of a content without a file.
+
+    Raises:
+        RecordingCorrupt: if it is neither a recording of ours nor of llama-stack's.
+    """
+    return Entry(name, interpret(data, name), len(data), datetime.datetime.fromtimestamp(0, datetime.timezone.utc))
+
+
+def _content(file: str) -> tuple[bytes, os.stat_result]:
     try:
-        data, found = read_file(file)
+        return read_file(file)
     except UnusableFile as error:
         raise corrupt(file, "$", str(error), error.mend) from error
+
+
+def _read(file: str, name: str) -> Entry:
+    data, found = _content(file)
     modified = datetime.datetime.fromtimestamp(found.st_mtime, datetime.timezone.utc)
     return Entry(name, interpret(data, file), len(data), modified)
 

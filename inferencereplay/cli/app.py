@@ -10,7 +10,8 @@ import sys
 import click
 
 import inferencereplay
-from inferencereplay.cli.comparing import diff, why
+from inferencereplay.cli.asking_why import why
+from inferencereplay.cli.comparing import diff
 from inferencereplay.cli.converting import export, import_
 from inferencereplay.cli.listing import list_, stats
 from inferencereplay.cli.reporting import report

@@ -1,85 +1,95 @@
-"""`diff` and `why`: compare two recordings, or a request with its nearest recording."""
+"""`diff`: compare two recordings, two directories, or revisions of a directory in git."""
 
 from __future__ import annotations
 
-import sys
+import functools
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from inferencereplay.catalogue.conversation import parsed
-from inferencereplay.catalogue.entries import Catalogue, Entry
-from inferencereplay.catalogue.file_content import UnusableFile, interpret, read_file
+from inferencereplay.catalogue.changes import ADDED, CHANGED, REMOVED, UNCHANGED, UNREADABLE, Version, changes, compare
+from inferencereplay.catalogue.entries import Catalogue, parse
 from inferencereplay.cli import options, terminal
+from inferencereplay.cli.git_repository import Blobs, Repository
 from inferencereplay.cli.showing import find
-from inferencereplay.errors import RecordingCorrupt, UnknownRecording
-from inferencereplay.recording.difference import ABSENT, Difference, differences
-from inferencereplay.recording.format import stored_request
-from inferencereplay.recording.request import NotSerializable, Request, canonical_json, parse_json
-from inferencereplay.session.session import Session
+from inferencereplay.errors import InferenceReplayError
+from inferencereplay.recording.difference import ABSENT
+from inferencereplay.store.address import parse_file_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
+    from inferencereplay.catalogue.changes import Change
+    from inferencereplay.catalogue.entries import Entry
+    from inferencereplay.recording.difference import Difference
     from inferencereplay.recording.request import JSON
 
-_PATHS = {"messages": "/chat/completions", "prompt": "/completions"}
+    _Compare = Callable[[Entry, Entry], list[Difference]]
+
+_PATHS = "paths"
+_STYLES = {ADDED: "bold green", REMOVED: "bold red", CHANGED: "bold yellow", UNREADABLE: "bold red"}
+_EXAMPLES = (
+    "Examples: inferencereplay diff 1c45e93e 40fcf34a --request; inferencereplay diff old/recordings recordings; "
+    "inferencereplay diff main -- tests/recordings; inferencereplay diff main..topic -- tests/recordings"
+)
 
 
-@click.command(epilog="Example: inferencereplay diff 1c45e93e 40fcf34a --request")
-@click.argument("first", metavar="A")
-@click.argument("second", metavar="B")
+class _WithPaths(click.Command):
+    """A command that may get paths after `--`, as git's do."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Keep the paths apart."""
+        if "--" in args:
+            place = args.index("--")
+            ctx.meta[_PATHS] = args[place + 1 :]
+            args = args[:place]
+        return super().parse_args(ctx, args)
+
+
+@click.command(cls=_WithPaths, epilog=_EXAMPLES)
+@click.argument("sides", metavar="A B | OLD NEW | REVISION [-- PATH...]", nargs=-1, required=True)
 @options.in_directory
 @click.option("--request", "what", flag_value="request", help="Compare the requests only.")
 @click.option("--answer", "what", flag_value="response", help="Compare the answers only.")
+@click.option("--all", "is_all", is_flag=True, help="Show also what varies by nature: ids, times, headers.")
 @options.as_json
-def diff(first: str, second: str, directory: Path, what: str | None, *, is_json: bool) -> int:
-    """Show where two recordings differ, a line for each JSON path.
+@click.pass_context
+def diff(  # noqa: PLR0913 - the options
+    context: click.Context, sides: tuple[str, ...], directory: Path, what: str | None, *, is_all: bool, is_json: bool
+) -> int:
+    """Show where recordings differ, a line for each JSON path.
 
-    A and B are keys or files. Streams are compared by their assembled answers. Exit status 1 if there is a difference.
+    A and B are keys or files; OLD and NEW are directories. REVISION is one of git's, such as main: the files at the
+    paths, by default those of --dir, are compared with it. main..topic compares two revisions, main...topic what the
+    second one changed since they parted. Streams are compared by their assembled answers. Ids, times and the like do
+    not count without --all. Exit status 1 if there is a difference.
     """
-    one, other = find(directory, first), find(directory, second)
-    is_assembled = one.recording.response.is_stream or other.recording.response.is_stream
-    sides: list[dict[str, JSON]] = [
-        {"request": _request(entry), "response": _answer(entry, is_assembled=is_assembled)} for entry in (one, other)
-    ]
-    if what:
-        sides = [{what: side[what]} for side in sides]
-    found = list(differences(sides[0], sides[1]))
+    compared = functools.partial(compare, what=what or "", is_all=is_all)
+    paths: list[str] | None = context.meta.get(_PATHS)
+    revisions = sides[0]
+    if paths is None and len(sides) == 2:  # noqa: PLR2004 - A and B
+        first, second = map(Path, sides)
+        if first.is_dir() and second.is_dir():
+            return _show_changes(_in_directory(first), _in_directory(second), compared, is_json=is_json)
+        if not second.is_dir():
+            return _compare_two(directory, sides, compared, is_json=is_json)
+        paths = [sides[1]]
+    elif len(sides) > 1:
+        message = "Give two recordings, two directories, or a revision and paths: main -- recordings, or main..topic."
+        raise click.UsageError(message)
+    places = [Path(path) for path in paths] if paths else [directory]
+    return _compare_revisions(revisions, places, compared, is_json=is_json)
+
+
+def _compare_two(directory: Path, sides: Sequence[str], compared: _Compare, *, is_json: bool) -> int:
+    found = compared(*(find(directory, side) for side in sides))
     if is_json:
         terminal.show_json([_plain(item) for item in found])
-        return 1 if found else 0
-    for item in found:
-        path, _, rest = str(item).partition(": ")
-        old, _, new = rest.partition(" → ")
-        terminal.show((terminal.name(path), "bold"), ": ", (old, "red"), " → ", (new, "green"))
+    else:
+        _show_differences(found)
     return 1 if found else 0
-
-
-def _request(entry: Entry) -> JSON:
-    request = entry.recording.request
-    return {"method": request.method, "path": request.path, "query": request.query, "body": entry.body}
-
-
-def _answer(entry: Entry, *, is_assembled: bool) -> JSON:
-    response, talk = entry.recording.response, entry.conversation
-    answer: dict[str, JSON] = {"status": response.status}
-    if is_assembled:
-        held = {"choices": talk.choices, "usage": talk.usage, "error": talk.error, "end": talk.end}
-        return answer | {name: _named(value) for name, value in held.items()}
-    if response.text is not None:
-        return answer | {"text": response.text}
-    return answer | {"body": parsed(bytes(response.body))}
-
-
-def _named(value: Any) -> JSON:
-    """Turn named tuples into objects."""
-    if isinstance(value, tuple):
-        fields = getattr(value, "_fields", None)
-        named = [_named(item) for item in value]
-        return dict(zip(fields, named, strict=True)) if fields else named
-    return value
 
 
 def _plain(item: Difference) -> dict[str, JSON]:
@@ -88,80 +98,85 @@ def _plain(item: Difference) -> dict[str, JSON]:
     return {"path": item.path} | {name: value for name, value in sides.items() if value is not ABSENT}
 
 
-@click.command(epilog="Example: inferencereplay why request.json --path /chat/completions")
-@click.argument("file", metavar="REQUEST.json|KEY|FILE")
-@options.in_directory
-@options.of_a_request
-@click.option("--path", help="The request's path, if the body does not show it.")
-def why(file: str, directory: Path, path: str | None, settings: dict[str, Any]) -> int:
-    """Show which recording answers a request, or why none does.
+def _show_differences(found: Sequence[Difference], indent: str = "") -> None:
+    for item in found:
+        path, _, rest = str(item).partition(": ")
+        old, _, new = rest.partition(" → ")
+        terminal.show(indent, (terminal.name(path), "bold"), ": ", (old, "red"), " → ", (new, "green"))
 
-    If there is none, the differences from the nearest recording are listed. The file holds a request's body as JSON, or
-    a recording; - is standard input. Exit status 1 if there is none.
+
+# Sets of recordings.
+
+
+def _compare_revisions(revisions: str, paths: Sequence[Path], compared: _Compare, *, is_json: bool) -> int:
+    repository = Repository(paths[0])
+    first, second = repository.commits(revisions)
+    with Blobs(repository) as blobs:
+        old: dict[str, Version] = {}
+        new: dict[str, Version] = {}
+        for path in paths:
+            held = _in_directory(path, must_be=False) if not second else {}
+            before, after = (
+                _in_commit(repository, commit, path, blobs, held) if commit else {} for commit in (first, second)
+            )
+            if not (before or after or held):
+                where = revisions if second else f"{revisions} and in the working tree"
+                message = f"There are no recordings at {path} in {where}. Give the path of their directory."
+                raise InferenceReplayError(message)
+            for versions, found in ((old, before), (new, after or held)):
+                versions.update({str(path / name) if name else str(path): item for name, item in found.items()})
+        return _show_changes(old, new, compared, is_json=is_json)
+
+
+def _in_directory(path: Path, *, must_be: bool = True) -> dict[str, Version]:
+    """Return the recordings of a directory, or one file, by their names below it."""
+    if path.is_file():
+        return {"": Version(functools.partial(Catalogue(path.parent).content, path.name))}
+    if not must_be and not path.exists():
+        return {}
+    catalogue = Catalogue(path)
+    return {name: Version(functools.partial(catalogue.content, name)) for name in catalogue.names()}
+
+
+def _in_commit(
+    repository: Repository, commit: str, path: Path, blobs: Blobs, held: Mapping[str, Version]
+) -> dict[str, Version]:
+    """Return the recordings at a path of a commit, by their names below it.
+
+    Our files are known by their names. Where there are none, every JSON file may be one of llama-stack's.
     """
-    catalogue = Catalogue(directory)
-    session = Session(directory, mode="replay", speed=1, **settings)
-    try:
-        call = session.call(read_request(catalogue.find, file, path))
-        found = session.find(call)
-    except NotSerializable as error:
-        message = f"{file} holds a request that cannot be looked up: {error}."
-        raise click.UsageError(message) from error
-    if found is not None:
-        terminal.show((terminal.name(found.name), "bold green"))
-        terminal.show((f"answers {call.line} (key {found.key[:12]}…)", "dim"))
-        return 0
-    miss = session.miss(call)
-    terminal.show(("No recording", "bold red"), f" of {miss.method} {miss.path} (key {miss.key[:12]}…) in {directory}")
-    if miss.nearest:
-        how = "it differs (recorded → requested) in" if miss.differences else "it differs in method or query only"
-        terminal.show("The nearest is ", (terminal.name(miss.nearest), "bold"), f"; {how}")
-        for line in miss.differences:
-            terminal.show(f"  {terminal.name(line)}")
-    return 1
+    place = repository.path(path)
+    inside = len(place) + 1 if place else 0
+    found = {name[inside:]: blob for name, blob in repository.files(commit, place).items() if name.endswith(".json")}
+    own = {name: blob for name, blob in found.items() if name in held or parse_file_name(name.rpartition("/")[2])}
+    return {name: Version(functools.partial(blobs.read, blob), blob) for name, blob in (own or found).items()}
 
 
-def read_request(find: Callable[[str], Entry], name: str, path: str | None) -> Request:
-    """Read the request of a recording, or a body whose members show the path."""
-    if name != "-" and not Path(name).exists():
-        return _request_of(find, name)
-    data = sys.stdin.buffer.read() if name == "-" else _content(name)
-    try:
-        return stored_request(interpret(data, name), name)
-    except RecordingCorrupt:
-        body = _body(data, name)
-        if body.keys() & {"response", "inferencereplay"}:  # it is a damaged recording
-            raise
-    known = path or next((place for member, place in _PATHS.items() if member in body), None)
-    if known is None:
-        message = f"{name} does not show its path. Give it by --path, such as --path /embeddings."
-        raise click.UsageError(message)
-    return Request("POST", "/" + known.strip("/"), canonical_json(body))
+def _show_changes(old: Mapping[str, Version], new: Mapping[str, Version], compared: _Compare, *, is_json: bool) -> int:
+    total = len({*old, *new})
+    kinds: Counter[str] = Counter()
+    rows: list[dict[str, Any]] = []
+    for change in terminal.progress(changes(old, new, parse, compared), total, "comparing"):
+        kinds[change.kind] += 1
+        if change.kind == UNCHANGED:
+            continue
+        if is_json:
+            rows.append(_row(change))
+        else:
+            terminal.show((f"{change.kind:10} ", _STYLES[change.kind]), terminal.name(change.name))
+            if change.reason:
+                terminal.show(f"  {terminal.name(change.reason)}")
+            _show_differences(change.differences, "  ")
+    names = [ADDED, REMOVED, CHANGED, UNCHANGED, *[UNREADABLE] * (UNREADABLE in kinds)]
+    if is_json:
+        terminal.show_json({"changes": rows, "counts": {name: kinds[name] for name in names}})
+    else:
+        terminal.show((", ".join(f"{kinds[name]} {name}" for name in names), "bold"))
+    return 1 if kinds.total() > kinds[UNCHANGED] else 0
 
 
-def _request_of(find: Callable[[str], Entry], reference: str) -> Request:
-    try:
-        return find(reference).request
-    except UnknownRecording as error:
-        error.args = (f"There is no file {reference!r}. {error}",)
-        raise
-
-
-def _content(name: str) -> bytes:
-    try:
-        return read_file(Path(name))[0]
-    except UnusableFile as error:
-        message = f"{name}: {error}."
-        raise click.UsageError(message) from error
-
-
-def _body(data: bytes, name: str) -> dict[str, JSON]:
-    try:
-        body = parse_json(data)
-    except ValueError as error:
-        message = f"{name} is neither a recording nor a request's body: {error}."
-        raise click.UsageError(message) from error
-    if not isinstance(body, dict):
-        message = f"{name} is neither a recording nor a request's body as a JSON object."
-        raise click.UsageError(message)
-    return body
+def _row(change: Change) -> dict[str, Any]:
+    row: dict[str, Any] = {"name": change.name, "kind": change.kind}
+    if change.kind == CHANGED:
+        row["differences"] = [_plain(item) for item in change.differences]
+    return row | ({"reason": change.reason} if change.reason else {})

@@ -10,7 +10,7 @@ import msgspec
 
 from inferencereplay.catalogue.entries import Catalogue
 from inferencereplay.cli import options, terminal
-from inferencereplay.cli.comparing import read_request
+from inferencereplay.cli.asking_why import read_request
 from inferencereplay.errors import InvalidSetting
 from inferencereplay.pacing.pacer import Pace
 from inferencereplay.recording.format import Provenance
