@@ -38,7 +38,9 @@ ROOMS = {
     "startup": "environment",
     "pytest_plugin": "errors recording store session api server",
     "": "errors pacing faults session api",
-    "cli": "* errors recording redaction pacing store stubs session catalogue conversion upkeep report server environment",
+    "cli": (
+        "* errors recording redaction pacing store stubs session catalogue conversion upkeep report server environment"
+    ),
     "__main__": "cli",
 }
 """Each room of the package, from the ground up, and the rooms that it may import; `*` is the package's face."""

@@ -13,6 +13,8 @@ import inferencereplay
 from inferencereplay.cli.asking_why import why
 from inferencereplay.cli.comparing import diff
 from inferencereplay.cli.converting import export, import_
+from inferencereplay.cli.git_calls import git_merge, git_textconv
+from inferencereplay.cli.git_setup import git_setup
 from inferencereplay.cli.listing import list_, stats
 from inferencereplay.cli.reporting import report
 from inferencereplay.cli.running import run as run_command
@@ -54,6 +56,9 @@ for _command in (
     new,
     report,
     serve,
+    git_setup,
+    git_merge,
+    git_textconv,
 ):
     group.add_command(_command)
 

@@ -115,9 +115,10 @@ def _compare_revisions(revisions: str, paths: Sequence[Path], compared: _Compare
         old: dict[str, Version] = {}
         new: dict[str, Version] = {}
         for path in paths:
+            place = repository.path(path)
             held = _in_directory(path, must_be=False) if not second else {}
             before, after = (
-                _in_commit(repository, commit, path, blobs, held) if commit else {} for commit in (first, second)
+                _in_commit(repository, commit, place, blobs, held) if commit else {} for commit in (first, second)
             )
             if not (before or after or held):
                 where = revisions if second else f"{revisions} and in the working tree"
@@ -139,13 +140,12 @@ def _in_directory(path: Path, *, must_be: bool = True) -> dict[str, Version]:
 
 
 def _in_commit(
-    repository: Repository, commit: str, path: Path, blobs: Blobs, held: Mapping[str, Version]
+    repository: Repository, commit: str, place: str, blobs: Blobs, held: Mapping[str, Version]
 ) -> dict[str, Version]:
     """Return the recordings at a path of a commit, by their names below it.
 
     Our files are known by their names. Where there are none, every JSON file may be one of llama-stack's.
     """
-    place = repository.path(path)
     inside = len(place) + 1 if place else 0
     found = {name[inside:]: blob for name, blob in repository.files(commit, place).items() if name.endswith(".json")}
     own = {name: blob for name, blob in found.items() if name in held or parse_file_name(name.rpartition("/")[2])}

@@ -43,6 +43,15 @@ class Repository:
             raise InferenceReplayError(message)
         return done.stdout
 
+    def own_file(self, name: str) -> Path:
+        """Return the path of a file of this clone, such as `info/attributes`."""
+        path = self.ask("rev-parse", "--git-path", name).removesuffix(b"\n")
+        return (self._folder / os.fsdecode(path)).resolve()
+
+    def has_section(self, section: str) -> bool:
+        """Whether the settings of this clone have a section, such as `diff.name`."""
+        return not self._run(("config", "--local", "--get-regexp", f"^{section}[.]")).returncode
+
     def _run(self, arguments: tuple[str, ...]) -> subprocess.CompletedProcess[bytes]:
         command = ["git", "--literal-pathspecs", "-C", str(self._folder), *arguments]
         try:

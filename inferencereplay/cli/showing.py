@@ -56,7 +56,7 @@ def show(reference: str, directory: Path, what: str | None) -> int:
     elif what == "chunks":
         _show_chunks(entry)
     else:
-        _show_conversation(entry)
+        show_conversation(entry)
     return 0
 
 
@@ -74,10 +74,17 @@ def _show_chunks(entry: Entry) -> None:
         terminal.show((f"{index:5} {when}  ", "dim"), event, bytes(chunk).decode())
 
 
-def _show_conversation(entry: Entry) -> None:
+def show_conversation(entry: Entry, *, is_constant: bool = False) -> None:
+    """Print a recording as a conversation.
+
+    Args:
+        entry: the recording.
+        is_constant: whether to leave out what varies by nature: the date, ids of the answer, times.
+    """
     talk = entry.conversation
     terminal.show((f"{entry.recording.request.method} {entry.path}", "bold"), f"  {talk.model}")
-    terminal.show((f"{entry.name}  {entry.date:%Y-%m-%d %H:%M:%S}  {terminal.size(entry.size)}", "dim"))
+    if not is_constant:
+        terminal.show((f"{entry.name}  {entry.date:%Y-%m-%d %H:%M:%S}  {terminal.size(entry.size)}", "dim"))
     if talk.settings:
         said = (f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in talk.settings.items())
         terminal.show(("settings  ", "dim"), ", ".join(said))
@@ -87,11 +94,11 @@ def _show_conversation(entry: Entry) -> None:
         _show_message(message)
     for choice in talk.choices:
         many = f" {choice.number}" if len(talk.choices) > 1 else ""
-        _show_message(choice.message, f"answer{many}", choice.finish_reason)
-    _show_rest(talk)
+        _show_message(choice.message, f"answer{many}", choice.finish_reason, has_ids=not is_constant)
+    _show_rest(talk, is_constant=is_constant)
 
 
-def _show_message(message: Message, label: str = "", finish_reason: str = "") -> None:
+def _show_message(message: Message, label: str = "", finish_reason: str = "", *, has_ids: bool = True) -> None:
     role = message.role or "?"
     head = " ".join(filter(None, (role, message.name and f"({message.name})", message.tool_call_id)))
     ending = f"  {label}{f', {finish_reason}' if finish_reason else ''}" if label else ""
@@ -103,10 +110,10 @@ def _show_message(message: Message, label: str = "", finish_reason: str = "") ->
         kind = "" if part.kind == "text" else f"[{part.kind}] "
         terminal.show((kind, "dim"), part.text)
     for call in message.tool_calls:
-        terminal.show(("→ ", "dim"), (call.name, "bold"), f"({call.arguments})", (f"  {call.id}", "dim"))
+        terminal.show(("→ ", "dim"), (call.name, "bold"), f"({call.arguments})", (f"  {call.id}" * has_ids, "dim"))
 
 
-def _show_rest(talk: Conversation) -> None:
+def _show_rest(talk: Conversation, *, is_constant: bool) -> None:
     terminal.show("")
     if talk.summary:
         terminal.show(talk.summary)
@@ -115,12 +122,13 @@ def _show_rest(talk: Conversation) -> None:
         terminal.show((f"error{status}  ", "bold red"), talk.error)
     if talk.end == "closed":
         terminal.show(("incomplete  ", "bold red"), "the program that was recorded stopped reading here")
-    usage = talk.usage
+    usage = talk.usage._replace(cached=None) if is_constant else talk.usage
     counts = (("in", usage.input), ("cached", usage.cached), ("out", usage.output), ("reasoning", usage.reasoning))
     tokens = [f"{count} {name}" for name, count in counts if count is not None]
     if tokens:
         terminal.show(("tokens  ", "dim"), ", ".join(tokens))
-    _show_timing(talk)
+    if not is_constant:
+        _show_timing(talk)
 
 
 def _show_timing(talk: Conversation) -> None:

@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
+from repositories import git
 from written import ask, plain, streamed, write
 
 from inferencereplay.catalogue.changes import blob_id
 from inferencereplay.cli.git_repository import Blobs, Repository
 
 GIVEN = Path(__file__).parents[1] / "recordings" / "llama_stack"
-
-
-def git(folder, *arguments):
-    """Run git, with no settings but its own."""
-    given = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
-    names = ("-c", "user.name=me", "-c", "user.email=me@example.org", "-c", "init.defaultBranch=main")
-    done = subprocess.run(["git", *names, *arguments], cwd=folder, env=given, capture_output=True, check=True)
-    return done.stdout.decode().strip()
 
 
 def answered(text, number=1):
@@ -214,7 +205,7 @@ def test_recordings_of_llama_stack(cli, tmp_path, monkeypatch):
         (("main", "--", "tests", "/"), " is outside of the repository "),
         (("main", "--", "empty"), "There are no recordings at empty in main and in the working tree."),
         (("main..topic", "--", "empty"), "There are no recordings at empty in main..topic."),
-        (("main...apart", "--", "tests"), "repository with blanks: exit status 1\n"),
+        (("main...apart", "--", "tests"), "repository with blanks/tests: exit status 1\n"),
         (("-x", "--", "tests"), "No such option"),
         (("main",), "There are no recordings at recordings in main and in the working tree."),
     ],
