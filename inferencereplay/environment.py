@@ -72,10 +72,10 @@ def finish(session: Session, process: int) -> None:
         process: the id of the process that it was made for; a forked child does not report its parent's misses.
     """
     session.finish()
-    if session.unchanged:
-        print(f"inferencereplay: {session.recorded} recorded, {session.unchanged} unchanged", file=sys.stderr)  # noqa: T201
     if process != os.getpid():
         return
+    if session.unchanged:
+        print(f"inferencereplay: {session.recorded} recorded, {session.unchanged} unchanged", file=sys.stderr)  # noqa: T201
     if session.missed and not _is_printed(session.missed[0]):
         print(_summary(session.missed), file=sys.stderr)  # noqa: T201
 

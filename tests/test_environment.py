@@ -8,10 +8,11 @@ import sys
 import threading
 
 import pytest
-from conftest import ASK
+from conftest import ASK, completion, plain
 
 from inferencereplay import (
     InvalidSetting,
+    RecordingExpired,
     RecordingNotFound,
     Session,
     api,
@@ -145,3 +146,27 @@ def test_a_miss_under_run_says_how_to_record(monkeypatch, tmp_path):
     session = Session(tmp_path)
     error = session.miss(session.call(Request("POST", "/chat/completions", b"{}")))
     assert f"inferencereplay run --mode record-if-missing --dir {tmp_path} -- " in str(error)
+
+
+def test_the_end_tells_what_stayed_as_it_was(client, server, tmp_path, capsys):
+    """Where an answer equals the stored one, in one line; not in a forked child."""
+    replies = [plain(completion("a", id=f"c-{number}")) for number in range(3)]
+    server.replies = replies
+    with replay(tmp_path, mode="record"):
+        client.chat.completions.create(**ASK)
+    session = Session(tmp_path, mode="record")
+    with replay(session):
+        client.chat.completions.create(**ASK)
+        client.chat.completions.create(**ASK)
+    environment.finish(session, os.getpid() + 1)
+    assert capsys.readouterr().err == ""
+    environment.finish(session, os.getpid())
+    assert capsys.readouterr().err == "inferencereplay: 1 recorded, 1 unchanged\n"
+
+
+def test_the_end_tells_calls_whose_recordings_had_expired(capsys, tmp_path):
+    """They were recorded, and not answered."""
+    session = Session(tmp_path, mode="replay")
+    session.missed.append(RecordingExpired("a.json is 45 days old.\nTo record it, run\n  x"))
+    environment.finish(session, os.getpid())
+    assert capsys.readouterr().err.startswith("inferencereplay: 1 call was not answered, and the program went on:\n")

@@ -18,6 +18,8 @@ from inferencereplay.session.settings import (
     VARIABLES,
     Mode,
     parse_directory,
+    parse_expiry,
+    parse_max_age,
     parse_mode,
     parse_normalize,
     parse_speed,
@@ -182,7 +184,10 @@ def _number(value: Any, least: int, message: str) -> int:
 def _ini(config: pytest.Config) -> dict[str, Any]:
     given = {name: config.getini(f"{NAME}_{name}") for name in ("mode", "speed", "normalize", "max_age", "on_expiry")}
     if keep_equal := config.getini(f"{NAME}_keep_equal"):
-        given["keep_equal"] = parse_switch(keep_equal, f"{NAME}_keep_equal")
+        try:
+            given["keep_equal"] = parse_switch(keep_equal, f"{NAME}_keep_equal")
+        except InvalidSetting as error:
+            raise pytest.UsageError(str(error)) from None
     directory = config.getini(f"{NAME}_dir")
     if directory:
         root = config.inipath.parent if config.inipath else config.rootpath
@@ -264,6 +269,8 @@ _PARSERS: dict[str, Callable[[Any, str], object]] = {
     "directory": parse_directory,
     "mode": parse_mode,
     "normalize": parse_normalize,
+    "max_age": parse_max_age,
+    "on_expiry": parse_expiry,
     "speed": parse_speed,
     "variants": parse_variants,
     "times": parse_times,

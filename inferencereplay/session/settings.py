@@ -417,13 +417,15 @@ def _parse_on(on: Any, source: str) -> Any:
     return check_on(on, source)
 
 
-def _parse_age(age: Any, source: str) -> datetime.timedelta:
+def parse_max_age(age: Any, source: str = "max_age") -> datetime.timedelta:
+    """Read an age; see `session.age`."""
     from inferencereplay.session.age import parse_age  # noqa: PLC0415 - only where one is set
 
     return parse_age(age, source)
 
 
-def _parse_on_expiry(what: Any, source: str) -> str:
+def parse_expiry(what: Any, source: str = "on_expiry") -> str:
+    """Read what becomes of a call whose recording is too old; see `session.age`."""
     from inferencereplay.session.age import parse_on_expiry  # noqa: PLC0415 - as above
 
     return parse_on_expiry(what, source)
@@ -450,8 +452,8 @@ _PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "only": parse_selection,
     "keep_calls": _parse_count,
     "keep_equal": _parse_flag,
-    "max_age": _parse_age,
-    "on_expiry": _parse_on_expiry,
+    "max_age": parse_max_age,
+    "on_expiry": parse_expiry,
     "faults": _parse_faults,
     "on": _parse_on,
 }

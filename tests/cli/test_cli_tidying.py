@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import datetime
 import errno
 import json
 import os
+import re
 import resource
 import shutil
 import stat
@@ -638,3 +640,32 @@ def test_a_recording_that_another_prune_has_renumbered_stays(kept):
     os.utime(kept / first.name, (1, 1))  # the second recording, which has that name now
     assert pruning.remove(catalogue, chosen) == []
     assert len(files(kept)) == count - 1
+
+
+# check --max-age
+
+
+def test_check_lists_what_is_too_old(cli, kept):
+    """A file without a date is listed, and is no fault."""
+    first, second, third, _ = files(kept)
+    today = datetime.datetime.now(datetime.timezone.utc)
+    for name, at in ((first, today - datetime.timedelta(days=45)), (second, today - datetime.timedelta(days=29))):
+        file = kept / name
+        file.write_bytes(re.sub(rb'"at": "[^"]*"', b'"at": "%s"' % at.isoformat().encode(), file.read_bytes()))
+    (kept / third).write_bytes(re.sub(rb'"at": "[^"]*", ', b"", (kept / third).read_bytes()))
+    assert cli("check", kept).status == 0
+    done = cli("check", kept, "--max-age", "30d")
+    assert done.status == 1
+    *lines, total = done.out.splitlines()
+    assert sorted(lines) == sorted(
+        [
+            f"expired    {first}: it is 45 days old. Record it again.",
+            f"no date    {third}: it does not say when it was recorded.",
+        ]
+    )
+    assert total in ("4 files checked: 1 expired, 1 no date", "4 files checked: 1 no date, 1 expired")
+    done = cli("check", kept, "--max-age", "10w", "--json")
+    assert done.status == 0
+    assert [(item["name"], item["kind"]) for item in json.loads(done.out)] == [(third, "no date")]
+    assert cli("check", GIVEN, "--max-age", "1s").out.endswith("111 files checked: 111 no date\n")
+    assert cli("check", kept, "--max-age", "soon").status == 2
