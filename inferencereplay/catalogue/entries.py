@@ -108,13 +108,7 @@ class Entry:
     @property
     def recorded_at(self) -> datetime.datetime | None:
         """When its request was sent (UTC), or `None` if the file does not hold it; see `is_coarse`."""
-        if not self.recording.recorded.at:
-            return None
-        try:
-            at = datetime.datetime.fromisoformat(self.recording.recorded.at.replace("Z", "+00:00"))
-            return at.replace(tzinfo=at.tzinfo or datetime.timezone.utc).astimezone(datetime.timezone.utc)
-        except (ValueError, OverflowError):
-            return None
+        return self.recording.recorded.moment
 
     @property
     def is_coarse(self) -> bool:

@@ -6,6 +6,7 @@ server is kept as the bytes that came (`msgspec.Raw`), so that nothing of it is 
 
 from __future__ import annotations
 
+import datetime
 import re
 from typing import Annotated, Any
 
@@ -31,6 +32,8 @@ ENCODINGS = ("", "utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
 """The encodings of JSON that a text may name; a file may not have any codec of Python's run."""
 _REASON = re.compile(r"[\t\x20-\x7e]*")
 _POSITION = re.compile(r"\(byte (\d+)\)|at `(\$[^`]*)`")
+_CONFLICT = re.compile(rb"^(?:<{7}|={7}|>{7}|\|{7})(?: |\r?$)", re.MULTILINE)
+"""The marks that git leaves in a file."""
 
 
 class Provenance(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -39,6 +42,15 @@ class Provenance(msgspec.Struct, frozen=True, omit_defaults=True):
     at: str = ""
     openai: str = ""
     base_url: str = ""
+
+    @property
+    def moment(self) -> datetime.datetime | None:
+        """When the request was sent (UTC), or `None` if the file does not say it."""
+        try:
+            at = datetime.datetime.fromisoformat(self.at.replace("Z", "+00:00"))
+            return at.replace(tzinfo=at.tzinfo or datetime.timezone.utc).astimezone(datetime.timezone.utc)
+        except (ValueError, OverflowError):
+            return None
 
 
 class RecordedRequest(msgspec.Struct):
@@ -192,7 +204,7 @@ def decode(data: bytes, name: str) -> Recording:
         name: the file, for messages.
 
     Raises:
-        RecordingCorrupt: if it is torn, foreign, of a newer version, or contradicts itself.
+        RecordingCorrupt: if it is torn, foreign, of a newer version, in a merge conflict, or contradicts itself.
     """
     try:
         if not data.isascii():  # which spares a copy of most files
@@ -200,6 +212,7 @@ def decode(data: bytes, name: str) -> Recording:
         recording = _decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         _check_version(_version_of(data), name)
+        _check_conflict(data, name)
         reason = _POSITION.sub("", str(error)).rstrip(" -")
         raise corrupt(name, _position(error, data), f"it cannot be read as a recording ({reason})") from error
     _check_version(recording.inferencereplay, name)
@@ -230,6 +243,13 @@ def _version_of(data: bytes) -> int:
         return _version_decoder.decode(data).inferencereplay
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return VERSION
+
+
+def _check_conflict(data: bytes, name: str) -> None:
+    if mark := _CONFLICT.search(data):
+        line = data.count(b"\n", 0, mark.start()) + 1
+        mend = "With git: `git checkout --ours FILE`, or --theirs, and `git add FILE`"
+        raise corrupt(name, f"line {line}", "merge conflict; take either side", mend)
 
 
 def _check_version(version: int, name: str) -> None:

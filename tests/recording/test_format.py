@@ -510,3 +510,36 @@ def test_a_damaged_file_is_read_or_corrupt(original, start, length, new):
     assert stored_request(found, NAME).key == REQUEST.key
     for raw in (*found.response.chunks, found.response.body):
         json.loads(bytes(raw) or b"null")  # does not raise
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize(
+    ("marks", "line"),
+    [(("<<<<<<< HEAD", "=======", ">>>>>>> topic"), 5), (("", "", ">>>>>>> topic"), 7), (("", "=======", ""), 6)],
+)
+def test_a_merge_conflict(marks, line, end):
+    """Marks of git, also ones that were left behind, are told from other damage, with the line."""
+    held = RecordedRequest("POST", "/chat/completions", msgspec.Raw(REQUEST.body))
+    lines = encode(Recording(VERSION, REQUEST.key, held, Response(text="a"))).decode().splitlines()
+    lines[4:4] = marks
+    data = end.join(lines).encode()
+    with pytest.raises(RecordingCorrupt, match="merge conflict; take either side, at line") as caught:
+        decode_for(REQUEST, REQUEST.key, data, NAME)
+    assert caught.value.position == f"line {line}"
+    assert "git checkout --ours" in str(caught.value)
+
+
+def test_a_text_with_marks_is_no_conflict():
+    """The answer may be about git."""
+    held = RecordedRequest("POST", "/chat/completions", msgspec.Raw(REQUEST.body))
+    text = "<<<<<<< HEAD\n=======\n>>>>>>> topic"
+    data = encode(Recording(VERSION, REQUEST.key, held, Response(text=text)))
+    assert decode(data, NAME).response.text == text
+    with pytest.raises(RecordingCorrupt, match="cannot be read"):
+        decode(data[:-3], NAME)
+
+
+@pytest.mark.parametrize("at", ["", "yesterday", "0001-01-01T00:00:00+23:00"])
+def test_a_recording_without_a_date(at):
+    """What is no date is none."""
+    assert Provenance(at).moment is None
