@@ -33,12 +33,14 @@ ROOMS = {
     "api": "errors session session_scope decorator",
     "conversion": "errors recording store session sdk catalogue",
     "upkeep": "errors recording redaction store session catalogue",
+    "calibration": "errors recording normalizers session catalogue",
     "report": "errors recording catalogue",
     "server": "errors recording redaction pacing session sdk catalogue",
     "startup": "environment",
     "pytest_plugin": "errors recording store session api server",
     "": "errors pacing faults session api",
-    "cli": "* errors recording redaction pacing stubs session catalogue conversion upkeep report server environment",
+    "cli": "* errors recording redaction normalizers pacing stubs session catalogue conversion upkeep calibration "
+    "report server environment",
     "__main__": "cli",
 }
 """Each room of the package, from the ground up, and the rooms that it may import; `*` is the package's face."""

@@ -10,6 +10,7 @@ import sys
 import click
 
 import inferencereplay
+from inferencereplay.cli.calibrating import calibrate
 from inferencereplay.cli.comparing import diff, why
 from inferencereplay.cli.converting import export, import_
 from inferencereplay.cli.listing import list_, stats
@@ -44,6 +45,7 @@ for _command in (
     diff,
     why,
     run_command,
+    calibrate,
     check,
     stats,
     prune,

@@ -14,6 +14,7 @@ import click
 
 from inferencereplay.catalogue.entries import Catalogue
 from inferencereplay.catalogue.filtering import Filter
+from inferencereplay.normalizers import is_pattern
 from inferencereplay.session.settings import DEFAULT_DIRECTORY, VARIABLES, parse_text, read_variable
 
 if TYPE_CHECKING:
@@ -186,7 +187,9 @@ def of_a_request(command: Callable[..., Any]) -> _Command:
 
     @functools.wraps(command)
     def chosen(ignore: tuple[str, ...], normalize: tuple[str, ...], redact: tuple[str, ...], **options: Any) -> Any:
-        functions = [name if ":" not in name else function(name, "--normalize") for name in normalize]
+        functions = [
+            name if ":" not in name or is_pattern(name) else function(name, "--normalize") for name in normalize
+        ]
         settings = {"ignore": ignore, "redact": redact, "normalize": functions or None}
         return command(settings=settings, **options)
 

@@ -18,6 +18,7 @@ from inferencereplay.session.settings import (
     VARIABLES,
     Mode,
     parse_directory,
+    parse_ignore,
     parse_mode,
     parse_normalize,
     parse_speed,
@@ -65,6 +66,7 @@ def add_options(parser: pytest.Parser) -> None:
     parser.addini(f"{NAME}_dir", "The directory of recordings for all tests, relative to the ini file.")
     parser.addini(f"{NAME}_mode", f"{modes} (default: replay).")
     parser.addini(f"{NAME}_speed", "How fast recorded time runs (default: inf).")
+    parser.addini(f"{NAME}_ignore", "Paths into the body that do not count (a list).", type="args")
     parser.addini(f"{NAME}_normalize", "What varies and does not count, such as uuids (a list).", type="args")
     parser.addini(f"{NAME}_unused", f"{', '.join(UNUSED)} (default: report).")
 
@@ -176,7 +178,7 @@ def _number(value: Any, least: int, message: str) -> int:
 
 
 def _ini(config: pytest.Config) -> dict[str, Any]:
-    given = {name: config.getini(f"{NAME}_{name}") for name in ("mode", "speed", "normalize")}
+    given = {name: config.getini(f"{NAME}_{name}") for name in ("mode", "speed", "ignore", "normalize")}
     directory = config.getini(f"{NAME}_dir")
     if directory:
         root = config.inipath.parent if config.inipath else config.rootpath
@@ -257,6 +259,7 @@ def _check_values(options: Mapping[str, Any], call: Callable[[str], str]) -> Non
 _PARSERS: dict[str, Callable[[Any, str], object]] = {
     "directory": parse_directory,
     "mode": parse_mode,
+    "ignore": parse_ignore,
     "normalize": parse_normalize,
     "speed": parse_speed,
     "variants": parse_variants,

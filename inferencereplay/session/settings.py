@@ -10,6 +10,7 @@ import enum
 import inspect
 import math
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypedDict, TypeVar
 
@@ -19,7 +20,6 @@ from inferencereplay.pacing.pacer import Pace, check_pace
 from inferencereplay.session.selection import Chosen, parse_paths, parse_selection
 
 if TYPE_CHECKING:
-    import re
     from collections.abc import Callable, Iterable, Mapping
 
     from inferencereplay.faults.fault import Fault
@@ -172,7 +172,23 @@ def resolve(directory: str | os.PathLike[str] | None, options: Mapping[str, Any]
         chosen["speed"] = math.inf
     _check_faults(chosen, given)
     is_from_environment = not given.keys() & {"directory", "mode"} and chosen["mode"] is not Mode.LIVE
-    return Settings(Path(DEFAULT_DIRECTORY) if place is None else place, is_from_environment, **chosen)
+    settings = Settings(Path(DEFAULT_DIRECTORY) if place is None else place, is_from_environment, **chosen)
+    return _for_calibration(settings) if calibration else settings
+
+
+CALIBRATION = "INFERENCEREPLAY_CALIBRATION"
+"""The variable that `inferencereplay calibrate` sets for the program that it starts; see `calibration`."""
+calibration = os.environ.get(CALIBRATION)
+"""The directory into which every session of this process records, whatever its own settings say."""
+
+
+def _for_calibration(settings: Settings) -> Settings:
+    """Let a session keep what it is asked in the directory of a run, and leave its own directory as it is."""
+    if settings.mode is Mode.LIVE:
+        return settings
+    return settings._replace(
+        directory=Path(calibration or ""), mode=Mode.RECORD_IF_MISSING, record_errors=True, test_id=None
+    )
 
 
 def _check_faults(chosen: dict[str, Any], given: Mapping[str, Any]) -> None:
@@ -307,21 +323,32 @@ def parse_normalize(normalize: Any, source: str = "normalize") -> Any:
         given = (normalize,) if isinstance(normalize, str) else tuple(normalize)
     except TypeError:
         given = (normalize,)  # refused below
-    from inferencereplay.normalizers import BY_NAME, compose  # noqa: PLC0415 - only where one is set
+    from inferencereplay.normalizers import compose  # noqa: PLC0415 - only where one is set
 
-    functions: list[Callable[[JSON], JSON]] = []
-    for item in given:
-        function = BY_NAME.get(item) if isinstance(item, str) else item
-        if not callable(function):
-            rule = f"Give a function from a request's body to a body, or a name: {', '.join(BY_NAME)}"
-            message = f"{source}={item!r} is no normalizer. {rule}."
-            raise InvalidSetting(message)
-        functions.append(function)
+    functions = [_parse_normalizer(item, source) for item in given]
     return compose(functions) if functions else None
 
 
+def _parse_normalizer(item: Any, source: str) -> Callable[[JSON], JSON]:
+    from inferencereplay.normalizers import BY_NAME, named  # noqa: PLC0415 - as above
+
+    try:
+        function: Any = named(item) if isinstance(item, str) else item
+    except re.error as error:
+        message = f"{source}={item!r} is no regular expression: {error}."
+        raise InvalidSetting(message) from None
+    if not callable(function):
+        names = ", ".join(BY_NAME)
+        rule = f"Give a function from a request's body to a body, a name ({names}), or a regular expression: '/…/'"
+        message = f"{source}={item!r} is no normalizer. {rule}."
+        raise InvalidSetting(message)
+    return function  # type: ignore[no-any-return]  # as the line above says
+
+
 def _parse_normalizers(text: str, source: str) -> Any:
-    return parse_normalize([part.strip() for part in text.split(",")], source)
+    from inferencereplay.normalizers import split_names  # noqa: PLC0415 - as above
+
+    return parse_normalize(split_names(text), source)
 
 
 def _parse_pace(text: str, source: str) -> Pace | None:
