@@ -20,6 +20,7 @@ from inferencereplay.cli.serving_http import serve
 from inferencereplay.cli.showing import play, show
 from inferencereplay.cli.terminal import note, open_streams, silence
 from inferencereplay.cli.tidying import check, prune, rekey
+from inferencereplay.cli.verifying import refresh, verify
 from inferencereplay.cli.writing import new
 from inferencereplay.errors import InferenceReplayError
 
@@ -55,6 +56,8 @@ for _command in (
     new,
     report,
     serve,
+    verify,
+    refresh,
 ):
     group.add_command(_command)
 
