@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 DIGITS = 32
 """Of the key's 64, in a file name: 128 bits; the whole key is in the file."""
+LONGEST_GAP = 8
+"""Numbers that are tried past one that is missing."""
 _NAME = re.compile(r"([0-9a-f]{32})(?:~([2-9]|[1-9][0-9]+))?\.json")
 
 
