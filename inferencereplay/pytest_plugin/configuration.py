@@ -25,7 +25,7 @@ from inferencereplay.session.settings import (
     read_variable,
     split_layers,
 )
-from inferencereplay.store.places import placed
+from inferencereplay.store.location import is_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -118,9 +118,9 @@ def settings_for(
     local = {**_configured(given), **marked(node)}
     local = {name: value for name, value in local.items() if name not in ROUNDS}
     if local.get("directory") is not None:
-        local["directory"] = _placed(local["directory"], home)
+        local["directory"] = _placed_all(home, local["directory"])
     if isinstance(local.get("write_to"), (str, os.PathLike)):
-        local["write_to"] = placed(local["write_to"], home)
+        local["write_to"] = _placed(home, local["write_to"])
     settings = {**_ini(config), **local, **_command_line(config)}
     if settings.get("directory") is None and not os.environ.get(VARIABLES["directory"]):
         settings["directory"] = home / DEFAULT_DIRECTORY
@@ -128,10 +128,17 @@ def settings_for(
     return settings
 
 
-def _placed(directory: Any, home: Path) -> str | list[str]:
-    """Return a directory, or layers, relative to a folder: one spelling for one directory, which is counted by it."""
+def _placed_all(home: Path, directory: Any) -> list[str]:
+    """Return the layers of a directory, or of several, as `_placed` does."""
     layers = parse_layers(directory)
-    return [placed(str(layer), home) for layer in layers] if isinstance(layers, tuple) else placed(str(layers), home)
+    return [_placed(home, layer) for layer in (layers if isinstance(layers, tuple) else (layers,))]
+
+
+def _placed(home: Path, directory: Any) -> str:
+    """Return one spelling for one directory, for it is counted by its name; a URL stays as it is."""
+    if is_url(directory):
+        return str(directory)
+    return str(os.path.normpath(home / os.path.expanduser(directory)))  # noqa: PTH111
 
 
 def _mode(config: pytest.Config, given: Any) -> Mode:
@@ -192,10 +199,10 @@ def _ini(config: pytest.Config) -> dict[str, Any]:
     root = config.inipath.parent if config.inipath else config.rootpath
     directory = config.getini(f"{NAME}_dir")
     if directory:
-        given["directory"] = _placed(split_layers(directory) if isinstance(directory, str) else directory, root)
+        given["directory"] = _placed_all(root, split_layers(directory) if isinstance(directory, str) else directory)
     write_to = config.getini(f"{NAME}_write_to")
     if write_to:
-        given["write_to"] = int(write_to) if write_to.isdecimal() else placed(write_to, root)
+        given["write_to"] = int(write_to) if write_to.isdecimal() else _placed(root, write_to)
     return {name: value for name, value in given.items() if value}
 
 

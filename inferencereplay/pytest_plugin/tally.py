@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from inferencereplay.store.interface import layers_of
-from inferencereplay.store.places import is_there
+from inferencereplay.store.location import is_missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -127,7 +127,7 @@ def reason(miss: RecordingNotFound) -> tuple[str, ...]:
         return (f"{miss.method} {miss.path} is not recordable",)
     if miss.nearest:
         return (f"the recordings of {miss.path} in {miss.directory} are used up, or differ in method or query only",)
-    if not any(map(is_there, (miss.directory, *miss.directory.split(", ")))):  # of layers
+    if all(map(is_missing, (miss.directory, *miss.directory.split(", ")))):  # of layers
         return (f"{miss.directory} does not exist",)
     return (f"nothing is recorded for {miss.path} in {miss.directory}",)
 

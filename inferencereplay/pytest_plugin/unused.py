@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from inferencereplay.store.places import is_url
+from inferencereplay.store.location import is_url
 
 if TYPE_CHECKING:
     from inferencereplay.pytest_plugin.tally import Tally

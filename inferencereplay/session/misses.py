@@ -12,8 +12,8 @@ from inferencereplay.errors import RecordingNotFound
 from inferencereplay.recording.control_characters import visible, visible_lines
 from inferencereplay.recording.difference import nearest
 from inferencereplay.recording.request import parse_json
-from inferencereplay.store.interface import layers_of
-from inferencereplay.store.places import is_there
+from inferencereplay.store.interface import layers_of, written_of
+from inferencereplay.store.location import is_missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -65,7 +65,7 @@ def explain(  # noqa: PLR0913 - facts for a message
         obstacle = str(deep)
     lines = [visible(f"{request.method} {request.path} was not recorded in {directory} (key {key[:12]}…).")]
     layers = layers_of(store)
-    if not any(is_there(layer.directory) for layer in layers):
+    if all(is_missing(layer.directory) for layer in layers):
         lines.append("That directory does not exist." if len(layers) == 1 else "None of these directories exists.")
     elif used_up:
         lines.append(f"Its recordings, the first of which is {used_up}, are used up (exhausted={exhausted!r}).")
@@ -129,7 +129,7 @@ def _ways_to_match(near: _Near) -> Iterator[str]:
 
 
 def _mend(store: Store, mode: str, own_mode: str | None, line: str, known: Callable[[str], str] | None) -> str:
-    if not store.is_writable:
+    if written_of(store).is_foreign:
         return f"It is a directory of llama-stack's recorder. To record it, give another directory and mode={mode!r}."
     if known:
         return f"To record it, run\n  {known(mode)}"

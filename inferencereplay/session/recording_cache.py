@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from inferencereplay.store.interface import full_name, layers_of
+from inferencereplay.store.interface import full_name
 
 if TYPE_CHECKING:
     from inferencereplay.recording.format import Recording
@@ -61,7 +61,7 @@ class RecordingCache:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._kept = _of_process if all(layer.is_writable for layer in layers_of(store)) else KeptRecordings()
+        self._kept = KeptRecordings() if store.is_foreign else _of_process
 
     def read(self, request: Request, key: str, number: int) -> Recording | None:
         """Return a recording of `request`, or `None` if there is none; it is shared, and not to be changed.

@@ -18,6 +18,7 @@ from inferencereplay.errors import InvalidSetting
 from inferencereplay.pacing.clocks import Clock, check_clock
 from inferencereplay.pacing.pacer import Pace, check_pace
 from inferencereplay.session.selection import Chosen, parse_paths, parse_selection
+from inferencereplay.store.location import Location, parse_location
 
 if TYPE_CHECKING:
     import re
@@ -130,13 +131,13 @@ class Settings(NamedTuple):
     """The settings in effect for a session.
 
     Attributes:
-        directory: where recordings live; a tuple of several layers, and never of one.
+        directory: where recordings live: a path, or the URL of an object store; or a tuple of two or more as layers.
         from_environment: whether the environment alone switched replaying or recording on.
         mode: what happens to a call.
         speed: how fast recorded time runs; infinity for no waiting.
     """
 
-    directory: Path | tuple[Path, ...]
+    directory: Location | tuple[Location, ...]
     from_environment: bool
     mode: Mode
     speed: float
@@ -387,23 +388,6 @@ def parse_ignore(ignore: Any, source: str = "ignore") -> tuple[str, ...]:
     return paths
 
 
-def parse_directory(directory: str | os.PathLike[str], source: str = "directory") -> Path:
-    """Read a path; it need not exist.
-
-    Raises:
-        InvalidSetting: for anything else.
-    """
-    try:
-        text = os.fspath(directory)
-        if not isinstance(text, str) or not text or "\0" in text:
-            raise TypeError  # noqa: TRY301 - one message for everything that is no path
-        os.fsencode(text)
-        return Path(text).expanduser()
-    except (TypeError, UnicodeEncodeError, RuntimeError):  # RuntimeError: an unknown home, as in "~nobody"
-        message = f"{source}={directory!r} is no path of a directory. Give a str or a pathlib.Path."
-        raise InvalidSetting(message) from None
-
-
 def parse_layers(directory: Any, source: str = "directory") -> Any:
     """Read a directory, or the layers of a list of them; one that is alone in a list is no layer.
 
@@ -411,8 +395,8 @@ def parse_layers(directory: Any, source: str = "directory") -> Any:
         InvalidSetting: for anything else, for a list of none, and for a directory that is in it twice.
     """
     if isinstance(directory, (str, bytes, os.PathLike)) or not isinstance(directory, Iterable):
-        return parse_directory(directory, source)  # type: ignore[arg-type]  # which refuses bytes
-    layers = tuple(parse_directory(item, source) for item in directory)
+        return parse_location(directory, source)  # type: ignore[arg-type]  # which refuses bytes
+    layers = tuple(parse_location(item, source) for item in directory)
     if not layers:
         message = f"{source}=[] names no directory. Give at least one."
         raise InvalidSetting(message)
@@ -447,7 +431,7 @@ def parse_write_to(layer: Any, source: str = "write_to") -> Any:
     if isinstance(layer, int) and not isinstance(layer, bool) and layer >= 0:
         return layer
     if isinstance(layer, (str, os.PathLike)):
-        return parse_directory(layer, source)
+        return parse_location(layer, source)
     message = f"{source}={layer!r} is no layer. Give its number, from 0, or its name."
     raise InvalidSetting(message)
 

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import errno
 import itertools
+import os
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from inferencereplay.recording.format import encode
 from inferencereplay.store.address import LONGEST_GAP
-from inferencereplay.store.places import below
+from inferencereplay.store.location import is_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -51,6 +52,11 @@ class LayeredStore:
     def is_writable(self) -> bool:
         """Whether recordings can be written to the layer that is chosen for it."""
         return self.written.is_writable
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether one of them is another recorder's."""
+        return any(layer.is_foreign for layer in self.layers)
 
     # What a session looks up.
 
@@ -167,7 +173,7 @@ class LayeredStore:
         layer = _owner(self._above, path, key) or self.written
         if not layer.is_writable:
             reason = f"{layer.directory}, which is looked up before {self.written.directory}, has recordings of it"
-            raise OSError(errno.EROFS, f"{reason}, and is llama-stack's")
+            raise OSError(errno.EROFS, f"{reason}, and can be replayed only")
         return cast("WritableStore", layer)
 
     def _joined(self, path: str, key: str) -> WritableStore:
@@ -204,7 +210,7 @@ def _variants(layer: Store, path: str, key: str) -> Sequence[int]:
 
 
 def _content(layer: Store, path: str, key: str, variant: int) -> bytes | None:
-    if layer.is_writable:
+    if not layer.is_foreign:
         return cast("WritableStore", layer).get(path, key, variant)
     recording = layer.read(path, key, variant)
     return None if recording is None else encode(recording)
@@ -212,4 +218,4 @@ def _content(layer: Store, path: str, key: str, variant: int) -> bytes | None:
 
 def _named(layer: Store, name: str) -> str:
     """Return the name of a recording with the directory of its layer."""
-    return below(layer.directory, name)
+    return f"{layer.directory}{'/' if is_url(layer.directory) else os.sep}{name}"

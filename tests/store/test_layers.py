@@ -384,7 +384,7 @@ def test_a_further_variant_below_a_layer_of_llama_stack_is_not_stored(client, ca
     with replay([theirs, ours], mode="record-if-missing", exhausted="record", write_to=1) as session:
         assert [ask(client), ask(client)] == ["first", "answer 1"]
     assert (session.recorded, files(ours)) == (0, [])
-    reason = f"{theirs}, which is looked up before {ours}, has recordings of it, and is llama-stack's"
+    reason = f"{theirs}, which is looked up before {ours}, has recordings of it, and can be replayed only"
     assert [reason in message for message in caplog.messages] == [True]
 
 
