@@ -12,6 +12,8 @@ from inferencereplay.errors import RecordingNotFound
 from inferencereplay.recording.control_characters import visible, visible_lines
 from inferencereplay.recording.difference import nearest
 from inferencereplay.recording.request import parse_json
+from inferencereplay.store.interface import layers_of, written_of
+from inferencereplay.store.location import is_missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -62,8 +64,9 @@ def explain(  # noqa: PLR0913 - facts for a message
     except (ValueError, RecursionError) as deep:
         obstacle = str(deep)
     lines = [visible(f"{request.method} {request.path} was not recorded in {directory} (key {key[:12]}…).")]
-    if not os.path.isdir(directory):  # noqa: PTH112
-        lines.append("That directory does not exist.")
+    layers = layers_of(store)
+    if all(is_missing(layer.directory) for layer in layers):
+        lines.append("That directory does not exist." if len(layers) == 1 else "None of these directories exists.")
     elif used_up:
         lines.append(f"Its recordings, the first of which is {used_up}, are used up (exhausted={exhausted!r}).")
     elif skipped:
@@ -126,7 +129,7 @@ def _ways_to_match(near: _Near) -> Iterator[str]:
 
 
 def _mend(store: Store, mode: str, own_mode: str | None, line: str, known: Callable[[str], str] | None) -> str:
-    if not store.is_writable:
+    if written_of(store).is_foreign:
         return f"It is a directory of llama-stack's recorder. To record it, give another directory and mode={mode!r}."
     if known:
         return f"To record it, run\n  {known(mode)}"
@@ -135,6 +138,6 @@ def _mend(store: Store, mode: str, own_mode: str | None, line: str, known: Calla
         return f"To record it, change mode={own_mode!r} to mode={mode!r}, and run\n  {command}"
     if run := os.environ.get(RUN):
         options = "" if run == "1" else f"{run} "
-        place = shlex.quote(store.directory)
-        return f"To record it, run\n  inferencereplay run --mode {mode} --dir {place} {options}-- {command}"
+        places = " ".join(f"--dir {shlex.quote(layer.directory)}" for layer in layers_of(store))
+        return f"To record it, run\n  inferencereplay run --mode {mode} {places} {options}-- {command}"
     return f"To record it, run\n  INFERENCEREPLAY_MODE={mode} {command}"

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from inferencereplay.store.address import Address
+from inferencereplay.store.address import LONGEST_GAP, Address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from inferencereplay.store.interface import WritableStore
-
-LONGEST_GAP = 8
-"""Numbers that are tried past one that is missing."""
 
 
 class VariantFiles:

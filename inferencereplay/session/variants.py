@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from inferencereplay.locks import make_lock
-from inferencereplay.session.variant_files import LONGEST_GAP, VariantFiles
+from inferencereplay.session.variant_files import VariantFiles
+from inferencereplay.store.address import LONGEST_GAP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""From a directory to the store that reads it: ours or the llama-stack recorder's."""
+"""From directories to the store that reads them: ours, the llama-stack recorder's, or layers."""
 
 from __future__ import annotations
 
@@ -34,27 +34,44 @@ _recognized: dict[str, tuple[str, tuple[int, ...]]] = {}
 
 
 def open_store(
-    directory: Path,
+    directory: Path | tuple[Path, ...],
     test_id: str | None = None,
     prepare: Callable[[Request], Request] = as_it_is,
     *,
     is_recorded: bool = False,
+    write_to: int = 0,
 ) -> Store:
-    """Open a directory of recordings, ours or the llama-stack recorder's.
+    """Open a directory of recordings, ours or the llama-stack recorder's, or several as layers.
 
     Args:
-        directory: it need not exist yet.
+        directory: it need not exist yet; a tuple of several, which are looked up in order.
         test_id: which of llama-stack's recordings of one request to take.
         prepare: is applied to the requests in llama-stack's files, before they are looked up.
         is_recorded: whether a program is being recorded. A directory that cannot be used must not break it: a warning
             is logged for each answer that cannot be stored.
+        write_to: the number, from 0, of the layer that recordings are written to.
 
     Raises:
         StoreError: if it is a file, or cannot be looked into, and nothing is recorded.
-        InvalidSetting: if a `test_id` is given for a directory that is not llama-stack's.
+        InvalidSetting: if a `test_id` is given, and no directory is llama-stack's.
     """
+    if isinstance(directory, tuple):
+        from inferencereplay.store.layers import LayeredStore  # noqa: PLC0415 - few sessions have layers
+
+        opened = [_open(layer, test_id, prepare, is_recorded=is_recorded) for layer in directory]
+        store: Store = LayeredStore(opened, write_to)
+    else:
+        store = _open(directory, test_id, prepare, is_recorded=is_recorded)
+        opened = [store]
+    if test_id is not None and all(layer.is_writable for layer in opened):
+        message = f"test_id={test_id!r} picks among llama-stack's recordings, and {store.directory} holds none."
+        raise InvalidSetting(message)
+    return store
+
+
+def _open(directory: Path, test_id: str | None, prepare: Callable[[Request], Request], *, is_recorded: bool) -> Store:
     directory = directory.absolute()  # for the program may change its working directory
-    if test_id is None and _is_recognized(str(directory)):
+    if _is_recognized(str(directory)):
         return DirectoryStore(directory)
     try:
         sample = [*itertools.islice(_json_files(str(directory), str(directory)), SAMPLE)]
@@ -69,9 +86,6 @@ def open_store(
         _recognize(str(directory), own)
     elif any(map(_is_theirs, sample)):
         return LlamaStackStore(directory, test_id, prepare)
-    if test_id is not None:
-        message = f"test_id={test_id!r} picks among llama-stack's recordings, and {directory} holds none."
-        raise InvalidSetting(message)
     return DirectoryStore(directory)
 
 
