@@ -17,12 +17,12 @@ from inferencereplay.session.settings import (
     DEFAULTS,
     VARIABLES,
     Mode,
-    parse_directory,
     parse_mode,
     parse_normalize,
     parse_speed,
     read_variable,
 )
+from inferencereplay.store.location import is_url, parse_location
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -113,13 +113,19 @@ def settings_for(
     local = {**_configured(given), **marked(node)}
     local = {name: value for name, value in local.items() if name not in ROUNDS}
     if local.get("directory") is not None:
-        # One spelling for one directory, for it is counted by its name.
-        local["directory"] = os.path.normpath(home / os.path.expanduser(local["directory"]))  # noqa: PTH111
+        local["directory"] = _placed(home, local["directory"])
     settings = {**_ini(config), **local, **_command_line(config)}
     if settings.get("directory") is None and not os.environ.get(VARIABLES["directory"]):
         settings["directory"] = home / DEFAULT_DIRECTORY
     settings["mode"] = _mode(config, settings.get("mode"))
     return settings
+
+
+def _placed(home: Path, directory: Any) -> str:
+    """Return one spelling for one directory, for it is counted by its name; a URL stays as it is."""
+    if is_url(directory):
+        return str(directory)
+    return str(os.path.normpath(home / os.path.expanduser(directory)))  # noqa: PTH111
 
 
 def _mode(config: pytest.Config, given: Any) -> Mode:
@@ -180,7 +186,7 @@ def _ini(config: pytest.Config) -> dict[str, Any]:
     directory = config.getini(f"{NAME}_dir")
     if directory:
         root = config.inipath.parent if config.inipath else config.rootpath
-        given["directory"] = os.path.normpath(root / directory)
+        given["directory"] = _placed(root, directory)
     return {name: value for name, value in given.items() if value}
 
 
@@ -255,7 +261,7 @@ def _check_values(options: Mapping[str, Any], call: Callable[[str], str]) -> Non
 
 
 _PARSERS: dict[str, Callable[[Any, str], object]] = {
-    "directory": parse_directory,
+    "directory": parse_location,
     "mode": parse_mode,
     "normalize": parse_normalize,
     "speed": parse_speed,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections import Counter
 from typing import TYPE_CHECKING, Any
+
+from inferencereplay.store.location import is_missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -111,7 +112,7 @@ def reason(miss: RecordingNotFound) -> tuple[str, ...]:
         return (f"{miss.method} {miss.path} is not recordable",)
     if miss.nearest:
         return (f"the recordings of {miss.path} in {miss.directory} are used up, or differ in method or query only",)
-    if not os.path.isdir(miss.directory):  # noqa: PTH112
+    if is_missing(miss.directory):
         return (f"{miss.directory} does not exist",)
     return (f"nothing is recorded for {miss.path} in {miss.directory}",)
 

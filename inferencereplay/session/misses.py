@@ -8,10 +8,11 @@ import shlex
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
-from inferencereplay.errors import RecordingNotFound
+from inferencereplay.errors import RecordingNotFound, StoreError
 from inferencereplay.recording.control_characters import visible, visible_lines
 from inferencereplay.recording.difference import nearest
 from inferencereplay.recording.request import parse_json
+from inferencereplay.store.location import is_missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,10 +60,10 @@ def explain(  # noqa: PLR0913 - facts for a message
     near, obstacle = None, ""
     try:
         near = _nearest(request, near_requests, redactor)
-    except (ValueError, RecursionError) as deep:
+    except (ValueError, RecursionError, StoreError) as deep:
         obstacle = str(deep)
     lines = [visible(f"{request.method} {request.path} was not recorded in {directory} (key {key[:12]}…).")]
-    if not os.path.isdir(directory):  # noqa: PTH112
+    if is_missing(directory):
         lines.append("That directory does not exist.")
     elif used_up:
         lines.append(f"Its recordings, the first of which is {used_up}, are used up (exhausted={exhausted!r}).")
@@ -126,7 +127,7 @@ def _ways_to_match(near: _Near) -> Iterator[str]:
 
 
 def _mend(store: Store, mode: str, own_mode: str | None, line: str, known: Callable[[str], str] | None) -> str:
-    if not store.is_writable:
+    if store.is_foreign:
         return f"It is a directory of llama-stack's recorder. To record it, give another directory and mode={mode!r}."
     if known:
         return f"To record it, run\n  {known(mode)}"

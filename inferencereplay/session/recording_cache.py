@@ -59,7 +59,7 @@ class RecordingCache:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._kept = _of_process if store.is_writable else KeptRecordings()
+        self._kept = KeptRecordings() if store.is_foreign else _of_process
 
     def read(self, request: Request, key: str, number: int) -> Recording | None:
         """Return a recording of `request`, or `None` if there is none; it is shared, and not to be changed.

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from inferencereplay.session.child_reports import ChildReports
     from inferencereplay.session.run_coordinator import RunCoordinator
     from inferencereplay.session.settings import Options, Settings
+    from inferencereplay.store.interface import Store
     from inferencereplay.stubs.arguments import StubOptions
     from inferencereplay.stubs.stub import Stub
     from inferencereplay.stubs.stub_queue import StubQueue
@@ -159,8 +160,8 @@ class Session:
         self.is_fast = self.mode in _ANSWERING and not settings.faults
         self.store = open_store(settings.directory, settings.test_id, self.prepare, is_recorded=self.mode in _RECORDING)
         if self.mode in _RECORDING and not self.store.is_writable:
-            message = f"mode={self.mode.value!r}: {self.store.directory} is llama-stack's, and can be replayed only."
-            raise InvalidSetting(message + " Record into another directory.")
+            message = f"mode={self.mode.value!r}: {_unwritable(self.store)} Record into another directory."
+            raise InvalidSetting(message)
         self._cache = RecordingCache(self.store)
         self._near_requests = NearRequests(self.store)
         self._begin()
@@ -652,7 +653,7 @@ class Session:
         from inferencereplay.stubs.stub_queue import StubQueue  # noqa: PLC0415 - only who writes answers pays for it
 
         if options.get("save") and not self.store.is_writable:
-            message = f"save=True: {self.store.directory} is llama-stack's, and can be replayed only."
+            message = f"save=True: {_unwritable(self.store)}"
             raise InvalidSetting(message)
         with self._lock:
             self._stubs = stubs = self._stubs or StubQueue()
@@ -824,6 +825,11 @@ def _counted_stubs(stubs: list[str]) -> str:
     return (
         f"{len(stubs)} stub{'s' if len(stubs) > 1 else ''} did not match: {shown}{', …' * (len(stubs) > MOST_STUBS)}."
     )
+
+
+def _unwritable(store: Store) -> str:
+    """Say why nothing can be stored."""
+    return f"{store.directory} is {'llama-stack' if store.is_foreign else 'a web server'}'s, and can be replayed only."
 
 
 def _plan(settings: Settings) -> FaultPlan | None:

@@ -17,6 +17,7 @@ from inferencereplay.errors import InvalidSetting
 from inferencereplay.pacing.clocks import Clock, check_clock
 from inferencereplay.pacing.pacer import Pace, check_pace
 from inferencereplay.session.selection import Chosen, parse_paths, parse_selection
+from inferencereplay.store.location import Location, parse_location
 
 if TYPE_CHECKING:
     import re
@@ -126,13 +127,13 @@ class Settings(NamedTuple):
     """The settings in effect for a session.
 
     Attributes:
-        directory: where recordings live.
+        directory: where recordings live: a path, or the URL of an object store.
         from_environment: whether the environment alone switched replaying or recording on.
         mode: what happens to a call.
         speed: how fast recorded time runs; infinity for no waiting.
     """
 
-    directory: Path
+    directory: Location
     from_environment: bool
     mode: Mode
     speed: float
@@ -361,23 +362,6 @@ def parse_ignore(ignore: Any, source: str = "ignore") -> tuple[str, ...]:
     return paths
 
 
-def parse_directory(directory: str | os.PathLike[str], source: str = "directory") -> Path:
-    """Read a path; it need not exist.
-
-    Raises:
-        InvalidSetting: for anything else.
-    """
-    try:
-        text = os.fspath(directory)
-        if not isinstance(text, str) or not text or "\0" in text:
-            raise TypeError  # noqa: TRY301 - one message for everything that is no path
-        os.fsencode(text)
-        return Path(text).expanduser()
-    except (TypeError, UnicodeEncodeError, RuntimeError):  # RuntimeError: an unknown home, as in "~nobody"
-        message = f"{source}={directory!r} is no path of a directory. Give a str or a pathlib.Path."
-        raise InvalidSetting(message) from None
-
-
 def parse_listed(text: str, source: str) -> tuple[str, ...]:
     """Read dotted paths from a text, in which commas separate them.
 
@@ -414,7 +398,7 @@ def _accept(value: Any, _: str) -> Any:
 
 
 _PARSERS: dict[str, Callable[[Any, str], Any]] = {
-    "directory": parse_directory,
+    "directory": parse_location,
     "mode": parse_mode,
     "speed": parse_speed,
     "pace": check_pace,

@@ -16,12 +16,17 @@ class Store(Protocol):
 
     @property
     def directory(self) -> str:
-        """The path of the directory, for messages."""
+        """The path of the directory, or the URL, for messages."""
         ...
 
     @property
     def is_writable(self) -> bool:
         """Whether it is a `WritableStore`."""
+        ...
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether its files are another recorder's, read as they are."""
         ...
 
     def read(self, path: str, key: str, variant: int) -> Recording | None:

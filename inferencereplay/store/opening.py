@@ -1,9 +1,10 @@
-"""From a directory to the store that reads it: ours or the llama-stack recorder's."""
+"""From a directory or a URL to the store that reads it: ours, the llama-stack recorder's, or an object store."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import importlib
 import itertools
 import os
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from inferencereplay.store.containment import is_inside
 from inferencereplay.store.directory import DirectoryStore
 from inferencereplay.store.llama_stack import LlamaStackStore, as_it_is
 from inferencereplay.store.llama_stack_file import is_llama_stack
+from inferencereplay.store.location import StoreURL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from inferencereplay.recording.request import Request
     from inferencereplay.store.interface import Store
+    from inferencereplay.store.location import Location
 
 SAMPLE = 8
 """Files that are read to recognize the format of a directory."""
@@ -34,16 +37,16 @@ _recognized: dict[str, tuple[str, tuple[int, ...]]] = {}
 
 
 def open_store(
-    directory: Path,
+    directory: Location,
     test_id: str | None = None,
     prepare: Callable[[Request], Request] = as_it_is,
     *,
     is_recorded: bool = False,
 ) -> Store:
-    """Open a directory of recordings, ours or the llama-stack recorder's.
+    """Open a directory of recordings, ours or the llama-stack recorder's, or an object store.
 
     Args:
-        directory: it need not exist yet.
+        directory: it need not exist yet. A URL is opened without asking the network.
         test_id: which of llama-stack's recordings of one request to take.
         prepare: is applied to the requests in llama-stack's files, before they are looked up.
         is_recorded: whether a program is being recorded. A directory that cannot be used must not break it: a warning
@@ -51,8 +54,10 @@ def open_store(
 
     Raises:
         StoreError: if it is a file, or cannot be looked into, and nothing is recorded.
-        InvalidSetting: if a `test_id` is given for a directory that is not llama-stack's.
+        InvalidSetting: if a `test_id` is given for a directory that is not llama-stack's, or a URL cannot be opened.
     """
+    if isinstance(directory, StoreURL):
+        return _open_url(directory, test_id)
     directory = directory.absolute()  # for the program may change its working directory
     if test_id is None and _is_recognized(str(directory)):
         return DirectoryStore(directory)
@@ -73,6 +78,15 @@ def open_store(
         message = f"test_id={test_id!r} picks among llama-stack's recordings, and {directory} holds none."
         raise InvalidSetting(message)
     return DirectoryStore(directory)
+
+
+def _open_url(url: StoreURL, test_id: str | None) -> Store:
+    if test_id is not None:
+        message = f"test_id={test_id!r} picks among llama-stack's recordings, and {url} holds none."
+        raise InvalidSetting(message)
+    engine = importlib.import_module("inferencereplay.object_stores.opening_urls")  # above this package; few need it
+    opened: Store = engine.open_url(url)
+    return opened
 
 
 def _recognize(directory: str, file: str) -> None:
