@@ -21,6 +21,7 @@ ROOMS = {
     "normalizers": "recording",
     "pacing": "errors",
     "store": "errors locks recording",
+    "object_stores": "errors recording store",
     "stubs": "errors locks recording pacing",
     "faults": "errors locks recording",
     "session": "errors locks recording redaction normalizers pacing store stubs faults",

@@ -317,7 +317,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 def _tidy(config: pytest.Config, state: State) -> None:
     is_clear = not doubt(config, state.tally, pytest.ExitCode.OK)
     try:
-        state.run.tidy(lambda directory: is_clear and holds_all(config, Path(directory)))
+        state.run.tidy(lambda directory: is_clear and holds_all(config, directory))
     except OSError as error:
         _log.warning("old recordings could not be put in order: %s", error)
 

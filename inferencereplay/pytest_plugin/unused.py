@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from inferencereplay.store.location import is_url
+from inferencereplay.store.location import is_url, located
 
 if TYPE_CHECKING:
     from inferencereplay.pytest_plugin.tally import Tally
@@ -36,7 +36,7 @@ def find_unused(config: pytest.Config, tally: Tally, exitstatus: int) -> Finding
     if unclear:
         return Finding([], unclear)
     local = [directory for directory in tally.used if not is_url(directory)]
-    searched = [directory for directory in local if holds_all(config, Path(directory))]
+    searched = [directory for directory in local if holds_all(config, directory)]
     used = {os.path.join(directory, name) for directory in local for name in tally.used[directory]}  # noqa: PTH118
     there = {file for directory in searched for file in _files(directory)}  # one directory may be inside another
     others = sorted(set(local) - set(searched))
@@ -58,15 +58,20 @@ def doubt(config: pytest.Config, tally: Tally, exitstatus: int) -> str:
     return ", ".join(sorted(tally.partial))
 
 
-def holds_all(config: pytest.Config, directory: Path) -> bool:
-    """Whether the run took in all tests of the folder that contains a directory of recordings."""
+def holds_all(config: pytest.Config, directory: str) -> bool:
+    """Whether the run took in all tests of the folder that contains a directory of recordings.
+
+    A store that no folder contains may be shared with tests that are elsewhere.
+    """
+    if is_url(directory):
+        return False
     if config.args_source is config.ArgsSource.TESTPATHS:
         return True
     roots = [(config.invocation_params.dir / arg).resolve() for arg in config.args]
-    return any(directory.resolve().is_relative_to(root) for root in roots)
+    return any(Path(directory).resolve().is_relative_to(root) for root in roots)
 
 
 def _files(directory: str) -> list[str]:
     from inferencereplay.store.opening import open_store  # noqa: PLC0415 - not needed before the end of a run
 
-    return [os.path.join(directory, name) for name in open_store(Path(directory)).list()]  # noqa: PTH118
+    return [os.path.join(directory, name) for name in open_store(located(directory)).list()]  # noqa: PTH118

@@ -8,7 +8,7 @@ import shlex
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
-from inferencereplay.errors import RecordingNotFound
+from inferencereplay.errors import RecordingNotFound, StoreError
 from inferencereplay.recording.control_characters import visible, visible_lines
 from inferencereplay.recording.difference import nearest
 from inferencereplay.recording.request import parse_json
@@ -61,7 +61,7 @@ def explain(  # noqa: PLR0913 - facts for a message
     near, obstacle = None, ""
     try:
         near = _nearest(request, near_requests, redactor)
-    except (ValueError, RecursionError) as deep:
+    except (ValueError, RecursionError, StoreError) as deep:
         obstacle = str(deep)
     lines = [visible(f"{request.method} {request.path} was not recorded in {directory} (key {key[:12]}…).")]
     layers = layers_of(store)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from inferencereplay.errors import RecordingCorrupt
 from inferencereplay.session.run_coordinator import RunAddress
 from inferencereplay.session.variants import Claim, Variant, Variants
+from inferencereplay.store.location import real
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +36,7 @@ class RunVariants(Variants):
     def __init__(self, store: Store, run: RunCoordinator, is_whole: Callable[[bytes], bool]) -> None:
         super().__init__(store, replaces=True, repeats=False, is_whole=is_whole)
         self._run = run
-        self._directory = os.path.realpath(store.directory)  # one directory, whichever way it is reached
+        self._directory = real(store.directory)  # one directory, whichever way it is reached
         self._reserved: dict[str, list[Claim]] = {}
         self._pending: dict[tuple[str, int], Claim] = {}
         self._given_up: dict[str, set[int]] = {}

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from inferencereplay.session.child_reports import ChildReports
     from inferencereplay.session.run_coordinator import RunCoordinator
     from inferencereplay.session.settings import Directory, Options, Settings
+    from inferencereplay.store.interface import Store
     from inferencereplay.stubs.arguments import StubOptions
     from inferencereplay.stubs.stub import Stub
     from inferencereplay.stubs.stub_queue import StubQueue
@@ -169,8 +170,8 @@ class Session:
         )
         if (self.mode in _RECORDING or settings.write_to is not None) and not self.store.is_writable:
             asked = f"mode={self.mode.value!r}" if self.mode in _RECORDING else f"write_to={settings.write_to}"
-            message = f"{asked}: {written_of(self.store).directory} is llama-stack's, and can be replayed only."
-            raise InvalidSetting(message + " Record into another directory.")
+            message = f"{asked}: {_unwritable(written_of(self.store))} Record into another directory."
+            raise InvalidSetting(message)
         if self.mode is Mode.RECORD and isinstance(settings.directory, tuple):
             self.store = self.store.written_first()  # type: ignore[attr-defined]  # a LayeredStore
         self._own = written_of(self.store) if self.mode is Mode.RECORD else self.store
@@ -668,7 +669,7 @@ class Session:
         from inferencereplay.stubs.stub_queue import StubQueue  # noqa: PLC0415 - only who writes answers pays for it
 
         if options.get("save") and not self.store.is_writable:
-            message = f"save=True: {written_of(self.store).directory} is llama-stack's, and can be replayed only."
+            message = f"save=True: {_unwritable(written_of(self.store))}"
             raise InvalidSetting(message)
         with self._lock:
             self._stubs = stubs = self._stubs or StubQueue()
@@ -840,6 +841,11 @@ def _counted_stubs(stubs: list[str]) -> str:
     return (
         f"{len(stubs)} stub{'s' if len(stubs) > 1 else ''} did not match: {shown}{', …' * (len(stubs) > MOST_STUBS)}."
     )
+
+
+def _unwritable(store: Store) -> str:
+    """Say why nothing can be stored."""
+    return f"{store.directory} is {'llama-stack' if store.is_foreign else 'a web server'}'s, and can be replayed only."
 
 
 def _plan(settings: Settings) -> FaultPlan | None:
