@@ -175,7 +175,7 @@ def verify(directory: Path, wanted: Filter, given: _Given) -> int:
 @_asking
 @click.option("--errors", "by_errors", is_flag=True, help="Let an error that repeats (400, 404, …) replace an answer.")
 def refresh(directory: Path, wanted: Filter, given: _Given, *, by_errors: bool) -> int:
-    """Ask stored requests again, and replace the answers that changed.
+    """Ask stored requests again, and replace changed answers.
 
     What is compared, and all options, are those of `verify`. A recording whose answer is the same stays as it is, to
     the byte; a new answer takes the place, and the number, of the one that changed, once it is whole. After Ctrl-C the
