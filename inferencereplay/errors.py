@@ -69,6 +69,7 @@ class RecordingNotFound(InferenceReplayError, LookupError):  # noqa: N818 - it s
         self.directory = directory
         self.nearest = nearest
         self.differences = differences
+        self.is_edited = False
 
 
 class NotRecordable(RecordingNotFound):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from inferencereplay.recording.request import JSON
 
-__all__ = ["Matches", "sorted_tools", "temporary_paths", "timestamps", "tool_call_ids", "uuids"]
+__all__ = ["sorted_tools", "temporary_paths", "timestamps", "tool_call_ids", "uuids"]
 
 _UUID = re.compile(
     r"(?<![0-9A-Za-z])(?:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"

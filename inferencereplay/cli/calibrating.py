@@ -50,6 +50,7 @@ _PLACES = {
 @click.option(
     *("-d", "--dir", "directory"),
     type=options.PATH,
+    callback=options.before_command,
     help="Recordings that answer what they can, so that only the rest is asked. Nothing in it is changed.",
 )
 @click.option(

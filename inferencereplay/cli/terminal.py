@@ -191,13 +191,15 @@ def show_rows(
 
 
 def _widths(names: Sequence[str], rows: Sequence[Sequence[str]], room: int, narrow: Sequence[str]) -> list[int]:
-    """Share a line among the columns: first the least that each needs, then the rest in order."""
+    """Share a line among the columns: the least that each needs; two thirds of the rest to the last one; in order."""
     whole = [max(map(cell_len, column)) for column in zip(names, *rows, strict=True)]
     most = dict.fromkeys(narrow, _LEAST_NAME) | {names[-1]: _LEAST_TEXT}
     widths = [min(width, most.get(name, width)) for name, width in zip(names, whole, strict=True)]
-    for index, width in enumerate(whole):
-        spare = max(0, room - sum(widths) - _BETWEEN * (len(widths) - 1))
-        widths[index] += min(spare, width - widths[index])
+    spare = max(0, room - sum(widths) - _BETWEEN * (len(widths) - 1))
+    for index, share in ((-1, spare * 2 // 3), *((place, spare) for place in range(len(whole)))):
+        more = min(spare, share, whole[index] - widths[index])
+        widths[index] += more
+        spare -= more
     return widths
 
 

@@ -12,6 +12,7 @@ from inferencereplay.errors import RecordingNotFound, StoreError
 from inferencereplay.recording.control_characters import visible, visible_lines
 from inferencereplay.recording.difference import nearest
 from inferencereplay.recording.request import parse_json
+from inferencereplay.session.moved_recordings import find as find_moved
 from inferencereplay.store.interface import layers_of, written_of
 from inferencereplay.store.location import is_missing
 
@@ -73,32 +74,35 @@ def explain(  # noqa: PLR0913 - facts for a message
         lines.append(f"It was called, but {skipped} is transient and was not stored (record_errors=True stores it).")
     elif obstacle:
         lines.append(f"It cannot be compared with the recordings of that path: {obstacle}.")
-    elif near is None:
-        lines.append("There is no recording of that path.")
-    elif near.differences:
-        lines.append(f"The nearest recording is {near.name}; it differs (recorded → requested) in")
-        lines += [f"  {line}" for line in near.differences]
-        lines += _ways_to_match(near)
     else:
-        lines.append(f"The nearest recording is {near.name}; it differs in the method or the query only.")
+        lines += _nearness(near)
+    if not used_up and (places := find_moved(directory, request.path, key)):
+        lines.append(visible(f"It is recorded in {_listed(places)}: was the directory moved? Give that one."))
     command_line = visible(
         redactor.text(shlex.join(program or sys.orig_argv))
     )  # before it is cut: half a secret is not found any more
     mode = "record" if used_up and exhausted != "record" else "record-if-missing"
-    lines.append(_mend(store, mode, own_mode, command_line, command))
+    if near and near.is_edited:
+        lines.append(f"To file it under its key, run\n  inferencereplay rekey {visible(shlex.quote(directory))}")
+    else:
+        lines.append(_mend(store, mode, own_mode, command_line, command))
     text = visible_lines(redactor.text("\n".join(lines)))
     error = RecordingNotFound(text, method=request.method, path=request.path, key=key, directory=directory)
     if near:
-        error.nearest, error.differences = near.name, near.differences
+        error.nearest, error.differences, error.is_edited = near.name, near.differences, near.is_edited
     return error
 
 
 class _Near(NamedTuple):
-    """A recorded request: the name of its file, how it differs, and the normalizers that would make the two equal."""
+    """A recorded request: the name of its file, how it differs, and the normalizers that would make the two equal.
+
+    `is_edited` says that nothing differs, and that its file has the name of another request.
+    """
 
     name: str
     differences: tuple[str, ...]
-    normalizers: tuple[str, ...]
+    normalizers: tuple[str, ...] = ()
+    is_edited: bool = False
 
 
 def _nearest(request: Request, near_requests: NearRequests, redactor: Redactor) -> _Near | None:
@@ -116,8 +120,23 @@ def _nearest(request: Request, near_requests: NearRequests, redactor: Redactor) 
             safe = redactor.value(body)
             if safe is not body:
                 name, lines = nearest(asked, [(name, safe)]) or found
-            return _Near(name, lines, that_make_equal(safe, asked) if lines else ())
+            if lines:
+                return _Near(name, lines, that_make_equal(safe, asked))
+            return _Near(name, lines, is_edited=near_requests.is_edited(request, name))
     return None
+
+
+def _nearness(near: _Near | None) -> Iterator[str]:
+    if near is None:
+        yield "There is no recording of that path."
+    elif near.differences:
+        yield f"The nearest recording is {near.name}; it differs (recorded → requested) in"
+        yield from (f"  {line}" for line in near.differences)
+        yield from _ways_to_match(near)
+    elif near.is_edited:
+        yield f"{near.name} holds this very request under another key: it was edited, or redacted otherwise."
+    else:
+        yield f"The nearest recording is {near.name}; it differs in the method or the query only."
 
 
 def _ways_to_match(near: _Near) -> Iterator[str]:
@@ -133,6 +152,9 @@ def _mend(store: Store, mode: str, own_mode: str | None, line: str, known: Calla
         return f"It is a directory of llama-stack's recorder. To record it, give another directory and mode={mode!r}."
     if known:
         return f"To record it, run\n  {known(mode)}"
+    if place := _interactive():
+        change = f"change mode={own_mode!r} to mode={mode!r}" if own_mode else f"say mode={mode!r}"
+        return f"To record it, {change} {place}, and run that again."
     command = line if len(line) < LONGEST_COMMAND else line[:LONGEST_COMMAND] + " …"
     if own_mode:
         return f"To record it, change mode={own_mode!r} to mode={mode!r}, and run\n  {command}"
@@ -141,3 +163,19 @@ def _mend(store: Store, mode: str, own_mode: str | None, line: str, known: Calla
         places = " ".join(f"--dir {shlex.quote(layer.directory)}" for layer in layers_of(store))
         return f"To record it, run\n  inferencereplay run --mode {mode} {places} {options}-- {command}"
     return f"To record it, run\n  INFERENCEREPLAY_MODE={mode} {command}"
+
+
+def _interactive() -> str:
+    """Return where the code of a notebook, or of an interactive prompt, says its mode; empty for any other program."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    if hasattr(shell, "kernel") or any("kernel_launcher" in part for part in program):
+        return "in the cell"
+    return "where the session begins" if hasattr(sys, "ps1") else ""
+
+
+def _listed(places: list[str]) -> str:
+    """Name directories, those below the working directory by their path from there."""
+    with contextlib.suppress(OSError):  # there is no working directory any more
+        here = os.path.join(os.getcwd(), "")  # noqa: PTH109, PTH118 - as it was spelled
+        places = [place.removeprefix(here) for place in places]
+    return " and in ".join(places)

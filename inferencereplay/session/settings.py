@@ -364,8 +364,8 @@ def _parse_normalizer(item: Any, source: str) -> Callable[[JSON], JSON]:
         message = f"{source}={item!r} is no regular expression: {error}."
         raise InvalidSetting(message) from None
     if not callable(function):
-        names = ", ".join(BY_NAME)
-        rule = f"Give a function from a request's body to a body, a name ({names}), or a regular expression: '/…/'"
+        rule = "Give a function from a request's body to a body, a regular expression between slashes, or a name: "
+        rule += ", ".join(BY_NAME)
         message = f"{source}={item!r} is no normalizer. {rule}."
         raise InvalidSetting(message)
     return function  # type: ignore[no-any-return]  # as the line above says
