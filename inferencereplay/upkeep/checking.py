@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
 
@@ -20,7 +21,7 @@ from inferencereplay.redaction.payloads import redact_response
 from inferencereplay.upkeep import numbering
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from inferencereplay.catalogue.entries import Catalogue
     from inferencereplay.catalogue.processes import Spread
@@ -53,11 +54,28 @@ def check(catalogue: Catalogue, redactor: Redactor, spread: Spread = map) -> Ite
         redactor: finds secrets.
         spread: spreads the work over processes.
     """
-    names = [*catalogue.names()]
-    for checked in spread(functools.partial(_check, catalogue, redactor), portions(names)):
-        yield from checked
-    if catalogue.store.is_writable:
-        yield from _gaps(names)
+    for part in catalogue.parts:
+        names = [*part.names()]
+        shown = part.full_name if part is not catalogue else str
+        for checked in spread(functools.partial(_check, part, redactor), portions(names)):
+            yield from (_shown(shown, item) for item in checked)
+        if not part.store.is_foreign:
+            yield from (_shown(shown, item) for item in _gaps(names))
+
+
+def _shown(shown: Callable[[str], str], item: tuple[str, list[Problem]]) -> tuple[str, list[Problem]]:
+    """Name the layer of a file, at the beginning of the messages too."""
+    name, problems = item
+    full = shown(name)
+    return full, [
+        problem._replace(
+            name=full,
+            message=full + problem.message[len(visible(name)) :]
+            if problem.message.startswith(f"{visible(name)}:")
+            else problem.message,
+        )
+        for problem in problems
+    ]
 
 
 def _check(catalogue: Catalogue, redactor: Redactor, names: Sequence[str]) -> list[tuple[str, list[Problem]]]:
@@ -74,7 +92,7 @@ def _check(catalogue: Catalogue, redactor: Redactor, names: Sequence[str]) -> li
 
 def _key_problems(catalogue: Catalogue, entry: Entry) -> Iterator[Problem]:
     """Compare the key with the request, and the place of the file with the key."""
-    if not catalogue.store.is_writable:
+    if catalogue.store.is_foreign:
         return  # llama-stack's files have names of their own
     try:
         request = entry.request
@@ -88,7 +106,7 @@ def _key_problems(catalogue: Catalogue, entry: Entry) -> Iterator[Problem]:
     if expected == entry.name:
         return
     root = numbering.outer(catalogue.directory, entry.name, expected)
-    name = entry.name if root is None else (catalogue.directory / entry.name).relative_to(root).as_posix()
+    name = entry.name if root is None else Path(catalogue.directory, entry.name).relative_to(root).as_posix()
     there = numbering.place(name, expected)
     if there != name:
         message = f"{entry.name}: its place is {there}, no session finds it here. File it anew: inferencereplay rekey"
