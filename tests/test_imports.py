@@ -36,7 +36,7 @@ ROOMS = {
     "report": "errors recording catalogue",
     "server": "errors recording redaction pacing session sdk catalogue",
     "startup": "environment",
-    "pytest_plugin": "errors recording store session api server",
+    "pytest_plugin": "errors recording store session session_scope server",
     "": "errors pacing faults session api",
     "cli": "* errors recording redaction pacing stubs session catalogue conversion upkeep report server environment",
     "__main__": "cli",
