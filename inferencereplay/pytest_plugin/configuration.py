@@ -219,8 +219,14 @@ def marked(node: pytest.Item | pytest.Collector) -> dict[str, Any]:
     """
     options: dict[str, Any] = {}
     for holder, mark in reversed([*node.iter_markers_with_node(NAME)]):
-        options.update(_read(mark, f"@pytest.mark.{NAME} at {holder.nodeid}"))
+        if id(mark) not in _known:
+            _known[id(mark)] = mark, _read(mark, f"@pytest.mark.{NAME} at {holder.nodeid}")
+        options.update(_known[id(mark)][1])
     return options
+
+
+_known: dict[int, tuple[pytest.Mark, dict[str, Any]]] = {}
+"""The options of valid markers: one is shared by many tests. It is kept with them, so that no other has its id."""
 
 
 def _read(mark: pytest.Mark, where: str) -> dict[str, Any]:
