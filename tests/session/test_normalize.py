@@ -136,7 +136,7 @@ def test_ready_made_normalizers_are_given_by_name_or_function(client, tmp_path, 
     with pytest.raises(RecordingNotFound), replay(tmp_path, normalize=()):
         ask(f"job {uuid.uuid4()} at 2026-11-28")
     monkeypatch.setenv("INFERENCEREPLAY_NORMALIZE", "uuid")
-    with pytest.raises(InvalidSetting, match=r"INFERENCEREPLAY_NORMALIZE='uuid' is no normalizer.*\(uuids, timestamps"):
+    with pytest.raises(InvalidSetting, match=r"INFERENCEREPLAY_NORMALIZE='uuid' is no normalizer.* uuids, timestamps"):
         replay(tmp_path).__enter__()
 
 
