@@ -52,6 +52,14 @@ def compare(session: nox.Session) -> None:
     session.run("python", "benchmarks/fidelity.py", *session.posargs)
 
 
+@nox.session
+@nox.parametrize("framework", ["langchain-openai", "litellm", "instructor", "openai-agents", "pydantic-ai"])
+def framework_costs(session: nox.Session, framework: str) -> None:
+    """Measure what a replayed call costs beside what the framework itself does."""
+    session.install("-e", ".", framework)
+    session.run("python", "-W", "ignore", "benchmarks/frameworks.py", *session.posargs)
+
+
 @nox.session(python="3.11")
 def fuzz(session: nox.Session) -> None:
     """Fuzz the readers of recordings, guided by coverage: `nox -s fuzz -- -max_total_time=600`, or without an end."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import json
 import subprocess
 import sys
 import time
@@ -24,9 +25,13 @@ MODEL = "SmolLM2-135M-Instruct.Q4_1"
 
 
 @contextlib.contextmanager
-def serve() -> Iterator[str]:
-    """Serve in a separate process, so that the server is gone afterwards; yield the base URL for a client."""
-    command = [sys.executable, __file__]
+def serve(**changed: str | int) -> Iterator[str]:
+    """Serve in a separate process, so that the server is gone afterwards; yield the base URL for a client.
+
+    Args:
+        changed: `seed` (of requests without one), `alias` (the model's name), `template` (of chats).
+    """
+    command = [sys.executable, __file__, json.dumps(changed)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:  # noqa: S603
         try:
             base_url = process.stdout.readline().strip() if process.stdout else ""
@@ -47,12 +52,16 @@ def main() -> None:
     params = xllamacpp.CommonParams()
     params.model.path = str(Path(package.origin).with_name(f"{MODEL}.gguf"))
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
-    params.model_alias = {MODEL}
     params.n_ctx = 2048
     params.n_parallel = 2  # answers at once, so that n=2 works
     params.n_predict = 48
     params.port = 0  # a free one
     params.verbosity = 1
+    changed = json.loads(sys.argv[1]) if len(sys.argv) > 1 else {}
+    params.model_alias = {changed.get("alias", MODEL)}
+    if "seed" in changed:
+        params.sampling.seed = changed["seed"]
+    params.chat_template = changed.get("template", "")
     server = xllamacpp.Server(params)
     print(server.listening_address + "/v1", flush=True)
     with contextlib.suppress(KeyboardInterrupt):

@@ -17,12 +17,11 @@ from inferencereplay.session.settings import DEFAULTS, list_options, parse_optio
 from inferencereplay.session_scope import SessionScope, current_patches
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Mapping
 
     from typing_extensions import Unpack
 
-    from inferencereplay.session.settings import Options
+    from inferencereplay.session.settings import Directory, Options
 
 log = logging.getLogger("inferencereplay")
 
@@ -33,9 +32,7 @@ _COPIES = ("copy", "with_options")
 
 
 @list_options
-def wrap(
-    client: _Client, directory: str | os.PathLike[str] | Session | None = None, **options: Unpack[Options]
-) -> _Client:
+def wrap(client: _Client, directory: Directory | Session | None = None, **options: Unpack[Options]) -> _Client:
     """Record or replay the calls of one client.
 
     Wrapping a client twice is wrapping it once, with the newer settings. Copies made by `client.with_options()` and
@@ -43,8 +40,9 @@ def wrap(
 
     Args:
         client: any client of the `openai` package, or the module `openai` for its module-level client.
-        directory: where recordings live, or a `Session` to share; without it and a `mode` the environment decides,
-            and without variables the client is left untouched. So it is in `live` mode, unless a `Session` is given.
+        directory: where recordings live, a list of several places, or a `Session` to share; without it and a `mode`
+            the environment decides, and without variables the client is left untouched. So it is in `live` mode, unless
+            a `Session` is given.
         options: the settings that `Session` describes.
 
     Returns:
@@ -121,8 +119,8 @@ class replay:  # noqa: N801 - used like a function
     innermost of the context answers. In `replay` mode `OpenAI()` and `AsyncOpenAI()` can be made without an API key.
 
     Args:
-        directory: where recordings live, or a `Session`; without it and a `mode` the environment decides, and without
-            variables calls go to the network.
+        directory: where recordings live, a list of several places, or a `Session`; without it and a `mode` the
+            environment decides, and without variables calls go to the network.
         options: the settings that `Session` describes.
 
     Raises:
@@ -145,11 +143,11 @@ class replay:  # noqa: N801 - used like a function
     """
 
     @list_options
-    def __init__(self, directory: str | os.PathLike[str] | Session | None = None, **options: Unpack[Options]) -> None:
+    def __init__(self, directory: Directory | Session | None = None, **options: Unpack[Options]) -> None:
         if callable(directory) or isinstance(directory, classmethod):
             message = f"`@replay` needs parentheses over {directory!r}: write `@replay('recordings')` or `@replay()`."
             raise InvalidSetting(message)
-        self._directory = directory
+        self._directory = _repeatable(directory)
         self._options = {name: _repeatable(value) for name, value in options.items()}
         parse_options(self._options)
         self._scopes: list[SessionScope] = []

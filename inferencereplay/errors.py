@@ -47,6 +47,7 @@ class RecordingNotFound(InferenceReplayError, LookupError):  # noqa: N818 - it s
         directory: the directory that was searched.
         nearest: the name of the recording of the same path that differs least, or `None`.
         differences: the differences to that recording's request, a line for each JSON path (recorded → requested).
+        is_edited: whether that recording holds this very request, and its file has the name of another one.
 
     Example:
         >>> try:
@@ -67,6 +68,7 @@ class RecordingNotFound(InferenceReplayError, LookupError):  # noqa: N818 - it s
         directory: str = "",
         nearest: str | None = None,
         differences: tuple[str, ...] = (),
+        is_edited: bool = False,
     ) -> None:
         super().__init__(message)
         self.method = method
@@ -75,6 +77,7 @@ class RecordingNotFound(InferenceReplayError, LookupError):  # noqa: N818 - it s
         self.directory = directory
         self.nearest = nearest
         self.differences = differences
+        self.is_edited = is_edited
 
 
 class NotRecordable(RecordingNotFound):

@@ -7,7 +7,8 @@ whose ids differ are equal, and requests that use one id where others use two ar
     {'messages': [{'role': 'user', 'content': 'job 00000000-0000-0000-0000-000000000001'}]}
 
 They are settings of a session by function or by name: `replay("recordings", normalize=[uuids, "timestamps"])`,
-`INFERENCEREPLAY_NORMALIZE=uuids,timestamps`.
+`INFERENCEREPLAY_NORMALIZE=uuids,timestamps`. A name between slashes is a regular expression, whose matches get numbers
+in the same way: `normalize="/job-[0-9]+/"`; see `Matches`.
 """
 
 from __future__ import annotations
@@ -164,18 +165,83 @@ BY_NAME: dict[str, Callable[[JSON], JSON]] = {
 }
 
 
-def compose(functions: Iterable[Callable[[JSON], JSON]]) -> Callable[[JSON], JSON]:
-    """Make one function of several, which are called one after another."""
-    chain = tuple(functions)
-    if len(chain) == 1:
-        return chain[0]
+class Matches:
+    """Number in texts what a regular expression finds. An object of it is a function from body to body.
 
-    def normalize(body: JSON) -> JSON:
-        for function in chain:
+    Lets through: requests that differ only in what it finds.
+
+    Args:
+        pattern: a regular expression of Python's.
+
+    Raises:
+        re.error: if it is none.
+
+    Example:
+        >>> Matches("job-[0-9a-f]{4}")({"input": "job-77f0 follows job-12ab"})
+        {'input': '#1 follows #2'}
+    """
+
+    def __init__(self, pattern: str) -> None:
+        self._pattern = re.compile(pattern)
+
+    def __call__(self, body: JSON) -> JSON:
+        """Return a copy of a body, with the matches in its texts numbered."""
+        numbers: dict[str, int] = {}
+
+        def number(found: re.Match[str]) -> str:
+            return f"#{numbers.setdefault(found[0], len(numbers) + 1)}" if found[0] else ""
+
+        return _in_texts(body, lambda text: self._pattern.sub(number, text))
+
+
+class Chain:
+    """Several functions that are called one after another. An object of it is a function from body to body.
+
+    It can be pickled if the functions can, for a child process.
+    """
+
+    def __init__(self, functions: Iterable[Callable[[JSON], JSON]]) -> None:
+        self._functions = tuple(functions)
+
+    def __call__(self, body: JSON) -> JSON:
+        """Return what the functions make of a body."""
+        for function in self._functions:
             body = function(body)
         return body
 
-    return normalize
+
+def compose(functions: Iterable[Callable[[JSON], JSON]]) -> Callable[[JSON], JSON]:
+    """Make one function of several, which are called one after another."""
+    chain = tuple(functions)
+    return chain[0] if len(chain) == 1 else Chain(chain)
+
+
+def named(name: str) -> Callable[[JSON], JSON] | None:
+    """Return the function that a name, or a regular expression between slashes, stands for; `None` without one.
+
+    Raises:
+        re.error: for an invalid expression.
+    """
+    return Matches(name[1:-1]) if is_pattern(name) else BY_NAME.get(name)
+
+
+def is_pattern(name: str) -> bool:
+    """Whether a name is a regular expression between slashes."""
+    return len(name) > len("//") and name[0] == name[-1] == "/"
+
+
+def split_names(text: str) -> list[str]:
+    """Split a text at the commas between names; a regular expression may hold commas of its own."""
+    names, at = [], 0
+    while found := _NAME.match(text, at):
+        names.append(found[1])
+        at = found.end()
+        if not found[2]:
+            break
+    return names
+
+
+_NAME = re.compile(r"\s*(/.*?/|[^,]*?)\s*(,|\Z)", re.DOTALL)
 
 
 def that_make_equal(one: JSON, other: JSON) -> tuple[str, ...]:

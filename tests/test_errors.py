@@ -30,6 +30,7 @@ MISS = {
     "directory": "recordings",
     "nearest": "chat/completions/6c1f.json",
     "differences": ("model: m → n",),
+    "is_edited": True,
 }
 ERRORS = [
     (RecordingNotFound("message", **MISS), LookupError, MISS),
@@ -74,7 +75,12 @@ def test_an_error_arrives_whole(error, builtin, facts, travel):
 
 def test_the_facts_may_be_left_out():
     """An error can be made of a message alone."""
-    assert vars(RecordingNotFound("message")) == {**dict.fromkeys(MISS, ""), "nearest": None, "differences": ()}
+    assert vars(RecordingNotFound("message")) == {
+        **dict.fromkeys(MISS, ""),
+        "nearest": None,
+        "differences": (),
+        "is_edited": False,
+    }
     assert vars(RecordingCorrupt("message")) == {"path": "", "position": ""}
     assert vars(IncompleteRecording("message")) == {"path": "", "chunks": 0}
 

@@ -21,6 +21,7 @@ ROOMS = {
     "normalizers": "recording",
     "pacing": "errors",
     "store": "errors locks recording",
+    "object_stores": "errors recording store",
     "stubs": "errors locks recording pacing",
     "faults": "errors locks recording",
     "session": "errors locks recording redaction normalizers pacing store stubs faults",
@@ -33,14 +34,15 @@ ROOMS = {
     "api": "errors session session_scope decorator",
     "conversion": "errors recording store session sdk catalogue",
     "upkeep": "errors recording redaction store session catalogue",
+    "calibration": "errors recording normalizers session catalogue",
     "report": "errors recording catalogue",
     "server": "errors recording redaction pacing session sdk catalogue",
+    "verification": "errors recording redaction store session api catalogue",
     "startup": "environment",
-    "pytest_plugin": "errors recording store session api server",
+    "pytest_plugin": "errors recording store session session_scope server",
     "": "errors pacing faults session api",
-    "cli": (
-        "* errors recording redaction pacing store stubs session catalogue conversion upkeep report server environment"
-    ),
+    "cli": "* errors recording redaction normalizers pacing store stubs session catalogue conversion upkeep "
+    "calibration report server verification environment",
     "__main__": "cli",
 }
 """Each room of the package, from the ground up, and the rooms that it may import; `*` is the package's face."""

@@ -1,6 +1,6 @@
-"""The recordings of a directory, for people: list them, search them, look one up.
+"""The recordings of a directory, or of a URL, for people: list them, search them, look one up.
 
-Files are read one at a time, when they are asked for, so that a directory may hold a hundred thousand.
+Files are read when they are asked for, so that a directory may hold a hundred thousand.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from inferencereplay.catalogue.concurrency import at_once
 from inferencereplay.catalogue.conversation import kind_of, parsed, read_conversation, read_messages, read_tokens
 from inferencereplay.catalogue.file_content import UnusableFile, interpret, read_file
 from inferencereplay.errors import AmbiguousRecording, RecordingCorrupt, StoreError, UnknownRecording
@@ -20,13 +21,17 @@ from inferencereplay.recording.format import Recording, corrupt, stored_request
 from inferencereplay.store.address import DIGITS, parse_file_name
 from inferencereplay.store.containment import is_inside
 from inferencereplay.store.llama_stack import walk
+from inferencereplay.store.location import StoreURL, parse_location
 from inferencereplay.store.opening import open_store
+from inferencereplay.store.opening_files import open_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from inferencereplay.catalogue.conversation import Conversation, Message, Usage
     from inferencereplay.recording.request import JSON, Request
+    from inferencereplay.store.files import Content, Files
+    from inferencereplay.store.location import Location
 
 _REFERENCE = re.compile(r"(?P<key>[0-9a-f]{1,64})(?:~(?P<variant>[1-9][0-9]*))?")
 MOST_CANDIDATES = 20
@@ -129,34 +134,61 @@ class Unreadable(NamedTuple):
 
 
 class Catalogue:
-    """The recordings of a directory, ours or llama-stack's.
+    """The recordings of a directory, ours or llama-stack's, or of a URL.
 
     Args:
         directory: an existing one.
 
+    Attributes:
+        directory: the absolute path, or the URL.
+        is_local: whether all files are on this machine.
+
     Raises:
         StoreError: if it does not exist, is a file, or cannot be read.
+        InvalidSetting: if a URL cannot be opened.
     """
 
     def __init__(self, directory: str | os.PathLike[str]) -> None:
-        self.directory = Path(directory).expanduser().absolute()
-        if not self.directory.exists():
+        self.directory: Location = parse_location(directory).absolute()
+        self.is_local = not isinstance(self.directory, StoreURL)
+        if isinstance(self.directory, Path) and not self.directory.exists():
             message = (
                 f"{self.directory} does not exist. Give the directory that holds the recordings, or make some: "
                 "inferencereplay run --mode record-if-missing -- COMMAND"
             )
             raise StoreError(message)
         self.store = open_store(self.directory)
-        self._inside = os.path.join(str(self.directory), "")  # noqa: PTH118 - ends in a separator
+        self._inside = f"{self.directory}{os.sep if self.is_local else '/'}"
         self._holds_folder = functools.lru_cache(1_000)(lambda folder: is_inside(folder, str(self.directory)))
 
-    def __reduce__(self) -> tuple[type[Catalogue], tuple[Path]]:
+    def __reduce__(self) -> tuple[type[Catalogue], tuple[Any, ...]]:
         """Let another process open the same directory."""
         return Catalogue, (self.directory,)
 
+    @property
+    def title(self) -> str:
+        """The last parts of the directory, for people who are to know no more of the path."""
+        return "/".join(
+            self.directory.parts[-2:] if isinstance(self.directory, Path) else self.directory.split("/")[-2:]
+        )
+
+    @property
+    def parts(self) -> tuple[Catalogue, ...]:
+        """The catalogues of the layers, in order; of one directory, itself."""
+        return (self,)
+
+    @functools.cached_property
+    def files(self) -> Files:
+        """The files by their names."""
+        return open_files(self.directory)
+
+    def full_name(self, name: str) -> str:
+        """Return the path or the URL of a file of the directory."""
+        return self._inside + name
+
     def names(self) -> Iterator[str]:
         """Yield the names of all files, relative to the directory, without reading them."""
-        if self.store.is_writable:
+        if not self.store.is_foreign:
             yield from self.store.list()
         else:
             yield from sorted(walk(str(self.directory)))
@@ -166,12 +198,22 @@ class Catalogue:
 
         Raises:
             RecordingCorrupt: if it cannot be used, or is a link that leads out of the directory.
+            StoreError: if a URL cannot be read.
         """
+        if not self.is_local:
+            found = self._fetch(name)
+            return Entry(name, interpret(found.data, self._inside + name), len(found.data), moment(found.modified))
         return _read(self._file(name), name)
 
     def content(self, name: str) -> bytes:
-        """Return the content of one file of the directory; the error is that of `read`."""
-        return _content(self._file(name))[0]
+        """Return the content of one file of the directory; the errors are those of `read`."""
+        return _content(self._file(name))[0] if self.is_local else self._fetch(name).data
+
+    def _fetch(self, name: str) -> Content:
+        found = self.files.read(name)
+        if found is None:
+            raise corrupt(self._inside + name, "$", "it was removed meanwhile", "Look again")
+        return found
 
     def _file(self, name: str) -> str:
         file = self._inside + name
@@ -182,11 +224,14 @@ class Catalogue:
 
     def scan(self, names: Iterable[str] | None = None) -> Iterator[Entry | Unreadable]:
         """Read one file after the other, by default all; each that cannot be used is an `Unreadable`."""
-        for name in self.names() if names is None else names:
-            try:
-                yield self.read(name)
-            except RecordingCorrupt as error:  # noqa: PERF203 - each file by itself
-                yield Unreadable(name, str(error))
+        given = self.names() if names is None else names
+        return map(self._read_or_tell, given) if self.is_local else at_once(self._read_or_tell, given)
+
+    def _read_or_tell(self, name: str) -> Entry | Unreadable:
+        try:
+            return self.read(name)
+        except RecordingCorrupt as error:
+            return Unreadable(name, str(error))
 
     def entries(self) -> Iterator[Entry]:
         """Yield the files that can be read."""
@@ -204,10 +249,11 @@ class Catalogue:
             AmbiguousRecording: if there are several; the message lists them.
             RecordingCorrupt: if the file cannot be used.
         """
-        for file in (self.directory / reference, Path(reference)):
-            if file.is_file():
-                return self.read(os.path.relpath(file, self.directory)) if self._holds(file) else load(reference)
-        names = self._candidates(reference.lower())
+        if (found := self.find_file(reference)) is not None:
+            return found
+        if Path(reference).is_file():
+            return load(reference)
+        names = self.candidates(reference.lower())
         if not names:
             message = f"No recording in {self.directory} is named {reference!r} or has a key that begins so."
             raise UnknownRecording(message)
@@ -215,16 +261,24 @@ class Catalogue:
             raise _ambiguous(reference, names)
         return self.read(names[0])
 
-    def _holds(self, file: Path) -> bool:
-        return self.directory in file.absolute().parents
+    def find_file(self, reference: str) -> Entry | None:
+        """Return the recording of a file, by its name in the catalogue or by its path; `None` if it has none here."""
+        if not isinstance(self.directory, Path):
+            name = reference.removeprefix(self._inside)
+            is_name = name != reference or parse_file_name(name.rpartition("/")[2]) is not None
+            return self.read(name) if is_name and self.files.state(name) else None
+        for file in (self.directory / reference, Path(reference)):
+            if file.is_file() and self.directory in file.absolute().parents:
+                return self.read(os.path.relpath(file, self.directory))
+        return None
 
-    def _candidates(self, reference: str) -> list[str]:
+    def candidates(self, reference: str) -> list[str]:
         """Return the files that fit a prefix: one of each key, of the variant with that number or the first."""
         found = _REFERENCE.fullmatch(reference)
         if not found:
             return []
         digits, wanted = found["key"], int(found["variant"] or 1)
-        if not self.store.is_writable:
+        if self.store.is_foreign:
             keys: dict[str, list[str]] = {}
             for entry in self.entries():
                 if entry.key.startswith(digits):
@@ -265,8 +319,12 @@ def _content(file: str) -> tuple[bytes, os.stat_result]:
 
 def _read(file: str, name: str) -> Entry:
     data, found = _content(file)
-    modified = datetime.datetime.fromtimestamp(found.st_mtime, datetime.timezone.utc)
-    return Entry(name, interpret(data, file), len(data), modified)
+    return Entry(name, interpret(data, file), len(data), moment(found.st_mtime_ns))
+
+
+def moment(nanoseconds: int) -> datetime.datetime:
+    """Return the date of a number of nanoseconds since 1970 (UTC)."""
+    return datetime.datetime.fromtimestamp(nanoseconds / 1e9, datetime.timezone.utc)
 
 
 def _is_named(name: str, digits: str, end: str) -> bool:

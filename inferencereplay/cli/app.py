@@ -6,11 +6,14 @@ import logging
 import os
 import re
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 import inferencereplay
+from inferencereplay.cli import options
 from inferencereplay.cli.asking_why import why
+from inferencereplay.cli.calibrating import calibrate
 from inferencereplay.cli.comparing import diff
 from inferencereplay.cli.converting import export, import_
 from inferencereplay.cli.git_calls import git_merge, git_textconv
@@ -22,8 +25,12 @@ from inferencereplay.cli.serving_http import serve
 from inferencereplay.cli.showing import play, show
 from inferencereplay.cli.terminal import note, open_streams, silence
 from inferencereplay.cli.tidying import check, prune, rekey
+from inferencereplay.cli.verifying import refresh, verify
 from inferencereplay.cli.writing import new
 from inferencereplay.errors import InferenceReplayError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _FAILED = 2
 _BREAKS = re.compile(r"\s*\n\s*")
@@ -32,12 +39,22 @@ _BREAKS = re.compile(r"\s*\n\s*")
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(inferencereplay.__version__, "-V", "--version", prog_name="inferencereplay")
-def group() -> None:
+@click.option(
+    *("-d", "--dir", "directory"),
+    type=options.PATH,
+    help="The directory of the recordings, for commands that have one; also after the command.",
+)
+@click.pass_context
+def group(context: click.Context, directory: Path | None) -> None:
     """Record the calls of an OpenAI client once; replay them offline.
 
     Exit status: 0 for success, 1 if a command found something wrong, different or missing, 2 if it could not do its
     work. Name a recording by the first digits of its key, or by its file.
     """
+    command = group.commands.get(context.invoked_subcommand or "")
+    if directory is not None and command and all(option.name != "directory" for option in command.params):
+        message = f"{command.name} has no option --dir. See '{context.command_path} {command.name} --help'."
+        raise click.UsageError(message)
 
 
 for _command in (
@@ -47,6 +64,7 @@ for _command in (
     diff,
     why,
     run_command,
+    calibrate,
     check,
     stats,
     prune,
@@ -56,6 +74,8 @@ for _command in (
     new,
     report,
     serve,
+    verify,
+    refresh,
     git_setup,
     git_merge,
     git_textconv,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ _PATHS = {"messages": "/chat/completions", "prompt": "/completions"}
 
 @click.command(epilog="Example: inferencereplay why request.json --path /chat/completions")
 @click.argument("file", metavar="REQUEST.json|KEY|FILE")
-@options.in_directory
+@options.whole_directory
 @options.of_a_request
 @click.option("--path", help="The request's path, if the body does not show it.")
 def why(file: str, directory: Path, path: str | None, settings: dict[str, Any]) -> int:
@@ -49,7 +50,12 @@ def why(file: str, directory: Path, path: str | None, settings: dict[str, Any]) 
         return 0
     miss = session.miss(call)
     terminal.show(("No recording", "bold red"), f" of {miss.method} {miss.path} (key {miss.key[:12]}…) in {directory}")
-    if miss.nearest:
+    if miss.nearest and miss.is_edited:
+        terminal.show(
+            (terminal.name(miss.nearest), "bold"), " holds this very request under another key. It was edited:"
+        )
+        terminal.show(f"file it anew by: inferencereplay rekey {shlex.quote(str(directory))}")
+    elif miss.nearest:
         how = "it differs (recorded → requested) in" if miss.differences else "it differs in method or query only"
         terminal.show("The nearest is ", (terminal.name(miss.nearest), "bold"), f"; {how}")
         for line in miss.differences:

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from inferencereplay.catalogue.changes import ADDED, CHANGED, REMOVED, UNCHANGED, UNREADABLE, Version, changes, compare
+from inferencereplay.catalogue.comparison import (
+    ADDED,
+    CHANGED,
+    REMOVED,
+    UNCHANGED,
+    UNREADABLE,
+    Version,
+    changes,
+    compare,
+)
 from inferencereplay.catalogue.entries import Catalogue, parse
 from inferencereplay.cli import options, terminal
 from inferencereplay.cli.git_repository import Blobs, Repository
@@ -21,7 +30,7 @@ from inferencereplay.store.address import parse_file_name
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from inferencereplay.catalogue.changes import Change
+    from inferencereplay.catalogue.comparison import Change
     from inferencereplay.catalogue.entries import Entry
     from inferencereplay.recording.difference import Difference
     from inferencereplay.recording.request import JSON
@@ -50,7 +59,7 @@ class _WithPaths(click.Command):
 
 @click.command(cls=_WithPaths, epilog=_EXAMPLES)
 @click.argument("sides", metavar="A B | OLD NEW | REVISION [-- PATH...]", nargs=-1, required=True)
-@options.in_directory
+@options.to_directory
 @click.option("--request", "what", flag_value="request", help="Compare the requests only.")
 @click.option("--answer", "what", flag_value="response", help="Compare the answers only.")
 @click.option("--all", "is_all", is_flag=True, help="Show also what varies by nature: ids, times, headers.")
@@ -79,11 +88,12 @@ def diff(  # noqa: PLR0913 - the options
     elif len(sides) > 1:
         message = "Give two recordings, two directories, or a revision and paths: main -- recordings, or main..topic."
         raise click.UsageError(message)
-    places = [Path(path) for path in paths] if paths else [directory]
+    places = [Path(path) for path in paths] if paths else [options.found(directory)]
     return _compare_revisions(revisions, places, compared, is_json=is_json)
 
 
 def _compare_two(directory: Path, sides: Sequence[str], compared: _Compare, *, is_json: bool) -> int:
+    directory = directory if any(Path(side).is_file() for side in sides) else options.found(directory)
     found = compared(*(find(directory, side) for side in sides))
     if is_json:
         terminal.show_json([_plain(item) for item in found])

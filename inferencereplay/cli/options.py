@@ -5,14 +5,18 @@ from __future__ import annotations
 import datetime
 import functools
 import importlib
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from inferencereplay.catalogue.entries import Catalogue
 from inferencereplay.catalogue.filtering import Filter
+from inferencereplay.cli.terminal import note
+from inferencereplay.normalizers import is_pattern
 from inferencereplay.session.age import read_duration
 from inferencereplay.session.settings import DEFAULT_DIRECTORY, VARIABLES, parse_text, read_variable
 
@@ -68,28 +72,58 @@ def ago(age: datetime.timedelta) -> datetime.datetime:
         return datetime.datetime.min.replace(tzinfo=datetime.timezone.utc)
 
 
-def in_directory(command: _Command) -> _Command:
-    """Add the option `--dir`; the command gets it as `directory`."""
+_REFERENCES = ("reference", "file", "first", "second")
+"""The arguments that name a recording by its file, wherever that is."""
+FOUND = Path("tests") / DEFAULT_DIRECTORY
+"""The directory that is read if no other one is named and the default one does not exist."""
+
+
+def before_command(context: click.Context, parameter: click.Parameter, directory: Path | None) -> Path | None:
+    """Return the directory that an option `--dir` names; the one before the command counts where it is not given."""
+    given = context.find_root().params.get("directory")
+    if given is not None and context.get_parameter_source(parameter.name or "") is not ParameterSource.COMMANDLINE:
+        directory = given
+    return directory and directory.expanduser()  # a variable may hold a tilde
+
+
+def to_directory(command: _Command) -> _Command:
+    """Add the option `--dir` of a command that writes; the command gets it as `directory`."""
     return click.option(
         *("-d", "--dir", "directory"),
         type=PATH,
         envvar=VARIABLES["directory"],
         default=DEFAULT_DIRECTORY,
-        callback=lambda _context, _option, directory: directory.expanduser(),  # the variable may hold a tilde
+        callback=before_command,
         show_default=True,
         show_envvar=True,
         help="The directory of the recordings.",
     )(command)
 
 
-def whole_directory(command: Callable[..., Any]) -> _Command:
-    """Let the directory be named as an argument as well."""
+def in_directory(command: Callable[..., Any]) -> _Command:
+    """Add the option `--dir` of a command that reads; `tests/recordings` is found where there is no default one."""
 
     @functools.wraps(command)
-    def chosen(folder: Path | None, directory: Path, **options: Any) -> Any:
-        return command(directory=folder or directory, **options)
+    def chosen(directory: Path, folder: Path | None = None, **options: Any) -> Any:
+        names_file = any(os.path.isfile(options.get(name) or "") for name in _REFERENCES)  # noqa: PTH113
+        return command(directory=folder or (directory if names_file else found(directory)), **options)
 
-    return click.argument("folder", metavar="[DIR]", required=False, type=PATH)(in_directory(chosen))
+    return to_directory(chosen)
+
+
+def found(directory: Path) -> Path:
+    """Return the directory to read, which is `tests/recordings` where there is no default one, and say so."""
+    context = click.get_current_context()
+    is_default = context.get_parameter_source("directory") is ParameterSource.DEFAULT
+    if not is_default or directory != Path(DEFAULT_DIRECTORY) or directory.exists() or not FOUND.is_dir():
+        return directory
+    note(f"There is no {directory} here: reading {FOUND}.")
+    return FOUND
+
+
+def whole_directory(command: Callable[..., Any]) -> _Command:
+    """Let the directory be named as an argument as well, the last one."""
+    return click.argument("folder", metavar="[DIR]", required=False, type=PATH)(in_directory(command))
 
 
 def filtered(command: Callable[..., Any]) -> _Command:
@@ -186,7 +220,9 @@ def of_a_request(command: Callable[..., Any]) -> _Command:
 
     @functools.wraps(command)
     def chosen(ignore: tuple[str, ...], normalize: tuple[str, ...], redact: tuple[str, ...], **options: Any) -> Any:
-        functions = [name if ":" not in name else function(name, "--normalize") for name in normalize]
+        functions = [
+            name if ":" not in name or is_pattern(name) else function(name, "--normalize") for name in normalize
+        ]
         settings = {"ignore": ignore, "redact": redact, "normalize": functions or None}
         return command(settings=settings, **options)
 

@@ -26,7 +26,7 @@ _IGNORED = [getattr(signal, name) for name in ("SIGPIPE", "SIGXFSZ") if hasattr(
 
 @click.command(context_settings={"allow_interspersed_args": False}, epilog=_EXAMPLES)
 @options.mode
-@options.in_directory
+@options.to_directory
 @options.session_settings
 @options.faults
 @click.option("--used", type=options.PATH, metavar="FILE", help="Add the names of the used recordings to this file.")

@@ -39,7 +39,7 @@ def _file_of(directory: Path, entry: Entry) -> Path:
 
 @click.command(epilog="Example: inferencereplay show 1c45e93e --dir examples/recordings/capitals")
 @click.argument("reference", metavar="KEY|FILE")
-@options.in_directory
+@options.whole_directory
 @click.option("--raw", "what", flag_value="raw", help="The file itself.")
 @click.option("--request", "what", flag_value="request", help="The request's body as JSON.")
 @click.option("--chunks", "what", flag_value="chunks", help="The chunks of a stream with their times of arrival.")
@@ -153,7 +153,7 @@ def _show_timing(talk: Conversation) -> None:
 
 @click.command(epilog="Example: inferencereplay play 40fcf34a --dir examples/recordings/story --speed 2")
 @click.argument("reference", metavar="KEY|FILE")
-@options.in_directory
+@options.whole_directory
 @click.option("--speed", default="1", show_default=True, help="10 is ten times faster, inf does not wait.")
 @click.option(
     "--pace",

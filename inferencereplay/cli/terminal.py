@@ -7,6 +7,8 @@ without output, so that its work is finished and its exit status is right.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import io
 import itertools
 import json
@@ -24,7 +26,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 _BIDI = [*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C]
 """Characters that reorder their neighbours."""
@@ -189,13 +191,15 @@ def show_rows(
 
 
 def _widths(names: Sequence[str], rows: Sequence[Sequence[str]], room: int, narrow: Sequence[str]) -> list[int]:
-    """Share a line among the columns: first the least that each needs, then the rest in order."""
+    """Share a line among the columns: the least that each needs; two thirds of the rest to the last one; in order."""
     whole = [max(map(cell_len, column)) for column in zip(names, *rows, strict=True)]
     most = dict.fromkeys(narrow, _LEAST_NAME) | {names[-1]: _LEAST_TEXT}
     widths = [min(width, most.get(name, width)) for name, width in zip(names, whole, strict=True)]
-    for index, width in enumerate(whole):
-        spare = max(0, room - sum(widths) - _BETWEEN * (len(widths) - 1))
-        widths[index] += min(spare, width - widths[index])
+    spare = max(0, room - sum(widths) - _BETWEEN * (len(widths) - 1))
+    for index, share in ((-1, spare * 2 // 3), *((place, spare) for place in range(len(whole)))):
+        more = min(spare, share, whole[index] - widths[index])
+        widths[index] += more
+        spare -= more
     return widths
 
 
@@ -214,9 +218,24 @@ def progress(items: Iterable[Any], total: int, what: str) -> Iterator[Any]:
     if not target.is_terminal or total < 200:  # noqa: PLR2004 - a bar for so few would only flicker
         yield from items
         return
-    columns = (TextColumn(escape(what)), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=target, transient=True) as bar:
+    with _bar(target, what) as bar:
         yield from bar.track(items, total=total)
+
+
+@contextlib.contextmanager
+def advancing(total: int, what: str) -> Iterator[Callable[[], object]]:
+    """Show a bar on standard error, if that is a terminal; give what advances it by one of `total`."""
+    target = console(is_error=True)
+    if not target.is_terminal:
+        yield bool  # which does nothing
+        return
+    with _bar(target, what) as bar:
+        yield functools.partial(bar.advance, bar.add_task("", total=total))
+
+
+def _bar(target: Console, what: str) -> Progress:
+    columns = (TextColumn(escape(what)), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=target, transient=True)
 
 
 def count(number: int, noun: str) -> str:

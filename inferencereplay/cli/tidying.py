@@ -14,8 +14,9 @@ from inferencereplay.redaction.redactor import Redactor
 from inferencereplay.session.session import Session
 from inferencereplay.upkeep.checking import NO_DATE, Problem
 from inferencereplay.upkeep.checking import check as check_files
-from inferencereplay.upkeep.pruning import choose, read_used, remove
+from inferencereplay.upkeep.pruning import choose, remove
 from inferencereplay.upkeep.rekeying import rekey as rekey_files
+from inferencereplay.upkeep.used_names import read_used
 
 if TYPE_CHECKING:
     import datetime

@@ -30,7 +30,7 @@ _NO_REQUEST = "Give the request: --model and --user, or a file with its body, or
 
 @click.command("new", epilog=_EPILOG)
 @click.argument("kind", type=click.Choice([*_PATHS]), metavar="|".join(_PATHS))
-@options.in_directory
+@options.to_directory
 @options.of_a_request
 @click.option("--text", help="The answer.")
 @click.option("--chunk", "chunks", multiple=True, help="A piece of the answer, as a stream has it; may be repeated.")

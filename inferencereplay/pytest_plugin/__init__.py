@@ -61,6 +61,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Remove the folder of the run."""
     state = config.stash.get(STATE, None)
     if state:
+        state.release_patches()
         _log.removeHandler(state.listener)
     if state and not state.is_worker and Path(state.folder).exists():
         import shutil  # noqa: PLC0415 - only needed after a recording
@@ -136,7 +137,10 @@ def inferencereplay_server(inferencereplay: Session, inferencereplay_upstream: s
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
     """Run a test as often as its options say."""
-    if not (has_recordings(item) and isinstance(item, pytest.Function)):
+    if not has_recordings(item):
+        item.config.stash[STATE].release_patches()
+        return None
+    if not isinstance(item, pytest.Function):
         return None
     try:
         variants, times = rounds_of(item)
@@ -186,7 +190,7 @@ def _lasting_unit(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureReq
     """
     settings = settings_of_fixture(fixturedef, request)
     try:
-        return request.config.stash[STATE].unit(request._pyfuncitem, settings, is_test=False)  # noqa: SLF001
+        return request.config.stash[STATE].lasting_unit(request._pyfuncitem, settings)  # noqa: SLF001
     except (InvalidSetting, StoreError):
         if not is_of_plugin(fixturedef):
             raise
@@ -203,6 +207,19 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
         message = f"{item.nodeid} got its marker too late, while its fixtures were made. "
         raise pytest.UsageError(message + "Mark it where it is written, or while tests are collected.")
     _raise_missed(item)
+    return value
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
+    """Close the session of a test after all its fixtures; what these raise comes before a miss that they swallowed."""
+    state = item.config.stash[STATE]
+    try:
+        value = yield
+    except BaseException:
+        state.abandon()
+        raise
+    state.close(item)
     return value
 
 
@@ -300,9 +317,11 @@ def pytest_testnodedown(node: Any, error: object) -> None:
         state.run.release_all(node.gateway.id)
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Send the counts to the controller; there, put recordings in order and look for unused ones."""
     state = session.config.stash[STATE]
+    state.abandon()
     if state.is_worker:
         session.config.workeroutput[NAME] = state.tally.dump()  # type: ignore[attr-defined]  # xdist's
     elif state.tally:
@@ -317,7 +336,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 def _tidy(config: pytest.Config, state: State) -> None:
     is_clear = not doubt(config, state.tally, pytest.ExitCode.OK)
     try:
-        state.run.tidy(lambda directory: is_clear and holds_all(config, Path(directory)))
+        state.run.tidy(lambda directory: is_clear and holds_all(config, directory))
     except OSError as error:
         _log.warning("old recordings could not be put in order: %s", error)
 

@@ -17,15 +17,19 @@ from inferencereplay.session.settings import (
     DEFAULTS,
     VARIABLES,
     Mode,
-    parse_directory,
     parse_expiry,
+    parse_ignore,
+    parse_layers,
     parse_max_age,
     parse_mode,
     parse_normalize,
     parse_speed,
     parse_switch,
+    parse_write_to,
     read_variable,
+    split_layers,
 )
+from inferencereplay.store.location import is_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -65,9 +69,12 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(f"--{NAME}-times", metavar="N", help=times)
     unused = "What becomes of recordings that no test asked for in a complete, passing run (default: report)."
     group.addoption(f"--{NAME}-unused", choices=UNUSED, help=unused)
-    parser.addini(f"{NAME}_dir", "The directory of recordings for all tests, relative to the ini file.")
+    directories = "The directory of recordings for all tests, relative to the ini file; or several, a line each."
+    parser.addini(f"{NAME}_dir", directories)
+    parser.addini(f"{NAME}_write_to", "Which of several gets the recordings: its number, from 0, or its name.")
     parser.addini(f"{NAME}_mode", f"{modes} (default: replay).")
     parser.addini(f"{NAME}_speed", "How fast recorded time runs (default: inf).")
+    parser.addini(f"{NAME}_ignore", "Paths into the body that do not count (a list).", type="args")
     parser.addini(f"{NAME}_normalize", "What varies and does not count, such as uuids (a list).", type="args")
     parser.addini(f"{NAME}_max_age", "The age from which on recordings have expired, such as 30d.")
     parser.addini(f"{NAME}_on_expiry", "What becomes of their calls: warn (the default), error or record.")
@@ -119,13 +126,27 @@ def settings_for(
     local = {**_configured(given), **marked(node)}
     local = {name: value for name, value in local.items() if name not in ROUNDS}
     if local.get("directory") is not None:
-        # One spelling for one directory, for it is counted by its name.
-        local["directory"] = os.path.normpath(home / os.path.expanduser(local["directory"]))  # noqa: PTH111
+        local["directory"] = _placed_all(home, local["directory"])
+    if isinstance(local.get("write_to"), (str, os.PathLike)):
+        local["write_to"] = _placed(home, local["write_to"])
     settings = {**_ini(config), **local, **_command_line(config)}
     if settings.get("directory") is None and not os.environ.get(VARIABLES["directory"]):
         settings["directory"] = home / DEFAULT_DIRECTORY
     settings["mode"] = _mode(config, settings.get("mode"))
     return settings
+
+
+def _placed_all(home: Path, directory: Any) -> list[str]:
+    """Return the layers of a directory, or of several, as `_placed` does."""
+    layers = parse_layers(directory)
+    return [_placed(home, layer) for layer in (layers if isinstance(layers, tuple) else (layers,))]
+
+
+def _placed(home: Path, directory: Any) -> str:
+    """Return one spelling for one directory, for it is counted by its name; a URL stays as it is."""
+    if is_url(directory):
+        return str(directory)
+    return str(os.path.normpath(home / os.path.expanduser(directory)))  # noqa: PTH111
 
 
 def _mode(config: pytest.Config, given: Any) -> Mode:
@@ -182,17 +203,22 @@ def _number(value: Any, least: int, message: str) -> int:
 
 
 def _ini(config: pytest.Config) -> dict[str, Any]:
-    given = {name: config.getini(f"{NAME}_{name}") for name in ("mode", "speed", "normalize", "max_age", "on_expiry")}
+    names = ("mode", "speed", "ignore", "normalize", "max_age", "on_expiry")
+    given: dict[str, Any] = {name: config.getini(f"{NAME}_{name}") for name in names}
     if keep_equal := config.getini(f"{NAME}_keep_equal"):
         try:
             given["keep_equal"] = parse_switch(keep_equal, f"{NAME}_keep_equal")
         except InvalidSetting as error:
             raise pytest.UsageError(str(error)) from None
+    root = config.inipath.parent if config.inipath else config.rootpath
     directory = config.getini(f"{NAME}_dir")
     if directory:
-        root = config.inipath.parent if config.inipath else config.rootpath
-        given["directory"] = os.path.normpath(root / directory)
-    return {name: value for name, value in given.items() if value not in ("", [])}
+        given["directory"] = _placed_all(root, split_layers(directory) if isinstance(directory, str) else directory)
+    given = {name: value for name, value in given.items() if value not in ("", [])}
+    write_to = config.getini(f"{NAME}_write_to")
+    if write_to:
+        given["write_to"] = int(write_to) if write_to.isdecimal() else _placed(root, write_to)
+    return given
 
 
 # Markers and the fixture.
@@ -206,8 +232,14 @@ def marked(node: pytest.Item | pytest.Collector) -> dict[str, Any]:
     """
     options: dict[str, Any] = {}
     for holder, mark in reversed([*node.iter_markers_with_node(NAME)]):
-        options.update(_read(mark, f"@pytest.mark.{NAME} at {holder.nodeid}"))
+        if id(mark) not in _known:
+            _known[id(mark)] = mark, _read(mark, f"@pytest.mark.{NAME} at {holder.nodeid}")
+        options.update(_known[id(mark)][1])
     return options
+
+
+_known: dict[int, tuple[pytest.Mark, dict[str, Any]]] = {}
+"""The options of valid markers: one is shared by many tests. It is kept with them, so that no other has its id."""
 
 
 def _read(mark: pytest.Mark, where: str) -> dict[str, Any]:
@@ -266,14 +298,16 @@ def _check_values(options: Mapping[str, Any], call: Callable[[str], str]) -> Non
 
 
 _PARSERS: dict[str, Callable[[Any, str], object]] = {
-    "directory": parse_directory,
+    "directory": parse_layers,
     "mode": parse_mode,
+    "ignore": parse_ignore,
     "normalize": parse_normalize,
     "max_age": parse_max_age,
     "on_expiry": parse_expiry,
     "speed": parse_speed,
     "variants": parse_variants,
     "times": parse_times,
+    "write_to": parse_write_to,
 }
 
 

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from inferencereplay.pytest_plugin.configuration import NAME, check_spelling, marked, settings_for
+from inferencereplay.pytest_plugin.configuration import CONFIG, NAME, check_spelling, marked
 from inferencereplay.pytest_plugin.rounds import ROUND, TOLD, name_report
 from inferencereplay.pytest_plugin.tally import Listener, Tally
-from inferencereplay.pytest_plugin.units import Unit, recording_command
-from inferencereplay.session.settings import Mode
+from inferencereplay.pytest_plugin.units import Unit, is_of_plugin, recording_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from inferencereplay.pytest_plugin.prototypes import Prototypes
     from inferencereplay.pytest_plugin.unused import Finding
     from inferencereplay.session.run_coordinator import RunCoordinator
     from inferencereplay.session.session import Session
@@ -47,6 +47,7 @@ class State:
         self.is_open = False
         self.session: pytest.Session | None = None
         self.item: Any = None
+        self._patches: Any = None
         self.listener = Listener(self.tally)
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
@@ -70,18 +71,84 @@ class State:
     def inferencereplay(self, inferencereplay_config: dict[str, Any]) -> Iterator[Session]:
         """Answer the OpenAI calls of this test from recordings; this is the inferencereplay.Session that does it."""
         item = self.item  # not that of a `request`, which takes pytest as long to make as the session takes to open
-        settings = settings_for(item.config, item, item.path.parent, inferencereplay_config)
-        if settings["mode"] is Mode.LIVE and settings.get("faults"):
-            pytest.skip("its faults alter recorded answers, and this run is live")
-        unit = item.stash[UNIT] = self.unit(item, settings)
+        is_first = UNIT not in item.stash
+        if is_first:
+            self.open(item, inferencereplay_config)
+        yield item.stash[UNIT].session
+        if is_first:
+            self.close(item)
+
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Open the session of a test with recordings that does not ask for the fixture, which takes longer."""
+        is_plan = item.config.getoption("setupplan", default=False)
+        if has_recordings(item) and not is_plan and not _asks_for_fixture(item):
+            self.open(item, NOTHING)
+
+    def open(self, item: pytest.Item, given: Any) -> None:
+        """Open the session of a test.
+
+        Args:
+            item: the test.
+            given: what `inferencereplay_config` returns.
+
+        Raises:
+            pytest.skip.Exception: in `live` mode, for a test whose faults alter recorded answers.
+            pytest.UsageError: for invalid options.
+            InvalidSetting: for an invalid setting.
+            StoreError: if the directory cannot hold recordings.
+        """
+        round_ = item.stash.get(ROUND, None)
+        defaults = {} if round_ is None or round_.exhausted is None else {"exhausted": round_.exhausted}
+        session = self._prototypes.session(item, given, **defaults)
+        unit = self._join(item, session, is_test=True)
+        if round_ is not None:
+            session.begin_at(round_.positions)
+        item.stash[UNIT] = unit
+        self._hold_patches()
         unit.open()
         self.is_open = True
-        yield unit.session
+
+    def close(self, item: pytest.Item) -> None:
+        """Close the session of a test, if it is open.
+
+        Raises:
+            RecordingNotFound: for a miss that the program swallowed.
+        """
+        if not self.is_open:
+            return
         self.is_open = False
+        unit = item.stash[UNIT]
         try:
             unit.end()
         finally:
-            self.run.release_all()  # this process has no call under way between two tests
+            if unit.session.run_folder is not None:
+                self.run.release_all()  # this process has no call under way between two tests
+
+    def abandon(self) -> None:
+        """Close the session of a test whose end has failed, or was not reached; its misses are counted, not raised."""
+        if self.is_open:
+            self.item.stash[UNIT].take_misses()
+            self.close(self.item)
+
+    def _hold_patches(self) -> None:
+        """Leave the SDK patched from one test with recordings to the next."""
+        if self._patches is None:
+            from inferencereplay.session_scope import current_patches  # noqa: PLC0415 - imports openai
+
+            self._patches = current_patches()
+            self._patches.acquire(self)
+
+    def release_patches(self) -> None:
+        """Restore the SDK: no test with recordings comes next."""
+        if self._patches is not None:
+            self._patches.release(self)
+            self._patches = None
+
+    @functools.cached_property
+    def _prototypes(self) -> Prototypes:
+        from inferencereplay.pytest_plugin.prototypes import Prototypes  # noqa: PLC0415 - not before a test needs one
+
+        return Prototypes()
 
     @functools.cached_property
     def run(self) -> RunCoordinator:
@@ -90,28 +157,25 @@ class State:
 
         return RunCoordinator(Path(self.folder), self.owner)
 
-    def unit(self, item: pytest.Item, settings: dict[str, Any], *, is_test: bool = True) -> Unit:
-        """Return a session for a test, or for a fixture that a test needs.
+    def lasting_unit(self, item: pytest.Item, settings: dict[str, Any]) -> Unit:
+        """Return a session for a fixture that outlives the test that needs it first.
 
         Raises:
             InvalidSetting: for an invalid setting.
             StoreError: if the directory cannot hold recordings.
         """
-        from inferencereplay.session.session import Session  # noqa: PLC0415 - brings what a session needs
+        from inferencereplay.pytest_plugin.prototypes import make_session  # noqa: PLC0415 - as above
 
-        if settings["mode"] is Mode.LIVE:  # a test with faults is skipped, and a fixture does without
-            settings = {name: value for name, value in settings.items() if name not in ("faults", "on")}
-        round_ = item.stash.get(ROUND, None) if is_test else None
-        if round_ is not None and round_.exhausted is not None:
-            settings = {"exhausted": round_.exhausted, **settings}
-        session = Session(**settings)
+        return self._join(item, make_session(settings), is_test=False)
+
+    def _join(self, item: pytest.Item, session: Session, *, is_test: bool) -> Unit:
         session.command = functools.partial(recording_command, item)
         session.join(self.run)
-        if round_ is not None:
-            session.begin_at(round_.positions)
         return Unit(session, self.tally, is_test=is_test)
 
 
+NOTHING: dict[str, Any] = {}
+"""What `inferencereplay_config` returns unless it is overridden."""
 STATE = pytest.StashKey[State]()
 UNIT = pytest.StashKey[Unit]()
 
@@ -133,9 +197,19 @@ def prepare(item: pytest.Item) -> None:
     """Open the session of a test before its other fixtures are made, and note which fixtures it needs."""
     state = item.config.stash[STATE]
     if has_recordings(item) and isinstance(item, pytest.Function):
-        item.fixturenames = [NAME, *(name for name in item.fixturenames if name != NAME)]
+        if _asks_for_fixture(item):
+            item.fixturenames = [NAME, *(name for name in item.fixturenames if name != NAME)]
         found = item._fixtureinfo.name2fixturedefs  # noqa: SLF001
         state.fixtures.update(fixture for fixtures in found.values() for fixture in fixtures)
+
+
+def _asks_for_fixture(item: Any) -> bool:
+    """Whether a test uses our fixture, or has options from an `inferencereplay_config` of its own."""
+    names = getattr(item, "fixturenames", ())
+    if NAME in names or CONFIG in names:
+        return True
+    definitions = item.session._fixturemanager.getfixturedefs(CONFIG, item) or ()  # noqa: SLF001
+    return any(not is_of_plugin(definition) for definition in definitions)
 
 
 def has_recordings(item: pytest.Item) -> bool:

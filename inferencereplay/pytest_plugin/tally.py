@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from inferencereplay.errors import RecordingExpired
+from inferencereplay.store.interface import layers_of
+from inferencereplay.store.location import is_missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -52,7 +53,8 @@ class Tally:
     def add_session(self, session: Session) -> None:
         """Add what a session did, when it is over."""
         self.counts.update({name: getattr(session, name) for name in COUNTED})
-        self.used.setdefault(session.store.directory, set()).update(session.used())
+        for directory, names in used_by_layer(session).items():
+            self.used.setdefault(directory, set()).update(names)
         self.expired.update(f"{session.store.directory}/{name}" for name in session.expired)
         self.faults.update(session.faults)
         self.idle.update(map(repr, session.unused_faults()))
@@ -98,6 +100,19 @@ class Tally:
         }
 
 
+def used_by_layer(session: Session) -> dict[str, list[str]]:
+    """Return the names of the recordings that a session used, by directory, and relative to it."""
+    store, names = session.store, session.used()
+    layers = layers_of(store)
+    if len(layers) == 1:
+        return {store.directory: names}
+    used: dict[str, list[str]] = {layer.directory: [] for layer in layers}
+    for name in names:
+        number, inner = store.locate(name)  # type: ignore[attr-defined]  # a LayeredStore
+        used[layers[number].directory].append(inner)
+    return used
+
+
 class Listener(logging.Handler):
     """Counts the warnings in the log: a test that passes does not show its log."""
 
@@ -121,7 +136,7 @@ def reason(miss: RecordingNotFound) -> tuple[str, ...]:
         return (f"{miss.method} {miss.path} is not recordable",)
     if miss.nearest:
         return (f"the recordings of {miss.path} in {miss.directory} are used up, or differ in method or query only",)
-    if not os.path.isdir(miss.directory):  # noqa: PTH112
+    if all(map(is_missing, (miss.directory, *miss.directory.split(", ")))):  # of layers
         return (f"{miss.directory} does not exist",)
     return (f"nothing is recorded for {miss.path} in {miss.directory}",)
 

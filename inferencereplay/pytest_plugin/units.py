@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from inferencereplay.errors import RecordingNotFound
     from inferencereplay.pytest_plugin.tally import Tally
     from inferencereplay.session.session import Session
+    from inferencereplay.session_scope import SessionScope
 
 _INNER = ("inferencereplay", "openai", "wrapt")
 SCOPES = ("function", "class", "module", "package", "session")
@@ -41,19 +42,20 @@ class Unit:
     """
 
     def __init__(self, session: Session, tally: Tally, *, is_test: bool) -> None:
-        from inferencereplay.api import replay  # noqa: PLC0415 - brings msgspec, which is not needed before a test is
-
         self.session = session
         self.misses: list[RecordingNotFound] = []
         self._tally = tally
         self._is_test = is_test
-        self._replay = replay(session)
-        self._is_open = False
+        self._scope: SessionScope | None = None
 
     def open(self) -> None:
         """Let the session answer."""
-        self._replay.__enter__()
-        self._is_open = True
+        from inferencereplay.session_scope import SessionScope  # noqa: PLC0415 - not needed before a test is
+
+        scope = SessionScope(self.session)
+        scope.__enter__()
+        scope.enter()
+        self._scope = scope
 
     def close(self) -> None:
         """End the use of the session.
@@ -61,10 +63,10 @@ class Unit:
         Raises:
             RecordingNotFound: for a miss that the program swallowed.
         """
-        if self._is_open:
-            self._is_open = False
+        scope, self._scope = self._scope, None
+        if scope is not None:
             self._note()
-            self._replay.__exit__(None, None, None)
+            scope.__exit__(None, None, None)
 
     def end(self) -> None:
         """Close it for good, and count it; the error is that of `close`."""

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
+from inferencereplay.store.location import is_url, located
+
 if TYPE_CHECKING:
     from inferencereplay.pytest_plugin.tally import Tally
 
@@ -27,15 +29,17 @@ class Finding(NamedTuple):
 def find_unused(config: pytest.Config, tally: Tally, exitstatus: int) -> Finding:
     """Compare what a run used with what there is; only a complete, passing, unfiltered run knows.
 
-    A directory is searched if the run took in all tests of the folder that contains it.
+    A directory is searched if the run took in all tests of the folder that contains it. A URL is not searched: others
+    use what is stored there.
     """
     unclear = doubt(config, tally, exitstatus)
     if unclear:
         return Finding([], unclear)
-    searched = [directory for directory in tally.used if holds_all(config, Path(directory))]
-    used = {os.path.join(directory, name) for directory, names in tally.used.items() for name in names}  # noqa: PTH118
+    local = [directory for directory in tally.used if not is_url(directory)]
+    searched = [directory for directory in local if holds_all(config, directory)]
+    used = {os.path.join(directory, name) for directory in local for name in tally.used[directory]}  # noqa: PTH118
     there = {file for directory in searched for file in _files(directory)}  # one directory may be inside another
-    others = sorted(tally.used.keys() - set(searched))
+    others = sorted(set(local) - set(searched))
     return Finding(
         sorted(there - used), f"the run took in a part of the tests of {', '.join(others)} only" if others else ""
     )
@@ -54,15 +58,20 @@ def doubt(config: pytest.Config, tally: Tally, exitstatus: int) -> str:
     return ", ".join(sorted(tally.partial))
 
 
-def holds_all(config: pytest.Config, directory: Path) -> bool:
-    """Whether the run took in all tests of the folder that contains a directory of recordings."""
+def holds_all(config: pytest.Config, directory: str) -> bool:
+    """Whether the run took in all tests of the folder that contains a directory of recordings.
+
+    A store that no folder contains may be shared with tests that are elsewhere.
+    """
+    if is_url(directory):
+        return False
     if config.args_source is config.ArgsSource.TESTPATHS:
         return True
     roots = [(config.invocation_params.dir / arg).resolve() for arg in config.args]
-    return any(directory.resolve().is_relative_to(root) for root in roots)
+    return any(Path(directory).resolve().is_relative_to(root) for root in roots)
 
 
 def _files(directory: str) -> list[str]:
     from inferencereplay.store.opening import open_store  # noqa: PLC0415 - not needed before the end of a run
 
-    return [os.path.join(directory, name) for name in open_store(Path(directory)).list()]  # noqa: PTH118
+    return [os.path.join(directory, name) for name in open_store(located(directory)).list()]  # noqa: PTH118

@@ -10,6 +10,7 @@ The content of recordings is data: the page gets it as JSON, and shows it as tex
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import datetime
 import importlib.metadata
 import os
@@ -17,7 +18,8 @@ import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from inferencereplay.catalogue.entries import Catalogue, Unreadable
+from inferencereplay.catalogue.entries import Unreadable
+from inferencereplay.catalogue.layered import open_catalogue
 from inferencereplay.errors import StoreError
 from inferencereplay.report.assemble import assemble
 from inferencereplay.report.budget import Budget
@@ -27,8 +29,9 @@ from inferencereplay.report.described import describe
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from inferencereplay.catalogue.entries import Entry
+    from inferencereplay.catalogue.entries import Catalogue, Entry
 
+    Place = str | os.PathLike[str]
     Follow = Callable[[Iterator[Entry | Unreadable], int], Iterable[Entry | Unreadable]]
 
 __all__ = ["Written", "build_report", "write_report"]
@@ -57,12 +60,15 @@ class Written(NamedTuple):
 
 
 def write_report(
-    directory: str | os.PathLike[str], file: str | os.PathLike[str], *, follow: Follow = _as_they_come
+    directory: Place | Iterable[Place],
+    file: str | os.PathLike[str],
+    *,
+    follow: Follow = _as_they_come,
 ) -> Written:
     """Write a report on a directory of recordings, ours or llama-stack's; an existing file is replaced.
 
     Args:
-        directory: the recordings.
+        directory: the recordings: a path, a URL, or several of them as layers.
         file: the report.
         follow: gets the items that are read and their number, and yields the items again, as a progress bar does.
 
@@ -75,7 +81,7 @@ def write_report(
         ('report.html', 1, 0)
     """
     target = Path(file).expanduser().absolute()
-    page, data, unreadable = _build(Catalogue(directory), follow)
+    page, data, unreadable = _build(open_catalogue(directory), follow)
     try:
         _write(target, page)
     except OSError as error:
@@ -85,26 +91,28 @@ def write_report(
     return Written(target, len(page), data["totals"]["recordings"], unreadable, notices)
 
 
-def build_report(directory: str | os.PathLike[str]) -> bytes:
+def build_report(directory: Place | Iterable[Place]) -> bytes:
     """Return the report as UTF-8.
 
     Raises:
         StoreError: if the directory cannot be read.
     """
-    return _build(Catalogue(directory), _as_they_come)[0]
+    return _build(open_catalogue(directory), _as_they_come)[0]
 
 
 def _build(catalogue: Catalogue, follow: Follow) -> tuple[bytes, dict[str, Any], int]:
     budget, totals = Budget(), Counts()
     for item in follow(catalogue.scan(), sum(1 for _ in catalogue.names())):
         if isinstance(item, Unreadable):
-            budget.refuse(item.name, item.reason.replace(f"{catalogue.directory}{os.sep}", ""))
+            budget.refuse(_shortened(catalogue, item.name), _shortened(catalogue, item.reason))
         else:
             totals.add(item)
-            budget.take(*describe(item))
+            is_layer = len(catalogue.parts) > 1
+            shown = dataclasses.replace(item, name=_shortened(catalogue, item.name)) if is_layer else item
+            budget.take(*describe(shown))
     data = {
         # No more of the path, because a report is shown to others.
-        "directory": "/".join(catalogue.directory.parts[-2:]).encode("utf-8", "replace").decode(),
+        "directory": catalogue.title.encode("utf-8", "replace").decode(),
         "version": importlib.metadata.version("inferencereplay"),
         "made": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "totals": totals.summary(),
@@ -112,6 +120,13 @@ def _build(catalogue: Catalogue, follow: Follow) -> tuple[bytes, dict[str, Any],
         "recordings": sorted(budget.recordings, key=lambda recording: recording["at"], reverse=True),
     }
     return assemble(data), data, budget.unreadable
+
+
+def _shortened(catalogue: Catalogue, text: str) -> str:
+    """Remove the directory from names in a text; of layers, all but its last parts."""
+    for part in catalogue.parts:
+        text = text.replace(part.full_name(""), "" if part is catalogue else f"{part.title}/")
+    return text
 
 
 def _write(target: Path, page: bytes) -> None:

@@ -24,7 +24,6 @@ from inferencereplay.session.session import Session
 from inferencereplay.session.settings import Mode, Options
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Coroutine, Iterable
 
     from typing_extensions import Unpack
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from inferencereplay.server.http_answers import Headers
     from inferencereplay.server.incoming import Incoming
     from inferencereplay.server.upstream import Upstream
+    from inferencereplay.session.settings import Directory
 
 PATIENCE = 30.0
 """Seconds in which a request has to be complete, and a client has to read some of its answer."""
@@ -55,7 +55,7 @@ class _All(Options, Serving, total=False):
     """All options of a server."""
 
 
-def app(directory: str | os.PathLike[str], **options: Unpack[_All]) -> Application:
+def app(directory: Directory, **options: Unpack[_All]) -> Application:
     """Make an ASGI application that answers from the recordings of a directory. It needs asyncio.
 
     Args:

@@ -81,7 +81,8 @@ class LoggedCall(msgspec.Struct, eq=False):
         body: the JSON body as Python objects, without secrets, as in files; `None` where it is no JSON. Each access
             makes a new one.
         model: the body's member `model`; `None` if it is no text.
-        recording: the name of the recording that answered or was stored, relative to the directory, or `None`.
+        recording: the name of the recording that answered or was stored, relative to the directory, or `None`;
+            where there are several directories, it begins with its own.
         started: when it was made, in seconds since the session was, by the session's clock.
         ended: when its answer was complete, alike; `None` as long as it is not. Of a live stream that is not stored,
             when it began.

@@ -59,7 +59,9 @@ class Inherited(NamedTuple):
 
 def hand_on(session: Session) -> Inherited:
     """Return what a child process needs to answer as a session does."""
-    settings = session.settings._replace(directory=session.settings.directory.absolute())._asdict()
+    place = session.settings.directory
+    absolute = tuple(layer.absolute() for layer in place) if isinstance(place, tuple) else place.absolute()
+    settings = session.settings._replace(directory=absolute)._asdict()
     settings["stubs"] = session.stubs()
     pickled, obstacle = b"", ""
     try:

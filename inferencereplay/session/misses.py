@@ -8,10 +8,13 @@ import shlex
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
-from inferencereplay.errors import RecordingNotFound
+from inferencereplay.errors import RecordingNotFound, StoreError
 from inferencereplay.recording.control_characters import visible, visible_lines
 from inferencereplay.recording.difference import nearest
 from inferencereplay.recording.request import parse_json
+from inferencereplay.session.moved_recordings import find as find_moved
+from inferencereplay.store.interface import layers_of, written_of
+from inferencereplay.store.location import is_missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,40 +62,44 @@ def explain(  # noqa: PLR0913 - facts for a message
     near, obstacle = None, ""
     try:
         near = _nearest(request, near_requests, redactor)
-    except (ValueError, RecursionError) as deep:
+    except (ValueError, RecursionError, StoreError) as deep:
         obstacle = str(deep)
     lines = [visible(f"{request.method} {request.path} was not recorded in {directory} (key {key[:12]}…).")]
-    if not os.path.isdir(directory):  # noqa: PTH112
-        lines.append("That directory does not exist.")
+    layers = layers_of(store)
+    if all(is_missing(layer.directory) for layer in layers):
+        lines.append("That directory does not exist." if len(layers) == 1 else "None of these directories exists.")
     elif used_up:
         lines.append(f"Its recordings, the first of which is {used_up}, are used up (exhausted={exhausted!r}).")
     elif skipped:
         lines.append(f"It was called, but {skipped} is transient and was not stored (record_errors=True stores it).")
     elif obstacle:
         lines.append(f"It cannot be compared with the recordings of that path: {obstacle}.")
-    elif near is None:
-        lines.append("There is no recording of that path.")
-    elif near.differences:
-        lines.append(f"The nearest recording is {near.name}; it differs (recorded → requested) in")
-        lines += [f"  {line}" for line in near.differences]
-        lines += _ways_to_match(near)
     else:
-        lines.append(f"The nearest recording is {near.name}; it differs in the method or the query only.")
+        lines += _nearness(near)
+    if not used_up and (places := find_moved(directory, request.path, key)):
+        lines.append(visible(f"It is recorded in {_listed(places)}: was the directory moved? Give that one."))
     mode = "record" if used_up and exhausted != "record" else "record-if-missing"
-    lines.append(way_to_record(store, mode, redactor, own_mode, command))
+    if near and near.is_edited:
+        lines.append(f"To file it under its key, run\n  inferencereplay rekey {visible(shlex.quote(directory))}")
+    else:
+        lines.append(way_to_record(store, mode, redactor, own_mode, command))
     text = visible_lines(redactor.text("\n".join(lines)))
     error = RecordingNotFound(text, method=request.method, path=request.path, key=key, directory=directory)
     if near:
-        error.nearest, error.differences = near.name, near.differences
+        error.nearest, error.differences, error.is_edited = near.name, near.differences, near.is_edited
     return error
 
 
 class _Near(NamedTuple):
-    """A recorded request: the name of its file, how it differs, and the normalizers that would make the two equal."""
+    """A recorded request: the name of its file, how it differs, and the normalizers that would make the two equal.
+
+    `is_edited` says that nothing differs, and that its file has the name of another request.
+    """
 
     name: str
     differences: tuple[str, ...]
-    normalizers: tuple[str, ...]
+    normalizers: tuple[str, ...] = ()
+    is_edited: bool = False
 
 
 def _nearest(request: Request, near_requests: NearRequests, redactor: Redactor) -> _Near | None:
@@ -110,8 +117,23 @@ def _nearest(request: Request, near_requests: NearRequests, redactor: Redactor) 
             safe = redactor.value(body)
             if safe is not body:
                 name, lines = nearest(asked, [(name, safe)]) or found
-            return _Near(name, lines, that_make_equal(safe, asked) if lines else ())
+            if lines:
+                return _Near(name, lines, that_make_equal(safe, asked))
+            return _Near(name, lines, is_edited=near_requests.is_edited(request, name))
     return None
+
+
+def _nearness(near: _Near | None) -> Iterator[str]:
+    if near is None:
+        yield "There is no recording of that path."
+    elif near.differences:
+        yield f"The nearest recording is {near.name}; it differs (recorded → requested) in"
+        yield from (f"  {line}" for line in near.differences)
+        yield from _ways_to_match(near)
+    elif near.is_edited:
+        yield f"{near.name} holds this very request under another key: it was edited, or redacted otherwise."
+    else:
+        yield f"The nearest recording is {near.name}; it differs in the method or the query only."
 
 
 def _ways_to_match(near: _Near) -> Iterator[str]:
@@ -133,15 +155,34 @@ def way_to_record(
 
 
 def _mend(store: Store, mode: str, own_mode: str | None, line: str, known: Callable[[str], str] | None) -> str:
-    if not store.is_writable:
+    if written_of(store).is_foreign:
         return f"It is a directory of llama-stack's recorder. To record it, give another directory and mode={mode!r}."
     if known:
         return f"To record it, run\n  {known(mode)}"
+    if place := _interactive():
+        change = f"change mode={own_mode!r} to mode={mode!r}" if own_mode else f"say mode={mode!r}"
+        return f"To record it, {change} {place}, and run that again."
     command = line if len(line) < LONGEST_COMMAND else line[:LONGEST_COMMAND] + " …"
     if own_mode:
         return f"To record it, change mode={own_mode!r} to mode={mode!r}, and run\n  {command}"
     if run := os.environ.get(RUN):
         options = "" if run == "1" else f"{run} "
-        place = shlex.quote(store.directory)
-        return f"To record it, run\n  inferencereplay run --mode {mode} --dir {place} {options}-- {command}"
+        places = " ".join(f"--dir {shlex.quote(layer.directory)}" for layer in layers_of(store))
+        return f"To record it, run\n  inferencereplay run --mode {mode} {places} {options}-- {command}"
     return f"To record it, run\n  INFERENCEREPLAY_MODE={mode} {command}"
+
+
+def _interactive() -> str:
+    """Return where the code of a notebook, or of an interactive prompt, says its mode; empty for any other program."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    if hasattr(shell, "kernel") or any("kernel_launcher" in part for part in program):
+        return "in the cell"
+    return "where the session begins" if hasattr(sys, "ps1") else ""
+
+
+def _listed(places: list[str]) -> str:
+    """Name directories, those below the working directory by their path from there."""
+    with contextlib.suppress(OSError):  # there is no working directory any more
+        here = os.path.join(os.getcwd(), "")  # noqa: PTH109, PTH118 - as it was spelled
+        places = [place.removeprefix(here) for place in places]
+    return " and in ".join(places)

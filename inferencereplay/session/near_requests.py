@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING
 
+from inferencereplay.errors import RecordingCorrupt, StoreError
 from inferencereplay.recording.format import lay_out
 from inferencereplay.recording.request_index import RequestIndex
 from inferencereplay.session.recording_cache import SETTLED
+from inferencereplay.store.address import parse_file_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,6 +43,17 @@ class NearRequests:
         """Yield name and body of the recorded requests that are most like another one, the newest first."""
         names = self._index(request.path).closest(lay_out(request.body), MOST_WEIGHED)
         return self.store.newest(names)
+
+    def is_edited(self, request: Request, name: str) -> bool:
+        """Whether a recording whose body is that of a request holds this request, under the name of another one."""
+        address = parse_file_name(os.path.basename(name))  # noqa: PTH119 - a name of the store's
+        if address is None or request.key.startswith(address[0]):
+            return False
+        try:
+            held = self.store.read(request.path, *address)
+        except (RecordingCorrupt, StoreError):  # it has changed since
+            return False
+        return held is not None and (held.request.method, held.request.query) == (request.method, request.query)
 
     def _index(self, path: str) -> RequestIndex:
         state, now = self.store.state(path), self._now()

@@ -19,6 +19,7 @@ from inferencereplay.redaction.payloads import redact_request, redact_response
 from inferencereplay.session import garbage
 from inferencereplay.session.variant_files import Outcome
 from inferencereplay.store.address import Address
+from inferencereplay.store.interface import layers_of, written_of
 
 if TYPE_CHECKING:
     from inferencereplay.recording.request import Request
@@ -154,12 +155,13 @@ class Recorder:
         """Do not store an answer, because it is transient; a miss of this process says so."""
         if len(_skipped) >= MOST_SKIPPED:
             _skipped.clear()
-        _skipped[self._store.directory, pending.key] = answer
+        _skipped[written_of(self._store).directory, pending.key] = answer
         pending.drop()
 
     def skipped(self, key: str) -> str:
         """Return the answer to a request that was not stored, such as `429`; empty if there was none."""
-        return _skipped.get((self._store.directory, key), "")
+        answers = (_skipped.get((layer.directory, key), "") for layer in layers_of(self._store))
+        return next(filter(None, answers), "")
 
     def keep(self, pending: PendingRecording, response: Response) -> str:
         """Store the answer to a call; a failure is logged, never raised.
@@ -173,7 +175,9 @@ class Recorder:
             is_stored = not reason
         except Exception as error:  # noqa: BLE001 - a failing recorder never breaks what it records
             reason = visible(pending.redactor.text(str(error) if isinstance(error, OSError) else repr(error)))
-            log.warning("%s was not recorded in %s: %s", pending.line, visible(self._store.directory), reason)
+            log.warning(
+                "%s was not recorded in %s: %s", pending.line, visible(written_of(self._store).directory), reason
+            )
         finally:
             if not is_stored:  # also if an interrupt came in between
                 pending.drop()
@@ -201,6 +205,7 @@ class Recorder:
             # A session that knew fewer secrets may have stored one under this key, where it would be found first.
             self.variants.remove(raw.path, raw.key)
         if outcome:
+            self._tell_hidden(pending)
             return ""
         reason = "a recording with precedence already exists"
         log.info("%s was not recorded: %s", pending.line, reason)
@@ -214,11 +219,18 @@ class Recorder:
         from inferencereplay.session import equal_answers  # noqa: PLC0415 - in `record` only
 
         equal_answers.store_sent_back(pending.request)
-        store = cast("WritableStore", self._store)
+        store = cast("WritableStore", written_of(self._store))
         renew = functools.partial(self._count, place, recorded=1, unchanged=-1)
-
         stays = functools.partial(equal_answers.stays, store, place, renew)
         return self.variants.store(path, key, number, data, is_whole=is_whole, stays=stays)
+
+    def _tell_hidden(self, pending: PendingRecording) -> None:
+        """Warn of a recording that no session will find: a layer above holds another one of the request."""
+        hidden_by = getattr(self._store, "hidden_by", None)
+        if hidden_by and (layer := hidden_by(pending.request.path, pending.key)):
+            place = written_of(self._store).directory
+            message = "%s was recorded in %s, but %s is looked up first and has a recording of it"
+            log.warning(message, pending.line, visible(place), visible(layer.directory))
 
     def _encode(self, pending: PendingRecording, response: Response) -> bytes:
         redact_response(response, pending.redactor)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from inferencereplay.store.interface import full_name
+
 if TYPE_CHECKING:
     from inferencereplay.recording.format import Recording
     from inferencereplay.recording.request import Request
@@ -59,7 +61,7 @@ class RecordingCache:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._kept = _of_process if store.is_writable else KeptRecordings()
+        self._kept = KeptRecordings() if store.is_foreign else _of_process
 
     def read(self, request: Request, key: str, number: int) -> Recording | None:
         """Return a recording of `request`, or `None` if there is none; it is shared, and not to be changed.
@@ -83,4 +85,4 @@ class RecordingCache:
 
     def name(self, path: str, key: str, number: int) -> str:
         """Return the file's name with its directory, for messages."""
-        return f"{self._store.directory}/{self._store.sources(path, key, number)[0]}"
+        return full_name(self._store, self._store.sources(path, key, number)[0])

@@ -29,18 +29,21 @@ import json
 import os
 import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from inferencereplay.locks import make_lock
 from inferencereplay.recording.format import is_whole
 from inferencereplay.session.variant_files import VariantFiles
 from inferencereplay.store.atomic_write import link, written
-from inferencereplay.store.directory import DirectoryStore
 from inferencereplay.store.folder_lock import locked
 from inferencereplay.store.liveness import LivenessLock, is_alive
+from inferencereplay.store.location import located
+from inferencereplay.store.opening import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from inferencereplay.store.interface import WritableStore
 
 PATIENCE = 120.0
 """Seconds that a call waits for another session's equal call."""
@@ -142,7 +145,7 @@ class RunCoordinator:
                 address = RunAddress(*json.loads(mark.read_text(encoding="utf-8")))
                 recorded.setdefault(address[:3], {})[address.number] = kind == "whole"
         for (directory, path, key), numbers in recorded.items():
-            store = DirectoryStore(Path(directory))
+            store = cast("WritableStore", open_store(located(directory)))
             files = VariantFiles(store, path, key, replaces=True, is_whole=is_whole)
             files.close_up({number: files.holds(number, is_whole=numbers[number]) for number in numbers})
             if any(numbers.values()) and is_complete(directory):

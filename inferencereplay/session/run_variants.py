@@ -11,6 +11,7 @@ from inferencereplay.errors import RecordingCorrupt
 from inferencereplay.session.run_coordinator import RunAddress
 from inferencereplay.session.variant_files import Outcome, never
 from inferencereplay.session.variants import Claim, Variant, Variants
+from inferencereplay.store.location import real
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +45,7 @@ class RunVariants(Variants):
     ) -> None:
         super().__init__(store, replaces=True, repeats=False, is_whole=is_whole, has_expired=has_expired)
         self._run = run
-        self._directory = os.path.realpath(store.directory)  # one directory, whichever way it is reached
+        self._directory = real(store.directory)  # one directory, whichever way it is reached
         self._reserved: dict[str, list[Claim]] = {}
         self._pending: dict[tuple[str, int], Claim] = {}
         self._given_up: dict[str, set[int]] = {}

@@ -42,10 +42,10 @@ from inferencereplay.session.selection import Selection
 from inferencereplay.session.settings import Mode, list_options, resolve
 from inferencereplay.session.variant_files import never
 from inferencereplay.session.variants import ReportingSet, Variants
+from inferencereplay.store.interface import written_of
 from inferencereplay.store.opening import open_store
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Mapping
 
     from typing_extensions import Unpack
@@ -58,7 +58,8 @@ if TYPE_CHECKING:
     from inferencereplay.session.calls_log import Asked, Calls, LoggedCall
     from inferencereplay.session.child_reports import ChildReports
     from inferencereplay.session.run_coordinator import RunCoordinator
-    from inferencereplay.session.settings import Options, Settings
+    from inferencereplay.session.settings import Directory, Options, Settings
+    from inferencereplay.store.interface import Store
     from inferencereplay.stubs.arguments import StubOptions
     from inferencereplay.stubs.stub import Stub
     from inferencereplay.stubs.stub_queue import StubQueue
@@ -81,7 +82,8 @@ class Session:
     """A store, a mode, a speed, and the counts of one use; for several clients or blocks that are to share them.
 
     Args:
-        directory: where recordings live; by default what `INFERENCEREPLAY_DIR` says, or `recordings`.
+        directory: where recordings live; by default what `INFERENCEREPLAY_DIR` says, or `recordings`. A list of several
+            is looked up in order.
         mode: `live`, `replay`, `record` or `record-if-missing`; by default what `INFERENCEREPLAY_MODE` says, or
             `replay` if there is a directory, or `live`.
         speed: how fast recorded time runs: 1 the original pace, 10 ten times faster, `inf` (the default) no waiting.
@@ -113,6 +115,8 @@ class Session:
             the SDK waits before it tries again, `speed` counts, and time passes on a given `clock` in full.
         on: where faults without an `on` of their own happen: a path such as `"/chat/completions"`, a pattern, or
             several of them; by default everywhere.
+        write_to: which of several directories gets the recordings: its number, from 0, or its name; by default the
+            first.
 
     Attributes:
         mode: the mode in effect.
@@ -143,7 +147,7 @@ class Session:
     """
 
     @list_options
-    def __init__(self, directory: str | os.PathLike[str] | None = None, **options: Unpack[Options]) -> None:
+    def __init__(self, directory: Directory | None = None, **options: Unpack[Options]) -> None:
         settings = resolve(directory, options)
         self.settings = settings
         self.mode = settings.mode
@@ -170,11 +174,21 @@ class Session:
         self._warned: set[str] = set()
         self._joined: RunVariants | None = None
         self.is_fast = self.mode in _ANSWERING and not settings.faults
-        self.store = open_store(settings.directory, settings.test_id, self.prepare, is_recorded=self.mode in _RECORDING)
-        if self.mode in _RECORDING and not self.store.is_writable:
-            message = f"mode={self.mode.value!r}: {self.store.directory} is llama-stack's, and can be replayed only."
-            raise InvalidSetting(message + " Record into another directory.")
-        self._cache = RecordingCache(self.store)
+        self.store = open_store(
+            settings.directory,
+            settings.test_id,
+            self.prepare,
+            is_recorded=self.mode in _RECORDING,
+            write_to=settings.write_to or 0,
+        )
+        if (self.mode in _RECORDING or settings.write_to is not None) and not self.store.is_writable:
+            asked = f"mode={self.mode.value!r}" if self.mode in _RECORDING else f"write_to={settings.write_to}"
+            message = f"{asked}: {_unwritable(written_of(self.store))} Record into another directory."
+            raise InvalidSetting(message)
+        if self.mode is Mode.RECORD and isinstance(settings.directory, tuple):
+            self.store = self.store.written_first()  # type: ignore[attr-defined]  # a LayeredStore
+        self._own = written_of(self.store) if self.mode is Mode.RECORD else self.store
+        self._cache = RecordingCache(self._own)
         self._near_requests = NearRequests(self.store)
         if self._expiry is not None:  # the session of a client that stays wrapped is never closed
             weakref.finalize(self, garbage.note, functools.partial(self._expiry.tell, self.store.directory))
@@ -191,7 +205,7 @@ class Session:
         self._lock = make_lock()
         self._log = CallLog(self.store, self.redactor, self.clock, self._keep_calls)
         variants = Variants(
-            self.store,
+            self._own,
             replaces=self.mode is Mode.RECORD,
             repeats=self._exhausted == "repeat",
             is_whole=is_whole,
@@ -323,16 +337,19 @@ class Session:
         Recordings of the run then answer calls also in `record`. In the other modes this changes nothing.
         """
         if self.mode is Mode.RECORD:
-            self.recorder.variants = self._joined = RunVariants(self.store, run, is_whole, self._has_expired)
+            self.recorder.variants = self._joined = RunVariants(self._own, run, is_whole, self._has_expired)
             self.replays = True
 
     def unused(self) -> list[str]:
-        """Return the names, relative to the directory, of the recordings that answered no call and were not stored."""
+        """Return the names of the recordings that answered no call and were not stored.
+
+        They are relative to the directory. Where there are several, each name begins with its directory.
+        """
         used = set(self.used())
         return sorted(name for name in self.store.list() if name not in used)
 
     def used(self) -> list[str]:
-        """Return the names, relative to the directory, of the recordings that answered a call or were stored."""
+        """Return the names of the recordings that answered a call or were stored, as `unused` does."""
         children = self._heard()
         used = {name for item in self.recorder.variants.used.copy() for name in self.store.sources(*item)}
         return sorted(used | children.used if children else used)
@@ -711,7 +728,7 @@ class Session:
         from inferencereplay.stubs.stub_queue import StubQueue  # noqa: PLC0415 - only who writes answers pays for it
 
         if options.get("save") and not self.store.is_writable:
-            message = f"save=True: {self.store.directory} is llama-stack's, and can be replayed only."
+            message = f"save=True: {_unwritable(written_of(self.store))}"
             raise InvalidSetting(message)
         with self._lock:
             self._stubs = stubs = self._stubs or StubQueue()
@@ -891,6 +908,11 @@ def _expiry(settings: Settings) -> Expiry | None:
     from inferencereplay.session.age import Expiry  # noqa: PLC0415 - few sessions look at the age
 
     return Expiry(settings.max_age, settings.on_expiry)
+
+
+def _unwritable(store: Store) -> str:
+    """Say why nothing can be stored."""
+    return f"{store.directory} is {'llama-stack' if store.is_foreign else 'a web server'}'s, and can be replayed only."
 
 
 def _plan(settings: Settings) -> FaultPlan | None:

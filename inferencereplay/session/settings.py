@@ -10,6 +10,8 @@ import enum
 import inspect
 import math
 import os
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypedDict, TypeVar
 
@@ -17,11 +19,11 @@ from inferencereplay.errors import InvalidSetting
 from inferencereplay.pacing.clocks import Clock, check_clock
 from inferencereplay.pacing.pacer import Pace, check_pace
 from inferencereplay.session.selection import Chosen, parse_paths, parse_selection
+from inferencereplay.store.location import Location, parse_location
 
 if TYPE_CHECKING:
     import datetime
-    import re
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from inferencereplay.faults.fault import Fault
     from inferencereplay.recording.request import JSON
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
     _Selection = str | Callable[[Question], object] | Iterable[str | Callable[[Question], object]]
 
+Directory: TypeAlias = "str | os.PathLike[str] | Iterable[str | os.PathLike[str]]"
+"""A directory of recordings, or several: layers, which are looked up in order."""
 Normalize: TypeAlias = "Callable[[JSON], JSON] | str"
 """A function from a request's body to a body, or the name of one in `inferencereplay.normalizers`."""
 _Function = TypeVar("_Function", bound="Callable[..., Any]")
@@ -87,6 +91,7 @@ class Options(TypedDict, total=False):
     on_expiry: str
     faults: Iterable[Fault | str] | Fault | str
     on: str | Iterable[str] | None
+    write_to: int | str | os.PathLike[str] | None
 
 
 DEFAULTS: dict[str, Any] = {
@@ -132,13 +137,13 @@ class Settings(NamedTuple):
     """The settings in effect for a session.
 
     Attributes:
-        directory: where recordings live.
+        directory: where recordings live: a path, or the URL of an object store; or a tuple of two or more as layers.
         from_environment: whether the environment alone switched replaying or recording on.
         mode: what happens to a call.
         speed: how fast recorded time runs; infinity for no waiting.
     """
 
-    directory: Path
+    directory: Location | tuple[Location, ...]
     from_environment: bool
     mode: Mode
     speed: float
@@ -158,9 +163,10 @@ class Settings(NamedTuple):
     on_expiry: str
     faults: tuple[Fault, ...]
     on: Any
+    write_to: int | None
 
 
-def resolve(directory: str | os.PathLike[str] | None, options: Mapping[str, Any]) -> Settings:
+def resolve(directory: Directory | None, options: Mapping[str, Any]) -> Settings:
     """Combine arguments, the environment and the defaults.
 
     Args:
@@ -180,8 +186,44 @@ def resolve(directory: str | os.PathLike[str] | None, options: Mapping[str, Any]
     if chosen["speed"] is None:
         chosen["speed"] = math.inf
     _check_faults(chosen, given)
+    place = Path(DEFAULT_DIRECTORY) if place is None else place
+    if chosen["write_to"] is not None:
+        chosen["write_to"] = _find_layer(chosen["write_to"], place)
     is_from_environment = not given.keys() & {"directory", "mode"} and chosen["mode"] is not Mode.LIVE
-    return Settings(Path(DEFAULT_DIRECTORY) if place is None else place, is_from_environment, **chosen)
+    settings = Settings(place, is_from_environment, **chosen)
+    return _for_calibration(settings) if calibration else settings
+
+
+CALIBRATION = "INFERENCEREPLAY_CALIBRATION"
+"""The variable that `inferencereplay calibrate` sets for the program that it starts; see `calibration`."""
+calibration = os.environ.get(CALIBRATION)
+"""The directory into which every session of this process records, whatever its own settings say."""
+
+
+def _for_calibration(settings: Settings) -> Settings:
+    """Let a session keep what it is asked in the directory of a run, and leave its own directory as it is."""
+    if settings.mode is Mode.LIVE:
+        return settings
+    changed: dict[str, Any] = {"mode": Mode.RECORD_IF_MISSING, "record_errors": True, "test_id": None, "write_to": None}
+    return settings._replace(directory=Path(calibration or ""), **changed)
+
+
+def _find_layer(wanted: Any, place: Any) -> int:
+    """Return the number, from 0, of the layer that recordings are written to.
+
+    Raises:
+        InvalidSetting: if there is no such layer.
+    """
+    layers = place if isinstance(place, tuple) else (place,)
+    if isinstance(wanted, int):
+        if wanted < len(layers):
+            return wanted
+    elif wanted in layers:
+        return layers.index(wanted)
+    shown = str(wanted) if isinstance(wanted, os.PathLike) else wanted
+    named = ", ".join(f"{number} ({layer})" for number, layer in enumerate(layers))
+    message = f"write_to={shown!r} is no layer. The layers are {named}: give a number or a name of them."
+    raise InvalidSetting(message)
 
 
 def _check_faults(chosen: dict[str, Any], given: Mapping[str, Any]) -> None:
@@ -316,21 +358,32 @@ def parse_normalize(normalize: Any, source: str = "normalize") -> Any:
         given = (normalize,) if isinstance(normalize, str) else tuple(normalize)
     except TypeError:
         given = (normalize,)  # refused below
-    from inferencereplay.normalizers import BY_NAME, compose  # noqa: PLC0415 - only where one is set
+    from inferencereplay.normalizers import compose  # noqa: PLC0415 - only where one is set
 
-    functions: list[Callable[[JSON], JSON]] = []
-    for item in given:
-        function = BY_NAME.get(item) if isinstance(item, str) else item
-        if not callable(function):
-            rule = f"Give a function from a request's body to a body, or a name: {', '.join(BY_NAME)}"
-            message = f"{source}={item!r} is no normalizer. {rule}."
-            raise InvalidSetting(message)
-        functions.append(function)
+    functions = [_parse_normalizer(item, source) for item in given]
     return compose(functions) if functions else None
 
 
+def _parse_normalizer(item: Any, source: str) -> Callable[[JSON], JSON]:
+    from inferencereplay.normalizers import BY_NAME, named  # noqa: PLC0415 - as above
+
+    try:
+        function: Any = named(item) if isinstance(item, str) else item
+    except re.error as error:
+        message = f"{source}={item!r} is no regular expression: {error}."
+        raise InvalidSetting(message) from None
+    if not callable(function):
+        rule = "Give a function from a request's body to a body, a regular expression between slashes, or a name: "
+        rule += ", ".join(BY_NAME)
+        message = f"{source}={item!r} is no normalizer. {rule}."
+        raise InvalidSetting(message)
+    return function  # type: ignore[no-any-return]  # as the line above says
+
+
 def _parse_normalizers(text: str, source: str) -> Any:
-    return parse_normalize([part.strip() for part in text.split(",")], source)
+    from inferencereplay.normalizers import split_names  # noqa: PLC0415 - as above
+
+    return parse_normalize(split_names(text), source)
 
 
 def _parse_pace(text: str, source: str) -> Pace | None:
@@ -370,21 +423,56 @@ def parse_ignore(ignore: Any, source: str = "ignore") -> tuple[str, ...]:
     return paths
 
 
-def parse_directory(directory: str | os.PathLike[str], source: str = "directory") -> Path:
-    """Read a path; it need not exist.
+def parse_layers(directory: Any, source: str = "directory") -> Any:
+    """Read a directory, or the layers of a list of them; one that is alone in a list is no layer.
+
+    Raises:
+        InvalidSetting: for anything else, for a list of none, and for a directory that is in it twice.
+    """
+    if isinstance(directory, (str, bytes, os.PathLike)) or not isinstance(directory, Iterable):
+        return parse_location(directory, source)  # type: ignore[arg-type]  # which refuses bytes
+    layers = tuple(parse_location(item, source) for item in directory)
+    if not layers:
+        message = f"{source}=[] names no directory. Give at least one."
+        raise InvalidSetting(message)
+    twice = [layer for number, layer in enumerate(layers) if layer in layers[:number]]
+    if twice:
+        message = f"{source} names {twice[0]} twice. Each layer has to be another directory."
+        raise InvalidSetting(message)
+    return layers if len(layers) > 1 else layers[0]
+
+
+def split_layers(text: str) -> tuple[str, ...]:
+    """Return the directories in a text: its lines, or, if it is a single line, what commas separate there."""
+    parts = text.splitlines() if "\n" in text else text.split(",")
+    return tuple(filter(None, map(str.strip, parts)))
+
+
+def join_layers(layers: Iterable[str]) -> str:
+    """Return a text that names directories, which `split_layers` reads whatever commas they hold."""
+    return "".join(f"{layer}\n" for layer in layers)
+
+
+def _parse_layers_text(text: str, source: str) -> Any:
+    return parse_layers(split_layers(text), source)
+
+
+def parse_write_to(layer: Any, source: str = "write_to") -> Any:
+    """Read which layer recordings are written to: its number from 0, or its name.
 
     Raises:
         InvalidSetting: for anything else.
     """
-    try:
-        text = os.fspath(directory)
-        if not isinstance(text, str) or not text or "\0" in text:
-            raise TypeError  # noqa: TRY301 - one message for everything that is no path
-        os.fsencode(text)
-        return Path(text).expanduser()
-    except (TypeError, UnicodeEncodeError, RuntimeError):  # RuntimeError: an unknown home, as in "~nobody"
-        message = f"{source}={directory!r} is no path of a directory. Give a str or a pathlib.Path."
-        raise InvalidSetting(message) from None
+    if isinstance(layer, int) and not isinstance(layer, bool) and layer >= 0:
+        return layer
+    if isinstance(layer, (str, os.PathLike)):
+        return parse_location(layer, source)
+    message = f"{source}={layer!r} is no layer. Give its number, from 0, or its name."
+    raise InvalidSetting(message)
+
+
+def _parse_write_to_text(text: str, source: str) -> Any:
+    return parse_write_to(int(text) if text.isascii() and text.isdigit() else text, source)
 
 
 def parse_listed(text: str, source: str) -> tuple[str, ...]:
@@ -437,7 +525,7 @@ def _accept(value: Any, _: str) -> Any:
 
 
 _PARSERS: dict[str, Callable[[Any, str], Any]] = {
-    "directory": parse_directory,
+    "directory": parse_layers,
     "mode": parse_mode,
     "speed": parse_speed,
     "pace": check_pace,
@@ -456,9 +544,11 @@ _PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "on_expiry": parse_expiry,
     "faults": _parse_faults,
     "on": _parse_on,
+    "write_to": parse_write_to,
 }
 """The parser of each setting that is given as an argument."""
 _TEXT_PARSERS: dict[str, Callable[[str, str], Any]] = {
+    "directory": _parse_layers_text,
     "pace": _parse_pace,
     "normalize": _parse_normalizers,
     "ignore": parse_listed,
@@ -467,5 +557,6 @@ _TEXT_PARSERS: dict[str, Callable[[str, str], Any]] = {
     "keep_equal": parse_switch,
     "live": parse_paths,
     "only": parse_paths,
+    "write_to": _parse_write_to_text,
 }
 """The parsers of settings whose texts differ from their arguments."""

@@ -7,15 +7,12 @@ import enum
 from typing import TYPE_CHECKING
 
 from inferencereplay.errors import RecordingCorrupt, StoreError
-from inferencereplay.store.address import Address
+from inferencereplay.store.address import LONGEST_GAP, Address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from inferencereplay.store.interface import WritableStore
-
-LONGEST_GAP = 8
-"""Numbers that are tried past one that is missing."""
 
 
 class Outcome(enum.IntEnum):

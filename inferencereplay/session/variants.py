@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from inferencereplay.locks import make_lock
-from inferencereplay.session.variant_files import LONGEST_GAP, Outcome, VariantFiles, never
+from inferencereplay.session.variant_files import Outcome, VariantFiles, never
+from inferencereplay.store.address import LONGEST_GAP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -5,11 +5,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import NamedTuple
+from urllib.parse import quote
 
 DIGITS = 32
 """Of the key's 64, in a file name: 128 bits; the whole key is in the file."""
+LONGEST_GAP = 8
+"""Numbers that are tried past one that is missing."""
+LONGEST_PART = 200
+"""Characters of a folder's name; file systems end at 255."""
 _NAME = re.compile(r"([0-9a-f]{32})(?:~([2-9]|[1-9][0-9]+))?\.json")
 
 
@@ -35,3 +41,17 @@ def parse_file_name(name: str) -> tuple[str, int] | None:
     """Return the 32 digits and the number in the name of a recording's file; `None` for any other name."""
     found = _NAME.fullmatch(name)
     return (found[1], int(found[2] or 1)) if found else None
+
+
+def folder_names(path: str) -> list[str]:
+    """Return the names of the nested folders in which the recordings of a request's path are."""
+    return [_safe(part) for part in path.split("/") if part]
+
+
+def _safe(part: str) -> str:
+    """Make one part of a request's path the name of a folder, whatever a caller put into it."""
+    name = quote(part, safe="")
+    if len(name) > LONGEST_PART:
+        digest = hashlib.sha256(part.encode()).hexdigest()[:DIGITS]
+        return f"{name[: LONGEST_PART - DIGITS - 1]}~{digest}"
+    return name.replace(".", "%2E") if name.strip(".") == "" else name

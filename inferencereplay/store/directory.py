@@ -8,19 +8,17 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
-import hashlib
 import heapq
 import os
 import re
 import secrets
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from inferencereplay.errors import RecordingCorrupt, StoreError
 from inferencereplay.recording.body_text import body_text
 from inferencereplay.recording.format import corrupt, decode, decode_for, lay_out, stored_request
 from inferencereplay.recording.request import parse_json
-from inferencereplay.store.address import DIGITS, file_name, parse_file_name
+from inferencereplay.store.address import DIGITS, file_name, folder_names, parse_file_name
 from inferencereplay.store.atomic_write import link, sweep, written
 from inferencereplay.store.bounded_read import LARGEST, read_starts, read_with_state, way_out
 from inferencereplay.store.containment import is_inside
@@ -38,8 +36,6 @@ LARGEST_COMPARED = 16 * 1024 * 1024
 """Bytes of a file that a search for the nearest request reads."""
 START_COMPARED = 16 * 1024
 """Bytes of a file that such a search reads first; they hold most requests."""
-LONGEST_PART = 200
-"""Characters of a folder's name; file systems end at 255."""
 _TEMPORARY = re.compile(r"\.[0-9a-f]{32}\.[0-9a-f]{16}\.tmp")
 _LINK_MET = (errno.ELOOP, errno.EMLINK)
 _GONE = (FileNotFoundError, NotADirectoryError)
@@ -53,6 +49,7 @@ class DirectoryStore:
     """
 
     is_writable = True
+    is_foreign = False
 
     def __init__(self, directory: Path) -> None:
         self.directory = str(directory)
@@ -279,8 +276,7 @@ class DirectoryStore:
         return f"{self._folder(path)}{os.sep}{file_name(key, variant)}"
 
     def _make_folder(self, path: str) -> str:
-        parts = [_safe(part) for part in path.split("/") if part]
-        return os.path.join(self.directory, *parts)  # noqa: PTH118
+        return os.path.join(self.directory, *folder_names(path))  # noqa: PTH118
 
 
 def _stamp(found: os.stat_result) -> tuple[int, ...]:
@@ -313,12 +309,3 @@ def move(name: str, to: str) -> bool:
     with contextlib.suppress(FileNotFoundError):  # a file system without links has moved it
         os.unlink(name)  # noqa: PTH108
     return True
-
-
-def _safe(part: str) -> str:
-    """Make one part of a request's path the name of a folder, whatever a caller put into it."""
-    name = quote(part, safe="")
-    if len(name) > LONGEST_PART:
-        digest = hashlib.sha256(part.encode()).hexdigest()[:DIGITS]
-        return f"{name[: LONGEST_PART - DIGITS - 1]}~{digest}"
-    return name.replace(".", "%2E") if name.strip(".") == "" else name

@@ -16,12 +16,17 @@ class Store(Protocol):
 
     @property
     def directory(self) -> str:
-        """The path of the directory, for messages."""
+        """The path of the directory, or the URL, for messages."""
         ...
 
     @property
     def is_writable(self) -> bool:
         """Whether it is a `WritableStore`."""
+        ...
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether its files are another recorder's, read as they are."""
         ...
 
     def read(self, path: str, key: str, variant: int) -> Recording | None:
@@ -94,3 +99,19 @@ class WritableStore(Store, Protocol):
     def delete(self, path: str, key: str, variant: int) -> None:
         """Remove a recording if it is there."""
         ...
+
+
+def layers_of(store: Store) -> tuple[Store, ...]:
+    """Return the stores that a store looks into, in order: the layers of a `LayeredStore`, else itself."""
+    return getattr(store, "layers", None) or (store,)
+
+
+def written_of(store: Store) -> Store:
+    """Return the store that new recordings go to: one of the layers of a `LayeredStore`, else itself."""
+    written: Store = getattr(store, "written", store)
+    return written
+
+
+def full_name(store: Store, name: str) -> str:
+    """Return the name of a recording with its directory; the names of a `LayeredStore` have it already."""
+    return name if hasattr(store, "layers") else f"{store.directory}/{name}"

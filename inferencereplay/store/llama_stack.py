@@ -59,6 +59,7 @@ class LlamaStackStore:
     """
 
     is_writable = False
+    is_foreign = True
 
     def __init__(
         self, directory: Path, test_id: str | None = None, prepare: Callable[[Request], Request] = as_it_is

@@ -1,9 +1,10 @@
-"""From a directory to the store that reads it: ours or the llama-stack recorder's."""
+"""From directories and URLs to the store that reads them: ours, llama-stack's, an object store, or layers."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import importlib
 import itertools
 import os
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from inferencereplay.store.containment import is_inside
 from inferencereplay.store.directory import DirectoryStore
 from inferencereplay.store.llama_stack import LlamaStackStore, as_it_is
 from inferencereplay.store.llama_stack_file import is_llama_stack
+from inferencereplay.store.location import StoreURL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from inferencereplay.recording.request import Request
     from inferencereplay.store.interface import Store
+    from inferencereplay.store.location import Location
 
 SAMPLE = 8
 """Files that are read to recognize the format of a directory."""
@@ -34,27 +37,48 @@ _recognized: dict[str, tuple[str, tuple[int, ...]]] = {}
 
 
 def open_store(
-    directory: Path,
+    directory: Location | tuple[Location, ...],
     test_id: str | None = None,
     prepare: Callable[[Request], Request] = as_it_is,
     *,
     is_recorded: bool = False,
+    write_to: int = 0,
 ) -> Store:
-    """Open a directory of recordings, ours or the llama-stack recorder's.
+    """Open a directory of recordings, ours or the llama-stack recorder's, or an object store, or several as layers.
 
     Args:
-        directory: it need not exist yet.
+        directory: it need not exist yet; a URL is opened without asking the network. Several are looked up in order.
         test_id: which of llama-stack's recordings of one request to take.
         prepare: is applied to the requests in llama-stack's files, before they are looked up.
         is_recorded: whether a program is being recorded. A directory that cannot be used must not break it: a warning
             is logged for each answer that cannot be stored.
+        write_to: the number, from 0, of the layer that recordings are written to.
 
     Raises:
         StoreError: if it is a file, or cannot be looked into, and nothing is recorded.
-        InvalidSetting: if a `test_id` is given for a directory that is not llama-stack's.
+        InvalidSetting: if a `test_id` is given, and no directory is llama-stack's; or a URL cannot be opened.
     """
+    if isinstance(directory, tuple):
+        from inferencereplay.store.layers import LayeredStore  # noqa: PLC0415 - few sessions have layers
+
+        opened = [_open(layer, test_id, prepare, is_recorded=is_recorded) for layer in directory]
+        store: Store = LayeredStore(opened, write_to)
+    else:
+        store = _open(directory, test_id, prepare, is_recorded=is_recorded)
+        opened = [store]
+    if test_id is not None and not any(layer.is_foreign for layer in opened):
+        message = f"test_id={test_id!r} picks among llama-stack's recordings, and {store.directory} holds none."
+        raise InvalidSetting(message)
+    return store
+
+
+def _open(
+    directory: Location, test_id: str | None, prepare: Callable[[Request], Request], *, is_recorded: bool
+) -> Store:
+    if isinstance(directory, StoreURL):
+        return _open_url(directory)
     directory = directory.absolute()  # for the program may change its working directory
-    if test_id is None and _is_recognized(str(directory)):
+    if _is_recognized(str(directory)):
         return DirectoryStore(directory)
     try:
         sample = [*itertools.islice(_json_files(str(directory), str(directory)), SAMPLE)]
@@ -69,10 +93,13 @@ def open_store(
         _recognize(str(directory), own)
     elif any(map(_is_theirs, sample)):
         return LlamaStackStore(directory, test_id, prepare)
-    if test_id is not None:
-        message = f"test_id={test_id!r} picks among llama-stack's recordings, and {directory} holds none."
-        raise InvalidSetting(message)
     return DirectoryStore(directory)
+
+
+def _open_url(url: StoreURL) -> Store:
+    engine = importlib.import_module("inferencereplay.object_stores.opening_urls")  # above this package; few need it
+    opened: Store = engine.open_url(url)
+    return opened
 
 
 def _recognize(directory: str, file: str) -> None:

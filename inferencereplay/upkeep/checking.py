@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
 
@@ -22,7 +23,7 @@ from inferencereplay.upkeep import numbering
 
 if TYPE_CHECKING:
     import datetime
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from inferencereplay.catalogue.entries import Catalogue
     from inferencereplay.catalogue.processes import Spread
@@ -61,11 +62,28 @@ def check(
         spread: spreads the work over processes.
         max_age: the age from which on recordings have expired.
     """
-    names = [*catalogue.names()]
-    for checked in spread(functools.partial(_check, catalogue, redactor, max_age), portions(names)):
-        yield from checked
-    if catalogue.store.is_writable:
-        yield from _gaps(names)
+    for part in catalogue.parts:
+        names = [*part.names()]
+        shown = part.full_name if part is not catalogue else str
+        for checked in spread(functools.partial(_check, part, redactor, max_age), portions(names)):
+            yield from (_shown(shown, item) for item in checked)
+        if not part.store.is_foreign:
+            yield from (_shown(shown, item) for item in _gaps(names))
+
+
+def _shown(shown: Callable[[str], str], item: tuple[str, list[Problem]]) -> tuple[str, list[Problem]]:
+    """Name the layer of a file, at the beginning of the messages too."""
+    name, problems = item
+    full = shown(name)
+    return full, [
+        problem._replace(
+            name=full,
+            message=visible(full) + problem.message[len(visible(name)) :]
+            if problem.message.startswith(f"{visible(name)}:")
+            else problem.message,
+        )
+        for problem in problems
+    ]
 
 
 def _check(
@@ -85,7 +103,7 @@ def _check(
 
 def _key_problems(catalogue: Catalogue, entry: Entry) -> Iterator[Problem]:
     """Compare the key with the request, and the place of the file with the key."""
-    if not catalogue.store.is_writable:
+    if catalogue.store.is_foreign:
         return  # llama-stack's files have names of their own
     try:
         request = entry.request
@@ -99,7 +117,7 @@ def _key_problems(catalogue: Catalogue, entry: Entry) -> Iterator[Problem]:
     if expected == entry.name:
         return
     root = numbering.outer(catalogue.directory, entry.name, expected)
-    name = entry.name if root is None else (catalogue.directory / entry.name).relative_to(root).as_posix()
+    name = entry.name if root is None else Path(catalogue.directory, entry.name).relative_to(root).as_posix()
     there = numbering.place(name, expected)
     if there != name:
         message = f"{entry.name}: its place is {there}, no session finds it here. File it anew: inferencereplay rekey"

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import posixpath
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from inferencereplay.store.address import file_name, parse_file_name
-from inferencereplay.store.directory import move
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
+
+    from inferencereplay.store.files import Files
+    from inferencereplay.store.location import Location
 
 
 def split(name: str) -> tuple[str, int]:
@@ -49,26 +50,26 @@ def place(name: str, expected: str) -> str:
     return inner + expected
 
 
-def outer(directory: Path, name: str, expected: str) -> Path | None:
+def outer(directory: Location, name: str, expected: str) -> Path | None:
     """Return the directory of recordings of which this one is only a folder, if the place of a file shows that.
 
     Args:
-        directory: absolute.
+        directory: absolute; a URL shows nothing.
         name: the file's, in it.
         expected: as for `place`.
     """
     folder, end = PurePosixPath(name).parent.parts, PurePosixPath(expected).parent.parts
     above = len(end) - len(folder)
-    if above > 0 and (*directory.parts[-above:], *folder) == end:
+    if above > 0 and isinstance(directory, Path) and (*directory.parts[-above:], *folder) == end:
         return directory.parents[above - 1]
     return None
 
 
-def close_gaps(directory: Path, address: str, numbers: Iterable[int]) -> list[tuple[str, str]]:
+def close_gaps(files: Files, address: str, numbers: Iterable[int]) -> list[tuple[str, str]]:
     """Move the variants of one key down so that no number is missing; a file that is in the way stays where it is.
 
     Args:
-        directory: of the recordings.
+        files: those of the recordings.
         address: which key.
         numbers: of its variants.
 
@@ -78,6 +79,6 @@ def close_gaps(directory: Path, address: str, numbers: Iterable[int]) -> list[tu
     moved = []
     for new, old in enumerate(sorted(numbers), 1):
         before, after = join(address, old), join(address, new)
-        if new != old and move(str(directory / before), str(directory / after)):
+        if new != old and files.move(before, after):
             moved.append((before, after))
     return moved

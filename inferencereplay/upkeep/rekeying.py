@@ -7,8 +7,6 @@ time. Of several commands in one directory each waits for the end of the one bef
 
 from __future__ import annotations
 
-import math
-import os
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -18,19 +16,16 @@ from inferencereplay.errors import InvalidSetting, RecordingCorrupt, StoreError
 from inferencereplay.recording.control_characters import visible
 from inferencereplay.recording.format import VERSION, RecordedRequest, Recording, corrupt, encode
 from inferencereplay.recording.request import NotSerializable
-from inferencereplay.store.bounded_read import read
-from inferencereplay.store.directory import DirectoryStore
-from inferencereplay.store.folder_lock import locked
 from inferencereplay.upkeep import numbering
 
 if TYPE_CHECKING:
     import datetime
     from collections.abc import Iterator
-    from pathlib import Path
 
     from inferencereplay.catalogue.entries import Catalogue, Entry
     from inferencereplay.recording.request import Request
     from inferencereplay.session.session import Session
+    from inferencereplay.store.files import Files
 
 
 class Move(NamedTuple):
@@ -95,10 +90,10 @@ def rekey(catalogue: Catalogue, session: Session, *, is_dry: bool, has_room: boo
             fails.
         StoreError: if a file cannot be written; files that were moved before are in their new places.
     """
-    if not catalogue.store.is_writable:
+    if catalogue.store.is_foreign:
         message = f"{catalogue.directory} is llama-stack's, whose files have no keys of ours. Import it first."
         raise InvalidSetting(message)
-    with locked(str(catalogue.directory), math.inf):
+    with catalogue.files.locked():
         yield from _rekey(catalogue, session, is_dry=is_dry, has_room=has_room)
 
 
@@ -123,7 +118,7 @@ def _plan(catalogue: Catalogue, session: Session) -> tuple[list[_Planned], list[
     for item in catalogue.scan():
         if isinstance(item, Unreadable):
             problems.append(
-                Move(item.name, "", visible(item.reason.removeprefix(f"{catalogue.directory / item.name}: ")))
+                Move(item.name, "", visible(item.reason.removeprefix(f"{catalogue.full_name(item.name)}: ")))
             )
             continue
         try:
@@ -174,21 +169,21 @@ def _assign(planned: list[_Planned], *, has_room: bool) -> tuple[list[_Step], li
 
 def _settle(catalogue: Catalogue, session: Session, item: _Planned, targets: list[str], *, is_dry: bool) -> Move:
     """Finish the move of a file whose very content is at its new address already; any other collides."""
-    _, data = _filed(catalogue, session, item.name)
+    data = _filed(catalogue, session, item.name)
     for target in targets:
-        file = catalogue.directory / target
-        if not file.is_symlink() and _content(file) == data:
+        if _content(catalogue.files, target) == data:
             if not is_dry:
-                (catalogue.directory / item.name).unlink()
+                catalogue.files.remove(item.name)
             return Move(item.name, target)
     return Move(item.name, targets[0], visible(f"{targets[0]} is a recording of a request that is the same now"))
 
 
-def _content(file: Path) -> bytes | None:
+def _content(files: Files, name: str) -> bytes | None:
     try:
-        return read(str(file))
+        found = files.read(name, follows_links=False)
     except OSError:
         return None
+    return None if found is None else found.data
 
 
 def _sort(catalogue: Catalogue, steps: list[_Step]) -> tuple[list[_Step], list[Move]]:
@@ -210,7 +205,7 @@ def _in_the_way(step: _Step) -> Move:
 
 
 def _exists(catalogue: Catalogue, name: str) -> bool:
-    return os.path.lexists(catalogue.directory / name)
+    return catalogue.files.state(name) is not None
 
 
 def _carry_out(catalogue: Catalogue, session: Session, steps: list[_Step]) -> Iterator[Move]:
@@ -250,32 +245,28 @@ def _put_aside(catalogue: Catalogue, session: Session, step: _Step) -> _Step:
     return step._replace(aside=waiting.target)
 
 
-def _filed(catalogue: Catalogue, session: Session, name: str) -> tuple[Request, bytes]:
-    """Return a file's new request, and the content of the new file."""
+def _filed(catalogue: Catalogue, session: Session, name: str) -> bytes:
+    """Return the content of a file with its new request."""
     entry = catalogue.read(name)
     request = _request(entry, session)
     held = RecordedRequest(request.method, request.path, msgspec.Raw(request.body), request.query)
-    return request, encode(Recording(VERSION, request.key, held, entry.recording.response, entry.recording.recorded))
+    return encode(Recording(VERSION, request.key, held, entry.recording.response, entry.recording.recorded))
 
 
 def _write(catalogue: Catalogue, session: Session, step: _Step) -> bool:
     """Write a file at its new address and remove the old one; a file whose name stays is replaced whole."""
     name = step.aside or step.item.name
-    request, data = _filed(catalogue, session, name)
-    is_same = step.target == name
-    (expected,) = catalogue.store.sources(request.path, request.key, step.number)
-    store = DirectoryStore(catalogue.directory / step.target[: -len(expected)])
-    if is_same:
-        store.replace(request.path, request.key, step.number, data)
+    data = _filed(catalogue, session, name)
+    if step.target == name:
+        catalogue.files.replace(name, data)
         return True
-    old = catalogue.directory / name
-    if not store.add(request.path, request.key, step.number, data, like=str(old)):
+    if not catalogue.files.add(step.target, data, like=name):
         return False
-    old.unlink()
+    catalogue.files.remove(name)
     return True
 
 
 def _close_gaps(catalogue: Catalogue) -> Iterator[Move]:
     for address, numbers in numbering.collect(catalogue.names()).items():
         if numbers[-1] != len(numbers):
-            yield from (Move(*names) for names in numbering.close_gaps(catalogue.directory, address, numbers))
+            yield from (Move(*names) for names in numbering.close_gaps(catalogue.files, address, numbers))

@@ -23,6 +23,7 @@ from editing import TOO_DEEP, edit
 from inferencereplay import RecordingNotFound, Session, StoreError, replay
 from inferencereplay.catalogue.entries import Catalogue
 from inferencereplay.store.directory import DirectoryStore
+from inferencereplay.store.folder_files import FolderFiles
 from inferencereplay.upkeep import numbering, pruning, rekeying
 
 GIVEN = Path(__file__).parents[1] / "recordings" / "llama_stack"
@@ -626,7 +627,7 @@ def test_commands_at_once_work_one_after_the_other(kept):
 def test_a_gap_closes_though_another_process_is_at_it(kept):
     """A file that is gone by then is no error, for another process has moved it."""
     address = next(name for name in DirectoryStore(kept).list() if name.endswith("~3.json")).removesuffix("~3.json")
-    assert numbering.close_gaps(kept, address, [1, 2, 3, 5]) == []
+    assert numbering.close_gaps(FolderFiles(kept), address, [1, 2, 3, 5]) == []
 
 
 def test_a_recording_that_another_prune_has_renumbered_stays(kept):

@@ -10,7 +10,7 @@ import pytest
 from repositories import git
 from written import ask, plain, streamed, write
 
-from inferencereplay.catalogue.changes import blob_id
+from inferencereplay.catalogue.comparison import blob_id
 from inferencereplay.cli.git_repository import Blobs, Repository
 
 GIVEN = Path(__file__).parents[1] / "recordings" / "llama_stack"
@@ -153,6 +153,13 @@ def _digits(out, kind):
     return line.rpartition("/")[2].removesuffix(".json")
 
 
+def test_the_directory_is_found(cli, repository):
+    """As by the other commands that read."""
+    done = cli("diff", "main")
+    assert done.err == "There is no recordings here: reading tests/recordings.\n"
+    assert done.out.splitlines()[-1] == "1 added, 1 removed, 1 changed, 2 unchanged"
+
+
 def test_two_revisions(cli, repository):
     """The working tree does not count then."""
     done = cli("diff", "main..topic", "--", "tests/recordings")
@@ -207,7 +214,7 @@ def test_recordings_of_llama_stack(cli, tmp_path, monkeypatch):
         (("main..topic", "--", "empty"), "There are no recordings at empty in main..topic."),
         (("main...apart", "--", "tests"), "repository with blanks/tests: exit status 1\n"),
         (("-x", "--", "tests"), "No such option"),
-        (("main",), "There are no recordings at recordings in main and in the working tree."),
+        (("main", "-d", "empty"), "There are no recordings at empty in main and in the working tree."),
     ],
     ids=lambda item: " ".join(item) if isinstance(item, tuple) else "",
 )

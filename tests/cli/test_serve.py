@@ -281,12 +281,21 @@ def test_the_parent_waits_for_its_workers(monkeypatch, statuses, failed):
     assert ended.count(102) > ended.count(101)
 
 
+def _end_once_it_answers(host, port):
+    with socket.create_connection((host, port)) as connection:
+        connection.sendall(b"GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        assert connection.recv(1)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 def test_a_server_that_ends_leaves_the_signals_as_they_were(recorded, monkeypatch):
     """Those of the program that it runs in."""
     monkeypatch.setattr(gc, "freeze", lambda: None)  # the other tests' garbage is to be collected
     before = [signal.getsignal(number) for number in serving.ENDING]
     application = app(recorded[0])
     with serving.listen("127.0.0.1", 0) as listening:
-        threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        ending = threading.Thread(target=_end_once_it_answers, args=listening.getsockname()[:2])
+        ending.start()
         serving.serve(application, listening)
+    ending.join()
     assert [signal.getsignal(number) for number in serving.ENDING] == before

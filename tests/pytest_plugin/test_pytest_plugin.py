@@ -98,8 +98,9 @@ def test_parameters_can_be_marked(suite):
     suite.write(
         test_a="""
         @pytest.mark.parametrize("text", ["a", pytest.param("b", marks=pytest.mark.inferencereplay), "c"])
-        def test_some(text, request):
-            assert ("inferencereplay" in request.fixturenames) == (text == "b")
+        def test_some(text):
+            from inferencereplay import current_session
+            assert (current_session() is not None) == (text == "b")
 
         @pytest.mark.inferencereplay
         @pytest.mark.parametrize("text", ["x", "y"])
@@ -362,10 +363,18 @@ def test_a_misspelt_marker_stops_the_run(suite, name):
 
 def test_a_plan_needs_no_recordings(suite):
     """`--setup-plan` makes no fixtures, ours neither."""
-    suite.write(test_a="@pytest.mark.inferencereplay\ndef test_it(tmp_path_factory): ask()")
+    suite.write(
+        test_a="""
+        def test_it(tmp_path_factory, inferencereplay): ask()
+
+        @pytest.mark.inferencereplay
+        def test_marked(): ask()
+        """
+    )
     result = suite.run("--setup-plan")
     assert result.ret == pytest.ExitCode.OK
     result.stdout.fnmatch_lines(["*SETUP*F inferencereplay*"])
+    assert summary(result) == []
 
 
 def test_other_peoples_markers_are_theirs(suite):

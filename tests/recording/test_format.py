@@ -437,7 +437,6 @@ def test_a_plain_answer_has_nothing_of_a_stream(old, new, reason):
         (STREAM + STREAM, f"byte {len(STREAM) + 1}"),
         (b"\xef\xbb\xbf" + STREAM, "byte 0"),
         (STREAM.decode().encode("utf-16"), "byte 0"),
-        (b"<<<<<<< HEAD\n" + STREAM, "line 1"),
         (b"null", "$"),
         (b"[]", "$"),
         (b"{}", "$"),
@@ -448,7 +447,7 @@ def test_a_plain_answer_has_nothing_of_a_stream(old, new, reason):
         (changed('{"a":1}', '{"a":NaN}'), f"byte {STREAM.index(b'1},')}"),
         (changed('{"a":1}', "[" * 100_000 + "]" * 100_000), f"byte {len(STREAM) + 200_000 - 7}"),
     ],
-    ids=range(18),
+    ids=range(17),
 )
 def test_a_torn_or_foreign_file_is_corrupt(data, position):
     """The error has the path, the position and what to do."""

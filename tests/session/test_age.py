@@ -86,7 +86,7 @@ def test_the_settings(monkeypatch):
     monkeypatch.setenv("INFERENCEREPLAY_MAX_AGE", "2d")
     monkeypatch.setenv("INFERENCEREPLAY_ON_EXPIRY", "error")
     assert (resolve(None, {}).max_age, resolve(None, {}).on_expiry) == (2 * DAY, "error")
-    assert resolve(None, {"max_age": "1d", "on_expiry": "record"})[-4:-2] == (DAY, "record")
+    assert resolve(None, {"max_age": "1d", "on_expiry": "record"})[-5:-3] == (DAY, "record")
     with pytest.raises(InvalidSetting, match=r"on_expiry='fail' is not valid. Valid are 'warn', 'error', 'record'\."):
         replay(on_expiry="fail")
     with pytest.raises(InvalidSetting, match="on_expiry=None is not valid"):

@@ -16,7 +16,7 @@ import pytest
 from inferencereplay import Pace, Session, replay, wrap
 from inferencereplay.errors import InvalidSetting
 from inferencereplay.pacing.clocks import VirtualClock
-from inferencereplay.session.settings import DEFAULTS, Mode, parse_mode, parse_speed, resolve
+from inferencereplay.session.settings import DEFAULTS, Mode, join_layers, parse_mode, parse_speed, resolve, split_layers
 
 MODES = "'live', 'replay', 'record', 'record-if-missing'"
 
@@ -125,7 +125,7 @@ class Broken:
 
 @pytest.mark.parametrize(
     "directory",
-    ["", "a\0b", b"recordings", 3, True, ["a"], Broken(), "\ud800", "~nobody-has-this-name/recordings"],
+    ["", "a\0b", b"recordings", 3, True, Broken(), [""], ["a", 3], "\ud800", "~nobody-has-this-name/recordings"],
     ids=lambda directory: ascii(directory)[:20],
 )
 def test_what_is_no_path_is_no_directory(directory):
@@ -134,6 +134,87 @@ def test_what_is_no_path_is_no_directory(directory):
         InvalidSetting, match=r"^directory=.* is no path of a directory\. Give a str or a pathlib\.Path"
     ):
         resolve(directory, {})
+
+
+@pytest.mark.parametrize(
+    ("given", "layers"),
+    [
+        (["a"], "a"),
+        (("a", Path("b")), ("a", "b")),
+        (iter(["a", "b"]), ("a", "b")),
+        ({"a": 1, "b": 2}.keys(), ("a", "b")),
+    ],
+    ids=["one", "tuple", "iterator", "keys"],
+)
+def test_several_directories_are_layers(given, layers):
+    """In the order in which they are given; one that is alone is a directory."""
+    found = resolve(given, {}).directory
+    assert (tuple(map(str, found)) if isinstance(found, tuple) else str(found)) == layers
+
+
+@pytest.mark.parametrize(
+    ("text", "layers"),
+    [
+        ("a,b", ("a", "b")),
+        (" a , b,", ("a", "b")),
+        ("a\nb\n", ("a", "b")),
+        ("a, b\nc", ("a, b", "c")),
+        ("a, b\n", "a, b"),
+        ("a,", "a"),
+    ],
+)
+def test_a_text_holds_layers_as_lines_or_with_commas(environment, text, layers):
+    """Commas in one line, as in the other variables; a name with a comma has a line of its own."""
+    environment(DIR=text)
+    found = resolve(None, {}).directory
+    assert (tuple(map(str, found)) if isinstance(found, tuple) else str(found)) == layers
+    assert split_layers(join_layers(split_layers(text))) == split_layers(text)
+
+
+@pytest.mark.parametrize(
+    ("directory", "message"),
+    [
+        ([], "directory=[] names no directory. Give at least one."),
+        (["a", "b", "a"], "directory names a twice. Each layer has to be another directory."),
+    ],
+    ids=["none", "twice"],
+)
+def test_layers_are_different_directories(environment, directory, message):
+    """At least one, and none twice."""
+    with pytest.raises(InvalidSetting, match=f"^{re.escape(message)}$"):
+        resolve(directory, {})
+    environment(DIR=" , ")
+    with pytest.raises(InvalidSetting, match=r"^INFERENCEREPLAY_DIR=\[\] names no directory"):
+        resolve(None, {})
+
+
+@pytest.mark.parametrize(
+    ("directory", "write_to", "number"),
+    [("a", None, None), ("a", 0, 0), ("a", "a", 0), (["a", "b"], 1, 1), (["a", "b"], Path("b"), 1)],
+)
+def test_write_to_is_the_number_of_a_layer(environment, directory, write_to, number):
+    """Counted from 0; a name is looked up, and one directory is the layer 0. A variable says the same."""
+    assert resolve(directory, {"write_to": write_to}).write_to == number
+    if write_to is not None:
+        environment(WRITE_TO=str(write_to))
+        assert resolve(directory, {}).write_to == number
+
+
+@pytest.mark.parametrize(
+    ("write_to", "message"),
+    [
+        (2, "write_to=2 is no layer. The layers are 0 (a), 1 (b): give a number or a name of them."),
+        ("c", "write_to='c' is no layer. The layers are 0 (a), 1 (b): give a number or a name of them."),
+        (-1, "write_to=-1 is no layer. Give its number, from 0, or its name."),
+        (True, "write_to=True is no layer. Give its number, from 0, or its name."),
+        (1.0, "write_to=1.0 is no layer. Give its number, from 0, or its name."),
+        ("", "write_to='' is no path of a directory. Give a str or a pathlib.Path."),
+    ],
+)
+def test_write_to_is_a_layer(write_to, message):
+    """The message lists them."""
+    with pytest.raises(InvalidSetting, match=f"^{re.escape(message)}$"):
+        resolve(["a", "b"], {"write_to": write_to})
 
 
 def test_a_directory_is_any_path(monkeypatch):

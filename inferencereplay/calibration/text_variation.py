@@ -1,0 +1,144 @@
+"""How two texts differ that are one text of two runs: by ids, times, paths, numbers, or by their words."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from inferencereplay.calibration.pairing import WORD
+from inferencereplay.normalizers import Matches, compose, named, temporary_paths, that_make_equal, timestamps, uuids
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+KINDS = {
+    "uuids": "UUID",
+    "timestamps": "time",
+    "temporary_paths": "temporary path",
+    "tool_call_ids": "tool call id",
+    "sorted_tools": "order",
+}
+"""What each ready-made normalizer takes out."""
+MOST_PATTERNS = 20
+"""Regular expressions that are made for one program; what varies more than that is no id."""
+LONGEST = 20_000
+"""Characters of the longest text whose words are compared."""
+_SHORTEST_ID = 6
+_MOST_CONTEXT = 24
+_SPECIAL = re.compile(r"[.^$*+?{}\[\]\\|()]")
+_CLASSES = (
+    ("[0-9]", "number"),
+    ("[0-9a-f]", "random id"),
+    ("[0-9A-F]", "random id"),
+    ("[0-9A-Za-z]", "random id"),
+    ("[0-9A-Za-z_-]", "random id"),
+)
+"""The letters of numbers and ids, the fewest first, and what they are."""
+
+
+class Way(NamedTuple):
+    """What varies in a text, and the name of the normalizer that takes it out: a ready-made one, or `/pattern/`."""
+
+    kind: str
+    normalizer: str
+
+
+class TextVariation:
+    """Finds out how texts differ, and keeps the regular expressions that it makes for what has no name."""
+
+    def __init__(self) -> None:
+        self.patterns: dict[str, str] = {}
+        """The kind of what each one finds."""
+
+    def ways(self, one: str, other: str) -> tuple[Way, ...]:
+        """Return what takes out all in which two texts differ; empty if nothing does."""
+        ready = that_make_equal({"text": one}, {"text": other})
+        if ready:
+            return tuple(Way(KINDS[name], name) for name in ready)
+        if max(len(one), len(other)) > LONGEST:
+            return ()
+        left, right = _reduced(one), _reduced(other)
+        used = [pattern for pattern in self.patterns if Matches(pattern)({"text": left}) != {"text": left}]
+        left, right = (_without(text, used) for text in (left, right))
+        made = {} if left == right else _patterns(left, right)
+        ways = [Way(KINDS[function.__name__], function.__name__) for function in _READY]
+        ways += [Way({**self.patterns, **made}[pattern], f"/{pattern}/") for pattern in (*used, *made)]
+        if len(made) + len(self.patterns) > MOST_PATTERNS or not _are_equal(one, other, ways):
+            return ()
+        needed = _fewest(one, other, ways)
+        self.patterns.update({pattern: kind for pattern, kind in made.items() if Way(kind, f"/{pattern}/") in needed})
+        return needed
+
+
+def _fewest(one: str, other: str, ways: Sequence[Way]) -> tuple[Way, ...]:
+    needed = [*ways]
+    for way in ways:
+        rest = [item for item in needed if item != way]
+        if _are_equal(one, other, rest):
+            needed = rest
+    return tuple(needed)
+
+
+def _are_equal(one: str, other: str, ways: Iterable[Way]) -> bool:
+    functions = [function for way in ways if (function := named(way.normalizer))]
+    normalize = compose(functions)
+    return bool(normalize({"text": one}) == normalize({"text": other}))
+
+
+def _reduced(text: str) -> str:
+    return str(compose(_READY)({"text": text})["text"])
+
+
+_READY = (uuids, timestamps, temporary_paths)
+
+
+def _without(text: str, patterns: Iterable[str]) -> str:
+    return str(compose(map(Matches, patterns))({"text": text})["text"])
+
+
+def _patterns(one: str, other: str) -> dict[str, str]:
+    """Return regular expressions for the words in which two texts differ, and their kinds; empty if they are prose."""
+    left, right = WORD.findall(one), WORD.findall(other)
+    if len(left) != len(right):
+        return {}
+    found: dict[str, str] = {}
+    for place, (old, new) in enumerate(zip(left, right, strict=True)):
+        if old == new:
+            continue
+        made = _pattern(old, new, "".join(left[max(0, place - 2) : place]))
+        if made is None:
+            return {}
+        found[made[0]] = made[1]
+    return found
+
+
+def _pattern(old: str, new: str, before: str) -> tuple[str, str] | None:
+    """Return a regular expression for an id or a number, with what stands before it, and the kind."""
+    start = _shared(old, new)
+    head, ends = old[:start], (old[start:], new[start:])
+    fitting = (item for item in _CLASSES if all(re.fullmatch(f"{item[0]}+", end) for end in ends))
+    letters, kind = next(fitting, ("", "text"))
+    if not letters:
+        return None
+    if kind != "number" and not _are_random(*ends):
+        return None
+    count = f"{{{len(ends[0])}}}" if len(ends[0]) == len(ends[1]) and kind != "number" else "+"
+    context = head or (before[-_MOST_CONTEXT:] if "\n" not in before and (kind == "number" or count == "+") else "")
+    escaped = _SPECIAL.sub(lambda sign: "\\" + sign[0], context)
+    boundary = "" if context and not context[0].isalnum() else r"\b"
+    return f"{boundary}{escaped}{letters}{count}\\b", kind
+
+
+def _shared(old: str, new: str) -> int:
+    """Return where the last part of two words begins, if the parts before are one and the same."""
+    start = 0
+    for found in re.finditer(r"[-_]|(?<=[A-Za-z])(?=[0-9]+\Z)", old):
+        if old[: found.end()] == new[: found.end()]:
+            start = found.end()
+    return start
+
+
+def _are_random(old: str, new: str) -> bool:
+    """Whether two words look like ids: long, with digits and, if short, of one length."""
+    has_digits = any(sign.isdigit() for sign in old + new)
+    return has_digits and min(len(old), len(new)) >= _SHORTEST_ID and (len(old) == len(new) or len(old) > _SHORTEST_ID)

@@ -1,0 +1,301 @@
+"""`calibrate`: run a program twice, and find the settings under which both runs ask the same."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from inferencereplay.calibration.findings import Findings, compare
+from inferencereplay.calibration.proposal import Proposal
+from inferencereplay.calibration.recorded_run import Asked, read_run
+from inferencereplay.catalogue.entries import Catalogue, Unreadable
+from inferencereplay.cli import options, terminal
+from inferencereplay.cli.running import prepare
+from inferencereplay.errors import InferenceReplayError, InvalidSetting
+from inferencereplay.normalizers import split_names
+from inferencereplay.recording.difference import differences
+from inferencereplay.redaction.redactor import Redactor
+from inferencereplay.session.settings import CALIBRATION, VARIABLES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from inferencereplay.calibration.variation import Variation
+
+_EXAMPLE = (
+    "Examples: inferencereplay calibrate -- python app.py; inferencereplay calibrate -d tests/recordings -- pytest"
+)
+_MOST_SHOWN = 5
+"""Requests of a kind that are shown one by one."""
+_HEADS = ("WHERE", "WHAT", "REQUESTS", "SETTING", "EXAMPLE")
+_PLACES = {
+    "code": "code",
+    "marker": "pytest's marker",
+    "ini": "pytest's ini file",
+    "environment": "environment",
+    "options": "commands",
+}
+
+
+@click.command(context_settings={"allow_interspersed_args": False}, epilog=_EXAMPLE)
+@click.option(
+    *("-d", "--dir", "directory"),
+    type=options.PATH,
+    callback=options.before_command,
+    help="Recordings that answer what they can, so that only the rest is asked. Nothing in it is changed.",
+)
+@click.option(
+    "--keep",
+    type=options.PATH,
+    metavar="FOLDER",
+    help="Keep the recordings of the runs there, in run-1 and run-2, instead of removing them.",
+)
+@options.setting("ignore", options.IGNORE_HELP, multiple=True, metavar="PATH")
+@options.setting("normalize", options.NORMALIZERS_HELP, multiple=True, metavar="NAME")
+@options.setting("redact", options.REDACT_HELP, metavar="REGEX")
+@options.setting("live", "A path that is not recorded, such as /embeddings; may be repeated.", multiple=True)
+@options.setting("only", "A path that is recorded, while all others are not; may be repeated.", multiple=True)
+@options.as_json
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def calibrate(
+    directory: Path | None, keep: Path | None, command: tuple[str, ...], *, is_json: bool, **given: Any
+) -> int:
+    """Find what varies from run to run in the requests of COMMAND.
+
+    COMMAND is run twice, and its calls are answered live: each run costs what the program costs. They are recorded into
+    temporary directories, whatever directories and modes the program names itself. Then the two runs are compared: the
+    settings are printed under which their requests are equal, and what these let through besides. What COMMAND prints
+    goes to standard error. Exit status 1 if some requests stay different under the settings.
+    """
+    settings = options.texts({"mode": "record-if-missing", **given})
+    with _workplace(keep) as place:
+        known = Catalogue(directory) if directory is not None else None
+        old = frozenset(known.names()) if known else frozenset()
+        runs = []
+        for number in (1, 2):
+            folder = place / f"run-{number}"
+            _fill(folder, known)
+            terminal.note(f"Run {number} of 2: {_line(command)}")
+            _run(command, folder, settings, is_known=known is not None)
+            runs.append(_read(Catalogue(folder), old, f"reading run {number}"))
+            if not runs[0]:
+                raise InferenceReplayError(_nothing_asked(command, is_known=known is not None))
+        asked = _read(known, frozenset(), "reading") if known else []
+        found = compare(*runs, given=_base(settings), directory=str(place), progress=terminal.progress, known=asked)
+        if is_json:
+            terminal.show_json(_plain(command, runs, found))
+        else:
+            _show(command, runs, found)
+    return 0 if found.is_calibrated else 1
+
+
+def _line(command: tuple[str, ...]) -> str:
+    """Return the command for people, without secrets."""
+    return Redactor().text(shlex.join(command))
+
+
+# The runs.
+
+
+@contextlib.contextmanager
+def _workplace(keep: Path | None) -> Iterator[Path]:
+    if keep is None:
+        with tempfile.TemporaryDirectory(prefix="inferencereplay-") as made:
+            yield Path(made)
+        return
+    place = keep.expanduser().absolute()
+    taken = [place / f"run-{number}" for number in (1, 2) if os.path.lexists(place / f"run-{number}")]
+    if taken:
+        message = f"{taken[0]} is there already. Give another folder, or remove it."
+        raise click.BadParameter(message, param_hint="--keep")
+    place.mkdir(parents=True, exist_ok=True)
+    yield place
+
+
+def _fill(folder: Path, known: Catalogue | None) -> None:
+    """Make the directory of a run, with copies of known recordings."""
+    folder.mkdir()
+    if known is None:
+        return
+    if not known.store.is_writable:
+        message = (
+            f"{known.directory} is llama-stack's, and cannot be added to. Import it first, and give that directory."
+        )
+        raise InvalidSetting(message)
+    names = [*known.names()]
+    for name in terminal.progress(names, len(names), "copying"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(known.directory / name, folder / name)
+
+
+def _run(command: tuple[str, ...], folder: Path, settings: Mapping[str, str], *, is_known: bool) -> None:
+    """Run the program once.
+
+    Raises:
+        click.UsageError: if it cannot be started.
+        InferenceReplayError: if it fails.
+    """
+    again = {} if is_known else {"exhausted": "record"}  # an equal call is asked again, as the program would
+    environment = prepare(os.environ, directory=folder, settings={**settings, **again}, used=None)
+    environment[CALIBRATION] = str(folder)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    try:
+        done = subprocess.run(command, env=environment, stdout=_standard_error(), check=False)  # noqa: S603 - the user asks for it
+    except OSError as error:
+        is_script = command[0].endswith(".py")
+        way_out = f". Run it with Python: inferencereplay calibrate -- python {_line(command)}" if is_script else ""
+        message = f"{command[0]}: {error.strerror}{way_out}"
+        raise click.UsageError(message) from error
+    if done.returncode:
+        how = f"exit status {done.returncode}" if done.returncode > 0 else f"signal {-done.returncode}"
+        way_out = f"inferencereplay calibrate -- sh -c {shlex.quote(f'{_line(command)}; true')}"
+        message = (
+            f"{_line(command)} failed ({how}), and what it asked may not be all. Mend it first; to compare "
+            f"two runs all the same:\n  {way_out}"
+        )
+        raise InferenceReplayError(message)
+
+
+def _standard_error() -> int | None:
+    """Return where the program prints to: a result on standard output is ours alone."""
+    try:
+        return sys.stderr.fileno()
+    except (OSError, ValueError):  # a stream without a file, as in tests
+        return subprocess.DEVNULL
+
+
+def _read(catalogue: Catalogue, old: frozenset[str], what: str) -> list[Asked]:
+    names = [name for name in catalogue.names() if name not in old]
+    found = []
+    for item in read_run(terminal.progress(catalogue.scan(names), len(names), what)):
+        if isinstance(item, Unreadable):
+            terminal.note(item.reason)
+        else:
+            found.append(item)
+    return found
+
+
+def _nothing_asked(command: tuple[str, ...], *, is_known: bool) -> str:
+    if is_known:
+        return f"{_line(command)} made no call that the given recordings do not answer: there is nothing to find."
+    return (
+        f"{_line(command)} made no call with the openai package that was recorded. It has to be run by a Python "
+        "that has openai and inferencereplay, and not with -I, -E or -S."
+    )
+
+
+def _base(settings: Mapping[str, str]) -> Proposal:
+    """Return the settings that the runs had already."""
+    given = [settings.get(name) or os.environ.get(VARIABLES[name], "") for name in ("ignore", "normalize")]
+    ignore, normalize = (tuple(filter(None, split_names(text))) for text in given)
+    return Proposal(ignore, normalize)
+
+
+# The result.
+
+
+def _plain(command: tuple[str, ...], runs: Sequence[Sequence[Asked]], found: Findings) -> dict[str, Any]:
+    return {
+        "command": list(command),
+        "requests": [len(run) for run in runs],
+        "equal": len(found.pairs.equal),
+        "differing": len(found.pairs.differing),
+        "variations": [{**place.variation._asdict(), "requests": place.pairs} for place in found.places],
+        "settings": found.proposal._asdict(),
+        "spelled": found.proposal.spelled() if found.proposal != Proposal() else {},
+        "lets_through": found.added.lets_through(),
+        "collisions": [[_told(asked) for asked in group] for group in found.collisions],
+        "unsolved": [{"first": _told(one), "second": _told(other)} for one, other in found.unsolved],
+        "only_in_one_run": [[_told(asked) for asked in side] for side in found.pairs.alone],
+        "is_calibrated": found.is_calibrated,
+    }
+
+
+def _told(asked: Asked) -> dict[str, str]:
+    return {"method": asked.request.method, "path": asked.request.path, "key": asked.request.key, "file": asked.name}
+
+
+def _show(command: tuple[str, ...], runs: Sequence[Sequence[Asked]], found: Findings) -> None:
+    asked = " and ".join(str(len(run)) for run in runs)
+    said = f"{len(found.pairs.equal)} equal, {len(found.pairs.differing)} different"
+    terminal.show((f"Two runs of {_line(command)}: {asked} requests, {said}", "bold"))
+    if found.places:
+        terminal.show("")
+        rows = [
+            (p.variation.where, p.variation.kind, str(p.pairs), _setting(p.variation), p.variation.example)
+            for p in found.places
+        ]
+        terminal.show_rows(_HEADS, rows, right=("REQUESTS",))
+    if found.added != Proposal():
+        _show_proposal(found)
+    _show_rest(found)
+
+
+def _setting(variation: Variation) -> str:
+    return (
+        f"{variation.remedy} {variation.value}"
+        if variation.remedy in ("ignore", "normalize")
+        else f"none: {variation.value}"
+    )
+
+
+def _show_proposal(found: Findings) -> None:
+    solved = len(found.pairs.differing) - len(found.unsolved)
+    terminal.show("")
+    terminal.show(
+        ("Settings", "bold"), f" under which {solved} of the {len(found.pairs.differing)} are equal (checked):"
+    )
+    for place, text in found.proposal.spelled().items():
+        for line in text.split("\n"):
+            terminal.show((f"  {_PLACES[place]:18}", "dim"), line)
+    terminal.show(
+        "Existing recordings get their new keys by: inferencereplay rekey DIR ", found.proposal.spelled()["options"]
+    )
+    terminal.show("")
+    terminal.show(("They also make equal", "bold"))
+    for name, what in found.added.lets_through().items():
+        terminal.show(f"  {name}: {what}")
+    if found.collisions:
+        terminal.show(
+            (f"  Of the recorded requests, {terminal.count(len(found.collisions), 'group')} become one:", "yellow"),
+            " each is then answered by the variants of one recording, in order",
+        )
+    for group in found.collisions[:_MOST_SHOWN]:
+        first, second = group[:2]
+        where = next(iter(differences(first.body, second.body)), "method or query")
+        terminal.show(f"    {len(group)} to {first.request.path}, such as {first.name} and {second.name}: {where}")
+    _show_more(len(found.collisions))
+
+
+def _show_rest(found: Findings) -> None:
+    if found.unsolved:
+        terminal.show("")
+        terminal.show((f"{terminal.count(len(found.unsolved), 'request')} of each run stay different:", "bold red"))
+        for one, other in found.unsolved[:_MOST_SHOWN]:
+            where = next(iter(differences(one.body, other.body)), "path or query")
+            terminal.show(f"  {one.request.method} {one.request.path} {one.name} and {other.name}: {where}")
+        _show_more(len(found.unsolved))
+    for number, alone in enumerate(found.pairs.alone, 1):
+        if alone:
+            terminal.show("")
+            terminal.show((f"Only run {number} made {terminal.count(len(alone), 'request')}:", "bold red"))
+            for asked in alone[:_MOST_SHOWN]:
+                terminal.show(f"  {asked.request.method} {asked.request.path} {asked.name}")
+            _show_more(len(alone))
+    if found.is_calibrated and found.added == Proposal():
+        terminal.show(("Both runs ask the same: nothing needs a setting.", "bold green"))
+
+
+def _show_more(count: int) -> None:
+    if count > _MOST_SHOWN:
+        terminal.show(f"  … and {count - _MOST_SHOWN} more")
