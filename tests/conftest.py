@@ -5,6 +5,7 @@ from __future__ import annotations
 import _thread
 import atexit
 import contextlib
+import functools
 import gc
 import http.server
 import inspect
@@ -13,6 +14,7 @@ import os
 import shutil
 import threading
 import time
+import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -363,6 +365,82 @@ def client(server: Server) -> Iterator[openai.OpenAI]:
     """Make a synchronous client of `server`."""
     with openai.OpenAI(api_key="sk-test-0123456789abcdef", base_url=server.url, max_retries=0) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[Any]:
+    """Serve S3 in a process of its own."""
+    from object_servers import Moto  # noqa: PLC0415 - it needs moto
+
+    moto = Moto()
+    yield moto
+    moto.stop()
+
+
+@pytest.fixture
+def no_stores(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Begin without stores, and with an empty cache; forget those of the test."""
+    from inferencereplay.object_stores import opening_urls  # noqa: PLC0415 - few tests need it
+    from inferencereplay.store import at_hand  # noqa: PLC0415 - as above
+
+    for name in [name for name in os.environ if name.startswith(("AWS_", "INFERENCEREPLAY_CACHE"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("INFERENCEREPLAY_CACHE", str(tmp_path / "cache"))
+    opening_urls._states.clear()
+    yield
+    opening_urls._states.clear()
+    opening_urls._memory.clear()
+    at_hand.opened.clear()
+
+
+@pytest.fixture
+def bucket(moto: Any, no_stores: None, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Make a bucket; return the URL of recordings in it."""
+    from object_servers import s3_settings  # noqa: PLC0415 - as above
+
+    for name, value in s3_settings(moto.url).items():
+        monkeypatch.setenv(name, value)
+    return f"s3://{moto.bucket()}/team/recordings"
+
+
+@pytest.fixture
+def proxy(moto: Any, bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Put a proxy that fails on demand before S3."""
+    from object_servers import Proxy  # noqa: PLC0415 - as above
+
+    proxy = Proxy(moto.url)
+    monkeypatch.setenv("AWS_ENDPOINT", proxy.url)
+    yield proxy
+    proxy.stop()
+
+
+@pytest.fixture
+def serve_files(no_stores: None) -> Iterator[Callable[[Path], str]]:
+    """Serve a directory as a web server does; return its URL."""
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: Any) -> None:
+            """Stay silent."""
+
+    with contextlib.ExitStack() as stack:
+
+        def serve(directory: Path) -> str:
+            server = _HTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(directory)))
+            threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+            stack.callback(server.server_close)
+            stack.callback(server.shutdown)
+            return f"http://127.0.0.1:{server.server_port}"
+
+        yield serve
+
+
+@pytest.fixture(params=[os.environ["OBJECT_STORE_URL"]] if "OBJECT_STORE_URL" in os.environ else ["memory", "s3"])
+def store_url(request: pytest.FixtureRequest, no_stores: None) -> str:
+    """Return the URL of an empty store of each kind, or of the one that the environment names."""
+    if request.param == "s3":
+        return str(request.getfixturevalue("bucket"))
+    base = "memory://" if request.param == "memory" else request.param
+    return f"{base}/{uuid.uuid4().hex}"
 
 
 @pytest.fixture(autouse=True)
