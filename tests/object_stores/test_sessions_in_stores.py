@@ -8,11 +8,13 @@ import logging
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import openai
 import pytest
 from conftest import ASK, cheap, chunk, sse
 from forkserver import forkserver
+from object_servers import KEY, SECRET
 from ways import DEAD
 
 from inferencereplay import InvalidSetting, RecordingNotFound, Session, replay, unwrap, wrap
@@ -20,7 +22,6 @@ from inferencereplay.session.run_coordinator import RunCoordinator
 from inferencereplay.store.directory import DirectoryStore
 from inferencereplay.store.location import StoreURL
 from inferencereplay.store.opening import open_store
-
 
 pytest_plugins = ["pytester"]
 
@@ -96,7 +97,7 @@ def test_every_entrance_takes_a_url(client, bucket, monkeypatch):
     with replay() as session:
         assert ask(client) == text
     assert (session.settings.directory, session.store.directory) == (bucket, bucket)
-    assert not os.path.exists("s3:")
+    assert not Path("s3:").exists()
 
 
 def test_a_whole_program_is_recorded_and_replayed(server, bucket, tmp_path):
@@ -126,7 +127,8 @@ from inferencereplay import replay
 
 def ask(url):
     client = openai.OpenAI(api_key="test-key", base_url=url, max_retries=0)
-    return client.chat.completions.create(model="m", messages=[{"role": "user", "content": "Hello"}]).choices[0].message.content
+    made = client.chat.completions.create(model="m", messages=[{"role": "user", "content": "Hello"}])
+    return made.choices[0].message.content
 
 if __name__ == "__main__":
     with replay(sys.argv[2], mode=sys.argv[3]) as session:
@@ -173,7 +175,7 @@ FORKED = """
 
 
 def test_a_forked_child_is_told_and_does_not_hang(server, bucket, tmp_path):
-    """obstore's threads are not there: what is cached replays, and the rest is one clear error."""
+    """The threads of obstore are not there: what is cached replays, and the rest is one clear error."""
     done = forkserver().run(FORKED, server.url, bucket, **_settings())
     assert done.returncode == 0, done.stderr
     assert 'forked after its parent had used it. Start the process by multiprocessing\'s "spawn"' in done.stdout
@@ -206,7 +208,7 @@ def test_the_plugin_takes_a_url(server, bucket, pytester, monkeypatch):
             assert inferencereplay.store.directory == {bucket!r}
         """
     )
-    options = ("-p", "inferencereplay.pytest_plugin", "-p", "no:cacheprovider")
+    options = ("-p", "no:cacheprovider")
     pytester.runpytest_subprocess(*options, "--inferencereplay-mode=record").assert_outcomes(passed=2)
     done = pytester.runpytest_subprocess(*options, "--inferencereplay-unused=fail")
     done.assert_outcomes(passed=2)
@@ -239,7 +241,7 @@ def test_a_web_server_is_read_only(client, serve_files, tmp_path):
         assert ask(client) == text
     with pytest.raises(InvalidSetting, match=f"mode='record': {url} is a web server's, and can be replayed only"):
         Session(url, mode="record")
-    with pytest.raises(InvalidSetting, match="save=True: .* is a web server's"):
+    with pytest.raises(InvalidSetting, match=r"save=True: .* is a web server's"):
         session.stub("x", save=True)
     with pytest.raises(RecordingNotFound, match="It cannot be compared with the recordings of that path"), replay(url):
         ask(client, "another")
@@ -264,8 +266,6 @@ def test_a_bucket_is_synchronized_with_a_directory(client, bucket, tmp_path):
 
 def test_no_secret_is_written_or_shown(client, bucket, tmp_path, caplog, moto):
     """Neither the settings of the store nor the endpoint are in a recording, in the cache or in the log."""
-    from object_servers import KEY, SECRET
-
     with caplog.at_level(logging.DEBUG), replay(bucket, mode="record") as session:
         ask(client)
     written = b"".join(path.read_bytes() for path in (tmp_path / "cache").rglob("*") if path.is_file())
@@ -301,7 +301,7 @@ def test_a_store_that_cannot_be_opened_is_told(monkeypatch, no_stores):
     """By one error in any mode, without what obstore shows of the settings."""
     monkeypatch.setenv("AWS_ALLOW_HTTP", "perhaps")
     for mode in ("replay", "record"):
-        with pytest.raises(InvalidSetting, match="^s3://bucket/a cannot be opened: ") as told:
+        with pytest.raises(InvalidSetting, match=r"^s3://bucket/a cannot be opened: ") as told:
             Session("s3://bucket/a", mode=mode)
         assert "Debug source" not in str(told.value)
         assert told.value.__cause__ is None
