@@ -36,13 +36,13 @@ ROOMS = {
     "upkeep": "errors recording redaction store session catalogue",
     "calibration": "errors recording normalizers session catalogue",
     "report": "errors recording catalogue",
-    "server": "errors recording redaction pacing session sdk catalogue",
+    "server": "errors recording redaction pacing store session sdk catalogue",
     "verification": "errors recording redaction store session api catalogue",
     "startup": "environment",
     "pytest_plugin": "errors recording store session session_scope server",
     "": "errors pacing faults session api",
-    "cli": "* errors recording redaction normalizers pacing stubs session catalogue conversion upkeep calibration "
-    "report server verification environment",
+    "cli": "* errors recording redaction normalizers pacing stubs store session catalogue conversion upkeep "
+    "calibration report server verification environment",
     "__main__": "cli",
 }
 """Each room of the package, from the ground up, and the rooms that it may import; `*` is the package's face."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from inferencereplay.catalogue.entries import Catalogue
+from inferencereplay.catalogue.layered import open_catalogue
 from inferencereplay.catalogue.totals import load_prices
 from inferencereplay.cli import options, terminal, verification_lines
 from inferencereplay.errors import InvalidSetting
@@ -29,8 +29,10 @@ if TYPE_CHECKING:
     import datetime
     from collections.abc import Callable
 
+    from inferencereplay.catalogue.entries import Catalogue
     from inferencereplay.catalogue.filtering import Filter
     from inferencereplay.catalogue.totals import Prices
+    from inferencereplay.cli.options import Directories
 
 _ONLY_PLANNED = 2
 _POSITIVE = click.FloatRange(min=0, min_open=True)
@@ -126,9 +128,9 @@ class _Given:
     def limits(self) -> Limits:
         return Limits(self.concurrency, self.rate, self.max_requests, self.max_cost)
 
-    def conditions(self, directory: Path, wanted: Filter, command: str) -> dict[str, Any]:
+    def conditions(self, directory: Directories, wanted: Filter, command: str) -> dict[str, Any]:
         """Return what a run has in common with the one that it goes on with."""
-        which = (str(directory.resolve()), command, wanted.model, wanted.path, wanted.text, self.sample, self.seed)
+        which = (_resolved(directory), command, wanted.model, wanted.path, wanted.text, self.sample, self.seed)
         return {
             "which": which,
             "target": self.target,
@@ -137,11 +139,16 @@ class _Given:
         }
 
 
+def _resolved(directory: Directories) -> str:
+    places = (place.resolve() if isinstance(place, Path) else place for place in options.places(directory))
+    return ", ".join(map(str, places))
+
+
 def _asking(command: Callable[..., Any]) -> Any:
     """Add the options of both commands; the command gets them as `given`."""
 
     @functools.wraps(command)
-    def chosen(*, directory: Path, wanted: Filter, **more: Any) -> Any:
+    def chosen(*, directory: Directories, wanted: Filter, **more: Any) -> Any:
         own = {name: more.pop(name) for name in ("by_errors",) if name in more}
         given = _Given(**more)
         if given.is_json and given.is_markdown:
@@ -159,7 +166,7 @@ def _asking(command: Callable[..., Any]) -> Any:
 
 @click.command(epilog="Example: inferencereplay verify tests/recordings --sample 20 --prices prices.toml --yes")
 @_asking
-def verify(directory: Path, wanted: Filter, given: _Given) -> int:
+def verify(directory: Directories, wanted: Filter, given: _Given) -> int:
     """Ask stored requests again, and say what changed.
 
     No recording is written. Without --yes only the plan is shown: which requests, and how many tokens they take at
@@ -174,7 +181,7 @@ def verify(directory: Path, wanted: Filter, given: _Given) -> int:
 @click.command(epilog="Example: inferencereplay refresh tests/recordings --older-than 90d --yes")
 @_asking
 @click.option("--errors", "by_errors", is_flag=True, help="Let an error that repeats (400, 404, …) replace an answer.")
-def refresh(directory: Path, wanted: Filter, given: _Given, *, by_errors: bool) -> int:
+def refresh(directory: Directories, wanted: Filter, given: _Given, *, by_errors: bool) -> int:
     """Ask stored requests again, and replace changed answers.
 
     What is compared, and all options, are those of `verify`. A recording whose answer is the same stays as it is, to
@@ -186,11 +193,12 @@ def refresh(directory: Path, wanted: Filter, given: _Given, *, by_errors: bool) 
     return _run(directory, wanted, given, "refresh", by_errors=by_errors)
 
 
-def _run(directory: Path, wanted: Filter, given: _Given, command: str, *, by_errors: bool = False) -> int:
-    catalogue = Catalogue(directory)
+def _run(directory: Directories, wanted: Filter, given: _Given, command: str, *, by_errors: bool = False) -> int:
+    catalogue = open_catalogue(directory)
     replaces = command == "refresh"
-    if replaces and not catalogue.store.is_writable:
-        message = f"{catalogue.directory} is llama-stack's, and its files are never written. `verify` reads them."
+    unwritable = [part.directory for part in catalogue.parts if not part.store.is_writable]
+    if replaces and unwritable:
+        message = f"{unwritable[0]} is llama-stack's, and its files are never written. `verify` reads them."
         raise InvalidSetting(message)
     prices = load_prices(given.prices) if given.prices else None
     journal = Journal(Path(click.get_app_dir("inferencereplay")) / "runs", given.conditions(directory, wanted, command))
@@ -214,7 +222,7 @@ def _plan(
     if given.older_than is not None:
         limit = options.ago(given.older_than)
         wanted = dataclasses.replace(wanted, until=min(wanted.until or limit, limit))
-    is_ours = catalogue.store.is_writable
+    is_ours = not catalogue.store.is_foreign
     plan = Plan(given.target, wanted.accepts, is_ours=is_ours, prices=prices, assumed=given.assume_output)
     names = [*catalogue.names()]
     for item in terminal.progress(catalogue.scan(names), len(names), "reading"):

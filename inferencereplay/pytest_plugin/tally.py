@@ -6,7 +6,7 @@ import logging
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from inferencereplay.store.interface import layers_of
+from inferencereplay.store.interface import layers_of, located_in
 from inferencereplay.store.location import is_missing
 
 if TYPE_CHECKING:
@@ -102,8 +102,8 @@ def used_by_layer(session: Session) -> dict[str, list[str]]:
         return {store.directory: names}
     used: dict[str, list[str]] = {layer.directory: [] for layer in layers}
     for name in names:
-        number, inner = store.locate(name)  # type: ignore[attr-defined]  # a LayeredStore
-        used[layers[number].directory].append(inner)
+        layer, inner = located_in(store, name)
+        used[layer.directory].append(inner)
     return used
 
 

@@ -13,7 +13,7 @@ from inferencereplay.recording.control_characters import visible, visible_lines
 from inferencereplay.recording.difference import nearest
 from inferencereplay.recording.request import parse_json
 from inferencereplay.session.moved_recordings import find as find_moved
-from inferencereplay.store.interface import layers_of, written_of
+from inferencereplay.store.interface import layers_of, located_in, written_of
 from inferencereplay.store.location import is_missing
 
 if TYPE_CHECKING:
@@ -83,7 +83,8 @@ def explain(  # noqa: PLR0913 - facts for a message
     )  # before it is cut: half a secret is not found any more
     mode = "record" if used_up and exhausted != "record" else "record-if-missing"
     if near and near.is_edited:
-        lines.append(f"To file it under its key, run\n  inferencereplay rekey {visible(shlex.quote(directory))}")
+        place = visible(shlex.quote(located_in(store, near.name)[0].directory))
+        lines.append(f"To file it under its key, run\n  inferencereplay rekey {place}")
     else:
         lines.append(_mend(store, mode, own_mode, command_line, command))
     text = visible_lines(redactor.text("\n".join(lines)))

@@ -441,7 +441,8 @@ def split_layers(text: str) -> tuple[str, ...]:
 
 def join_layers(layers: Iterable[str]) -> str:
     """Return a text that names directories, which `split_layers` reads whatever commas they hold."""
-    return "".join(f"{layer}\n" for layer in layers)
+    names = [*layers]
+    return names[0] if len(names) == 1 and "," not in names[0] else "".join(f"{name}\n" for name in names)
 
 
 def _parse_layers_text(text: str, source: str) -> Any:

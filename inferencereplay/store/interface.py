@@ -124,6 +124,14 @@ def written_of(store: Store) -> Store:
     return written
 
 
+def located_in(store: Store, name: str) -> tuple[Store, str]:
+    """Return the layer of a recording, and the recording's name there."""
+    if not hasattr(store, "layers"):
+        return store, name
+    number, inner = store.locate(name)  # type: ignore[attr-defined]  # a LayeredStore
+    return layers_of(store)[number], inner
+
+
 def full_name(store: Store, name: str) -> str:
     """Return the name of a recording with its directory; the names of a `LayeredStore` have it already."""
     return name if hasattr(store, "layers") else f"{store.directory}/{name}"

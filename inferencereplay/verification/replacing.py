@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
@@ -14,6 +15,7 @@ from inferencereplay.store.directory import DirectoryStore
 if TYPE_CHECKING:
     from inferencereplay.catalogue.entries import Catalogue, Entry
     from inferencereplay.recording.format import Recording
+    from inferencereplay.store.interface import WritableStore
 
 
 def replace_answer(catalogue: Catalogue, entry: Entry, new: Recording) -> str:
@@ -30,10 +32,13 @@ def replace_answer(catalogue: Catalogue, entry: Entry, new: Recording) -> str:
     Raises:
         OSError: if it cannot be written; nothing is changed then.
     """
-    (expected,) = catalogue.store.sources(entry.path, entry.key, entry.variant)
-    if not entry.name.endswith(expected):
+    part, name = catalogue.locate(entry.name)
+    (expected,) = part.store.sources(entry.path, entry.key, entry.variant)
+    if not name.endswith(expected) or (name != expected and not part.is_local):
         return "its file is not in the place of its key (file it anew: inferencereplay rekey)"
-    store = DirectoryStore(catalogue.directory / entry.name[: -len(expected)])
+    is_inner = name != expected  # a directory within a directory
+    inner = DirectoryStore(Path(part.directory, name[: -len(expected)])) if is_inner else part.store
+    store = cast("WritableStore", inner)
     recording = entry.recording
     data = encode(msgspec.structs.replace(recording, response=new.response, recorded=new.recorded))
     is_stored = store.replace_if(
