@@ -26,6 +26,7 @@ class Tally:
     Attributes:
         counts: the counts of sessions, by the names in `COUNTED`.
         used: the names of the recordings that were used, by directory.
+        noted: the same of sessions that the program opened, also in directories that are none of this run's.
         reasons: how often misses had a reason: the lines that each say one difference, or one line that says all.
         faults: how often faults happened, by name.
         idle: how often a fault did not happen in its session, by what it is.
@@ -37,6 +38,7 @@ class Tally:
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self.used: dict[str, set[str]] = {}
+        self.noted: dict[str, set[str]] = {}
         self.reasons: Counter[tuple[str, ...]] = Counter()
         self.faults: Counter[str] = Counter()
         self.idle: Counter[str] = Counter()
@@ -45,7 +47,11 @@ class Tally:
         self.partial: set[str] = set()
 
     def __bool__(self) -> bool:
-        return bool(self.used)
+        return bool(self.used) or self.counts.total() > 0
+
+    def note_use(self, directory: str, names: Iterable[str]) -> None:
+        """Note the recordings that a session of the program used."""
+        self.noted.setdefault(os.path.normpath(directory), set()).update(names)
 
     def add_session(self, session: Session) -> None:
         """Add what a session did, when it is over."""
@@ -77,8 +83,9 @@ class Tally:
         self.warnings.update(dumped["warnings"])
         self.cut.update(dumped["cut"])
         self.partial.update(dumped["partial"])
-        for directory, names in dumped["used"].items():
-            self.used.setdefault(directory, set()).update(names)
+        for mine, other in ((self.used, dumped["used"]), (self.noted, dumped["noted"])):
+            for directory, names in other.items():
+                mine.setdefault(directory, set()).update(names)
 
     def dump(self) -> dict[str, Any]:
         """Return all of it as lists, dicts, strings and numbers, which is what workers can send."""
@@ -91,6 +98,7 @@ class Tally:
             "cut": sorted(self.cut),
             "partial": sorted(self.partial),
             "used": {directory: sorted(names) for directory, names in self.used.items()},
+            "noted": {directory: sorted(names) for directory, names in self.noted.items()},
         }
 
 

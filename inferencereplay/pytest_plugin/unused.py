@@ -37,12 +37,17 @@ def find_unused(config: pytest.Config, tally: Tally, exitstatus: int) -> Finding
         return Finding([], unclear)
     local = [directory for directory in tally.used if not is_url(directory)]
     searched = [directory for directory in local if holds_all(config, directory)]
-    used = {os.path.join(directory, name) for directory in local for name in tally.used[directory]}  # noqa: PTH118
+    used = {
+        os.path.join(os.path.realpath(directory), name)  # noqa: PTH118
+        for uses in (tally.used, tally.noted)
+        for directory, names in uses.items()
+        if not is_url(directory)
+        for name in names
+    }
     there = {file for directory in searched for file in _files(directory)}  # one directory may be inside another
     others = sorted(set(local) - set(searched))
-    return Finding(
-        sorted(there - used), f"the run took in a part of the tests of {', '.join(others)} only" if others else ""
-    )
+    unused = sorted(file for file in there if os.path.realpath(file) not in used)
+    return Finding(unused, f"the run took in a part of the tests of {', '.join(others)} only" if others else "")
 
 
 def doubt(config: pytest.Config, tally: Tally, exitstatus: int) -> str:
