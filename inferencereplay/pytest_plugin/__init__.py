@@ -28,7 +28,7 @@ from inferencereplay.pytest_plugin.rounds import ROUND, TOLD, Rounds, run_rounds
 from inferencereplay.pytest_plugin.state import PROGRAM, STATE, UNIT, State, check_markers, has_recordings, prepare
 from inferencereplay.pytest_plugin.summary import summarise
 from inferencereplay.pytest_plugin.units import Unit, is_of_plugin, settings_of_fixture, shorten
-from inferencereplay.pytest_plugin.unused import doubt, find_unused, holds_all
+from inferencereplay.pytest_plugin.unused import delete_unused, doubt, find_unused, holds_all
 from inferencereplay.recording.control_characters import visible_lines
 from inferencereplay.session.supervision import supervisors
 
@@ -121,14 +121,27 @@ def _collect(unit: Unit) -> Generator[None, pytest.CollectReport, pytest.Collect
     return report
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> Generator[None, bool | None, bool | None]:
+    """Note a test file that a `conftest.py`'s `collect_ignore` leaves out."""
+    is_ignored = yield
+    patterns = config.getini("python_files")
+    if is_ignored and any(collection_path.match(pattern) for pattern in patterns):
+        config.stash[STATE].tally.absent.add(f"{collection_path.name} was ignored")
+    return is_ignored
+
+
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Prepare a test that is marked where it is written."""
+    item.config.stash[STATE].collected.add(item.nodeid)
     prepare(item)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Prepare tests that a `conftest.py` has marked since."""
     state = session.config.stash[STATE]
+    if state.collected - {item.nodeid for item in session.items}:
+        state.tally.absent.add("tests were left out")  # by a plugin that tells nobody
     for item in session.items:
         if not state.is_worker:  # what one raises here is lost; the test itself refuses the marker then
             check_markers(item, state)
@@ -312,8 +325,12 @@ def pytest_runtest_makereport(
         report.outcome = "failed"
         report.longrepr = f"{what} because of a request that was not recorded:\n{unit.misses[0]}"
         vars(report).pop("wasxfail", None)
-    elif report.skipped and has_recordings(item):
-        item.config.stash[STATE].tally.partial.add("tests with recordings were skipped")
+    elif report.skipped:
+        tally = item.config.stash[STATE].tally
+        if has_recordings(item):
+            tally.partial.add("tests with recordings were skipped")
+        else:
+            tally.absent.add("tests were skipped")
     if ROUND in item.stash:
         setattr(report, TOLD, item.stash[ROUND].name)
     state = item.config.stash[STATE]
@@ -330,9 +347,14 @@ def pytest_runtest_makereport(
 
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:
     """Note that a selection of tests is run."""
-    for item in filter(has_recordings, items):
-        prepare(item)  # a fixture that outlives it has recordings whichever tests are selected
-        item.config.stash[STATE].tally.partial.add("tests with recordings were deselected")
+    for item in items:
+        state = item.config.stash[STATE]
+        state.collected.discard(item.nodeid)
+        if has_recordings(item):
+            prepare(item)  # a fixture that outlives it has recordings whichever tests are selected
+            state.tally.partial.add("tests with recordings were deselected")
+        else:
+            state.tally.absent.add("tests were deselected")
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -367,6 +389,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
             _tidy(session.config, state)
         if on_unused(session.config) != "ignore":
             state.finding = find_unused(session.config, state.tally, exitstatus)
+        if on_unused(session.config) == "delete" and state.finding:
+            state.finding = delete_unused(session.config, state.tally, state.finding, state.started)
         if on_unused(session.config) == "fail" and state.finding and state.finding.files:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -384,7 +408,11 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     state = config.stash[STATE]
     if state.tally:
         terminalreporter.section(NAME)
-        is_fatal = on_unused(config) == "fail"
-        is_asked = is_fatal or config.option.inferencereplay_unused == "report"
-        for line in summarise(state.tally, state.finding, is_asked=is_asked, is_fatal=is_fatal):
+        treatment, is_fatal = on_unused(config), on_unused(config) == "fail"
+        asked = {
+            "is_asked": is_fatal or config.option.inferencereplay_unused == "report",
+            "is_fatal": is_fatal,
+            "is_deleting": treatment == "delete",
+        }
+        for line in summarise(state.tally, state.finding, **asked):
             terminalreporter.line(visible_lines(line))

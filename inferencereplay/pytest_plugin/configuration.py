@@ -42,11 +42,11 @@ ENABLED = "enabled"
 """The option of a marker that says whether the plugin has anything to do with a test."""
 MOST_ROUNDS = 100
 """The runs of a test for `variants="all"`."""
-UNUSED = ("ignore", "report", "fail")
+UNUSED = ("ignore", "report", "fail", "delete")
 MARKER = (
-    f"{NAME}(directory, *, {', '.join([*SETTINGS[1:], *ROUNDS, ENABLED])}): record or replay the OpenAI calls of this test; the "
-    "options are those of inferencereplay.Session, the directory is relative to the test file, by default recordings/ "
-    "beside it. variants='all' runs the test once for each recorded answer, times=N records N answers. enabled=False "
+    f"{NAME}(directory, *, {', '.join([*SETTINGS[1:], *ROUNDS, ENABLED])}): record or replay the OpenAI calls of this "
+    "test; the options are those of inferencereplay.Session, the directory is relative to the test file, by default "
+    "recordings/ beside it. variants='all' runs the test once for each recorded answer, times=N records N answers. enabled=False "
     "leaves the test alone."
 )
 _ALIKE = 0.8

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from inferencereplay.pytest_plugin.configuration import NAME, settings_for_program
+from inferencereplay.pytest_plugin.tally import Tally, by_layer
 from inferencereplay.pytest_plugin.units import recording_command
 from inferencereplay.session.settings import Mode
 
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from inferencereplay.errors import RecordingNotFound
-    from inferencereplay.pytest_plugin.tally import Tally
     from inferencereplay.session.session import Session
+    from inferencereplay.store.interface import Store
 
 _COUNTED = ("hits", "recorded", "let_through", "stubbed")
 
@@ -42,7 +43,7 @@ class ProgramSessions:
         self._config = config
         self.item: pytest.Item | None = None
         self._tally: Tally | None = None
-        self._note: Callable[[str, tuple[str, ...]], None]
+        self._note: Callable[[Store, tuple[str, ...]], None]
         self._unjoined: list[Session] = []
         self._join: Callable[[Session], None] = self._unjoined.append
         self._counted: weakref.WeakKeyDictionary[Session, dict[str, int]] = weakref.WeakKeyDictionary()
@@ -52,14 +53,14 @@ class ProgramSessions:
         self._misses: list[RecordingNotFound] = []
 
     def attach(
-        self, tally: Tally, join: Callable[[Session], None], note_use: Callable[[str, tuple[str, ...]], None]
+        self, tally: Tally, join: Callable[[Session], None], note_use: Callable[[Store, tuple[str, ...]], None]
     ) -> None:
         """Begin to count, once pytest is configured.
 
         Args:
             tally: of this process.
             join: lets a session record together with the others of the run.
-            note_use: is called with a directory and the names of recordings that are used.
+            note_use: is called with a store and the names of recordings that are used.
         """
         self._tally, self._join, self._note = tally, join, note_use
         for session in self._unjoined:
@@ -137,9 +138,10 @@ class ProgramSessions:
         tally.counts.update({name: count - before[name] for name, count in now.items()})
         if now["let_through"] > before["let_through"]:
             tally.partial.add("calls went to the network")
-        if Path(session.store.directory).is_relative_to(self._config.rootpath):
-            tally.used.setdefault(os.path.normpath(session.store.directory), set())
-        tally.note_use(session.store.directory, session.used())  # what child processes used is told here only
+        for directory in by_layer(session.store, ()):
+            if Path(directory).is_relative_to(self._config.rootpath):
+                tally.used.setdefault(os.path.normpath(directory), set())
+        tally.note_use(session.store, session.used())  # what child processes used is told here only
 
     def _note_use(self, reference: Callable[[], Session | None], names: tuple[str, ...]) -> None:
         session = reference()
@@ -150,7 +152,7 @@ class ProgramSessions:
         if self._tally is None:
             self._early.append((session, names))
         elif names:
-            self._note(session.store.directory, names)
+            self._note(session.store, names)
 
 
 def _command(item: pytest.Item | None) -> Callable[[str], str]:

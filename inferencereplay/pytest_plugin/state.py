@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import tempfile
+import time
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from inferencereplay.pytest_plugin.unused import Finding
     from inferencereplay.session.run_coordinator import RunCoordinator
     from inferencereplay.session.session import Session
+    from inferencereplay.store.interface import Store
 
 
 class State:
@@ -33,6 +35,8 @@ class State:
         fixtures: those that tests with recordings need.
         is_open: whether the session of a test is open.
         session: pytest's, once it has started.
+        collected: the ids of the tests that are neither run yet nor deselected.
+        started: when the run began, in seconds since 1970.
         item: the test that runs, or ran last.
         has_failed: whether that test has failed up to now.
         is_all: whether tests without a marker have recordings, too.
@@ -48,6 +52,8 @@ class State:
         self.finding: Finding | None = None
         self.fixtures: set[pytest.FixtureDef[Any]] = set()
         self.names = {NAME}
+        self.collected: set[str] = set()
+        self.started = time.time()
         self.is_open = False
         self.session: pytest.Session | None = None
         self.item: Any = None
@@ -132,9 +138,9 @@ class State:
             if unit.session.run_folder is not None:
                 self.run.release_all()  # this process has no call under way between two tests
 
-    def note_use(self, directory: str, names: Iterable[str]) -> None:
+    def note_use(self, store: Store, names: Iterable[str]) -> None:
         """Note the recordings that a session of the program uses."""
-        self.tally.note_use(directory, names)
+        self.tally.note_use(store, names)
 
     def settle(self) -> None:
         """Count what the program's own sessions did, at the end of a test or of the run."""

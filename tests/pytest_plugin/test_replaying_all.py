@@ -41,7 +41,7 @@ def test_tests_without_a_marker_are_replayed(suite):
 
 
 def test_a_marker_leaves_a_test_alone(suite):
-    """`enabled=False` is for a test, a class or a module; the nearest marker counts. What lasts for it alone is live."""
+    """`enabled=False` is for a test, a class or a module; the nearest marker counts. What lasts for it is live."""
     suite.ini(inferencereplay_all="true")
     suite.write(
         test_a="""
