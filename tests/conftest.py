@@ -29,6 +29,7 @@ from inferencereplay.cli import main
 from inferencereplay.sdk import patches
 from inferencereplay.session import active, garbage
 from inferencereplay.session.settings import VARIABLES
+from inferencereplay.session.supervision import supervisors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -56,6 +57,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
         for name in ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START"):
             os.environ.pop(name, None)
+    supervisors.clear()  # the tests are about programs that no test runner watches, but for those that run pytest
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -39,7 +39,7 @@ ROOMS = {
     "server": "errors recording redaction pacing store session sdk catalogue",
     "verification": "errors recording redaction store session api catalogue",
     "startup": "environment",
-    "pytest_plugin": "errors recording store session session_scope server",
+    "pytest_plugin": "errors recording store session catalogue session_scope upkeep server",
     "": "errors pacing faults session api",
     "cli": "* errors recording redaction normalizers pacing stubs store session catalogue conversion upkeep "
     "calibration report server verification environment",

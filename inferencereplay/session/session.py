@@ -315,13 +315,17 @@ class Session:
         used = {name for item in self.recorder.variants.used.copy() for name in self.store.sources(*item)}
         return sorted(used | children.used if children else used)
 
-    def follow_used(self, report: Callable[[tuple[str, ...]], None]) -> None:
-        """Report the names of each recording when it is first used; call this before the first call.
+    def follow_used(self, report: Callable[[tuple[str, ...]], None], *, each: bool = False) -> None:
+        """Report the names of each recording when it is first used from now on.
 
         Args:
             report: is called with the names, under a lock, and must not fail.
+            each: whether every use is reported, and not the first only.
         """
-        self.recorder.variants.used = ReportingSet(lambda item: report(self.store.sources(*item)))
+        variants = self.recorder.variants
+        reports = ReportingSet(lambda item: report(self.store.sources(*item)), each=each)
+        reports.update(variants.used.copy())
+        variants.used = reports
 
     def finish(self) -> None:
         """Store streams that the program abandoned without closing them; the SDK's are in reference cycles.

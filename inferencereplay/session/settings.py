@@ -317,7 +317,12 @@ def parse_exhausted(exhausted: Any, source: str = "exhausted") -> str:
     raise InvalidSetting(message)
 
 
-def _parse_flag(flag: Any, source: str) -> bool:
+def parse_flag(flag: Any, source: str) -> bool:
+    """Read a setting that is on or off.
+
+    Raises:
+        InvalidSetting: for anything but a `bool`.
+    """
     if isinstance(flag, bool):
         return flag
     message = f"{source}={flag!r} is neither True nor False."
@@ -511,7 +516,7 @@ _PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "ignore": parse_ignore,
     "normalize": parse_normalize,
     "redact": _accept,
-    "record_errors": _parse_flag,
+    "record_errors": parse_flag,
     "exhausted": parse_exhausted,
     "test_id": _accept,
     "live": parse_selection,
