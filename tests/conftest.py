@@ -134,6 +134,16 @@ def plain(data: Any, status: int = 200, **headers: str) -> Reply:
     return Reply(status, {"content-type": "application/json", **named}, json.dumps(data).encode())
 
 
+def _read_body(handler: Any) -> bytes:
+    if handler.headers.get("transfer-encoding") != "chunked":
+        return handler.rfile.read(int(handler.headers.get("content-length", 0)))
+    pieces = []
+    while size := int(handler.rfile.readline(), 16):
+        pieces.append(handler.rfile.read(size + 2)[:-2])
+    handler.rfile.readline()
+    return b"".join(pieces)
+
+
 class _HTTPServer(http.server.ThreadingHTTPServer):
     """Answers in threads that the threading module knows nothing of: they are neither traced nor waited for."""
 
@@ -179,7 +189,7 @@ class Server:
             def do_POST(self) -> None:
                 server._answer(self)
 
-            do_GET = do_DELETE = do_POST
+            do_GET = do_DELETE = do_PUT = do_PATCH = do_POST
 
         self._http = _HTTPServer(("127.0.0.1", 0), Handler)
         self._http.daemon_threads = True
@@ -201,7 +211,7 @@ class Server:
         self._thread.join()
 
     def _answer(self, handler: Any) -> None:
-        raw = handler.rfile.read(int(handler.headers.get("content-length", 0)))
+        raw = _read_body(handler)
         try:
             body = json.loads(raw) if raw else None
         except ValueError:
@@ -209,7 +219,7 @@ class Server:
         with self._lock:
             self.requests.append((handler.command, handler.path, dict(handler.headers), body))
             self._count += 1
-            reply = self.replies.pop(0) if self.replies else self._numbered(handler.path, body)
+            reply = self.replies.pop(0) if self.replies else self._numbered(handler.path, body, handler.command)
         handler.send_response(reply.status, reply.reason)
         for name, value in {"x-request-id": f"req_{self._count}", **reply.headers, "set-cookie": "sid=c00kie"}.items():
             handler.send_header(name, value)
@@ -235,7 +245,7 @@ class Server:
         else:
             handler.wfile.write(b"0\r\n\r\n")
 
-    def _numbered(self, path: str, body: Any) -> Reply:
+    def _numbered(self, path: str, body: Any, _: str) -> Reply:
         text = f"answer {self._count}"
         is_stream = isinstance(body, dict) and body.get("stream")
         if path.startswith("/v1/chat/completions") or "/deployments/" in path:
