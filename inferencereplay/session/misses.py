@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from inferencereplay.recording.request import Request
     from inferencereplay.redaction.redactor import Redactor
+    from inferencereplay.session.call import Call
     from inferencereplay.session.near_requests import NearRequests
     from inferencereplay.store.interface import Store
 
@@ -78,20 +79,50 @@ def explain(  # noqa: PLR0913 - facts for a message
         lines += _nearness(near)
     if not used_up and (places := find_moved(directory, request.path, key)):
         lines.append(visible(f"It is recorded in {_listed(places)}: was the directory moved? Give that one."))
-    command_line = visible(
-        redactor.text(shlex.join(program or sys.orig_argv))
-    )  # before it is cut: half a secret is not found any more
     mode = "record" if used_up and exhausted != "record" else "record-if-missing"
     if near and near.is_edited:
         place = visible(shlex.quote(located_in(store, near.name)[0].directory))
         lines.append(f"To file it under its key, run\n  inferencereplay rekey {place}")
     else:
-        lines.append(_mend(store, mode, own_mode, command_line, command))
+        lines.append(_mend(store, mode, own_mode, _command_line(redactor), command))
     text = visible_lines(redactor.text("\n".join(lines)))
     error = RecordingNotFound(text, method=request.method, path=request.path, key=key, directory=directory)
     if near:
         error.nearest, error.differences, error.is_edited = near.name, near.differences, near.is_edited
     return error
+
+
+def explain_message(  # noqa: PLR0913 - facts for a message
+    call: Call,
+    name: str,
+    reason: str,
+    differences: tuple[str, ...],
+    *,
+    store: Store,
+    own_mode: str | None,
+    command: Callable[[str], str] | None,
+) -> RecordingNotFound:
+    """Make the error for a message of a WebSocket connection that was not recorded.
+
+    Args:
+        call: the connection.
+        name: the file that is being replayed.
+        reason: what was not recorded.
+        differences: those to the recorded message, a line each, without secrets.
+        store: where the file lives.
+        own_mode: as `explain` has it.
+        command: as `explain` has it.
+    """
+    lines = [f"{call.line}: {visible(name)} is replayed, and {reason}", *(f"  {line}" for line in differences)]
+    lines.append(_mend(store, "record", own_mode, _command_line(call.redactor), command))
+    text = visible_lines(call.redactor.text("\n".join(lines)))
+    facts = {"method": call.request.method, "path": call.path, "key": call.redacted.key, "directory": store.directory}
+    return RecordingNotFound(text, **facts, nearest=name, differences=differences)
+
+
+def _command_line(redactor: Redactor) -> str:
+    """Return the program's command line; before it is cut, for half a secret is not found any more."""
+    return visible(redactor.text(shlex.join(program or sys.orig_argv)))
 
 
 class _Near(NamedTuple):
