@@ -77,8 +77,11 @@ def calibrate(
     goes to standard error. Exit status 1 if some requests stay different under the settings.
     """
     settings = options.texts({"mode": "record-if-missing", **given})
+    known = Catalogue(directory) if directory is not None else None
+    if known and not known.store.is_writable:
+        message = f"{directory} is llama-stack's, and cannot be added to. Import it, and give the directory of that."
+        raise InvalidSetting(message)
     with _workplace(keep) as place:
-        known = Catalogue(directory) if directory is not None else None
         old = frozenset(known.names()) if known else frozenset()
         runs = []
         for number in (1, 2):
@@ -126,11 +129,6 @@ def _fill(folder: Path, known: Catalogue | None) -> None:
     folder.mkdir()
     if known is None:
         return
-    if not known.store.is_writable:
-        message = (
-            f"{known.directory} is llama-stack's, and cannot be added to. Import it first, and give that directory."
-        )
-        raise InvalidSetting(message)
     names = [*known.names()]
     for name in terminal.progress(names, len(names), "copying"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
