@@ -83,7 +83,7 @@ FOUND = Path("tests") / DEFAULT_DIRECTORY
 
 def before_command(context: click.Context, parameter: click.Parameter, directory: Path | None) -> Path | None:
     """Return the directory that an option `--dir` names; the one before the command counts where it is not given."""
-    given = context.find_root().params.get("directory")
+    given = _before(context)
     if given is not None and context.get_parameter_source(parameter.name or "") is not ParameterSource.COMMANDLINE:
         directory = given
     return directory and directory.expanduser()  # a variable may hold a tilde
@@ -116,11 +116,17 @@ def in_directory(command: Callable[..., Any]) -> _Command:
 
 def _found(directory: Path) -> Path:
     context = click.get_current_context()
-    is_default = context.get_parameter_source("directory") is ParameterSource.DEFAULT
-    if not is_default or directory != Path(DEFAULT_DIRECTORY) or directory.exists() or not FOUND.is_dir():
+    is_named = context.get_parameter_source("directory") is not ParameterSource.DEFAULT or _before(context) is not None
+    if is_named or directory.exists() or not FOUND.is_dir():
         return directory
     note(f"There is no {directory} here: reading {FOUND}.")
     return FOUND
+
+
+def _before(context: click.Context) -> Path | None:
+    """Return the directory that is named before the command."""
+    found: Path | None = context.find_root().params.get("directory")
+    return found
 
 
 def whole_directory(command: Callable[..., Any]) -> _Command:
