@@ -80,8 +80,12 @@ def calibrate(
     goes to standard error. Exit status 1 if some requests stay different under the settings.
     """
     settings = options.texts({"mode": "record-if-missing", **given})
+    known = open_catalogue(options.places(directory)) if directory is not None else None
+    foreign = [part.directory for part in known.parts if part.store.is_foreign] if known else []
+    if foreign:
+        message = f"{foreign[0]} is llama-stack's, and cannot be added to. Import it first, and give that directory."
+        raise InvalidSetting(message)
     with _workplace(keep) as place:
-        known = open_catalogue(options.places(directory)) if directory is not None else None
         old = frozenset(name for part in known.parts for name in part.names()) if known else frozenset()
         runs = []
         for number in (1, 2):
@@ -129,10 +133,6 @@ def _fill(folder: Path, known: Catalogue | None) -> None:
     folder.mkdir()
     if known is None:
         return
-    foreign = [part.directory for part in known.parts if part.store.is_foreign]
-    if foreign:
-        message = f"{foreign[0]} is llama-stack's, and cannot be added to. Import it first, and give that directory."
-        raise InvalidSetting(message)
     names = [(part, name) for part in known.parts for name in part.names()]
     for part, name in terminal.progress(names, len(names), "copying"):
         file = folder / name

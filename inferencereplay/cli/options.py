@@ -116,7 +116,7 @@ def before_command(
     context: click.Context, parameter: click.Parameter, directories: tuple[Location, ...]
 ) -> Directories | None:
     """Return what an option `--dir` names: one place, or a tuple; what is before the command if it is not given."""
-    given = context.find_root().params.get("directory")
+    given = _before(context)
     if given and context.get_parameter_source(parameter.name or "") is not ParameterSource.COMMANDLINE:
         directories = given
     return parse_layers(directories, "--dir") if directories else None
@@ -151,11 +151,18 @@ def in_directory(command: Callable[..., Any]) -> _Command:
 
 def _found(directory: Directories) -> Directories:
     context = click.get_current_context()
-    is_default = context.get_parameter_source("directory") is ParameterSource.DEFAULT
-    if not is_default or directory != Path(DEFAULT_DIRECTORY) or not is_missing(str(directory)) or not FOUND.is_dir():
+    is_named = context.get_parameter_source("directory") is not ParameterSource.DEFAULT or bool(_before(context))
+    is_default = not is_named and directory == Path(DEFAULT_DIRECTORY)
+    if not is_default or not is_missing(str(directory)) or not FOUND.is_dir():
         return directory
     note(f"There is no {directory} here: reading {FOUND}.")
     return FOUND
+
+
+def _before(context: click.Context) -> tuple[Location, ...]:
+    """Return the directories that are named before the command."""
+    found: tuple[Location, ...] = context.find_root().params.get("directory") or ()
+    return found
 
 
 def whole_directory(command: Callable[..., Any]) -> _Command:
