@@ -14,13 +14,14 @@ from inferencereplay.catalogue.entries import Catalogue
 from inferencereplay.catalogue.totals import load_prices
 from inferencereplay.cli import options, terminal, verification_lines
 from inferencereplay.errors import InvalidSetting
+from inferencereplay.redaction.redactor import Redactor
 from inferencereplay.verification.asking_again import Asking
 from inferencereplay.verification.bounds import OPEN
 from inferencereplay.verification.changes import Thresholds
-from inferencereplay.verification.dispatch import Dispatcher, Limits
-from inferencereplay.verification.eligibility import Target
+from inferencereplay.verification.dispatch import Dispatcher
 from inferencereplay.verification.journal import Journal
-from inferencereplay.verification.live_answers import LiveServer, default_base_url
+from inferencereplay.verification.limits import Limits
+from inferencereplay.verification.live_answers import LiveServer, default_base_url, target_of
 from inferencereplay.verification.outcomes import UNANSWERED, NotAsked, Outcome, summarize_outcomes
 from inferencereplay.verification.schemas import check_library
 from inferencereplay.verification.verification_plan import Plan
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from inferencereplay.catalogue.filtering import Filter
     from inferencereplay.catalogue.totals import Prices
+    from inferencereplay.verification.eligibility import Target
 
 _ONLY_PLANNED = 2
 _POSITIVE = click.FloatRange(min=0, min_open=True)
@@ -114,9 +116,9 @@ class _Given:
     is_json: bool
     is_markdown: bool
 
-    @property
+    @functools.cached_property
     def target(self) -> Target:
-        return Target(self.base_url or default_base_url(), is_given=bool(self.base_url))
+        return target_of(self.base_url)
 
     @property
     def thresholds(self) -> Thresholds:
@@ -144,6 +146,7 @@ def _asking(command: Callable[..., Any]) -> Any:
     def chosen(*, directory: Path, wanted: Filter, **more: Any) -> Any:
         own = {name: more.pop(name) for name in ("by_errors",) if name in more}
         given = _Given(**more)
+        Redactor(given.redact)  # which refuses an invalid pattern
         if given.is_json and given.is_markdown:
             message = "Give --json or --markdown, not both."
             raise click.UsageError(message)
@@ -199,7 +202,7 @@ def _run(directory: Path, wanted: Filter, given: _Given, command: str, *, by_err
         return _show_plan(plan, before, given, prices)
     if plan.needs_library:
         check_library()
-    server = LiveServer(given.target.base_url, given.redact, timeout=given.timeout)
+    server = LiveServer(given.base_url or default_base_url(), given.redact, timeout=given.timeout)
     asking = Asking(catalogue, server, given.thresholds, prices, replaces=replaces, replaces_by_errors=by_errors)
     if not (given.is_json or given.is_markdown):
         verification_lines.show_plan(plan, len(before), prices)

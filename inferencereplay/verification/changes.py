@@ -51,7 +51,7 @@ class Change(msgspec.Struct, frozen=True):
 
     Attributes:
         kind: `status`, `error`, `form`, `end`, `model`, `answers`, `finish reason`, `tool calls`, `refusal`, `schema`,
-            `length`, `text`, `content` or `fields`; `text` says how similar they are.
+            `length`, `content`, `fields`, or `text` or `vectors` with their similarity.
         old: what was recorded, for people.
         new: what came now.
     """
@@ -111,7 +111,10 @@ def compare(stored: Recording, new: Response, thresholds: Thresholds) -> Compare
         similarity, *sides = _least_similar(old, new, before, after)
         changes += _of_content(stored, old, new, before, after, thresholds)
         if similarity is not None and similarity < thresholds.similarity:
-            changes.append(Change(f"text, similarity {similarity:.2f}", *_excerpts(*sides)))
+            if before.kind == "embedding":
+                changes.append(Change(f"vectors, similarity {similarity:.2f}", *sides))
+            else:
+                changes.append(Change(f"text, similarity {similarity:.2f}", *_excerpts(*sides)))
     if not any(change.kind in ("status", "form") for change in changes):
         came, went = came_and_went(old, new, thresholds.ignored_fields)
         changes += _limited([Change("fields", "absent", name) for name in came])
