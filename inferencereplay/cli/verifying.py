@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from anyio.from_thread import start_blocking_portal
 
 from inferencereplay.catalogue.entries import Catalogue
 from inferencereplay.catalogue.totals import load_prices
@@ -262,8 +262,9 @@ def _ask(
 
     total = min(len(plan.items), limits.requests or len(plan.items))
     try:
-        with terminal.advancing(total, "asking") as advance:
-            rest = asyncio.run(ask_all(advance))
+        # The event loop has a thread of its own, so that no interrupt comes while it replaces a file.
+        with terminal.advancing(total, "asking") as advance, start_blocking_portal() as portal:
+            rest = portal.call(ask_all, advance)
     except KeyboardInterrupt:
         asked = len(outcomes) - len(before)
         terminal.note(f"Stopped: {asked} of {total} were asked. The same command goes on with the others.")

@@ -107,6 +107,16 @@ def test_the_model_that_answered_counts():
     assert changes(old, new, path="/responses") == ["model: m-1 → m-2"]
 
 
+def test_the_tokens_of_the_prompt_count():
+    """The same request has others if a chat template or a tokenizer changed; a server need not count them."""
+    old, new = said("a"), said("a")
+    new.body = raw(json.loads(bytes(new.body)) | {"usage": {"prompt_tokens": 8, "total_tokens": 11}})
+    assert changes(old, new, ignored_fields=("usage.*",)) == []
+    assert changes(old, new, ignored_fields=("usage.completion*",)) == ["prompt tokens: 7 → 8"]
+    new.body = raw(json.loads(bytes(new.body)) | {"usage": {"total_tokens": 11}})
+    assert [line for line in changes(old, new) if not line.startswith("fields: usage.")] == []
+
+
 def test_tool_calls_are_compared_as_json():
     """White space, the order of members and ids do not count; values, names and the number of calls do."""
     old = calling(call('{"city": "Rome", "days": 2}'))
