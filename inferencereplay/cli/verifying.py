@@ -128,9 +128,9 @@ class _Given:
     def limits(self) -> Limits:
         return Limits(self.concurrency, self.rate, self.max_requests, self.max_cost)
 
-    def conditions(self, directory: Path, wanted: Filter, command: str) -> dict[str, Any]:
+    def conditions(self, directory: str, wanted: Filter, command: str) -> dict[str, Any]:
         """Return what a run has in common with the one that it goes on with."""
-        which = (str(directory.resolve()), command, wanted.model, wanted.path, wanted.text, self.sample, self.seed)
+        which = (directory, command, wanted.model, wanted.path, wanted.text, self.sample, self.seed)
         return {
             "which": which,
             "target": self.target,
@@ -193,10 +193,13 @@ def _run(directory: Path, wanted: Filter, given: _Given, command: str, *, by_err
     catalogue = Catalogue(directory)
     replaces = command == "refresh"
     if replaces and not catalogue.store.is_writable:
-        message = f"{catalogue.directory} is llama-stack's, and its files are never written. `verify` reads them."
+        owner = "llama-stack" if catalogue.store.is_foreign else "a web server"
+        message = f"{catalogue.directory} is {owner}'s, and its files are never written. `verify` reads them."
         raise InvalidSetting(message)
     prices = load_prices(given.prices) if given.prices else None
-    journal = Journal(Path(click.get_app_dir("inferencereplay")) / "runs", given.conditions(directory, wanted, command))
+    journal = Journal(
+        Path(click.get_app_dir("inferencereplay")) / "runs", given.conditions(str(catalogue.directory), wanted, command)
+    )
     plan, before = _plan(catalogue, wanted, given, prices, journal)
     if not given.is_sure or not (plan.items or before):
         return _show_plan(plan, before, given, prices)
@@ -217,7 +220,7 @@ def _plan(
     if given.older_than is not None:
         limit = options.ago(given.older_than)
         wanted = dataclasses.replace(wanted, until=min(wanted.until or limit, limit))
-    is_ours = catalogue.store.is_writable
+    is_ours = not catalogue.store.is_foreign
     plan = Plan(given.target, wanted.accepts, is_ours=is_ours, prices=prices, assumed=given.assume_output)
     names = [*catalogue.names()]
     for item in terminal.progress(catalogue.scan(names), len(names), "reading"):

@@ -530,20 +530,19 @@ def test_a_file_that_is_gone_before_its_turn(cli, kept, server):
 
 
 def test_folders_of_recordings_are_refreshed_in_their_places(cli, kept, tmp_path, server):
-    """Below a directory that holds several; a file that is not in the place of its key stays."""
+    """Below a directory that holds several, also a file that is not in the place of its key."""
     (tmp_path / "suite").mkdir()
     shutil.move(kept, tmp_path / "suite" / "test_a")
     lost = tmp_path / "suite" / "elsewhere"
     lost.mkdir()
     (second,) = (tmp_path / "suite").rglob("*~2.json")
     shutil.copy(second.with_name(second.name.replace("~2", "")), lost)
+    before = {name: decode(data, name).key for name, data in contents(tmp_path / "suite").items()}
     server.renumber(*[Reply(404, body=b"{}")] * 9)
-    done = cli("refresh", tmp_path / "suite", "--base-url", server.url, "--yes", "--errors", "--json")
-    assert done.status == 1
-    found = outcomes(done)
-    assert sum(item["is_replaced"] for item in found.values()) == 4
-    (kept_back,) = [item for item in found.values() if not item["is_replaced"]]
-    assert kept_back["reason"] == "its file is not in the place of its key (file it anew: inferencereplay rekey)"
+    assert cli("refresh", tmp_path / "suite", "--base-url", server.url, "--yes", "--errors").status == 0
+    after = {name: decode(data, name) for name, data in contents(tmp_path / "suite").items()}
+    assert {name: recording.key for name, recording in after.items()} == before
+    assert {recording.response.status for recording in after.values()} == {404}
 
 
 def test_a_folder_that_cannot_be_written(cli, kept, server, monkeypatch):
@@ -553,7 +552,7 @@ def test_a_folder_that_cannot_be_written(cli, kept, server, monkeypatch):
     def refuse(*_, **__):
         raise PermissionError(13, "Permission denied", "kept")
 
-    monkeypatch.setattr("inferencereplay.verification.replacing.DirectoryStore", refuse)
+    monkeypatch.setattr("inferencereplay.store.folder_files.FolderFiles.replace", refuse)
     server.renumber(*[plain(completion("a" * 99))] * 4)
     done = cli("refresh", kept, "--base-url", server.url, "--yes", "--path", "/chat")
     assert (done.status, done.err, contents(kept)) == (2, "Error: kept: Permission denied.\n", before)
@@ -616,9 +615,7 @@ def test_schemas_need_their_library(cli, tmp_path, server, monkeypatch):
 def test_markdown(cli, kept, server):
     """A table of what changed, in which no answer of a server is Markdown or HTML."""
     write(kept, ask("gone"), left())
-    server.renumber(
-        plain(completion("x", model="<b>|[a](b)@ann")), STREAM, plain(completion("y")), plain(completion("y"))
-    )
+    answer(server, lambda body: completion("x", model="<b>|[a](b)@ann") if body == ASK else None)
     done = cli("refresh", kept, "--base-url", server.url, "--yes", "--markdown")
     lines = done.out.splitlines()
     assert lines[0] == "### inferencereplay refresh"
