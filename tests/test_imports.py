@@ -37,7 +37,7 @@ ROOMS = {
     "calibration": "errors recording normalizers session catalogue",
     "report": "errors recording catalogue",
     "server": "errors recording redaction pacing store session sdk catalogue",
-    "verification": "errors recording redaction store session api catalogue",
+    "verification": "errors recording redaction store session sdk api catalogue",
     "startup": "environment",
     "pytest_plugin": "errors recording store session catalogue session_scope upkeep server",
     "": "errors pacing faults session api",

@@ -46,8 +46,8 @@ UNUSED = ("ignore", "report", "fail", "delete")
 MARKER = (
     f"{NAME}(directory, *, {', '.join([*SETTINGS[1:], *ROUNDS, ENABLED])}): record or replay the OpenAI calls of this "
     "test; the options are those of inferencereplay.Session, the directory is relative to the test file, by default "
-    "recordings/ beside it. variants='all' runs the test once for each recorded answer, times=N records N answers. enabled=False "
-    "leaves the test alone."
+    "recordings/ beside it. variants='all' runs the test once for each recorded answer, times=N records N answers. "
+    "enabled=False leaves the test alone."
 )
 _ALIKE = 0.8
 """How similar to ours the name of a misspelled marker is: 1 for equal."""
