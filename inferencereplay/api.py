@@ -14,6 +14,7 @@ from inferencereplay.errors import InvalidClient, InvalidSetting
 from inferencereplay.session import active
 from inferencereplay.session.session import Session
 from inferencereplay.session.settings import DEFAULTS, list_options, parse_options
+from inferencereplay.session.supervision import supervisors
 from inferencereplay.session_scope import SessionScope, current_patches
 
 if TYPE_CHECKING:
@@ -207,8 +208,10 @@ def _session(directory: Any, options: Mapping[str, Any]) -> Session:
             message = f"{', '.join(given)} cannot be given beside a Session, which has its own."
             raise InvalidSetting(message)
         session = directory
+        if supervisors:
+            supervisors[-1].meet(session)
     else:
-        session = Session(directory, **options)
+        session = supervisors[-1].open(directory, options) if supervisors else Session(directory, **options)
     if session.from_environment and not _announced.is_set():
         _announced.set()
         log.warning("the environment alone switches to %s from %s", session.mode.value, session.store.directory)

@@ -11,6 +11,7 @@ from inferencereplay.process_starts import ProcessStarts
 from inferencereplay.sdk.import_watcher import ImportWatcher
 from inferencereplay.session import active
 from inferencereplay.session.settings import Mode
+from inferencereplay.session.supervision import supervisors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,6 +63,8 @@ class SessionScope:
         except BaseException:
             self.close()  # an interrupt came in between; each step may be repeated
             raise
+        if supervisors:
+            supervisors[-1].end(self.session)
         if exc is None:
             self.session.raise_missed()
             self.session.raise_unused()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import _thread
 import atexit
 import contextlib
+import functools
 import gc
 import http.server
 import inspect
@@ -13,6 +14,7 @@ import os
 import shutil
 import threading
 import time
+import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +29,7 @@ from inferencereplay.cli import main
 from inferencereplay.sdk import patches
 from inferencereplay.session import active, garbage
 from inferencereplay.session.settings import VARIABLES
+from inferencereplay.session.supervision import supervisors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -54,6 +57,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
         for name in ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START"):
             os.environ.pop(name, None)
+    supervisors.clear()  # the tests are about programs that no test runner watches, but for those that run pytest
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -130,6 +134,16 @@ def plain(data: Any, status: int = 200, **headers: str) -> Reply:
     return Reply(status, {"content-type": "application/json", **named}, json.dumps(data).encode())
 
 
+def _read_body(handler: Any) -> bytes:
+    if handler.headers.get("transfer-encoding") != "chunked":
+        return handler.rfile.read(int(handler.headers.get("content-length", 0)))
+    pieces = []
+    while size := int(handler.rfile.readline(), 16):
+        pieces.append(handler.rfile.read(size + 2)[:-2])
+    handler.rfile.readline()
+    return b"".join(pieces)
+
+
 class _HTTPServer(http.server.ThreadingHTTPServer):
     """Answers in threads that the threading module knows nothing of: they are neither traced nor waited for."""
 
@@ -175,7 +189,7 @@ class Server:
             def do_POST(self) -> None:
                 server._answer(self)
 
-            do_GET = do_DELETE = do_POST
+            do_GET = do_DELETE = do_PUT = do_PATCH = do_POST
 
         self._http = _HTTPServer(("127.0.0.1", 0), Handler)
         self._http.daemon_threads = True
@@ -197,7 +211,7 @@ class Server:
         self._thread.join()
 
     def _answer(self, handler: Any) -> None:
-        raw = handler.rfile.read(int(handler.headers.get("content-length", 0)))
+        raw = _read_body(handler)
         try:
             body = json.loads(raw) if raw else None
         except ValueError:
@@ -205,7 +219,7 @@ class Server:
         with self._lock:
             self.requests.append((handler.command, handler.path, dict(handler.headers), body))
             self._count += 1
-            reply = self.replies.pop(0) if self.replies else self._numbered(handler.path, body)
+            reply = self.replies.pop(0) if self.replies else self._numbered(handler.path, body, handler.command)
         handler.send_response(reply.status, reply.reason)
         for name, value in {"x-request-id": f"req_{self._count}", **reply.headers, "set-cookie": "sid=c00kie"}.items():
             handler.send_header(name, value)
@@ -231,7 +245,7 @@ class Server:
         else:
             handler.wfile.write(b"0\r\n\r\n")
 
-    def _numbered(self, path: str, body: Any) -> Reply:
+    def _numbered(self, path: str, body: Any, _: str) -> Reply:
         text = f"answer {self._count}"
         is_stream = isinstance(body, dict) and body.get("stream")
         if path.startswith("/v1/chat/completions") or "/deployments/" in path:
@@ -363,6 +377,82 @@ def client(server: Server) -> Iterator[openai.OpenAI]:
     """Make a synchronous client of `server`."""
     with openai.OpenAI(api_key="sk-test-0123456789abcdef", base_url=server.url, max_retries=0) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[Any]:
+    """Serve S3 in a process of its own."""
+    from object_servers import Moto  # noqa: PLC0415 - it needs moto
+
+    moto = Moto()
+    yield moto
+    moto.stop()
+
+
+@pytest.fixture
+def no_stores(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Begin without stores, and with an empty cache; forget those of the test."""
+    from inferencereplay.object_stores import opening_urls  # noqa: PLC0415 - few tests need it
+    from inferencereplay.store import at_hand  # noqa: PLC0415 - as above
+
+    for name in [name for name in os.environ if name.startswith(("AWS_", "INFERENCEREPLAY_CACHE"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("INFERENCEREPLAY_CACHE", str(tmp_path / "cache"))
+    opening_urls._states.clear()
+    yield
+    opening_urls._states.clear()
+    opening_urls._memory.clear()
+    at_hand.opened.clear()
+
+
+@pytest.fixture
+def bucket(moto: Any, no_stores: None, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Make a bucket; return the URL of recordings in it."""
+    from object_servers import s3_settings  # noqa: PLC0415 - as above
+
+    for name, value in s3_settings(moto.url).items():
+        monkeypatch.setenv(name, value)
+    return f"s3://{moto.bucket()}/team/recordings"
+
+
+@pytest.fixture
+def proxy(moto: Any, bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Put a proxy that fails on demand before S3."""
+    from object_servers import Proxy  # noqa: PLC0415 - as above
+
+    proxy = Proxy(moto.url)
+    monkeypatch.setenv("AWS_ENDPOINT", proxy.url)
+    yield proxy
+    proxy.stop()
+
+
+@pytest.fixture
+def serve_files(no_stores: None) -> Iterator[Callable[[Path], str]]:
+    """Serve a directory as a web server does; return its URL."""
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: Any) -> None:
+            """Stay silent."""
+
+    with contextlib.ExitStack() as stack:
+
+        def serve(directory: Path) -> str:
+            server = _HTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(directory)))
+            threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+            stack.callback(server.server_close)
+            stack.callback(server.shutdown)
+            return f"http://127.0.0.1:{server.server_port}"
+
+        yield serve
+
+
+@pytest.fixture(params=[os.environ["OBJECT_STORE_URL"]] if "OBJECT_STORE_URL" in os.environ else ["memory", "s3"])
+def store_url(request: pytest.FixtureRequest, no_stores: None) -> str:
+    """Return the URL of an empty store of each kind, or of the one that the environment names."""
+    if request.param == "s3":
+        return str(request.getfixturevalue("bucket"))
+    base = "memory://" if request.param == "memory" else request.param
+    return f"{base}/{uuid.uuid4().hex}"
 
 
 @pytest.fixture(autouse=True)

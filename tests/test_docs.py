@@ -44,6 +44,7 @@ SHOWN = {
     "recordings-in-git.md": 2,
     "serve.md": 1,
     "traces.md": 2,
+    "verify.md": 1,
 }
 """The number of blocks of a document that are not run; each gives its reason."""
 ANSWERS = {
@@ -64,6 +65,7 @@ CALLS = {
     "serve.md": 1,
     "testing.md": 1,
     "traces.md": 1,
+    "verify.md": 5,
     "whole-suite.md": 3,
 }
 """The number of calls of a document's commands that reach the server; all others are replays."""
@@ -71,7 +73,7 @@ STARTED = {"faq.md"}
 """Documents whose program looks at what Python imports: it is not forked."""
 LONG = {
     *("README.md", "getting-started.md", "pytest.md", "command-line.md", "whole-suite.md", "recordings-in-git.md"),
-    *("serve.md", "testing.md"),
+    *("serve.md", "testing.md", "verify.md"),
 }
 """Documents with many commands."""
 GIVEN = {"report.md": "story"}

@@ -6,6 +6,7 @@ The server is llama.cpp's, its model has 135M parameters, and both come as wheel
 from __future__ import annotations
 
 import gc
+import json
 import socket
 import statistics
 import sys
@@ -21,6 +22,7 @@ import openai
 import pytest
 
 from inferencereplay import replay
+from inferencereplay.cli import main
 from inferencereplay.recording.format import decode
 
 pytestmark = [
@@ -199,3 +201,58 @@ def test_ten_times_faster(recorded):
     took = sum(again[name].times[-1] for name in streams)
     original = sum(offsets[name][-1] for name in streams)
     assert 0.1 * original - 0.002 * len(streams) <= took < 0.2 * original
+
+
+# Asking again.
+
+SAMPLED, GREEDY = "Tell me about the sea.", "Tell me about the moon."
+TEMPLATE = "{% for message in messages %}{{ message.content }} {% endfor %}"
+
+
+@pytest.fixture(scope="module")
+def sampled(tmp_path_factory):
+    """Record a chat with the server's own seed, one without chance, streamed, and the list of models."""
+    directory = tmp_path_factory.mktemp("sampled")
+    with serve(seed=1) as base_url, openai.OpenAI(base_url=base_url, api_key="none") as client:
+        with replay(directory, mode="record"):
+            for text, more in ((SAMPLED, {}), (GREEDY, {"temperature": 0, **USAGE})):
+                messages = [{"role": "user", "content": text}]
+                made = client.chat.completions.create(model=MODEL, messages=messages, max_tokens=24, **more)
+                list(made) if more else None
+            client.models.list()
+    return directory
+
+
+@pytest.mark.parametrize(
+    ("changed", "status", "kinds"),
+    [
+        ({"seed": 1}, 0, {}),
+        ({"seed": 2}, 1, {"sampled": {"text"}}),
+        ({"seed": 1, "alias": "other"}, 1, {"sampled": {"model"}, "greedy": {"model"}, "models": {"content"}}),
+        (
+            {"seed": 1, "template": TEMPLATE},
+            1,
+            {"sampled": {"prompt tokens", "text"}, "greedy": {"prompt tokens", "text"}},
+        ),
+    ],
+    ids=["same", "seed", "model", "template"],
+)
+def test_verify_says_what_changed(sampled, capsys, monkeypatch, tmp_path, changed, status, kinds):
+    """Another seed is another text, another alias another model; another template is also another prompt."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    before = {file: file.read_bytes() for file in sampled.rglob("*.json")}
+    with serve(**changed) as base_url:
+        command = ["verify", str(sampled), "--base-url", base_url, "--yes", "--json", "--concurrency", "1"]
+        assert main([*command, "--similarity", "0.8"]) == status
+        outcomes = json.loads(capsys.readouterr().out)["outcomes"]
+        letters = {("seed", 2)} & changed.items()
+        assert main([*command, "--anew"]) == (0 if letters else status)
+    found = {}
+    for outcome in outcomes:
+        asked = json.loads((sampled / outcome["name"]).read_text())["request"]["body"]
+        name = "models" if asked is None else "greedy" if asked.get("stream") else "sampled"
+        if outcome["changes"]:
+            found[name] = {change["kind"].partition(",")[0] for change in outcome["changes"]}
+        assert outcome["now"]["tokens_per_second"] or name == "models"
+    assert found == kinds
+    assert {file: file.read_bytes() for file in sampled.rglob("*.json")} == before

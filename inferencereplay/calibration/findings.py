@@ -81,8 +81,9 @@ def compare(  # noqa: PLR0913 - what the comparison needs
         analyses.append(analyst.compare(one, other, (orders[0].before(one), orders[1].before(other))))
     dated = _dated([*first, *second], analyses)
     added = propose([*analyses, *dated])
-    ignore, normalize = (tuple(dict.fromkeys(two)) for two in zip_joined(given, added))
-    proposal = Proposal(ignore, normalize)
+    proposal = Proposal(
+        tuple(dict.fromkeys(given.ignore + added.ignore)), tuple(dict.fromkeys(given.normalize + added.normalize))
+    )
     session = proposal.session(directory)
     unsolved = [
         (one, other)
@@ -93,11 +94,6 @@ def compare(  # noqa: PLR0913 - what the comparison needs
     ]
     merged = [] if added == Proposal() else [*collisions(session, [*known, *first])]
     return Findings(pairs, _counted([*analyses, *dated]), added, proposal, unsolved, merged[:MOST_COLLISIONS])
-
-
-def zip_joined(one: Proposal, other: Proposal) -> list[tuple[str, ...]]:
-    """Return the settings of two proposals, one after the other."""
-    return [one.ignore + other.ignore, one.normalize + other.normalize]
 
 
 class _Order:
@@ -117,12 +113,10 @@ def _counted(analyses: Iterable[Analysis]) -> list[Place]:
     examples: dict[tuple[str, ...], Variation] = {}
     counts: collections.Counter[tuple[str, ...]] = collections.Counter()
     for analysis in analyses:
-        told: dict[tuple[str, ...], Variation] = {
-            variation[:4]: variation for variation in reversed(analysis.variations)
-        }
-        counts.update(told.keys())
-        examples = {**told, **examples}
-    return [Place(examples[sign], count) for sign, count in counts.most_common()]
+        for variation in analysis.variations:
+            examples.setdefault(variation[:4], variation)
+        counts.update({variation[:4] for variation in analysis.variations})
+    return [Place(variation, counts[sign]) for sign, variation in examples.items()]
 
 
 # What two runs on one day have in common.

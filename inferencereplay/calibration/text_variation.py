@@ -124,6 +124,8 @@ def _pattern(old: str, new: str, before: str) -> tuple[str, str] | None:
         return None
     count = f"{{{len(ends[0])}}}" if len(ends[0]) == len(ends[1]) and kind != "number" else "+"
     context = head or (before[-_MOST_CONTEXT:] if "\n" not in before and (kind == "number" or count == "+") else "")
+    if kind == "number" and not any(map(str.isalpha, context)):
+        return None  # it would take out all numbers
     escaped = _SPECIAL.sub(lambda sign: "\\" + sign[0], context)
     boundary = "" if context and not context[0].isalnum() else r"\b"
     return f"{boundary}{escaped}{letters}{count}\\b", kind

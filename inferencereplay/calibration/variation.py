@@ -140,9 +140,10 @@ class _Context:
         return [BY_NAME["tool_call_ids"](body) for body in self._bodies]
 
     @functools.cached_property
-    def _said(self) -> list[frozenset[str]]:
-        """The texts of the answers before, of each run."""
-        return [frozenset(text for asked in run[-MOST_SAID:] for text in asked.said) for run in self._before]
+    def _said(self) -> tuple[frozenset[str], frozenset[str]]:
+        """The texts of the answers before that only the one, and only the other run got."""
+        one, other = (frozenset(text for asked in run[-MOST_SAID:] for text in asked.said) for run in self._before)
+        return one - other, other - one
 
     def of_address(self, head: str, old: Any, new: Any) -> Variation:
         """Say why the paths, or the queries, of two requests differ."""
@@ -171,11 +172,12 @@ class _Context:
         return [Variation(where, kind, "", _ADVICE[kind], example)]
 
     def _of_text(self, where: str, old: str, new: str, example: str) -> list[Variation]:
-        ways = self._texts.ways(old, new)
         left, right = self._without_answers(old, 0), self._without_answers(new, 1)
-        if not ways and (left, right) != (old, new) and (left == right or (ways := self._texts.ways(left, right))):
-            return [_from_an_answer(where, example), *_normalized(where, ways, example)]
-        return _normalized(where, ways, example)
+        if left != old and right != new:
+            ways = self._texts.ways(left, right)
+            if ways or left == right:
+                return [_from_an_answer(where, example), *_normalized(where, ways, example)]
+        return _normalized(where, self._texts.ways(old, new), example)
 
     def _is_renumbered(self, path: _Path) -> bool:
         one, other = (_value_at(body, path) for body in self._renumbered)
@@ -192,6 +194,8 @@ class _Context:
         if isinstance(old, str) and isinstance(new, str):
             if ways := self._texts.ways(old, new):
                 return ", ".join(dict.fromkeys(way.kind for way in ways))
+            if re.sub("[0-9]+", "0", old) == re.sub("[0-9]+", "0", new):
+                return "number"
             words = [sorted(re.findall(r"\w+", text)) for text in (old, new)]
             return "order within a text" if words[0] == words[1] else "text"
         times = [BY_NAME["timestamps"]({name: value}) for value in (old, new)]

@@ -6,6 +6,7 @@ Files are read when they are asked for, so that a directory may hold a hundred t
 from __future__ import annotations
 
 import datetime
+import errno
 import functools
 import os
 import re
@@ -182,6 +183,10 @@ class Catalogue:
         """The files by their names."""
         return open_files(self.directory)
 
+    def locate(self, name: str) -> tuple[Catalogue, str]:
+        """Return the layer of a file, and the file's name there."""
+        return self, name
+
     def full_name(self, name: str) -> str:
         """Return the path or the URL of a file of the directory."""
         return self._inside + name
@@ -205,7 +210,7 @@ class Catalogue:
             return Entry(name, interpret(found.data, self._inside + name), len(found.data), moment(found.modified))
         return _read(self._file(name), name)
 
-    def content(self, name: str) -> bytes:
+    def checked_content(self, name: str) -> bytes:
         """Return the content of one file of the directory; the errors are those of `read`."""
         return _content(self._file(name))[0] if self.is_local else self._fetch(name).data
 
@@ -221,6 +226,19 @@ class Catalogue:
         if leads_out or not self._holds_folder(os.path.dirname(file)):  # noqa: PTH120 - a hundred thousand times
             raise corrupt(file, "$", "it is a link that leads out of the directory", "Put a copy there")
         return file
+
+    def content(self, name: str) -> bytes:
+        """Return the bytes of a file that was found.
+
+        Raises:
+            OSError: if it cannot be read any more.
+        """
+        if isinstance(self.directory, Path):
+            return Path(self.directory, name).read_bytes()
+        found = self.files.read(name)
+        if found is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.full_name(name))
+        return found.data
 
     def scan(self, names: Iterable[str] | None = None) -> Iterator[Entry | Unreadable]:
         """Read one file after the other, by default all; each that cannot be used is an `Unreadable`."""

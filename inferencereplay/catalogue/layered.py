@@ -59,8 +59,18 @@ class LayeredCatalogue(Catalogue):
 
     def read(self, name: str) -> Entry:
         """Read one file; errors are those of `Catalogue.read`."""
+        part, inner = self.locate(name)
+        return dataclasses.replace(part.read(inner), name=name)
+
+    def content(self, name: str) -> bytes:
+        """Return the bytes of a file; errors are those of `Catalogue.content`."""
+        part, inner = self.locate(name)
+        return part.content(inner)
+
+    def locate(self, name: str) -> tuple[Catalogue, str]:
+        """Return the layer of a file, and the file's name there."""
         part = max((part for part in self._parts if name.startswith(part.full_name(""))), key=_length)
-        return dataclasses.replace(part.read(name[len(part.full_name("")) :]), name=name)
+        return part, name[len(part.full_name("")) :]
 
     def find_file(self, reference: str) -> Entry | None:
         """Return the recording of a file, by its name in the first layer that has it, or by its path."""

@@ -16,6 +16,7 @@ from inferencereplay.cli.asking_why import why
 from inferencereplay.cli.calibrating import calibrate
 from inferencereplay.cli.comparing import diff
 from inferencereplay.cli.converting import export, import_
+from inferencereplay.cli.copying_files import copy
 from inferencereplay.cli.git_calls import git_merge, git_textconv
 from inferencereplay.cli.git_setup import git_setup
 from inferencereplay.cli.listing import list_, stats
@@ -30,7 +31,7 @@ from inferencereplay.cli.writing import new
 from inferencereplay.errors import InferenceReplayError
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from inferencereplay.store.location import Location
 
 _FAILED = 2
 _BREAKS = re.compile(r"\s*\n\s*")
@@ -41,18 +42,20 @@ _BREAKS = re.compile(r"\s*\n\s*")
 @click.version_option(inferencereplay.__version__, "-V", "--version", prog_name="inferencereplay")
 @click.option(
     *("-d", "--dir", "directory"),
-    type=options.PATH,
-    help="The directory of the recordings, for commands that have one; also after the command.",
+    type=options.PLACE,
+    multiple=True,
+    metavar="DIR|URL",
+    help="The directory or URL of the recordings, for commands that have one; also after the command.",
 )
 @click.pass_context
-def group(context: click.Context, directory: Path | None) -> None:
+def group(context: click.Context, directory: tuple[Location, ...]) -> None:
     """Record the calls of an OpenAI client once; replay them offline.
 
     Exit status: 0 for success, 1 if a command found something wrong, different or missing, 2 if it could not do its
     work. Name a recording by the first digits of its key, or by its file.
     """
     command = group.commands.get(context.invoked_subcommand or "")
-    if directory is not None and command and all(option.name != "directory" for option in command.params):
+    if directory and command and all(option.name != "directory" for option in command.params):
         message = f"{command.name} has no option --dir. See '{context.command_path} {command.name} --help'."
         raise click.UsageError(message)
 
@@ -69,6 +72,7 @@ for _command in (
     stats,
     prune,
     rekey,
+    copy,
     import_,
     export,
     new,

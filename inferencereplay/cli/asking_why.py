@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from inferencereplay.catalogue.entries import Catalogue, Entry
 from inferencereplay.catalogue.file_content import UnusableFile, interpret, read_file
+from inferencereplay.catalogue.layered import open_catalogue
 from inferencereplay.cli import options, terminal
 from inferencereplay.errors import RecordingCorrupt, UnknownRecording
 from inferencereplay.recording.format import stored_request
@@ -20,6 +20,8 @@ from inferencereplay.session.session import Session
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from inferencereplay.catalogue.entries import Entry
+    from inferencereplay.cli.options import Directories
     from inferencereplay.recording.request import JSON
 
 _PATHS = {"messages": "/chat/completions", "prompt": "/completions"}
@@ -30,13 +32,13 @@ _PATHS = {"messages": "/chat/completions", "prompt": "/completions"}
 @options.whole_directory
 @options.of_a_request
 @click.option("--path", help="The request's path, if the body does not show it.")
-def why(file: str, directory: Path, path: str | None, settings: dict[str, Any]) -> int:
+def why(file: str, directory: Directories, path: str | None, settings: dict[str, Any]) -> int:
     """Show which recording answers a request, or why none does.
 
     If there is none, the differences from the nearest recording are listed. The file holds a request's body as JSON, or
     a recording; - is standard input. Exit status 1 if there is none.
     """
-    catalogue = Catalogue(directory)
+    catalogue = open_catalogue(directory)
     session = Session(directory, mode="replay", speed=1, **settings)
     try:
         call = session.call(read_request(catalogue.find, file, path))
@@ -49,12 +51,14 @@ def why(file: str, directory: Path, path: str | None, settings: dict[str, Any]) 
         terminal.show((f"answers {call.line} (key {found.key[:12]}…)", "dim"))
         return 0
     miss = session.miss(call)
-    terminal.show(("No recording", "bold red"), f" of {miss.method} {miss.path} (key {miss.key[:12]}…) in {directory}")
+    place = options.shown(directory)
+    terminal.show(("No recording", "bold red"), f" of {miss.method} {miss.path} (key {miss.key[:12]}…) in {place}")
     if miss.nearest and miss.is_edited:
         terminal.show(
             (terminal.name(miss.nearest), "bold"), " holds this very request under another key. It was edited:"
         )
-        terminal.show(f"file it anew by: inferencereplay rekey {shlex.quote(str(directory))}")
+        part, _ = catalogue.locate(miss.nearest)
+        terminal.show(f"file it anew by: inferencereplay rekey {shlex.quote(str(part.directory))}")
     elif miss.nearest:
         how = "it differs (recorded → requested) in" if miss.differences else "it differs in method or query only"
         terminal.show("The nearest is ", (terminal.name(miss.nearest), "bold"), f"; {how}")

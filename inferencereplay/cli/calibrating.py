@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from inferencereplay.calibration.findings import Findings, compare
 from inferencereplay.calibration.proposal import Proposal
 from inferencereplay.calibration.recorded_run import Asked, read_run
 from inferencereplay.catalogue.entries import Catalogue, Unreadable
+from inferencereplay.catalogue.layered import open_catalogue
 from inferencereplay.cli import options, terminal
 from inferencereplay.cli.running import prepare
 from inferencereplay.errors import InferenceReplayError, InvalidSetting
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from inferencereplay.calibration.variation import Variation
+    from inferencereplay.cli.options import Directories
 
 _EXAMPLE = (
     "Examples: inferencereplay calibrate -- python app.py; inferencereplay calibrate -d tests/recordings -- pytest"
@@ -49,7 +50,9 @@ _PLACES = {
 @click.command(context_settings={"allow_interspersed_args": False}, epilog=_EXAMPLE)
 @click.option(
     *("-d", "--dir", "directory"),
-    type=options.PATH,
+    type=options.PLACE,
+    multiple=True,
+    metavar="DIR|URL",
     callback=options.before_command,
     help="Recordings that answer what they can, so that only the rest is asked. Nothing in it is changed.",
 )
@@ -67,7 +70,7 @@ _PLACES = {
 @options.as_json
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def calibrate(
-    directory: Path | None, keep: Path | None, command: tuple[str, ...], *, is_json: bool, **given: Any
+    directory: Directories | None, keep: Path | None, command: tuple[str, ...], *, is_json: bool, **given: Any
 ) -> int:
     """Find what varies from run to run in the requests of COMMAND.
 
@@ -77,9 +80,13 @@ def calibrate(
     goes to standard error. Exit status 1 if some requests stay different under the settings.
     """
     settings = options.texts({"mode": "record-if-missing", **given})
+    known = open_catalogue(options.places(directory)) if directory is not None else None
+    foreign = [part.directory for part in known.parts if part.store.is_foreign] if known else []
+    if foreign:
+        message = f"{foreign[0]} is llama-stack's, and cannot be added to. Import it first, and give that directory."
+        raise InvalidSetting(message)
     with _workplace(keep) as place:
-        known = Catalogue(directory) if directory is not None else None
-        old = frozenset(known.names()) if known else frozenset()
+        old = frozenset(name for part in known.parts for name in part.names()) if known else frozenset()
         runs = []
         for number in (1, 2):
             folder = place / f"run-{number}"
@@ -126,15 +133,12 @@ def _fill(folder: Path, known: Catalogue | None) -> None:
     folder.mkdir()
     if known is None:
         return
-    if not known.store.is_writable:
-        message = (
-            f"{known.directory} is llama-stack's, and cannot be added to. Import it first, and give that directory."
-        )
-        raise InvalidSetting(message)
-    names = [*known.names()]
-    for name in terminal.progress(names, len(names), "copying"):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(known.directory / name, folder / name)
+    names = [(part, name) for part in known.parts for name in part.names()]
+    for part, name in terminal.progress(names, len(names), "copying"):
+        file = folder / name
+        if not file.exists():  # a layer before has answered the request
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(part.content(name))
 
 
 def _run(command: tuple[str, ...], folder: Path, settings: Mapping[str, str], *, is_known: bool) -> None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from inferencereplay.catalogue.comparison import Change
     from inferencereplay.catalogue.entries import Entry
+    from inferencereplay.cli.options import Directories
     from inferencereplay.recording.difference import Difference
     from inferencereplay.recording.request import JSON
 
@@ -66,7 +67,13 @@ class _WithPaths(click.Command):
 @options.as_json
 @click.pass_context
 def diff(  # noqa: PLR0913 - the options
-    context: click.Context, sides: tuple[str, ...], directory: Path, what: str | None, *, is_all: bool, is_json: bool
+    context: click.Context,
+    sides: tuple[str, ...],
+    directory: Directories,
+    what: str | None,
+    *,
+    is_all: bool,
+    is_json: bool,
 ) -> int:
     """Show where recordings differ, a line for each JSON path.
 
@@ -88,11 +95,15 @@ def diff(  # noqa: PLR0913 - the options
     elif len(sides) > 1:
         message = "Give two recordings, two directories, or a revision and paths: main -- recordings, or main..topic."
         raise click.UsageError(message)
-    places = [Path(path) for path in paths] if paths else [options.found(directory)]
-    return _compare_revisions(revisions, places, compared, is_json=is_json)
+    places = map(Path, paths) if paths else options.places(options.found(directory))
+    local = [place for place in places if isinstance(place, Path)]
+    if not local:
+        message = f"{options.shown(directory)} is in no repository of git. Give the path of a directory: -- recordings."
+        raise click.UsageError(message)
+    return _compare_revisions(revisions, local, compared, is_json=is_json)
 
 
-def _compare_two(directory: Path, sides: Sequence[str], compared: _Compare, *, is_json: bool) -> int:
+def _compare_two(directory: Directories, sides: Sequence[str], compared: _Compare, *, is_json: bool) -> int:
     directory = directory if any(Path(side).is_file() for side in sides) else options.found(directory)
     found = compared(*(find(directory, side) for side in sides))
     if is_json:
@@ -142,11 +153,11 @@ def _compare_revisions(revisions: str, paths: Sequence[Path], compared: _Compare
 def _in_directory(path: Path, *, must_be: bool = True) -> dict[str, Version]:
     """Return the recordings of a directory, or one file, by their names below it."""
     if path.is_file():
-        return {"": Version(functools.partial(Catalogue(path.parent).content, path.name))}
+        return {"": Version(functools.partial(Catalogue(path.parent).checked_content, path.name))}
     if not must_be and not path.exists():
         return {}
     catalogue = Catalogue(path)
-    return {name: Version(functools.partial(catalogue.content, name)) for name in catalogue.names()}
+    return {name: Version(functools.partial(catalogue.checked_content, name)) for name in catalogue.names()}
 
 
 def _in_commit(

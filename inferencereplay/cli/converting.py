@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from inferencereplay.catalogue.entries import Catalogue, Unreadable
+from inferencereplay.catalogue.entries import Unreadable
+from inferencereplay.catalogue.layered import open_catalogue
 from inferencereplay.cli import options, terminal
 from inferencereplay.conversion import traces
 from inferencereplay.conversion.exporting import FORMATS, write
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from inferencereplay.catalogue.filtering import Filter
+    from inferencereplay.cli.options import Directories
+    from inferencereplay.store.location import Location
 
 _MAKERS = ("llama-stack", "vcr", "cassetter")
 _COARSE = (
@@ -33,7 +36,7 @@ _OUTCOMES = ("imported", "there already", "repeated by the SDK", "not imported")
 @click.command("import", epilog="Example: inferencereplay import vcr tests/cassettes tests/recordings")
 @click.argument("maker", type=click.Choice(_MAKERS), metavar="llama-stack|vcr|cassetter")
 @click.argument("source", metavar="SRC", type=click.Path(exists=True, path_type=Path))
-@click.argument("target", metavar="DST", type=options.PATH)
+@click.argument("target", metavar="DST", type=options.PLACE)
 @options.of_a_request
 @click.option("--base-url", default="", help="The beginning of the URLs to import; without it their form decides.")
 @click.option("--separate", "is_apart", is_flag=True, help="Give each cassette a directory of its own in DST.")
@@ -41,7 +44,7 @@ _OUTCOMES = ("imported", "there already", "repeated by the SDK", "not imported")
 def import_(  # noqa: PLR0913 - the options
     maker: str,
     source: Path,
-    target: Path,
+    target: Location,
     *,
     settings: dict[str, Any],
     base_url: str,
@@ -60,7 +63,7 @@ def import_(  # noqa: PLR0913 - the options
     return _report(items, target)
 
 
-def _report(items: Iterator[Taken], target: Path) -> int:
+def _report(items: Iterator[Taken], target: Location) -> int:
     counts: Counter[str] = Counter()
     for item in items:
         counts[_outcome(item)] += 1
@@ -87,7 +90,7 @@ def _outcome(item: Taken) -> str:
 @options.filtered
 @click.option("-o", "--output", type=options.PATH, help="The file to write; the default is standard output.")
 @click.option("--tokenizer", metavar="MODULE:FUNCTION", help="Counts the tokens of a text, for mooncake and otel.")
-def export(kind: str, directory: Path, wanted: Filter, output: Path | None, tokenizer: str | None) -> int:
+def export(kind: str, directory: Directories, wanted: Filter, output: Path | None, tokenizer: str | None) -> int:
     """Write conversations or traces for other tools.
 
     openai-jsonl: chats in OpenAI's format for fine-tuning, a line each, with the first answer. messages: a JSON array
@@ -102,7 +105,7 @@ def export(kind: str, directory: Path, wanted: Filter, output: Path | None, toke
     if output is not None:
         options.keep_recordings(directory, output)
     counts: Counter[str] = Counter()
-    catalogue = Catalogue(directory)
+    catalogue = open_catalogue(directory)
     coarse = 0
     if kind in traces.FORMATS:
         count_tokens = options.function(tokenizer, "--tokenizer") if tokenizer else None

@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from inferencereplay.catalogue.entries import Catalogue, Entry, Unreadable
+from inferencereplay.catalogue.layered import open_catalogue
 from inferencereplay.catalogue.processes import portions, processes
 from inferencereplay.catalogue.totals import Total, add_up, load_prices
 from inferencereplay.cli import options, terminal
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from inferencereplay.catalogue.filtering import Filter
+    from inferencereplay.cli.options import Directories
 
 _SORTS = {
     "name": lambda row: row.name,
@@ -61,16 +63,17 @@ class Row(msgspec.Struct):
 @click.option("-n", "--limit", type=click.IntRange(min=1), help="At most so many.")
 @options.as_json
 def list_(  # noqa: PLR0913 - the options
-    *, directory: Path, wanted: Filter, sort: str, limit: int | None, reverse: bool, is_json: bool
+    *, directory: Directories, wanted: Filter, sort: str, limit: int | None, reverse: bool, is_json: bool
 ) -> int:
     """List recordings.
 
     In a pipe the columns are separated by tabs. Exit status 1 if a file cannot be read.
     """
     unreadable: list[Unreadable] = []
-    catalogue = Catalogue(directory)
+    catalogue = open_catalogue(directory)
     names = [*catalogue.names()]
-    with processes(0 if limit and sort == "name" and not reverse else len(names)) as spread:
+    is_short = limit and sort == "name" and not reverse
+    with processes(0 if is_short or not catalogue.is_local else len(names)) as spread:
         found = spread(functools.partial(_rows, catalogue, wanted), portions(names))
         rows = _readable(itertools.chain.from_iterable(found), unreadable)
         if sort != "name" or reverse:
@@ -149,14 +152,14 @@ def _answer(row: Row) -> str:
 @options.filtered
 @click.option("--prices", type=options.FILE, help="JSON or TOML: prices of a million tokens by model; see the docs.")
 @options.as_json
-def stats(directory: Path, wanted: Filter, prices: Path | None, *, is_json: bool) -> int:
+def stats(directory: Directories, wanted: Filter, prices: Path | None, *, is_json: bool) -> int:
     """Count recordings, bytes and tokens, and estimate the cost.
 
     Exit status 1 if a file cannot be read.
     """
-    catalogue = Catalogue(directory)
+    catalogue = open_catalogue(directory)
     table = load_prices(prices) if prices else None
-    with processes(sum(1 for _ in catalogue.names())) as spread:
+    with processes(sum(1 for _ in catalogue.names()) if catalogue.is_local else 0) as spread:
         totals = add_up(catalogue, wanted.accepts, table, spread)
     if is_json:
         terminal.show_json(totals)

@@ -16,12 +16,25 @@ from click.core import ParameterSource
 from inferencereplay.catalogue.entries import Catalogue
 from inferencereplay.catalogue.filtering import Filter
 from inferencereplay.cli.terminal import note
+from inferencereplay.errors import InvalidSetting
 from inferencereplay.normalizers import is_pattern
 from inferencereplay.session.age import read_duration
-from inferencereplay.session.settings import DEFAULT_DIRECTORY, VARIABLES, parse_text, read_variable
+from inferencereplay.session.settings import (
+    DEFAULT_DIRECTORY,
+    VARIABLES,
+    parse_layers,
+    parse_text,
+    read_variable,
+    split_layers,
+)
+from inferencereplay.store.location import is_missing, parse_location
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from inferencereplay.store.location import Location
+
+    Directories = Location | tuple[Location, ...]
 
 _Command = Any
 
@@ -72,31 +85,53 @@ def ago(age: datetime.timedelta) -> datetime.datetime:
         return datetime.datetime.min.replace(tzinfo=datetime.timezone.utc)
 
 
+class Place(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # not generic before click 8.4
+    """A directory of recordings, or the URL of an object store."""
+
+    name = "place"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Location:
+        """Read a path, with its tilde, or a URL."""
+        try:
+            return parse_location(value, "--dir" if isinstance(param, click.Option) else "DIR")
+        except InvalidSetting as error:
+            self.fail(str(error), param, ctx)
+
+    def split_envvar_value(self, rv: str) -> tuple[str, ...]:
+        """Split the directories of a variable."""
+        return split_layers(rv)
+
+
+PLACE = Place()
 _REFERENCES = ("reference", "file", "first", "second")
 """The arguments that name a recording by its file, wherever that is."""
 FOUND = Path("tests") / DEFAULT_DIRECTORY
 """The directory that is read if no other one is named and the default one does not exist."""
 
 
-def before_command(context: click.Context, parameter: click.Parameter, directory: Path | None) -> Path | None:
-    """Return the directory that an option `--dir` names; the one before the command counts where it is not given."""
-    given = context.find_root().params.get("directory")
-    if given is not None and context.get_parameter_source(parameter.name or "") is not ParameterSource.COMMANDLINE:
-        directory = given
-    return directory and directory.expanduser()  # a variable may hold a tilde
+def before_command(
+    context: click.Context, parameter: click.Parameter, directories: tuple[Location, ...]
+) -> Directories | None:
+    """Return what an option `--dir` names: one place, or a tuple; what is before the command if it is not given."""
+    given = _before(context)
+    if given and context.get_parameter_source(parameter.name or "") is not ParameterSource.COMMANDLINE:
+        directories = given
+    return parse_layers(directories, "--dir") if directories else None
 
 
 def to_directory(command: _Command) -> _Command:
-    """Add the option `--dir` of a command that writes; the command gets it as `directory`."""
+    """Add the option `--dir` of a command that writes; the command gets it as `directory`, see `before_command`."""
     return click.option(
         *("-d", "--dir", "directory"),
-        type=PATH,
+        type=PLACE,
+        multiple=True,
+        metavar="DIR|URL",
         envvar=VARIABLES["directory"],
-        default=DEFAULT_DIRECTORY,
+        default=(DEFAULT_DIRECTORY,),
         callback=before_command,
-        show_default=True,
+        show_default=DEFAULT_DIRECTORY,
         show_envvar=True,
-        help="The directory of the recordings.",
+        help="The recordings: a directory or a URL. Several are layers, which are looked up in order.",
     )(command)
 
 
@@ -104,26 +139,43 @@ def in_directory(command: Callable[..., Any]) -> _Command:
     """Add the option `--dir` of a command that reads; `tests/recordings` is found where there is no default one."""
 
     @functools.wraps(command)
-    def chosen(directory: Path, folder: Path | None = None, **options: Any) -> Any:
+    def chosen(directory: Directories, folder: Location | None = None, **options: Any) -> Any:
         names_file = any(os.path.isfile(options.get(name) or "") for name in _REFERENCES)  # noqa: PTH113
         return command(directory=folder or (directory if names_file else found(directory)), **options)
 
     return to_directory(chosen)
 
 
-def found(directory: Path) -> Path:
+def found(directory: Directories) -> Directories:
     """Return the directory to read, which is `tests/recordings` where there is no default one, and say so."""
     context = click.get_current_context()
-    is_default = context.get_parameter_source("directory") is ParameterSource.DEFAULT
-    if not is_default or directory != Path(DEFAULT_DIRECTORY) or directory.exists() or not FOUND.is_dir():
+    is_named = context.get_parameter_source("directory") is not ParameterSource.DEFAULT or bool(_before(context))
+    is_default = not is_named and directory == Path(DEFAULT_DIRECTORY)
+    if not is_default or not is_missing(str(directory)) or not FOUND.is_dir():
         return directory
     note(f"There is no {directory} here: reading {FOUND}.")
     return FOUND
 
 
+def _before(context: click.Context) -> tuple[Location, ...]:
+    """Return the directories that are named before the command."""
+    found: tuple[Location, ...] = context.find_root().params.get("directory") or ()
+    return found
+
+
 def whole_directory(command: Callable[..., Any]) -> _Command:
     """Let the directory be named as an argument as well, the last one."""
-    return click.argument("folder", metavar="[DIR]", required=False, type=PATH)(in_directory(command))
+    return click.argument("folder", metavar="[DIR]", required=False, type=PLACE)(in_directory(command))
+
+
+def places(directory: Directories) -> tuple[Location, ...]:
+    """Return the directories as a tuple."""
+    return directory if isinstance(directory, tuple) else (directory,)
+
+
+def shown(directory: Directories) -> str:
+    """Return the directories for people."""
+    return ", ".join(map(str, places(directory)))
 
 
 def filtered(command: Callable[..., Any]) -> _Command:
@@ -180,19 +232,23 @@ _SESSION = (
         "live", "A path that goes to the network, such as /embeddings; may be repeated.", multiple=True, metavar="PATH"
     ),
     setting("only", "A path that does not, while all others do; may be repeated.", multiple=True, metavar="PATH"),
+    setting(
+        "write_to", "Which of several directories gets the recordings: its number, from 0, or its name.", metavar="DIR"
+    ),
 )
 
 
-def keep_recordings(directory: Path, output: Path) -> None:
+def keep_recordings(directory: Directories, output: Path) -> None:
     """Make sure that a file to be written replaces none of a directory's recordings.
 
     Raises:
         click.BadParameter: if it is one.
     """
-    root, file = directory.resolve(), output.resolve()
-    if file.is_relative_to(root) and file.relative_to(root).as_posix() in Catalogue(directory).names():
-        message = f"{output} is a recording. Give another file."
-        raise click.BadParameter(message, param_hint="--output")
+    file = output.resolve()
+    for root in [place.resolve() for place in places(directory) if isinstance(place, Path)]:
+        if file.is_relative_to(root) and file.relative_to(root).as_posix() in Catalogue(root).names():
+            message = f"{output} is a recording. Give another file."
+            raise click.BadParameter(message, param_hint="--output")
 
 
 def session_settings(command: _Command) -> _Command:

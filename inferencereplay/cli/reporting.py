@@ -12,11 +12,13 @@ from inferencereplay.report import write_report
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from inferencereplay.cli.options import Directories
+
 
 @click.command(epilog="Example: inferencereplay report tests/recordings -o report.html")
 @options.whole_directory
 @click.option("-o", "--output", type=options.PATH, default="report.html", show_default=True, help="The file to write.")
-def report(directory: Path, output: Path) -> int:
+def report(directory: Directories, output: Path) -> int:
     """Write a report as one HTML file.
 
     It holds a table of the recordings, their conversations, a player with the recorded timing, a plot of arrivals,

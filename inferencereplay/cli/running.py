@@ -13,10 +13,12 @@ import click
 from inferencereplay.cli import options
 from inferencereplay.environment import USED
 from inferencereplay.session.misses import RUN
-from inferencereplay.session.settings import VARIABLES, Mode
+from inferencereplay.session.settings import VARIABLES, Mode, join_layers, parse_text, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from inferencereplay.cli.options import Directories
 
 STARTUP = Path(__file__).parents[1] / "startup"
 _EXAMPLES = "Examples: inferencereplay run -- python app.py; inferencereplay run --mode record-if-missing -- pytest -q"
@@ -31,7 +33,7 @@ _IGNORED = [getattr(signal, name) for name in ("SIGPIPE", "SIGXFSZ") if hasattr(
 @options.faults
 @click.option("--used", type=options.PATH, metavar="FILE", help="Add the names of the used recordings to this file.")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-def run(directory: Path, used: Path | None, command: tuple[str, ...], **given: Any) -> None:
+def run(directory: Directories, used: Path | None, command: tuple[str, ...], **given: Any) -> None:
     """Record or replay the OpenAI calls of COMMAND.
 
     Every OpenAI client in the command and in its child processes is covered, with no change to the program. The command
@@ -63,7 +65,7 @@ def _as_options(settings: Mapping[str, str]) -> Iterator[str]:
 
 
 def prepare(
-    environment: Mapping[str, str], *, directory: Path, settings: Mapping[str, str], used: Path | None
+    environment: Mapping[str, str], *, directory: Directories, settings: Mapping[str, str], used: Path | None
 ) -> dict[str, str]:
     """Return the environment in which a Python program, and its children, are recorded or replayed.
 
@@ -76,7 +78,13 @@ def prepare(
     given = {VARIABLES[name]: text for name, text in settings.items()}
     made = {VARIABLES["mode"]: Mode.REPLAY.value, **environment, **given}
     made[RUN] = shlex.join(_as_options(settings)) or "1"
-    made[VARIABLES["directory"]] = str(directory.expanduser().absolute())  # children may have other working directories
+    places = [
+        str(place.absolute()) for place in options.places(directory)
+    ]  # children may have other working directories
+    made[VARIABLES["directory"]] = join_layers(places)
+    if write_to := made.get(VARIABLES["write_to"]):
+        number = resolve(directory, {"write_to": parse_text("write_to", write_to, VARIABLES["write_to"])}).write_to
+        made[VARIABLES["write_to"]] = str(number)
     if used is not None:
         made[USED] = str(used.absolute())
     given_path = environment.get("PYTHONPATH")  # an empty part of it is the working directory

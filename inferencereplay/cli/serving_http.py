@@ -13,10 +13,12 @@ import click
 from inferencereplay.cli import options, terminal
 from inferencereplay.errors import InferenceReplayError
 from inferencereplay.session.settings import Mode, parse_text
+from inferencereplay.store.location import is_missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
+
+    from inferencereplay.cli.options import Directories
 
 
 _EXAMPLE = "Example: inferencereplay serve recordings --port 8000; OPENAI_BASE_URL=http://127.0.0.1:8000/v1 npm test"
@@ -73,7 +75,7 @@ def _show_profiles(context: click.Context, _option: click.Parameter, names: tupl
 @click.option("--api-key", envvar=_KEY, show_envvar=True, metavar="KEY", help="The key that requests have to hold.")
 @click.option("--cors", multiple=True, metavar="ORIGIN", help="A web page's origin that may ask; may be repeated.")
 @click.option("--fail-on-miss", is_flag=True, help="Exit status 1 if a request was not recorded.")
-def serve(directory: Path, host: str, port: int, workers: int, *, fail_on_miss: bool, **given: Any) -> int:
+def serve(directory: Directories, host: str, port: int, workers: int, *, fail_on_miss: bool, **given: Any) -> int:
     """Answer HTTP requests from the recordings of a directory.
 
     Programs in any language use it as their base URL, with /v1 or without. It ends at an interrupt or SIGTERM, and then
@@ -94,8 +96,8 @@ def serve(directory: Path, host: str, port: int, workers: int, *, fail_on_miss: 
     check_workers(workers, session.mode)
     application = Application(session, workers, **of_server)
     with serving.listen(host, port) as listening:
-        terminal.note(f"Serving {directory} ({session.mode.value}) at {serving.url_of(listening)}")
-        if session.mode is Mode.REPLAY and not directory.exists():
+        terminal.note(f"Serving {options.shown(directory)} ({session.mode.value}) at {serving.url_of(listening)}")
+        if session.mode is Mode.REPLAY and all(is_missing(str(place)) for place in options.places(directory)):
             terminal.note("That directory does not exist. Until it does, each request is a miss.")
         if not (_is_loopback(host) or of_server["api_key"]):
             terminal.note(f"Anyone who reaches {host}:{port} can read the recordings. --api-key asks for a key.")
@@ -105,12 +107,14 @@ def serve(directory: Path, host: str, port: int, workers: int, *, fail_on_miss: 
     return 1 if fail_on_miss and application.metrics.total("misses") else 0
 
 
-def _command(directory: Path, given: Mapping[str, Any]) -> Callable[[str], str]:
+def _command(directory: Directories, given: Mapping[str, Any]) -> Callable[[str], str]:
     """Return what makes the command that records, for the message of a miss."""
 
     def command(mode: str) -> str:
         upstream = given["upstream"] or "URL"
-        words = ["inferencereplay", "serve", str(directory), "--mode", mode, "--upstream", upstream, *_as_words(given)]
+        named = [word for place in options.places(directory) for word in ("--dir", str(place))]
+        place = named if len(named) > 2 else named[1:]  # noqa: PLR2004 - one directory is an argument
+        words = ["inferencereplay", "serve", *place, "--mode", mode, "--upstream", upstream, *_as_words(given)]
         return shlex.join(words)
 
     return command

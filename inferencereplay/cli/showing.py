@@ -9,32 +9,39 @@ from typing import TYPE_CHECKING
 
 import click
 
-from inferencereplay.catalogue.entries import Catalogue, Entry, load
+from inferencereplay.catalogue.entries import Entry, load
+from inferencereplay.catalogue.layered import open_catalogue
 from inferencereplay.cli import options, terminal
 from inferencereplay.errors import InferenceReplayError
 from inferencereplay.pacing.clocks import SYSTEM_CLOCK
 from inferencereplay.pacing.pacer import Pace, check_pace, make_pacer
 from inferencereplay.session.settings import parse_speed
+from inferencereplay.store.location import is_missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from inferencereplay.catalogue.conversation import Conversation, Message
+    from inferencereplay.cli.options import Directories
 
 _FIRST_ERROR = 400
 _STYLES = {"system": "yellow", "user": "green", "assistant": "cyan", "tool": "magenta"}
 
 
-def find(directory: Path, reference: str) -> Entry:
+def find(directory: Directories, reference: str) -> Entry:
     """Return a recording by its file, wherever it is, or by the first digits of its key in the directory."""
     file = Path(reference)
-    if not directory.exists() and file.is_file():
+    if file.is_file() and all(is_missing(str(place)) for place in options.places(directory)):
         return load(file)
-    return Catalogue(directory).find(reference)
+    return open_catalogue(directory).find(reference)
 
 
-def _file_of(directory: Path, entry: Entry) -> Path:
-    return directory / entry.name if (directory / entry.name).is_file() else Path(entry.name)
+def _content(directory: Directories, reference: str) -> bytes:
+    """Return the file of a recording."""
+    entry = find(directory, reference)
+    if Path(entry.name).is_file():
+        return Path(entry.name).read_bytes()
+    return open_catalogue(directory).content(entry.name)
 
 
 @click.command(epilog="Example: inferencereplay show 1c45e93e --dir examples/recordings/capitals")
@@ -43,15 +50,16 @@ def _file_of(directory: Path, entry: Entry) -> Path:
 @click.option("--raw", "what", flag_value="raw", help="The file itself.")
 @click.option("--request", "what", flag_value="request", help="The request's body as JSON.")
 @click.option("--chunks", "what", flag_value="chunks", help="The chunks of a stream with their times of arrival.")
-def show(reference: str, directory: Path, what: str | None) -> int:
+def show(reference: str, directory: Directories, what: str | None) -> int:
     """Show a recording as a conversation.
 
     KEY is the beginning of a key, with ~2 for the second variant.
     """
-    entry = find(directory, reference)
     if what == "raw":
-        terminal.show_file(_file_of(directory, entry).read_bytes())
-    elif what == "request":
+        terminal.show_file(_content(directory, reference))
+        return 0
+    entry = find(directory, reference)
+    if what == "request":
         terminal.show_json_text(bytes(entry.recording.request.body))
     elif what == "chunks":
         _show_chunks(entry)
@@ -161,7 +169,7 @@ def _show_timing(talk: Conversation) -> None:
     metavar="FIRST BETWEEN",
     help="Seconds to the first chunk and between chunks, where none were recorded.",
 )
-def play(reference: str, directory: Path, speed: str, pace: tuple[float, float] | None) -> int:
+def play(reference: str, directory: Directories, speed: str, pace: tuple[float, float] | None) -> int:
     """Stream an answer to the terminal at its recorded pace.
 
     The first one of several answers is played. Exit status 1 if the recording holds no whole answer.

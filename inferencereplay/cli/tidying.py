@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from inferencereplay.catalogue.entries import Catalogue
+from inferencereplay.catalogue.layered import open_catalogue
 from inferencereplay.catalogue.processes import processes
 from inferencereplay.cli import options, terminal
 from inferencereplay.redaction.redactor import Redactor
@@ -20,7 +20,12 @@ from inferencereplay.upkeep.used_names import read_used
 
 if TYPE_CHECKING:
     import datetime
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from inferencereplay.catalogue.entries import Catalogue
+    from inferencereplay.cli.options import Directories
+    from inferencereplay.upkeep.rekeying import Move
 
 
 @click.command(epilog="Example: inferencereplay check tests/recordings")
@@ -28,17 +33,17 @@ if TYPE_CHECKING:
 @options.redacting
 @click.option("--max-age", type=options.Age(), metavar="AGE", help="Also list what was recorded longer ago than that.")
 @options.as_json
-def check(directory: Path, redact: tuple[str, ...], max_age: datetime.timedelta | None, *, is_json: bool) -> int:
+def check(directory: Directories, redact: tuple[str, ...], max_age: datetime.timedelta | None, *, is_json: bool) -> int:
     """Check that every file can be replayed and holds no secret.
 
     A file has to be readable, have the name of its key and hold no secret; the numbers of variants have no gap. With
     --max-age no file is older; one without a date is listed, and is no fault. Exit status 1 if something is wrong, for
     continuous integration.
     """
-    catalogue = Catalogue(directory)
+    catalogue = open_catalogue(directory)
     total = sum(1 for _ in catalogue.names())
     problems: list[Problem] = []
-    with processes(total) as spread:
+    with processes(total if catalogue.is_local else 0) as spread:
         for _, found in terminal.progress(check_files(catalogue, Redactor(redact), spread, max_age), total, "checking"):
             problems += found
     status = 1 if any(problem.kind != NO_DATE for problem in problems) else 0
@@ -61,7 +66,9 @@ def check(directory: Path, redact: tuple[str, ...], max_age: datetime.timedelta 
 @click.option("--unused-since", type=options.FILE, help="A file with the names in use, one a line.")
 @click.option("--older-than", type=options.Age(), metavar="AGE", help="Recorded longer ago than that, such as 30d.")
 @click.option("-y", "--yes", "is_sure", is_flag=True, help="Remove them; without it they are only listed.")
-def prune(directory: Path, unused_since: Path | None, older_than: datetime.timedelta | None, *, is_sure: bool) -> int:
+def prune(
+    directory: Directories, unused_since: Path | None, older_than: datetime.timedelta | None, *, is_sure: bool
+) -> int:
     """Remove recordings that are not in use, or old.
 
     With both options, those that are both. The names in use come from `inferencereplay run --used FILE`, or from
@@ -70,7 +77,7 @@ def prune(directory: Path, unused_since: Path | None, older_than: datetime.timed
     if unused_since is None and older_than is None:
         message = "Give --unused-since FILE, --older-than AGE, or both."
         raise click.UsageError(message)
-    catalogue = Catalogue(directory)
+    catalogue = open_catalogue(directory)
     used = read_used(unused_since) if unused_since else None
     before = options.ago(older_than) if older_than is not None else None
     chosen: dict[str, tuple[int, datetime.datetime]] = {}
@@ -87,6 +94,15 @@ def prune(directory: Path, unused_since: Path | None, older_than: datetime.timed
     return 0
 
 
+def _moves(catalogue: Catalogue, settings: dict[str, Any], *, is_dry: bool, has_room: bool) -> Iterator[Move]:
+    """File the recordings of each layer anew, and yield what moves, with full names where there are several layers."""
+    for part in catalogue.parts:
+        session = Session(part.directory, mode="replay", speed=1, **settings)
+        for move in rekey_files(part, session, is_dry=is_dry, has_room=has_room):
+            start = "" if part is catalogue else part.full_name("")
+            yield move._replace(name=start + move.name, target=move.target and start + move.target)
+
+
 @click.command(epilog="Example: inferencereplay rekey tests/recordings --ignore metadata.run_id --dry-run")
 @options.whole_directory
 @options.of_a_request
@@ -94,18 +110,17 @@ def prune(directory: Path, unused_since: Path | None, older_than: datetime.timed
 @click.option(
     "--variants", "has_room", is_flag=True, help="Make variants of recordings that have the same request now."
 )
-def rekey(directory: Path, settings: dict[str, Any], *, is_dry: bool, has_room: bool) -> int:
+def rekey(directory: Directories, settings: dict[str, Any], *, is_dry: bool, has_room: bool) -> int:
     """Rename recordings by their new keys.
 
     A request has a new key after an edit, or with other settings. Give the settings that the sessions have from now on.
     Nothing is overwritten: a recording stays and is reported if another one has its new name. Exit status 1 if a
     recording stays.
     """
-    catalogue = Catalogue(directory)
-    session = Session(directory, mode="replay", speed=1, **settings)
+    catalogue = open_catalogue(directory)
     moved = stayed = 0
     in_place = set(catalogue.names())
-    for move in rekey_files(catalogue, session, is_dry=is_dry, has_room=has_room):
+    for move in _moves(catalogue, settings, is_dry=is_dry, has_room=has_room):
         in_place.discard(move.name)
         if move.problem:
             stayed += 1

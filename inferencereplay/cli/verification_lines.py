@@ -25,7 +25,7 @@ def show_plan(plan: Plan, before: int, prices: Prices | None) -> None:
     terminal.show((terminal.count(total.requests, "request"), "bold"), f" to ask at {plan.target.base_url}{again}")
     if not plan.items:
         return
-    shares = sorted(plan.shares().items(), key=lambda item: -item[1].requests)
+    shares = sorted(plan.shares().items(), key=lambda item: (-item[1].requests, item[0]))
     terminal.show("Tokens and cost at most:")
     terminal.show_rows(_HEADS, (_cells(name, share, prices) for name, share in shares), right=_HEADS[:-1])
     if len(shares) > 1:

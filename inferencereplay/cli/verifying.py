@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from anyio.from_thread import start_blocking_portal
 
-from inferencereplay.catalogue.entries import Catalogue
+from inferencereplay.catalogue.layered import open_catalogue
 from inferencereplay.catalogue.totals import load_prices
 from inferencereplay.cli import options, terminal, verification_lines
 from inferencereplay.errors import InvalidSetting
+from inferencereplay.redaction.redactor import Redactor
 from inferencereplay.verification.asking_again import Asking
 from inferencereplay.verification.bounds import OPEN
 from inferencereplay.verification.changes import Thresholds
-from inferencereplay.verification.dispatch import Dispatcher, Limits
-from inferencereplay.verification.eligibility import Target
+from inferencereplay.verification.dispatch import Dispatcher
 from inferencereplay.verification.journal import Journal
-from inferencereplay.verification.live_answers import LiveServer, default_base_url
+from inferencereplay.verification.limits import Limits
+from inferencereplay.verification.live_answers import LiveServer, default_base_url, target_of
 from inferencereplay.verification.outcomes import UNANSWERED, NotAsked, Outcome, summarize_outcomes
 from inferencereplay.verification.schemas import check_library
 from inferencereplay.verification.verification_plan import Plan
@@ -29,8 +30,11 @@ if TYPE_CHECKING:
     import datetime
     from collections.abc import Callable
 
+    from inferencereplay.catalogue.entries import Catalogue
     from inferencereplay.catalogue.filtering import Filter
     from inferencereplay.catalogue.totals import Prices
+    from inferencereplay.cli.options import Directories
+    from inferencereplay.verification.eligibility import Target
 
 _ONLY_PLANNED = 2
 _POSITIVE = click.FloatRange(min=0, min_open=True)
@@ -114,9 +118,9 @@ class _Given:
     is_json: bool
     is_markdown: bool
 
-    @property
+    @functools.cached_property
     def target(self) -> Target:
-        return Target(self.base_url or default_base_url(), is_given=bool(self.base_url))
+        return target_of(self.base_url)
 
     @property
     def thresholds(self) -> Thresholds:
@@ -126,9 +130,9 @@ class _Given:
     def limits(self) -> Limits:
         return Limits(self.concurrency, self.rate, self.max_requests, self.max_cost)
 
-    def conditions(self, directory: Path, wanted: Filter, command: str) -> dict[str, Any]:
+    def conditions(self, directory: str, wanted: Filter, command: str) -> dict[str, Any]:
         """Return what a run has in common with the one that it goes on with."""
-        which = (str(directory.resolve()), command, wanted.model, wanted.path, wanted.text, self.sample, self.seed)
+        which = (directory, command, wanted.model, wanted.path, wanted.text, self.sample, self.seed)
         return {
             "which": which,
             "target": self.target,
@@ -141,9 +145,10 @@ def _asking(command: Callable[..., Any]) -> Any:
     """Add the options of both commands; the command gets them as `given`."""
 
     @functools.wraps(command)
-    def chosen(*, directory: Path, wanted: Filter, **more: Any) -> Any:
+    def chosen(*, directory: Directories, wanted: Filter, **more: Any) -> Any:
         own = {name: more.pop(name) for name in ("by_errors",) if name in more}
         given = _Given(**more)
+        Redactor(given.redact)  # which refuses an invalid pattern
         if given.is_json and given.is_markdown:
             message = "Give --json or --markdown, not both."
             raise click.UsageError(message)
@@ -159,7 +164,7 @@ def _asking(command: Callable[..., Any]) -> Any:
 
 @click.command(epilog="Example: inferencereplay verify tests/recordings --sample 20 --prices prices.toml --yes")
 @_asking
-def verify(directory: Path, wanted: Filter, given: _Given) -> int:
+def verify(directory: Directories, wanted: Filter, given: _Given) -> int:
     """Ask stored requests again, and say what changed.
 
     No recording is written. Without --yes only the plan is shown: which requests, and how many tokens they take at
@@ -174,7 +179,7 @@ def verify(directory: Path, wanted: Filter, given: _Given) -> int:
 @click.command(epilog="Example: inferencereplay refresh tests/recordings --older-than 90d --yes")
 @_asking
 @click.option("--errors", "by_errors", is_flag=True, help="Let an error that repeats (400, 404, …) replace an answer.")
-def refresh(directory: Path, wanted: Filter, given: _Given, *, by_errors: bool) -> int:
+def refresh(directory: Directories, wanted: Filter, given: _Given, *, by_errors: bool) -> int:
     """Ask stored requests again, and replace changed answers.
 
     What is compared, and all options, are those of `verify`. A recording whose answer is the same stays as it is, to
@@ -186,20 +191,24 @@ def refresh(directory: Path, wanted: Filter, given: _Given, *, by_errors: bool) 
     return _run(directory, wanted, given, "refresh", by_errors=by_errors)
 
 
-def _run(directory: Path, wanted: Filter, given: _Given, command: str, *, by_errors: bool = False) -> int:
-    catalogue = Catalogue(directory)
+def _run(directory: Directories, wanted: Filter, given: _Given, command: str, *, by_errors: bool = False) -> int:
+    catalogue = open_catalogue(directory)
     replaces = command == "refresh"
-    if replaces and not catalogue.store.is_writable:
-        message = f"{catalogue.directory} is llama-stack's, and its files are never written. `verify` reads them."
+    unwritable = next((part for part in catalogue.parts if not part.store.is_writable), None)
+    if replaces and unwritable:
+        owner = "llama-stack" if unwritable.store.is_foreign else "a web server"
+        message = f"{unwritable.directory} is {owner}'s, and its files are never written. `verify` reads them."
         raise InvalidSetting(message)
     prices = load_prices(given.prices) if given.prices else None
-    journal = Journal(Path(click.get_app_dir("inferencereplay")) / "runs", given.conditions(directory, wanted, command))
+    journal = Journal(
+        Path(click.get_app_dir("inferencereplay")) / "runs", given.conditions(str(catalogue.directory), wanted, command)
+    )
     plan, before = _plan(catalogue, wanted, given, prices, journal)
     if not given.is_sure or not (plan.items or before):
         return _show_plan(plan, before, given, prices)
     if plan.needs_library:
         check_library()
-    server = LiveServer(given.target.base_url, given.redact, timeout=given.timeout)
+    server = LiveServer(given.base_url or default_base_url(), given.redact, timeout=given.timeout)
     asking = Asking(catalogue, server, given.thresholds, prices, replaces=replaces, replaces_by_errors=by_errors)
     if not (given.is_json or given.is_markdown):
         verification_lines.show_plan(plan, len(before), prices)
@@ -214,7 +223,7 @@ def _plan(
     if given.older_than is not None:
         limit = options.ago(given.older_than)
         wanted = dataclasses.replace(wanted, until=min(wanted.until or limit, limit))
-    is_ours = catalogue.store.is_writable
+    is_ours = not catalogue.store.is_foreign
     plan = Plan(given.target, wanted.accepts, is_ours=is_ours, prices=prices, assumed=given.assume_output)
     names = [*catalogue.names()]
     for item in terminal.progress(catalogue.scan(names), len(names), "reading"):
@@ -259,8 +268,9 @@ def _ask(
 
     total = min(len(plan.items), limits.requests or len(plan.items))
     try:
-        with terminal.advancing(total, "asking") as advance:
-            rest = asyncio.run(ask_all(advance))
+        # The event loop has a thread of its own, so that no interrupt comes while it replaces a file.
+        with terminal.advancing(total, "asking") as advance, start_blocking_portal() as portal:
+            rest = portal.call(ask_all, advance)
     except KeyboardInterrupt:
         asked = len(outcomes) - len(before)
         terminal.note(f"Stopped: {asked} of {total} were asked. The same command goes on with the others.")

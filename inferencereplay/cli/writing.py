@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from inferencereplay.catalogue.entries import Catalogue
+from inferencereplay.catalogue.layered import open_catalogue
 from inferencereplay.cli import options, terminal
 from inferencereplay.cli.asking_why import read_request
 from inferencereplay.errors import InvalidSetting
@@ -21,7 +21,8 @@ from inferencereplay.stubs.stub import Stub
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
+
+    from inferencereplay.cli.options import Directories
 
 _PATHS = {"chat": CHAT, "completion": TEXT, "response": RESPONSES, "embedding": EMBEDDINGS}
 _EPILOG = "Example: inferencereplay new chat --model gpt-4o --user 'Capital of Italy?' --text Rome"
@@ -49,7 +50,7 @@ _NO_REQUEST = "Give the request: --model and --user, or a file with its body, or
 @click.option("--stream", "is_stream", is_flag=True, help="The request asks for a stream.")
 @click.option("--request", "file", metavar="FILE|KEY", help="A file with the request's body, or a recording; -: stdin.")
 @click.option("--variant", "is_variant", is_flag=True, help="Add a variant if the request has a recording already.")
-def new(kind: str, *, directory: Path, settings: dict[str, Any], is_variant: bool, **given: Any) -> int:
+def new(kind: str, *, directory: Directories, settings: dict[str, Any], is_variant: bool, **given: Any) -> int:
     """Make a recording of an answer that you write.
 
     The request has to be the one that the program makes, in every member: take it from a file or from another recording
@@ -76,7 +77,7 @@ def new(kind: str, *, directory: Path, settings: dict[str, Any], is_variant: boo
     return 0
 
 
-def _request(kind: str, directory: Path, given: Mapping[str, Any]) -> Request:
+def _request(kind: str, directory: Directories, given: Mapping[str, Any]) -> Request:
     """Make the request that the options describe."""
     is_made = any(given[name] is not None for name in ("model", "system", "user"))
     if is_made == (given["file"] is not None):
@@ -84,7 +85,7 @@ def _request(kind: str, directory: Path, given: Mapping[str, Any]) -> Request:
     if is_made:
         request = Request("POST", _PATHS[kind], canonical_json(_body(kind, given)))
     else:
-        request = read_request(lambda name: Catalogue(directory).find(name), given["file"], _PATHS[kind])
+        request = read_request(lambda name: open_catalogue(directory).find(name), given["file"], _PATHS[kind])
     if not given["is_stream"]:
         return request
     return msgspec.structs.replace(request, body=canonical_json({**parse_json(request.body), "stream": True}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -17,15 +18,16 @@ from inferencereplay.recording.request import NotSerializable
 from inferencereplay.session.session import Session
 from inferencereplay.store.containment import is_inside
 from inferencereplay.store.llama_stack import LlamaStackStore
+from inferencereplay.store.location import parse_location
 from inferencereplay.store.opening import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from inferencereplay.conversion.cassettes.exchange import Exchange
     from inferencereplay.recording.format import Response
     from inferencereplay.recording.request import Request
+    from inferencereplay.store.location import Location
 
 
 class Taken(NamedTuple):
@@ -49,7 +51,7 @@ class Taken(NamedTuple):
 
 
 def import_cassettes(
-    source: Path, target: Path, maker: str, *, base_url: str = "", is_apart: bool = False, **settings: Any
+    source: Path, target: Location, maker: str, *, base_url: str = "", is_apart: bool = False, **settings: Any
 ) -> Iterator[Taken]:
     """Import the calls of the OpenAI API that cassettes hold, errors of every status among them.
 
@@ -58,7 +60,7 @@ def import_cassettes(
 
     Args:
         source: a cassette, or a directory of them.
-        target: the directory that gets the recordings.
+        target: the directory, or the URL, that gets the recordings.
         maker: `vcr` or `cassetter`.
         base_url: the beginning of the URLs of the wanted calls; empty to recognize them by the form of their URLs.
         is_apart: whether each cassette gets a directory of its own, with its name, inside of `target`.
@@ -66,13 +68,18 @@ def import_cassettes(
     """
     for file in [source] if source.is_file() else sorted(_cassettes(source)):
         name = str(file.relative_to(source)) if source.is_dir() else file.name
-        folder = target / name.removesuffix(ending_of(name)) if is_apart else target
+        folder = _inner(target, name.removesuffix(ending_of(name))) if is_apart else target
         session = Session(folder, mode="record-if-missing", speed=1, record_errors=True, **settings)
         try:
             _check_inside(file, source)
             yield from _take_all(session, name, list(read_cassette(file, maker)), base_url)
         except Unconvertible as error:
             yield Taken(name, "", str(error))
+
+
+def _inner(target: Location, name: str) -> Location:
+    """Return a directory, or a URL, inside of another one."""
+    return target / name if isinstance(target, Path) else parse_location(f"{target}/{Path(name).as_posix()}")
 
 
 def _take_all(session: Session, name: str, items: list[Exchange | Unconvertible], base_url: str) -> Iterator[Taken]:
@@ -99,7 +106,7 @@ def _check_inside(file: Path, source: Path) -> None:
         raise Unconvertible(reason)
 
 
-def import_llama_stack(source: Path, target: Path, **settings: Any) -> Iterator[Taken]:
+def import_llama_stack(source: Path, target: Location, **settings: Any) -> Iterator[Taken]:
     """Import the recordings of llama-stack's recorder that a directory would replay; `target` replays the same.
 
     Args:

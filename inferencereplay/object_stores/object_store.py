@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
-import itertools
+import asyncio
+import functools
 import random
 import time
 from typing import TYPE_CHECKING, Any
 
 from inferencereplay.errors import RecordingCorrupt, StoreError
-from inferencereplay.object_stores.objects import Objects
+from inferencereplay.object_stores.near_objects import near
+from inferencereplay.object_stores.objects import RequestError
+from inferencereplay.object_stores.prefetching import prefetch
+from inferencereplay.object_stores.threads import each
 from inferencereplay.recording.format import decode, decode_for, lay_out, stored_request
 from inferencereplay.recording.request import parse_json
 from inferencereplay.store.address import file_name, folder_names, parse_file_name
+from inferencereplay.store.at_hand import Errand, fetch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from inferencereplay.object_stores.objects import Found
+    from inferencereplay.object_stores.cached_objects import CachedObjects
+    from inferencereplay.object_stores.objects import Found, Version
+    from inferencereplay.object_stores.prefetching import Prefetched
     from inferencereplay.recording.format import Recording
     from inferencereplay.recording.request import JSON, Request
 
 MOST_ATTEMPTS = 12
-"""How often a write is tried again that other writers have come before."""
+"""How often a write is tried again that another writer has come before."""
+TOGETHER = 9
+"""Variants that are looked for at once, for a session looks past a gap of eight."""
+MINUTE = 60_000_000_000
+"""Nanoseconds."""
 
 
 class ObjectStore:
@@ -29,127 +40,243 @@ class ObjectStore:
 
     Args:
         url: its address.
-        opened: obstore's store.
-        prefix: what the names of all objects begin with.
+        objects: its objects.
+        is_writable: whether it takes recordings.
+        is_recorded: whether a program is being recorded.
     """
 
     is_foreign = False
 
-    def __init__(self, url: str, opened: Any, prefix: str = "") -> None:
-        self.directory = str(url)
-        self.is_writable = type(opened).__name__ != "HTTPStore"
-        self._objects = Objects(self.directory, opened, prefix)
+    def __init__(
+        self, url: str, objects: CachedObjects, *, is_writable: bool = True, is_recorded: bool = False
+    ) -> None:
+        self.directory = url
+        self.is_writable = is_writable
+        self._cached = objects
+        self._objects = objects.objects
+        self._is_recorded = is_recorded
+        self._compared: dict[str, dict[str, Request]] = {}
+        self._folder = functools.lru_cache(1_000)(lambda path: "".join(f"{name}/" for name in folder_names(path)))
+
+    # Reading.
 
     def read(self, path: str, key: str, variant: int) -> Recording | None:
-        """Return a recording, or `None` if there is none."""
+        """Return a recording, or `None` if there is none.
+
+        Raises:
+            RecordingCorrupt: if the object is torn or foreign.
+            StoreError: if it cannot be read.
+        """
         name = self._name(path, key, variant)
-        found = self._objects.get(name)
+        found = self._found(name, path, key, variant)
         return None if found is None else decode(found.data, self._shown(name))
 
     def load(self, request: Request, key: str, variant: int) -> tuple[Recording, tuple[Any, ...]] | None:
-        """Return a recording that has to be one of `request`, and its stamp; `None` if there is none."""
+        """Return a recording that has to be one of `request`, and its stamp; `None` if there is none.
+
+        Raises:
+            RecordingCorrupt: if the object is torn or foreign, or holds another request.
+            StoreError: if it cannot be read.
+        """
         name = self._name(request.path, key, variant)
-        found = self._objects.get(name)
+        found = self._found(name, request.path, key, variant)
         return None if found is None else (decode_for(request, key, found.data, self._shown(name)), found.version)
 
+    def known_stamp(self, path: str, key: str, variant: int) -> tuple[Any, ...] | None:
+        """Return the stamp of a recording that was read not long ago."""
+        return self._cached.known(self._name(path, key, variant))
+
+    def _found(self, name: str, path: str, key: str, variant: int) -> Found | None:
+        """Return an object that need not be asked for, or ask for it, and with a further variant for the next ones."""
+        last = variant if variant == 1 else variant + TOGETHER - 1
+        names = [name, *(self._name(path, key, number) for number in range(variant + 1, last + 1))]
+        looked = self._cached.look(names, is_recorded=self._is_recorded)
+        if looked is not None:
+            return looked[0]
+        found: list[Found | None] = self._fetch_each("get", names, self._cached.get, self._cached.get_async)
+        if variant > 1 and not any(found):
+            self._cached.end(names)
+        return found[0]
+
+    # Exactly what is there now.
+
     def get(self, path: str, key: str, variant: int) -> bytes | None:
-        """Return the content of a recording, or `None` if there is none."""
-        found = self._objects.get(self._name(path, key, variant))
+        """Return the content of a recording as it is now, or `None` if there is none.
+
+        Raises:
+            StoreError: if it cannot be read.
+        """
+        name = self._name(path, key, variant)
+        found: Found | None = self._fetch_each("read", [name], self._objects.get, self._objects.get_async)[0]
         return None if found is None else found.data
 
     def stamp(self, path: str, key: str, variant: int) -> tuple[Any, ...] | None:
-        """Return what differs after every change of a recording; `None` if there is none."""
+        """Return what differs after every change of a recording; `None` if there is none, empty if that is unknown."""
+        return self.stamps(path, key, (variant,))[0]
+
+    def stamps(self, path: str, key: str, numbers: Sequence[int]) -> Sequence[tuple[Any, ...] | None]:
+        """Return the stamps of several variants, which are asked for together."""
+        names = [self._name(path, key, number) for number in numbers]
+        stamps: list[Version | tuple[()] | None] = self._fetch_each("head", names, self._head, self._head_async)
+        return stamps
+
+    def _head(self, name: str) -> Version | tuple[()] | None:
         try:
-            return self._objects.head(self._name(path, key, variant))
+            return self._objects.head(name)
         except StoreError:
             return ()
 
-    def add(self, path: str, key: str, variant: int, data: bytes) -> bool:
-        """Store a recording; return `False` if there is one already."""
-        name = self._name(path, key, variant)
-        return self._write(name, data, lambda _: False)
+    async def _head_async(self, name: str) -> Version | tuple[()] | None:
+        try:
+            return await self._objects.head_async(name)
+        except StoreError:
+            return ()
 
-    def replace(self, path: str, key: str, variant: int, data: bytes) -> None:
-        """Store a recording, in the place of one that is there."""
-        self._write(self._name(path, key, variant), data, lambda _: True)
+    def list(self) -> Iterator[str]:
+        """Yield the names of all recordings, relative to the URL.
 
-    def replace_if(self, path: str, key: str, variant: int, data: bytes, gives_way: Callable[[bytes], bool]) -> bool:
-        """Store a recording; return `False` if one is there for which `gives_way` is false."""
-        return self._write(self._name(path, key, variant), data, lambda found: gives_way(found.data))
-
-    def move(self, path: str, key: str, variant: int, to: int) -> bool:
-        """Give a recording another number; return `False` if that one is taken, or the recording is gone."""
-        name = self._name(path, key, variant)
-        found = self._objects.get(name)
-        if found is None or not self._write(self._name(path, key, to), found.data, lambda _: False):
-            return False
-        self._objects.remove(name)
-        return True
-
-    def delete(self, path: str, key: str, variant: int) -> None:
-        """Remove a recording if it is there."""
-        self._objects.remove(self._name(path, key, variant))
+        Raises:
+            StoreError: if they cannot be listed.
+        """
+        for item in self._objects.list():
+            if parse_file_name(item.name.rpartition("/")[2]):
+                yield item.name
 
     def sources(self, path: str, key: str, variant: int) -> tuple[str, ...]:
         """Return the name of the object, relative to the URL."""
         return (self._name(path, key, variant),)
 
-    def list(self) -> Iterator[str]:
-        """Yield the names of all recordings, relative to the URL."""
-        for listed in self._objects.list():
-            if parse_file_name(listed.name.rpartition("/")[2]):
-                yield listed.name
+    def prefetch(self, names: Iterable[str], report: Callable[[str], object] = str) -> Prefetched:
+        """Read objects into the cache, many at once; see `prefetching.prefetch`."""
+        return prefetch(self._cached, names, report)
 
-    def state(self, path: str) -> tuple[int, ...]:  # noqa: ARG002 - the interface's
-        """Return nothing: what is in a store now can only be told by a listing."""
-        return ()
+    # Writing.
+
+    def add(self, path: str, key: str, variant: int, data: bytes) -> bool:
+        """Store a recording; return `False` if there is one already.
+
+        Raises:
+            StoreError: if it cannot be written.
+        """
+        return self._write(self._name(path, key, variant), data, lambda _: False)
+
+    def replace(self, path: str, key: str, variant: int, data: bytes) -> None:
+        """Store a recording, in the place of one that is there.
+
+        Raises:
+            StoreError: if it cannot be written.
+        """
+        self._write(self._name(path, key, variant), data, lambda _: True)
+
+    def replace_if(self, path: str, key: str, variant: int, data: bytes, gives_way: Callable[[bytes], bool]) -> bool:
+        """Store a recording; return `False` if one is there for which `gives_way` is false.
+
+        Raises:
+            StoreError: if it cannot be written.
+        """
+        return self._write(self._name(path, key, variant), data, gives_way)
+
+    def move(self, path: str, key: str, variant: int, to: int) -> bool:
+        """Give a recording another number; return `False` if that one is taken, or the recording is gone.
+
+        It is copied and then removed: a process that dies in between leaves it under both.
+
+        Raises:
+            StoreError: if it cannot be moved.
+        """
+        name = self._name(path, key, variant)
+        found = self._objects.get(name)
+        if found is None or not self._write(self._name(path, key, to), found.data, lambda _: False):
+            return False
+        self._cached.remove(name)
+        return True
+
+    def delete(self, path: str, key: str, variant: int) -> None:
+        """Remove a recording if it is there.
+
+        Raises:
+            StoreError: if it cannot be removed.
+        """
+        self._cached.remove(self._name(path, key, variant))
+
+    def _write(self, name: str, data: bytes, gives_way: Callable[[bytes], bool]) -> bool:
+        """Write an object where there is none, or in the place of one that gives way.
+
+        An answer may be lost, and a store may report a conflict although nothing landed: so what is there is read back.
+        """
+        self._cached.check_conditions()
+        failure: RequestError | None = None
+        for attempt in range(MOST_ATTEMPTS):
+            there = self._objects.get(name) if attempt else None
+            if there is not None and there.data == data:
+                self._cached.wrote(name, data, there.version)
+                return True
+            if failure is not None:
+                raise failure
+            if there is not None and not gives_way(there.data):
+                self._cached.learn(name, there)
+                return False
+            try:
+                version = self._put(name, data, there)
+            except RequestError as error:
+                if not error.reason.is_unclear:
+                    raise
+                failure = error
+            else:
+                if version is not None:
+                    self._cached.wrote(name, data, version)
+                    return True
+            time.sleep(random.random() * 0.01 * 2 ** min(attempt, 6))  # noqa: S311 - nothing depends on it
+        message = f"{self._shown(name)} cannot be written: other writers came before, {MOST_ATTEMPTS} times."
+        raise StoreError(message)
+
+    def _put(self, name: str, data: bytes, there: Found | None) -> Version | None:
+        return self._objects.create(name, data) if there is None else self._objects.exchange(name, data, there.version)
+
+    # Misses.
+
+    def state(self, path: str) -> tuple[int, ...]:  # noqa: ARG002 - to list a folder takes too long
+        """Return what changes with each object that this process writes, and each minute."""
+        return 0, self._cached.writes, self._cached.now() // MINUTE
 
     def requests(self, path: str, limit: int) -> Iterator[tuple[str, bytes]]:
-        """Yield name and request body of the recordings of `path`, at most the newest `limit`."""
-        listed = [
-            item
-            for item in self._objects.list("/".join(folder_names(path)))
-            if parse_file_name(item.name.rpartition("/")[2])
-        ]
-        for item in sorted(listed, key=lambda item: item.age, reverse=True)[:limit]:
-            request = self._request(item.name)
-            if request is not None:
-                yield item.name, lay_out(request.body)
+        """Yield name and request body of the recordings of `path`, laid out as in a file: of the newest few.
+
+        Raises:
+            StoreError: if they cannot be listed.
+        """
+        run = functools.partial(near, self._cached, self._folder(path), limit)
+        found = fetch(Errand(("near", self.directory, path, limit), run))
+        self._compared[path] = compared = dict(self._requests(found))
+        for name, request in compared.items():
+            yield name, lay_out(request.body)
 
     def newest(self, names: Sequence[str]) -> Iterator[tuple[str, JSON]]:
-        """Yield name and request body of the recordings with these names, newest first, without unusable ones."""
-        for name in names:
-            request = self._request(name)
-            if request is not None:
-                yield name, parse_json(request.body)
+        """Yield name and request body of those that `requests` has yielded, newest first."""
+        for compared in self._compared.values():
+            for name in compared:
+                if name in names:
+                    yield name, parse_json(compared[name].body)
 
-    def _request(self, name: str) -> Request | None:
-        try:
-            found = self._objects.get(name)
-            return None if found is None else stored_request(decode(found.data, name), name)
-        except (StoreError, RecordingCorrupt):
-            return None
+    def _requests(self, objects: Iterable[tuple[str, Found | None]]) -> Iterator[tuple[str, Request]]:
+        for name, found in objects:
+            if found is not None:
+                try:
+                    request = stored_request(decode(found.data, self._shown(name)), self._shown(name))
+                except RecordingCorrupt:
+                    continue  # this is for a search, and a request for that very object gets the error
+                yield name, request
 
-    def _write(self, name: str, data: bytes, gives_way: Callable[[Found], bool]) -> bool:
-        for attempt in itertools.count():
-            found = self._objects.get(name) if attempt else None
-            if found is not None and found.data == data:
-                return True
-            if found is not None and not gives_way(found):
-                return False
-            written = (
-                self._objects.create(name, data) if found is None else self._objects.exchange(name, data, found.version)
-            )
-            if written is not None:
-                return True
-            if attempt >= MOST_ATTEMPTS:
-                message = f"{self._shown(name)} cannot be written: other writers came before, {attempt} times."
-                raise StoreError(message)
-            time.sleep(random.random() * 0.01 * 2 ** min(attempt, 6))
-        raise AssertionError
+    # Names and errands.
 
     def _name(self, path: str, key: str, variant: int) -> str:
-        return "/".join((*folder_names(path), file_name(key, variant)))
+        return self._folder(path) + file_name(key, variant)
 
     def _shown(self, name: str) -> str:
         return f"{self.directory}/{name}"
+
+    def _fetch_each(self, what: str, names: Sequence[str], ask: Any, ask_async: Any) -> Any:
+        async def run_async() -> list[Any]:
+            return await asyncio.gather(*map(ask_async, names))
+
+        return fetch(Errand((what, self.directory, *names), lambda: each(ask, names), run_async))

@@ -6,6 +6,12 @@ replaced only if it is the one that was read.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import os
+import threading
+import time
+import weakref
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from obstore.exceptions import AlreadyExistsError, BaseError, NotModifiedError, PreconditionError
@@ -17,6 +23,10 @@ from inferencereplay.store.bounded_read import LARGEST
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+MOST_CONNECTIONS = 32
+"""Requests at once, of a process's threads together, and of each event loop."""
+OUTAGE = 5.0
+"""Seconds for which a store that could not be reached is not asked again."""
 _FAILED = (BaseError, OSError, ValueError)
 """What obstore raises; a `FileNotFoundError` for an object, or a bucket, that is not there."""
 
@@ -52,16 +62,49 @@ class Listed(NamedTuple):
     age: int
 
 
-class ObjectFailure(StoreError):
-    """A request to the store that failed.
+class Unchanged(Exception):  # noqa: N818 - a signal between modules
+    """An object has the e-tag that the reader knows already."""
+
+
+class _Absent(Exception):  # noqa: N818 - a signal within this module
+    """There is no such object."""
+
+
+class RequestError(StoreError):
+    """A request to a store that failed.
 
     Attributes:
         reason: why.
     """
 
-    def __init__(self, message: str, why: Reason | None = None) -> None:
+    def __init__(self, message: str, why: Reason) -> None:
         super().__init__(message)
-        self.reason = why or Reason("")
+        self.reason = why
+
+
+class _Process:
+    """What all stores of a process share, and a forked child has to make anew.
+
+    Attributes:
+        slots: are held by requests under way.
+        is_usable: whether obstore works; it does not in a child that was forked after it was used.
+    """
+
+    def __init__(self) -> None:
+        self.slots = threading.BoundedSemaphore(MOST_CONNECTIONS)
+        self.is_used = False
+        self.is_usable = True
+
+    def forked(self) -> None:  # pragma: no cover - runs in forked children, whose coverage is not measured
+        """Begin anew in a child."""
+        self.slots = threading.BoundedSemaphore(MOST_CONNECTIONS)
+        self.is_usable = not self.is_used
+
+
+_process = _Process()
+if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no forks
+    os.register_at_fork(after_in_child=_process.forked)
+_limits: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = weakref.WeakKeyDictionary()
 
 
 class Objects:
@@ -73,12 +116,15 @@ class Objects:
         prefix: what the names of all objects begin with.
     """
 
+    _now = staticmethod(time.monotonic)  # no name of the module, which a library that freezes time would replace
+
     def __init__(self, url: str, opened: Any, prefix: str = "") -> None:
         self.url = url
         self._store = opened
         self._prefix = f"{prefix}/" if prefix else ""
+        self._outage: tuple[float, Reason] | None = None
 
-    def get(self, name: str, *, unlike: str | None = None) -> Found | None:
+    def get(self, name: str, unlike: str | None = None) -> Found | None:
         """Read an object; `None` if there is none.
 
         Args:
@@ -89,23 +135,21 @@ class Objects:
             Unchanged: if it has that e-tag.
             StoreError: if it cannot be read.
         """
-        try:
+        with contextlib.suppress(_Absent), _process.slots, self._request(f"{name} cannot be read"):
             result = self._store.get(self._prefix + name, options=_options(unlike))
-            version = self._checked(name, result.meta)
-            return self._whole(name, bytes(result.bytes()), version)
-        except _FAILED as error:
-            self._check_absent(name, error)
-            return None
+            version = _checked(result.meta)
+            return _whole(bytes(result.bytes()), version)
+        return None
 
-    async def get_async(self, name: str, *, unlike: str | None = None) -> Found | None:
+    async def get_async(self, name: str, unlike: str | None = None) -> Found | None:
         """Read an object, as `get`, on asyncio's event loop."""
-        try:
-            result = await self._store.get_async(self._prefix + name, options=_options(unlike))
-            version = self._checked(name, result.meta)
-            return self._whole(name, bytes(await result.bytes_async()), version)
-        except _FAILED as error:
-            self._check_absent(name, error)
-            return None
+        with contextlib.suppress(_Absent):
+            async with _limit():
+                with self._request(f"{name} cannot be read"):
+                    result = await self._store.get_async(self._prefix + name, options=_options(unlike))
+                    version = _checked(result.meta)
+                    return _whole(bytes(await result.bytes_async()), version)
+        return None
 
     def head(self, name: str) -> Version | None:
         """Return an object's version; `None` if there is none.
@@ -113,39 +157,44 @@ class Objects:
         Raises:
             StoreError: if it cannot be told.
         """
-        try:
+        with contextlib.suppress(_Absent), _process.slots, self._request(f"{name} cannot be looked at"):
             return _version(self._store.head(self._prefix + name))
-        except _FAILED as error:
-            self._check_absent(name, error)
-            return None
+        return None
+
+    async def head_async(self, name: str) -> Version | None:
+        """Return an object's version, as `head`, on asyncio's event loop."""
+        with contextlib.suppress(_Absent):
+            async with _limit():
+                with self._request(f"{name} cannot be looked at"):
+                    return _version(await self._store.head_async(self._prefix + name))
+        return None
 
     def create(self, name: str, data: bytes) -> Version | None:
         """Make an object; `None` if there is one, also if another writer is making it at this moment.
 
         Raises:
-            StoreError: if it cannot be written, or was perhaps written.
+            StoreError: if it was not written, or it is not known whether it was.
         """
-        return self._put(name, data, "create")
+        with _process.slots, self._request(f"{name} cannot be written", is_write=True):
+            return self._put(name, data, "create")
 
     def exchange(self, name: str, data: bytes, there: Version) -> Version | None:
         """Write an object in the place of one that was read; `None` if that has been replaced or removed meanwhile.
 
         Raises:
-            StoreError: if it cannot be written, or was perhaps written.
+            StoreError: if it was not written, or it is not known whether it was.
         """
-        return self._put(name, data, {"e_tag": there.e_tag, "version": there.number})
+        versions = {"e_tag": there.e_tag, "version": there.number}
+        mode = {name: value for name, value in versions.items() if value is not None}
+        with contextlib.suppress(_Absent), _process.slots, self._request(f"{name} cannot be written"):
+            return self._put(name, data, mode)
+        return None
 
     def _put(self, name: str, data: bytes, mode: Any) -> Version | None:
         try:
             put = self._store.put(self._prefix + name, data, mode=mode, use_multipart=False)
         except (AlreadyExistsError, PreconditionError):
             return None
-        except FileNotFoundError as error:
-            if mode != "create" and not self._is_without_bucket(error):
-                return None
-            raise self._failure(f"{name} cannot be written", error) from None
-        except _FAILED as error:
-            raise self._failure(f"{name} cannot be written", error) from None
         return Version(0, put["e_tag"], put["version"], len(data))
 
     def remove(self, name: str) -> None:
@@ -154,12 +203,8 @@ class Objects:
         Raises:
             StoreError: if it cannot be removed.
         """
-        try:
+        with contextlib.suppress(_Absent), _process.slots, self._request(f"{name} cannot be removed"):
             self._store.delete(self._prefix + name)
-        except FileNotFoundError:
-            pass
-        except _FAILED as error:
-            raise self._failure(f"{name} cannot be removed", error) from None
 
     def list(self, folder: str = "") -> Iterator[Listed]:
         """Yield the objects of a folder and its folders.
@@ -167,49 +212,76 @@ class Objects:
         Raises:
             StoreError: if the listing fails or breaks off.
         """
-        below = self._prefix + folder
+        inside = len(self._prefix)
+        pages = iter(self._store.list((self._prefix + folder).strip("/") or None))
+        while True:
+            with contextlib.suppress(_Absent), _process.slots, self._request("its objects cannot be listed"):
+                page = next(pages, ())
+            yield from (Listed(meta["path"][inside:], _version(meta), _nanoseconds(meta)) for meta in page)
+            if not page:
+                return
+
+    @contextlib.contextmanager
+    def _request(self, what: str, *, is_write: bool = False) -> Iterator[None]:
+        """Make of obstore's errors ours, which show nothing of a request but the name of the object."""
+        if self._outage is not None and self._now() < self._outage[0]:
+            raise self._error(what, self._outage[1])
+        if not _process.is_usable:
+            raise self._error(what, Reason(_FORKED, is_outage=True))
+        _process.is_used = True
         try:
-            for page in self._store.list(below.strip("/") or None):
-                for meta in page:
-                    path: str = meta["path"]
-                    if path.startswith(self._prefix):
-                        yield Listed(path[len(self._prefix) :], _version(meta), _nanoseconds(meta))
-        except _FAILED as error:
-            raise self._failure("its objects cannot be listed", error) from None
-
-    def _check_absent(self, name: str, error: Exception) -> None:
-        """Raise why an object was not read, unless there is none."""
-        if isinstance(error, NotModifiedError):
+            yield
+            self._outage = None
+        except NotModifiedError:
             raise Unchanged from None
-        if isinstance(error, ObjectFailure):
-            raise error
-        if not isinstance(error, FileNotFoundError) or self._is_without_bucket(error):
-            raise self._failure(f"{name} cannot be read", error) from None
+        except _FAILED as error:
+            why = error.reason if isinstance(error, _BrokenAnswerError) else reason(error)
+            if isinstance(error, FileNotFoundError) and not (is_write or why.is_bucket):
+                raise _Absent from None
+            if why.is_outage:
+                self._outage = self._now() + OUTAGE, why
+            raise self._error(what, why) from None
 
-    @staticmethod
-    def _is_without_bucket(error: BaseException) -> bool:
-        return "no such bucket" in reason(error).text
-
-    def _checked(self, name: str, meta: Mapping[str, Any]) -> Version:
-        version = _version(meta)
-        if version.size > LARGEST:
-            text = f"it has {version.size:,} bytes, and at most {LARGEST:,} are read"
-            raise ObjectFailure(f"{self.url}/{name} cannot be read: {text}.")
-        return version
-
-    def _whole(self, name: str, data: bytes, version: Version) -> Found:
-        if len(data) != version.size:
-            text = f"the answer broke off after {len(data):,} of {version.size:,} bytes"
-            raise ObjectFailure(f"{self.url}/{name} cannot be read: {text}.")
-        return Found(data, version)
-
-    def _failure(self, what: str, error: BaseException) -> ObjectFailure:
-        why = reason(error)
-        return ObjectFailure(f"{self.url}: {what}: {why.text}.", why)
+    def _error(self, what: str, why: Reason) -> RequestError:
+        return RequestError(f"{self.url}: {what}: {why.text}.", why)
 
 
-class Unchanged(Exception):  # noqa: N818 - a signal between two modules
-    """An object has the e-tag that the reader knows already."""
+_FORKED = (
+    "obstore cannot be used in a process that was forked after its parent had used it. Start the process by "
+    'multiprocessing\'s "spawn" or "forkserver"'
+)
+
+
+class _BrokenAnswerError(ValueError):
+    """An answer that is not what it says."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.reason = Reason(text)
+
+
+def _limit() -> asyncio.Semaphore:
+    """Return what requests of this event loop hold while they are under way."""
+    loop = asyncio.get_running_loop()
+    limit = _limits.get(loop)
+    if limit is None:
+        limit = _limits[loop] = asyncio.Semaphore(MOST_CONNECTIONS)
+    return limit
+
+
+def _checked(meta: Mapping[str, Any]) -> Version:
+    version = _version(meta)
+    if version.size > LARGEST:
+        text = f"it has {version.size:,} bytes, and at most {LARGEST:,} are read"
+        raise _BrokenAnswerError(text)
+    return version
+
+
+def _whole(data: bytes, version: Version) -> Found:
+    if len(data) != version.size:
+        text = f"the answer broke off after {len(data):,} of {version.size:,} bytes"
+        raise _BrokenAnswerError(text)
+    return Found(data, version)
 
 
 def _options(unlike: str | None) -> Any:

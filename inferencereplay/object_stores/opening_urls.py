@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from inferencereplay.errors import InvalidSetting
+from inferencereplay.object_stores.cache_settings import read_settings
 from inferencereplay.object_stores.store_failures import reason
+from inferencereplay.store import at_hand
 
 if TYPE_CHECKING:
+    from inferencereplay.object_stores.cache_settings import CacheSettings
+    from inferencereplay.object_stores.cached_objects import CachedObjects
     from inferencereplay.object_stores.object_store import ObjectStore
     from inferencereplay.store.location import StoreURL
 
@@ -31,18 +36,22 @@ _CLIENT = (
 )
 """The settings of obstore's HTTP client; each has a variable, as in `AWS_ALLOW_HTTP`."""
 _PREFIXES = {"s3": "AWS_", "s3a": "AWS_", "gs": "GOOGLE_", "memory": "", "http": "HTTP_STORE_", "https": "HTTP_STORE_"}
+_TELLING = re.compile(r"^(?:AWS|AZURE|GOOGLE|AZURITE)_.*(?:ENDPOINT|ACCOUNT_NAME|EMULATOR|_URL)")
+"""The variables that lead a URL elsewhere."""
+_states: dict[tuple[str, CacheSettings, int], CachedObjects] = {}
 _memory: dict[str, Any] = {}
 """The stores in memory; they last as long as the process."""
 
 
-def open_url(url: StoreURL) -> ObjectStore:
+def open_url(url: StoreURL, *, is_recorded: bool = False) -> ObjectStore:
     """Open the store of a URL; the network is not asked for anything.
 
     Args:
-        url: a scheme of `store.location.SCHEMES` other than `file`.
+        url: of a scheme of `store.location.SCHEMES` other than `file`.
+        is_recorded: whether a program is being recorded.
 
     Raises:
-        InvalidSetting: if obstore is not installed, or cannot open it.
+        InvalidSetting: if obstore is not installed, or cannot open it, or the settings of the cache are invalid.
     """
     if sys.version_info < OLDEST_PYTHON:
         version = ".".join(map(str, sys.version_info[:2]))
@@ -50,14 +59,42 @@ def open_url(url: StoreURL) -> ObjectStore:
         raise InvalidSetting(message)
     try:
         import obstore  # noqa: F401, PLC0415 - the extra `stores` has it
+        import platformdirs  # noqa: F401, PLC0415 - as above
     except ImportError as error:
-        message = f"{url}: recordings in an object store need obstore: pip install 'inferencereplay[stores]' ({error})."
+        mend = "pip install 'inferencereplay[stores]'"
+        message = f"{url}: recordings in an object store need more packages ({error}): {mend}."
         raise InvalidSetting(message) from error
     from inferencereplay.object_stores.object_store import ObjectStore  # noqa: PLC0415 - it imports obstore
 
+    at_hand.opened.add(url)
     scheme = url.partition(":")[0]
     opened, prefix = _open(url, scheme)
-    return ObjectStore(url, opened, prefix)
+    is_writable = type(opened).__name__ != "HTTPStore"
+    return ObjectStore(str(url), _shared(url, opened, prefix), is_writable=is_writable, is_recorded=is_recorded)
+
+
+def _shared(url: StoreURL, opened: Any, prefix: str) -> CachedObjects:
+    """Return what all sessions of the process share of a store."""
+    from inferencereplay.object_stores.cached_objects import CachedObjects  # noqa: PLC0415 - it imports obstore
+    from inferencereplay.object_stores.object_cache import ObjectCache  # noqa: PLC0415 - as above
+    from inferencereplay.object_stores.objects import Objects  # noqa: PLC0415 - as above
+
+    settings = read_settings()
+    place = _place(url)
+    known = place, settings, os.getpid()
+    found = _states.get(known)
+    if found is None:
+        is_near = url.startswith("memory:")
+        cache = ObjectCache(settings, place) if settings.folder and not is_near else None
+        objects = Objects(str(url), opened, prefix)
+        found = _states[known] = CachedObjects(objects, cache, 0 if is_near else settings.age)
+    return found
+
+
+def _place(url: StoreURL) -> str:
+    """Return what tells a store from all others: by its settings one URL may lead to several."""
+    telling = sorted(item for item in os.environ.items() if _TELLING.match(item[0]))
+    return "\0".join((url, *("=".join(item) for item in telling)))
 
 
 def _open(url: StoreURL, scheme: str) -> tuple[Any, str]:

@@ -27,11 +27,13 @@ class Reason(NamedTuple):
         text: what is wrong, and the way out.
         is_outage: whether the store cannot be reached at all, so that the next request would fail as well.
         is_unclear: whether it may have been carried out all the same.
+        is_bucket: whether there is no such bucket.
     """
 
     text: str
     is_outage: bool = False
     is_unclear: bool = False
+    is_bucket: bool = False
 
 
 def reason(error: BaseException) -> Reason:
@@ -41,7 +43,7 @@ def reason(error: BaseException) -> Reason:
     status, code = _found(_STATUS, head), _found(_CODE, head)
     shown = " ".join(filter(None, (status, code)))
     if code in _NO_BUCKET:
-        found = Reason(f"there is no such bucket or container ({shown}). Make it, or look at the URL")
+        found = Reason(f"there is no such bucket or container ({shown}). Make it, or look at the URL", is_bucket=True)
     elif code in _WRONG_REGION or status in ("301", "307"):
         found = Reason(f"the bucket is in another region, or at another endpoint ({shown}). {_SETTINGS}")
     elif status in ("401", "403") or code.startswith("ExpiredToken"):

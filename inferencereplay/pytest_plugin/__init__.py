@@ -23,12 +23,14 @@ from inferencereplay.pytest_plugin.configuration import (
     on_unused,
     rounds_of,
 )
+from inferencereplay.pytest_plugin.program_sessions import ProgramSessions
 from inferencereplay.pytest_plugin.rounds import ROUND, TOLD, Rounds, run_rounds
-from inferencereplay.pytest_plugin.state import STATE, UNIT, State, check_markers, has_recordings, prepare
+from inferencereplay.pytest_plugin.state import PROGRAM, STATE, UNIT, State, check_markers, has_recordings, prepare
 from inferencereplay.pytest_plugin.summary import summarise
 from inferencereplay.pytest_plugin.units import Unit, is_of_plugin, settings_of_fixture, shorten
-from inferencereplay.pytest_plugin.unused import doubt, find_unused, holds_all
+from inferencereplay.pytest_plugin.unused import delete_unused, doubt, find_unused, holds_all
 from inferencereplay.recording.control_characters import visible_lines
+from inferencereplay.session.supervision import supervisors
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -48,11 +50,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add_options(parser)
 
 
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Let sessions that a `conftest.py` opens when it is imported follow the command line."""
+    early_config.stash[PROGRAM] = ProgramSessions(early_config)
+    supervisors.append(early_config.stash[PROGRAM])
+    early_config.add_cleanup(lambda: _dismiss(early_config.stash[PROGRAM]))
+
+
+def _dismiss(program: ProgramSessions) -> None:
+    if program in supervisors:
+        supervisors.remove(program)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the marker, and refuse invalid options."""
     config.addinivalue_line("markers", MARKER)
     check(config)
     state = config.stash[STATE] = State(config)
+    if PROGRAM not in config.stash:  # a conftest.py has loaded the plugin
+        supervisors.append(state.program)
     _log.addHandler(state.listener)
     config.pluginmanager.register(state)
 
@@ -62,6 +78,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     state = config.stash.get(STATE, None)
     if state:
         state.release_patches()
+        _dismiss(state.program)
         _log.removeHandler(state.listener)
     if state and not state.is_worker and Path(state.folder).exists():
         import shutil  # noqa: PLC0415 - only needed after a recording
@@ -74,8 +91,11 @@ def pytest_make_collect_report(
     collector: pytest.Collector,
 ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
     """Refuse invalid markers; note that a module is skipped."""
-    report = yield
     state = collector.config.stash[STATE]
+    if state.is_all and isinstance(collector, pytest.Module):
+        report = yield from _collect(state.collecting(collector))
+    else:
+        report = yield
     if report.skipped:
         state.tally.partial.add("modules were skipped")
     try:
@@ -90,14 +110,38 @@ def pytest_make_collect_report(
     return report
 
 
+def _collect(unit: Unit) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Answer what a module asks when it is imported; a miss is an error of the module, even if it swallows it."""
+    unit.open()
+    report = yield
+    misses = unit.take_misses()
+    unit.end()
+    if misses and not report.failed:
+        report.outcome, report.longrepr, report.result = "failed", str(misses[0]), []
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> Generator[None, bool | None, bool | None]:
+    """Note a test file that a `conftest.py`'s `collect_ignore` leaves out."""
+    is_ignored = yield
+    patterns = config.getini("python_files")
+    if is_ignored and any(collection_path.match(pattern) for pattern in patterns):
+        config.stash[STATE].tally.absent.add(f"{collection_path.name} was ignored")
+    return is_ignored
+
+
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Prepare a test that is marked where it is written."""
+    item.config.stash[STATE].collected.add(item.nodeid)
     prepare(item)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Prepare tests that a `conftest.py` has marked since."""
     state = session.config.stash[STATE]
+    if state.collected - {item.nodeid for item in session.items}:
+        state.tally.absent.add("tests were left out")  # by a plugin that tells nobody
     for item in session.items:
         if not state.is_worker:  # what one raises here is lost; the test itself refuses the marker then
             check_markers(item, state)
@@ -200,10 +244,11 @@ def _lasting_unit(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureReq
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
     """Fail a test whose fixtures swallowed a miss."""
-    item.config.stash[STATE].item = item
+    state = item.config.stash[STATE]
+    state.item = state.program.item = item
     value = yield
     is_missing = UNIT not in item.stash and not item.config.getoption("setupplan", default=False)
-    if is_missing and isinstance(item, pytest.Function) and item.get_closest_marker(NAME):
+    if is_missing and isinstance(item, pytest.Function) and has_recordings(item):
         message = f"{item.nodeid} got its marker too late, while its fixtures were made. "
         raise pytest.UsageError(message + "Mark it where it is written, or while tests are collected.")
     _raise_missed(item)
@@ -280,12 +325,20 @@ def pytest_runtest_makereport(
         report.outcome = "failed"
         report.longrepr = f"{what} because of a request that was not recorded:\n{unit.misses[0]}"
         vars(report).pop("wasxfail", None)
-    elif report.skipped and has_recordings(item):
-        item.config.stash[STATE].tally.partial.add("tests with recordings were skipped")
+    elif report.skipped:
+        tally = item.config.stash[STATE].tally
+        if has_recordings(item):
+            tally.partial.add("tests with recordings were skipped")
+        else:
+            tally.absent.add("tests were skipped")
     if ROUND in item.stash:
         setattr(report, TOLD, item.stash[ROUND].name)
-    if unit and call.when == "teardown":
-        del item.stash[UNIT]  # which would keep the sessions of all tests in memory
+    state = item.config.stash[STATE]
+    state.has_failed |= report.failed
+    if call.when == "teardown":
+        if unit:
+            del item.stash[UNIT]  # which would keep the sessions of all tests in memory
+        state.settle()
     return report
 
 
@@ -294,9 +347,14 @@ def pytest_runtest_makereport(
 
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:
     """Note that a selection of tests is run."""
-    for item in filter(has_recordings, items):
-        prepare(item)  # a fixture that outlives it has recordings whichever tests are selected
-        item.config.stash[STATE].tally.partial.add("tests with recordings were deselected")
+    for item in items:
+        state = item.config.stash[STATE]
+        state.collected.discard(item.nodeid)
+        if has_recordings(item):
+            prepare(item)  # a fixture that outlives it has recordings whichever tests are selected
+            state.tally.partial.add("tests with recordings were deselected")
+        else:
+            state.tally.absent.add("tests were deselected")
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -322,6 +380,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Send the counts to the controller; there, put recordings in order and look for unused ones."""
     state = session.config.stash[STATE]
     state.abandon()
+    state.has_failed = exitstatus != pytest.ExitCode.OK
+    state.settle()
     if state.is_worker:
         session.config.workeroutput[NAME] = state.tally.dump()  # type: ignore[attr-defined]  # xdist's
     elif state.tally:
@@ -329,6 +389,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
             _tidy(session.config, state)
         if on_unused(session.config) != "ignore":
             state.finding = find_unused(session.config, state.tally, exitstatus)
+        if on_unused(session.config) == "delete" and state.finding:
+            state.finding = delete_unused(session.config, state.tally, state.finding, state.started)
         if on_unused(session.config) == "fail" and state.finding and state.finding.files:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -346,7 +408,11 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     state = config.stash[STATE]
     if state.tally:
         terminalreporter.section(NAME)
-        is_fatal = on_unused(config) == "fail"
-        is_asked = is_fatal or config.option.inferencereplay_unused == "report"
-        for line in summarise(state.tally, state.finding, is_asked=is_asked, is_fatal=is_fatal):
+        treatment, is_fatal = on_unused(config), on_unused(config) == "fail"
+        asked = {
+            "is_asked": is_fatal or config.option.inferencereplay_unused == "report",
+            "is_fatal": is_fatal,
+            "is_deleting": treatment == "delete",
+        }
+        for line in summarise(state.tally, state.finding, **asked):
             terminalreporter.line(visible_lines(line))

@@ -18,6 +18,7 @@ from inferencereplay.session.settings import (
     VARIABLES,
     Mode,
     parse_expiry,
+    parse_flag,
     parse_ignore,
     parse_layers,
     parse_max_age,
@@ -40,13 +41,16 @@ CONFIG = "inferencereplay_config"
 SETTINGS = ("directory", *DEFAULTS)
 ROUNDS = ("variants", "times")
 """The options of a marker that say how often a test runs."""
+ENABLED = "enabled"
+"""The option of a marker that says whether the plugin has anything to do with a test."""
 MOST_ROUNDS = 100
 """The runs of a test for `variants="all"`."""
-UNUSED = ("ignore", "report", "fail")
+UNUSED = ("ignore", "report", "fail", "delete")
 MARKER = (
-    f"{NAME}(directory, *, {', '.join([*SETTINGS[1:], *ROUNDS])}): record or replay the OpenAI calls of this test; the "
-    "options are those of inferencereplay.Session, the directory is relative to the test file, by default recordings/ "
-    "beside it. variants='all' runs the test once for each recorded answer, times=N records N answers."
+    f"{NAME}(directory, *, {', '.join([*SETTINGS[1:], *ROUNDS, ENABLED])}): record or replay the OpenAI calls of this "
+    "test; the options are those of inferencereplay.Session, the directory is relative to the test file, by default "
+    "recordings/ beside it. variants='all' runs the test once for each recorded answer, times=N records N answers. "
+    "enabled=False leaves the test alone."
 )
 _ALIKE = 0.8
 """How similar to ours the name of a misspelled marker is: 1 for equal."""
@@ -72,6 +76,8 @@ def add_options(parser: pytest.Parser) -> None:
     directories = "The directory of recordings for all tests, relative to the ini file; or several, a line each."
     parser.addini(f"{NAME}_dir", directories)
     parser.addini(f"{NAME}_write_to", "Which of several gets the recordings: its number, from 0, or its name.")
+    everything = "Replay every test, with or without a marker; enabled=False in a marker leaves a test alone."
+    parser.addini(f"{NAME}_all", everything, type="bool", default=False)
     parser.addini(f"{NAME}_mode", f"{modes} (default: replay).")
     parser.addini(f"{NAME}_speed", "How fast recorded time runs (default: inf).")
     parser.addini(f"{NAME}_ignore", "Paths into the body that do not count (a list).", type="args")
@@ -124,7 +130,7 @@ def settings_for(
         pytest.UsageError: for invalid options.
     """
     local = {**_configured(given), **marked(node)}
-    local = {name: value for name, value in local.items() if name not in ROUNDS}
+    local = {name: value for name, value in local.items() if name not in (*ROUNDS, ENABLED)}
     if local.get("directory") is not None:
         local["directory"] = _placed_all(home, local["directory"])
     if isinstance(local.get("write_to"), (str, os.PathLike)):
@@ -149,13 +155,36 @@ def _placed(home: Path, directory: Any) -> str:
     return str(os.path.normpath(home / os.path.expanduser(directory)))  # noqa: PTH111
 
 
+def settings_for_program(config: pytest.Config, directory: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Decide the arguments of a session that the program opens itself.
+
+    Args:
+        config: pytest's, which need not be complete.
+        directory: as the program gives it, or `None`.
+        options: what else it gives.
+    """
+    local = {name: value for name, value in {"directory": directory, **options}.items() if value is not None}
+    settings = {**_ini(config), **local, **_command_line(config)}
+    has_directory = settings.get("directory") is not None or os.environ.get(VARIABLES["directory"])
+    mode = settings.get("mode") or os.environ.get(VARIABLES["mode"]) or (Mode.REPLAY if has_directory else None)
+    if mode is not None:
+        settings["mode"] = _mode(config, mode)
+    return settings
+
+
 def _mode(config: pytest.Config, given: Any) -> Mode:
     mode = parse_mode(given or os.environ.get(VARIABLES["mode"]) or Mode.REPLAY)
-    return Mode.RECORD if config.option.inferencereplay_rewrite and mode is not Mode.LIVE else mode
+    return Mode.RECORD if _option(config, "rewrite") and mode is not Mode.LIVE else mode
+
+
+def _option(config: pytest.Config, name: str) -> Any:
+    """Return what the command line gives, also while the first `conftest.py` is imported: `option` comes later."""
+    name = f"{NAME}_{name}"
+    return getattr(config.option, name, None) or getattr(config.known_args_namespace, name, None)
 
 
 def _command_line(config: pytest.Config) -> dict[str, Any]:
-    given = {name: getattr(config.option, f"{NAME}_{name}") for name in ("mode", "speed")}
+    given = {name: _option(config, name) for name in ("mode", "speed")}
     return {name: value for name, value in given.items() if value is not None}
 
 
@@ -250,7 +279,7 @@ def _read(mark: pytest.Mark, where: str) -> dict[str, Any]:
         message = f"{where}: the directory is given twice."
         raise pytest.UsageError(message)
     options = {**dict(zip(("directory",), mark.args, strict=False)), **mark.kwargs}
-    _check(options, where, (*SETTINGS, *ROUNDS))
+    _check(options, where, (*SETTINGS, *ROUNDS, ENABLED))
     return options
 
 
@@ -308,7 +337,13 @@ _PARSERS: dict[str, Callable[[Any, str], object]] = {
     "variants": parse_variants,
     "times": parse_times,
     "write_to": parse_write_to,
+    ENABLED: parse_flag,
 }
+
+
+def is_enabled(node: pytest.Item) -> bool:
+    """Whether no marker says that the plugin leaves a test alone; the nearest one that says something counts."""
+    return next((bool(mark.kwargs[ENABLED]) for mark in node.iter_markers(NAME) if ENABLED in mark.kwargs), True)
 
 
 def check_spelling(name: str, config: pytest.Config) -> None:

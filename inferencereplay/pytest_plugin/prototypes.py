@@ -23,7 +23,7 @@ _VARIABLES = tuple(VARIABLES.values())
 
 
 class _Known(NamedTuple):
-    """A session that answers no call, with what its settings were read from; as long as that is kept, ids are unique."""
+    """A session that answers no call, with what its settings were read from: no other object gets the id of that."""
 
     marks: tuple[pytest.Mark, ...]
     given: Mapping[str, Any]

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import functools
 import tempfile
+import time
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from inferencereplay.pytest_plugin.configuration import CONFIG, NAME, check_spelling, marked
+from inferencereplay.pytest_plugin.configuration import CONFIG, NAME, check_spelling, is_enabled, marked, settings_for
+from inferencereplay.pytest_plugin.program_sessions import ProgramSessions
 from inferencereplay.pytest_plugin.rounds import ROUND, TOLD, name_report
 from inferencereplay.pytest_plugin.tally import Listener, Tally
 from inferencereplay.pytest_plugin.units import Unit, is_of_plugin, recording_command
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from inferencereplay.pytest_plugin.prototypes import Prototypes
     from inferencereplay.pytest_plugin.unused import Finding
     from inferencereplay.session.run_coordinator import RunCoordinator
     from inferencereplay.session.session import Session
+    from inferencereplay.store.interface import Store
 
 
 class State:
@@ -32,7 +35,12 @@ class State:
         fixtures: those that tests with recordings need.
         is_open: whether the session of a test is open.
         session: pytest's, once it has started.
-        item: the test that runs.
+        collected: the ids of the tests that are neither run yet nor deselected.
+        started: when the run began, in seconds since 1970.
+        item: the test that runs, or ran last.
+        has_failed: whether that test has failed up to now.
+        is_all: whether tests without a marker have recordings, too.
+        program: the sessions that the program under test opens itself.
     """
 
     def __init__(self, config: pytest.Config) -> None:
@@ -44,11 +52,17 @@ class State:
         self.finding: Finding | None = None
         self.fixtures: set[pytest.FixtureDef[Any]] = set()
         self.names = {NAME}
+        self.collected: set[str] = set()
+        self.started = time.time()
         self.is_open = False
         self.session: pytest.Session | None = None
         self.item: Any = None
+        self.is_all: bool = config.getini(f"{NAME}_all")
         self._patches: Any = None
+        self.has_failed = False
         self.listener = Listener(self.tally)
+        self.program = config.stash.get(PROGRAM, None) or ProgramSessions(config)
+        self.program.attach(self.tally, lambda session: session.join(self.run), self.note_use)
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Remember pytest's session."""
@@ -81,7 +95,7 @@ class State:
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Open the session of a test with recordings that does not ask for the fixture, which takes longer."""
         is_plan = item.config.getoption("setupplan", default=False)
-        if has_recordings(item) and not is_plan and not _asks_for_fixture(item):
+        if has_recordings(item) and not is_plan and not (isinstance(item, pytest.Function) and _asks_for_fixture(item)):
             self.open(item, NOTHING)
 
     def open(self, item: pytest.Item, given: Any) -> None:
@@ -124,6 +138,15 @@ class State:
             if unit.session.run_folder is not None:
                 self.run.release_all()  # this process has no call under way between two tests
 
+    def note_use(self, store: Store, names: Iterable[str]) -> None:
+        """Note the recordings that a session of the program uses."""
+        self.tally.note_use(store, names)
+
+    def settle(self) -> None:
+        """Count what the program's own sessions did, at the end of a test or of the run."""
+        self.program.settle(has_failed=self.has_failed)
+        self.has_failed = False
+
     def abandon(self) -> None:
         """Close the session of a test whose end has failed, or was not reached; its misses are counted, not raised."""
         if self.is_open:
@@ -157,7 +180,7 @@ class State:
 
         return RunCoordinator(Path(self.folder), self.owner)
 
-    def lasting_unit(self, item: pytest.Item, settings: dict[str, Any]) -> Unit:
+    def lasting_unit(self, item: pytest.Item | pytest.Collector, settings: dict[str, Any]) -> Unit:
         """Return a session for a fixture that outlives the test that needs it first.
 
         Raises:
@@ -168,7 +191,11 @@ class State:
 
         return self._join(item, make_session(settings), is_test=False)
 
-    def _join(self, item: pytest.Item, session: Session, *, is_test: bool) -> Unit:
+    def collecting(self, collector: pytest.Module) -> Unit:
+        """Return a session for what a module does when it is imported; the errors are those of `lasting_unit`."""
+        return self.lasting_unit(collector, settings_for(collector.config, collector, collector.path.parent, None))
+
+    def _join(self, item: pytest.Item | pytest.Collector, session: Session, *, is_test: bool) -> Unit:
         session.command = functools.partial(recording_command, item)
         session.join(self.run)
         return Unit(session, self.tally, is_test=is_test)
@@ -176,6 +203,7 @@ class State:
 
 NOTHING: dict[str, Any] = {}
 """What `inferencereplay_config` returns unless it is overridden."""
+PROGRAM = pytest.StashKey[ProgramSessions]()
 STATE = pytest.StashKey[State]()
 UNIT = pytest.StashKey[Unit]()
 
@@ -214,4 +242,5 @@ def _asks_for_fixture(item: Any) -> bool:
 
 def has_recordings(item: pytest.Item) -> bool:
     """Whether a test has recordings."""
-    return item.get_closest_marker(NAME) is not None or NAME in getattr(item, "fixturenames", ())
+    is_meant = item.get_closest_marker(NAME) is not None or NAME in getattr(item, "fixturenames", ())
+    return (is_meant or item.config.stash[STATE].is_all) and is_enabled(item)

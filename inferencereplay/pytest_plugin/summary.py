@@ -21,7 +21,9 @@ ELSEWHERE = (("unchanged", "unchanged"), ("let_through", "live"), ("stubbed", "b
 """The counts that are shown only if there are any: of calls that no recording has to answer."""
 
 
-def summarise(tally: Tally, finding: Finding | None, *, is_asked: bool, is_fatal: bool) -> Iterator[str]:
+def summarise(
+    tally: Tally, finding: Finding | None, *, is_asked: bool, is_fatal: bool, is_deleting: bool
+) -> Iterator[str]:
     """Yield the lines of the summary.
 
     Args:
@@ -29,6 +31,7 @@ def summarise(tally: Tally, finding: Finding | None, *, is_asked: bool, is_fatal
         finding: about unused recordings, unless they are ignored.
         is_asked: whether the user asked for unused recordings, and gets the reason if there is no answer.
         is_fatal: whether unused recordings fail the run.
+        is_deleting: whether they are to be deleted.
     """
     counts = [f"{tally.counts[many]} {one if tally.counts[many] == 1 else many}" for many, one in COUNTED]
     counts += [f"{tally.counts[name]} {shown}" for name, shown in ELSEWHERE if tally.counts[name]]
@@ -45,7 +48,13 @@ def summarise(tally: Tally, finding: Finding | None, *, is_asked: bool, is_fatal
     if finding and finding.doubt and is_asked:
         yield f"unused recordings were not looked for: {finding.doubt}"
     if finding:
-        yield from _shortened([f"unused: {os.path.relpath(file)}" for file in finding.files], MOST_FILES, "files")
+        left = [f"unused: {os.path.relpath(file)}" for file in finding.files if file not in finding.deleted]
+        yield from _shortened(left, MOST_FILES, "files")
+    if finding and finding.deleted:
+        yield f"{len(finding.deleted)} unused deleted:"
+        yield from (f"  {os.path.relpath(file)}" for file in finding.deleted)
+    if finding and (finding.kept or (finding.doubt and is_deleting)):
+        yield f"not deleted: {'; '.join(finding.kept) or finding.doubt}"
     if finding and finding.files and is_fatal:
         yield "unused recordings fail this run: delete these files, or give --inferencereplay-unused=report"
 

@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from inferencereplay.errors import RecordingExpired
-from inferencereplay.store.interface import layers_of
+from inferencereplay.store.interface import layers_of, located_in
 from inferencereplay.store.location import is_missing
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from inferencereplay.errors import RecordingNotFound
     from inferencereplay.session.session import Session
+    from inferencereplay.store.interface import Store
 
 
 COUNTED = ("hits", "misses", "recorded", "unchanged", "let_through", "stubbed")
@@ -27,6 +28,7 @@ class Tally:
     Attributes:
         counts: the counts of sessions, by the names in `COUNTED`.
         used: the names of the recordings that were used, by directory.
+        noted: the same of sessions that the program opened, also in directories that are none of this run's.
         reasons: how often misses had a reason: the lines that each say one difference, or one line that says all.
         faults: how often faults happened, by name.
         idle: how often a fault did not happen in its session, by what it is.
@@ -34,11 +36,13 @@ class Tally:
         expired: the recordings that answered although they are older than `max_age`, with their directories.
         cut: the tests of which not all variants were run.
         partial: why the run says nothing about recordings that were not used.
+        absent: which tests without recordings were not run: code of theirs may use some all the same.
     """
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self.used: dict[str, set[str]] = {}
+        self.noted: dict[str, set[str]] = {}
         self.reasons: Counter[tuple[str, ...]] = Counter()
         self.faults: Counter[str] = Counter()
         self.idle: Counter[str] = Counter()
@@ -46,14 +50,20 @@ class Tally:
         self.expired: set[str] = set()
         self.cut: set[str] = set()
         self.partial: set[str] = set()
+        self.absent: set[str] = set()
 
     def __bool__(self) -> bool:
-        return bool(self.used)
+        return bool(self.used) or self.counts.total() > 0
+
+    def note_use(self, store: Store, names: Iterable[str]) -> None:
+        """Note the recordings that a session of the program used."""
+        for directory, inner in by_layer(store, names).items():
+            self.noted.setdefault(directory, set()).update(inner)
 
     def add_session(self, session: Session) -> None:
         """Add what a session did, when it is over."""
         self.counts.update({name: getattr(session, name) for name in COUNTED})
-        for directory, names in used_by_layer(session).items():
+        for directory, names in by_layer(session.store, session.used()).items():
             self.used.setdefault(directory, set()).update(names)
         self.expired.update(f"{session.store.directory}/{name}" for name in session.expired)
         self.faults.update(session.faults)
@@ -82,8 +92,10 @@ class Tally:
         self.expired.update(dumped["expired"])
         self.cut.update(dumped["cut"])
         self.partial.update(dumped["partial"])
-        for directory, names in dumped["used"].items():
-            self.used.setdefault(directory, set()).update(names)
+        self.absent.update(dumped["absent"])
+        for mine, other in ((self.used, dumped["used"]), (self.noted, dumped["noted"])):
+            for directory, names in other.items():
+                mine.setdefault(directory, set()).update(names)
 
     def dump(self) -> dict[str, Any]:
         """Return all of it as lists, dicts, strings and numbers, which is what workers can send."""
@@ -96,20 +108,21 @@ class Tally:
             "expired": sorted(self.expired),
             "cut": sorted(self.cut),
             "partial": sorted(self.partial),
+            "absent": sorted(self.absent),
             "used": {directory: sorted(names) for directory, names in self.used.items()},
+            "noted": {directory: sorted(names) for directory, names in self.noted.items()},
         }
 
 
-def used_by_layer(session: Session) -> dict[str, list[str]]:
-    """Return the names of the recordings that a session used, by directory, and relative to it."""
-    store, names = session.store, session.used()
+def by_layer(store: Store, names: Iterable[str]) -> dict[str, list[str]]:
+    """Return names of recordings by directory, and relative to it."""
     layers = layers_of(store)
     if len(layers) == 1:
-        return {store.directory: names}
+        return {store.directory: [*names]}
     used: dict[str, list[str]] = {layer.directory: [] for layer in layers}
     for name in names:
-        number, inner = store.locate(name)  # type: ignore[attr-defined]  # a LayeredStore
-        used[layers[number].directory].append(inner)
+        layer, inner = located_in(store, name)
+        used[layer.directory].append(inner)
     return used
 
 

@@ -156,7 +156,7 @@ def shorten(traceback: TracebackType) -> None:
         step.tb_next = following
 
 
-def recording_command(item: pytest.Item, mode: str) -> str:
+def recording_command(item: pytest.Item | pytest.Collector, mode: str) -> str:
     """Return what records the calls of a test, for the message of a miss."""
     inside = "".join(item.nodeid.partition("::")[1:])
     return f"pytest {shlex.quote(os.path.relpath(item.path) + inside)} --inferencereplay-mode={mode}"

@@ -13,10 +13,14 @@ from typing import Annotated, Any
 import msgspec
 
 from inferencereplay.errors import RecordingCorrupt
+from inferencereplay.recording import frames as websocket
 from inferencereplay.recording.control_characters import visible
 from inferencereplay.recording.request import NotSerializable, Request, canonical_json, parse_json
 
 VERSION = 1
+FRAMES_VERSION = 2
+"""The version of files with `frames`, which readers of version 1 would take for empty streams."""
+VERSIONS = (VERSION, FRAMES_VERSION)
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=1_000_000)]
 """A time that a person may have edited; the limit keeps a slip from making a replay wait for years."""
 Count = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
@@ -124,6 +128,8 @@ class Response(msgspec.Struct, omit_defaults=True):
         chunks: the events' data.
         rest: the bytes after the chunks, from the first event on that is not UTF-8.
         retries: how often the SDK tried again before this answer came.
+        frames: what both sides of a WebSocket connection sent; `offsets` and `end` are the connection's then, and
+            `elapsed` is the time that it took to open.
     """
 
     status: int = 200
@@ -148,6 +154,7 @@ class Response(msgspec.Struct, omit_defaults=True):
     chunks: list[msgspec.Raw] = []
     rest: bytes = b""
     retries: Count = 0
+    frames: list[websocket.Frame] | None = None
 
     @property
     def is_stream(self) -> bool:
@@ -253,8 +260,9 @@ def _check_conflict(data: bytes, name: str) -> None:
 
 
 def _check_version(version: int, name: str) -> None:
-    if version != VERSION:
-        reason = f"it is of format {version}, and this version of inferencereplay reads format {VERSION}"
+    if version not in VERSIONS:
+        known = " and ".join(map(str, VERSIONS))
+        reason = f"it is of format {version}, and this version of inferencereplay reads the formats {known}"
         raise corrupt(name, "$.inferencereplay", reason, "Upgrade inferencereplay, or record it again")
 
 
@@ -275,6 +283,7 @@ def _is_simple(response: Response) -> bool:
         and response.reason is None
         and response.indent == -1
         and not response.encoding
+        and response.frames is None
     )
 
 
@@ -287,7 +296,9 @@ def _check_parts(response: Response, name: str) -> None:
         raise corrupt(name, "$.response.failure", reason)
     if (response.chunks or response.rest) and not response.end:
         raise corrupt(name, "$.response.end", "a stream has to say how it ended")
-    if response.offsets and len(response.offsets) != count:
+    if response.frames is not None:
+        _check_frames(response, response.frames, name)
+    elif response.offsets and len(response.offsets) != count:
         raise corrupt(name, "$.response.offsets", f"{len(response.offsets)} offsets for {count} chunks")
     if response.events and len(response.events) != count:
         raise corrupt(name, "$.response.events", f"{len(response.events)} names for {count} chunks")
@@ -299,6 +310,13 @@ def _check_parts(response: Response, name: str) -> None:
         raise corrupt(name, "$.response.status", f"{response.status} is no HTTP status")
     _check_content(response, name)
     _check_details(response, name)
+
+
+def _check_frames(response: Response, frames: list[websocket.Frame], name: str) -> None:
+    for position, reason in websocket.problems(frames, response.offsets):
+        raise corrupt(name, position, reason)
+    if not response.end or response.chunks or response.rest or response.events:
+        raise corrupt(name, "$.response.frames", "frames have an 'end', and no chunks")
 
 
 def _check_details(response: Response, name: str) -> None:
@@ -386,10 +404,10 @@ def _decode_around(request: Request, data: bytes, name: str) -> Recording | None
         around = _around_decoder.decode(rest)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    if around.request is not msgspec.UNSET or around.inferencereplay != VERSION:
+    if around.request is not msgspec.UNSET or around.inferencereplay not in VERSIONS:
         return None
     _check(around.response, name)
-    return Recording(VERSION, around.key, held, around.response, around.recorded)
+    return Recording(around.inferencereplay, around.key, held, around.response, around.recorded)
 
 
 def check_request(recording: Recording, request: Request, key: str, name: str) -> None:
@@ -439,7 +457,7 @@ def encode(recording: Recording) -> bytes:
     """Write a recording as a file for people: JSON indented by two, a chunk a line, each kind of timing on one line."""
     request, response = recording.request, recording.response
     lines = [
-        b'  "inferencereplay": %d' % recording.inferencereplay,
+        b'  "inferencereplay": %d' % (VERSION if response.frames is None else FRAMES_VERSION),
         b'  "key": ' + _json(recording.key),
         b'  "recorded": ' + _json(recording.recorded),
         b"".join((_REQUEST_BEGIN, *_request_parts(request), _REQUEST_END)),
@@ -476,7 +494,17 @@ def _response_members(response: Response) -> list[bytes]:
         members.append(b'"left": %.6f' % response.left)
     if response.failure:
         members.append(b'"failure": ' + _json(response.failure))
+    if response.frames is not None:
+        return members + _connection_members(response, response.frames)
     return members + (_stream_members(response) if response.end else _plain_members(response))
+
+
+def _connection_members(response: Response, frames: list[websocket.Frame]) -> list[bytes]:
+    members = [b'"elapsed": %.6f' % response.elapsed] if response.elapsed is not None else []
+    members += _offsets_member(response)
+    lines = b",\n".join(b"      " + websocket.encode(frame) for frame in frames)
+    members.append(b'"frames": [\n' + lines + b"\n    ]" if lines else b'"frames": []')
+    return members
 
 
 def _plain_members(response: Response) -> list[bytes]:
@@ -499,9 +527,7 @@ def _plain_members(response: Response) -> list[bytes]:
 
 
 def _stream_members(response: Response) -> list[bytes]:
-    members = []
-    if response.offsets:
-        members.append(b'"offsets": [' + b", ".join(b"%.6f" % offset for offset in response.offsets) + b"]")
+    members = _offsets_member(response)
     if response.events:
         members.append(b'"events": ' + _json(response.events))
     if response.verbatim:
@@ -511,6 +537,12 @@ def _stream_members(response: Response) -> list[bytes]:
     if response.rest:
         members.append(b'"rest": ' + _json(response.rest))
     return members
+
+
+def _offsets_member(response: Response) -> list[bytes]:
+    if not response.offsets:
+        return []
+    return [b'"offsets": [' + b", ".join(b"%.6f" % offset for offset in response.offsets) + b"]"]
 
 
 def _json(value: object) -> bytes:

@@ -9,6 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from inferencereplay.recording.format import Redirect
+from inferencereplay.recording.frames import CLIENT, SERVER
 from inferencereplay.recording.request import (
     TOO_DEEP,
     NotSerializable,
@@ -21,6 +22,7 @@ from inferencereplay.redaction.fragments import redact_fragments, redact_tokens
 
 if TYPE_CHECKING:
     from inferencereplay.recording.format import Response
+    from inferencereplay.recording.frames import Frame
     from inferencereplay.redaction.redactor import Redactor
 
 
@@ -61,6 +63,7 @@ def redact_response(response: Response, redactor: Redactor) -> None:
     # Pieces first: a piece may look like a whole secret, and without it the others look like no secret.
     chunks = redactor.jsons(redact_fragments([*map(bytes, response.chunks)], redactor))
     response.chunks = [*map(msgspec.Raw, chunks)]
+    _redact_frames(response.frames or [], redactor)
     rest = redactor.text(response.rest.decode("utf-8", "surrogateescape"))
     response.rest = rest.encode("utf-8", "surrogateescape")
     if bytes(response.body):
@@ -72,6 +75,28 @@ def redact_response(response: Response, redactor: Redactor) -> None:
         causes = [replace(cause, message=redactor.text(cause.message)) for cause in response.failure.causes]
         message = redactor.text(response.failure.message)
         response.failure = replace(response.failure, message=message, causes=causes)
+
+
+def _redact_frames(frames: list[Frame], redactor: Redactor) -> None:
+    for sender in (CLIENT, SERVER):
+        sent = [frame for frame in frames if frame.sender == sender and bytes(frame.json)]
+        raws = redactor.jsons(redact_fragments([bytes(frame.json) for frame in sent], redactor))
+        for frame, raw in zip(sent, raws, strict=True):
+            frame.json = msgspec.Raw(raw)
+    for frame in frames:
+        frame.reason = redactor.text(frame.reason)
+        if frame.text is not None:
+            frame.text = _redacted_text(frame.text, redactor)
+
+
+def _redacted_text(text: str, redactor: Redactor) -> str:
+    """Redact a message of text, which may be JSON on several lines."""
+    try:
+        value = parse_json(text)
+    except ValueError:
+        return redactor.text(text)
+    safe = redactor.value(value)
+    return text if safe is value else canonical_json(safe).decode()
 
 
 def _safe_headers(headers: dict[str, str], redactor: Redactor) -> dict[str, str]:

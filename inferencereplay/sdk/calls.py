@@ -139,6 +139,11 @@ def decide(session: Session, call: ClientCall) -> Flow:
         raise
     except Exception as error:  # noqa: BLE001 - a failing recorder never breaks what it records
         return _let_through(session, call, error)
+    return (yield from ask(session, call))
+
+
+def ask(session: Session, call: Call) -> Flow:
+    """Return the session's decision for a call that was read, once it need not wait."""
     deadline = SYSTEM_CLOCK.now() + PATIENCE
     try:
         while True:
@@ -164,7 +169,7 @@ def _pass_on(session: Session, call: ClientCall) -> LetThrough:
     return session.pass_on(call)
 
 
-def _let_through(session: Session, call: ClientCall, error: Exception) -> LetThrough:
+def _let_through(session: Session, call: Call, error: Exception) -> LetThrough:
     """Log why a call goes to the network unrecorded; in `replay`, raise the error instead."""
     if session.mode is not Mode.REPLAY:
         # An encoder's error holds the whole text that it could not encode, which `repr` would show.

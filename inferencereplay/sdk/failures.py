@@ -101,21 +101,21 @@ def raise_failure(failure: Failure, library: Any, request: Any) -> NoReturn:
         request: what the connection was for.
     """
     cls: Any = error_class(failure, library) or library.ReadError
-    error = None if issubclass(cls, library.RequestError) else _make(cls, failure.message)
+    error = None if issubclass(cls, library.RequestError) else make(cls, failure.message)
     if error is None:
         own = cls if issubclass(cls, library.RequestError) else library.ReadError
         error = own(failure.message, request=request)
     below: list[tuple[Exception, bool]] = []
     for cause in failure.causes[:_MOST_CAUSES]:
         known = _lookup(cause.type, library)
-        made = None if known is None else _make(known, cause.message)
+        made = None if known is None else make(known, cause.message)
         if made is None:
             break
         below.append((made, cause.is_context))
     _raise(error, below)
 
 
-def _make(cls: type[Exception], message: str) -> Exception | None:
+def make(cls: type[Exception], message: str) -> Exception | None:
     """Make an exception; `None` for a class that wants other arguments than a text."""
     found = _ERRNO.fullmatch(message) if issubclass(cls, OSError) else None
     try:

@@ -2,8 +2,8 @@
 
 They are made of a model's core schema (https://docs.pydantic.dev/latest/internals/architecture/). A union of models
 that differ in the literal `type` is decided by it, while pydantic would try them all: the output of a response has more
-than thirty. And a member that a server left out becomes `None`, as the SDK makes it, unless the model is one of a
-union's, where the SDK may take another one.
+than thirty. And a member that a server left out becomes `None`, as the SDK makes it (it calls no factory of defaults),
+unless the model is one of a union's, where the SDK may take another one.
 """
 
 from __future__ import annotations
@@ -35,8 +35,13 @@ def holds_floats(schema: Any) -> bool:
     if not isinstance(schema, dict):
         return False
     return schema.get("type") == "float" or any(
-        holds_floats(item) for name, item in schema.items() if name not in _KEPT
+        holds_floats(item) for name, item in schema.items() if _holds(schema, name)
     )
+
+
+def _holds(schema: dict[str, Any], name: str) -> bool:
+    """Whether a member of a schema, or of a table of a model's fields, holds schemas for validation."""
+    return name not in _KEPT or not isinstance(schema.get("type"), str)  # a field may have any name
 
 
 class _Rewriting:
@@ -76,10 +81,12 @@ class _Rewriting:
         kind = schema.get("type")
         in_union = in_union or kind == "union" or (kind == "nullable" and self._has_alias(schema))
         made = {
-            name: item if name in _KEPT else self._rewrite(item, in_union=in_union)
+            name: self._rewrite(item, in_union=in_union) if _holds(schema, name) else item
             for name, item in schema.items()
             if name != "ref"
         }
+        if kind == "default" and "default_factory" in made and not in_union:
+            return {"type": "default", "schema": made["schema"], "default": None}
         if kind == "definition-ref":
             return {**made, "schema_ref": schema["schema_ref"] + _IN_UNION * in_union}
         if kind == "model-field" and not in_union and _is_required(schema["schema"]):
@@ -102,7 +109,7 @@ class _Rewriting:
             return False
         if schema.get("type") == "definition-ref":
             return self._is_renaming(schema["schema_ref"])
-        return _ALIAS in schema or any(self._has_alias(item) for name, item in schema.items() if name not in _KEPT)
+        return _ALIAS in schema or any(self._has_alias(item) for name, item in schema.items() if _holds(schema, name))
 
     def _is_renaming(self, ref: str) -> bool:
         """Whether there is one in a definition, or in one that it refers to."""

@@ -17,7 +17,6 @@ import openai
 
 from inferencereplay.locks import make_reentrant_lock
 from inferencereplay.pacing.event_loop import give_turn
-from inferencereplay.recording.request import Request
 from inferencereplay.sdk import (
     answers,
     calls,
@@ -217,17 +216,26 @@ def _by_format(given: Callable[..., Any], default: Callable[..., Any]) -> Callab
 
 
 def _connect(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    client = private.manager_client(instance)
-    session = _session(client)
-    if session is not None and not session.is_live:
-        call = session.call(Request("WEBSOCKET", private.manager_path(instance), b"null"))
-        reason = "it is a connection for many messages"
-        if not session.is_let_through(call):
-            if session.mode is Mode.REPLAY:
-                raise session.refuse(call, reason)
-            session.warn_once(call, reason)
-        session.pass_on(call)
-    return wrapped(*args, **kwargs)
+    flow = _connection(wrapped, instance, args, kwargs)
+    return wrapped(*args, **kwargs) if flow is None else steps.run(flow)
+
+
+async def _connect_async(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    flow = _connection(wrapped, instance, args, kwargs)
+    return await (wrapped(*args, **kwargs) if flow is None else steps.run_async(flow))
+
+
+def _connection(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Return the flow of a WebSocket connection; `None` for a live one."""
+    session = _session(private.manager_client(instance))
+    if session is None or session.is_live:
+        return None
+    try:
+        from inferencereplay.sdk.sockets import connecting  # noqa: PLC0415 - few programs open connections
+    except ImportError:  # the `websockets` package is missing, and the SDK says so
+        return None
+    opening = connecting.Opening(session, instance, functools.partial(wrapped, *args, **kwargs))
+    return connecting.open_connection(opening)
 
 
 # The patches of each module of the SDK.
@@ -306,10 +314,9 @@ def _embeddings_patches(module: Any) -> list[_Patch]:
 
 def _socket_patches(module: Any) -> list[_Patch]:
     return [
-        _Patch(manager, name, _connect)
+        _Patch(manager, name, _connect_async if "__aenter__" in manager.__dict__ else _connect)
         for manager in private.connection_managers(module)
-        for name in ("__enter__", "__aenter__", "enter")
-        if name in manager.__dict__
+        for name in private.connecting_methods(manager)
     ]
 
 

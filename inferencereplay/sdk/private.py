@@ -657,16 +657,58 @@ def connection_managers(module: Any) -> list[type]:
     return [value for name, value in vars(module).items() if name.endswith(_MANAGER) and isinstance(value, type)]
 
 
+def connecting_methods(manager: type) -> tuple[str, ...]:
+    """Return the names of the methods of a class that open a connection."""
+    own = ("_connect_ws",) if "_connect_ws" in manager.__dict__ else ("__enter__", "__aenter__", "enter")
+    return tuple(name for name in own if name in manager.__dict__)
+
+
 def manager_client(manager: Any) -> Any:
     """Return the client that a connection is made for."""
+    return getattr(manager, _client_attribute(manager))
+
+
+def _client_attribute(manager: Any) -> str:
     owner = next(cls for cls in type(manager).__mro__ if cls.__module__ in WEBSOCKET_MODULES)
-    return getattr(manager, f"_{owner.__name__}__client")
+    return f"_{owner.__name__}__client"
 
 
-def manager_path(manager: Any) -> str:
-    """Return the path that a connection is made to, as far as its class tells it."""
-    parts = type(manager).__module__.split(".")[2:]
-    return "/" + "/".join(dict.fromkeys(part for part in parts if part != "beta"))
+@contextlib.contextmanager
+def without_tokens(manager: Any) -> Iterator[None]:
+    """Let the object that opens a connection fetch no token meanwhile: no function of the program's is called."""
+    client = manager_client(manager)
+    made = copy.copy(client)
+    back, nothing = (_returned, _nothing_async) if is_async(client) else (_return, _nothing)
+    vars(made).update(
+        _refresh_api_key=functools.partial(back, client.api_key), _get_azure_ad_token=nothing, _prepare_options=back
+    )
+    setattr(manager, _client_attribute(manager), made)
+    try:
+        yield
+    finally:
+        setattr(manager, _client_attribute(manager), client)
+
+
+def _nothing() -> None:
+    """Stand for a function that returns a token."""
+
+
+async def _nothing_async() -> None:
+    """Stand for a coroutine function that returns a token."""
+
+
+def connection_request(client: Any, method: str, uri: str) -> Request:
+    """Return the request of a WebSocket connection, with its path relative to the client's base URL.
+
+    Args:
+        client: whose connection it is.
+        method: the method in recordings.
+        uri: the server's, with path and query.
+    """
+    parts = urlsplit(uri)
+    base = urlsplit(str(client.websocket_base_url or client.base_url)).path.rstrip("/")
+    path = parts.path[len(base) :] if parts.path.startswith(f"{base}/") else parts.path
+    return Request(method, path, b"null", parse_query(parts.query))
 
 
 # The secrets and the server of a client.

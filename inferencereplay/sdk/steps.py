@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator
 from typing import Any, NamedTuple, TypeAlias
 
 from inferencereplay.pacing.event_loop import give_turn
+from inferencereplay.store import at_hand
 
 _STAT: Any = sys.modules[os.name].stat  # type: ignore[attr-defined, unused-ignore]  # of `posix` or `nt`
 """What `os.stat` is, unless a detector of blocking calls, such as BlockBuster, has replaced it."""
@@ -95,10 +96,14 @@ async def decide_async(decision: Callable[[], Any]) -> Any:
     """Ask a session for its decision.
 
     It is asked on the event loop: reading a small file takes 20 µs there, and more than 100 µs in a thread. Where a
-    detector of blocking calls is active, a thread asks.
+    detector of blocking calls is active, a thread asks. What is in an object store is awaited.
     """
     if os.stat is _STAT:
-        return decision()
+        if not at_hand.opened:
+            return decision()
+        from inferencereplay.sdk import distant_reads  # noqa: PLC0415 - few programs have such stores
+
+        return await distant_reads.decide(decision)
     from inferencereplay.sdk import worker_thread  # noqa: PLC0415 - it imports AnyIO
 
     return await worker_thread.decide(decision)

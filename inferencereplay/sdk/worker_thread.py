@@ -24,6 +24,7 @@ MOST_THREADS = 8
 Limiters: TypeAlias = RunVar[anyio.CapacityLimiter]
 _writing: Limiters = RunVar("inferencereplay.writing")
 _deciding: Limiters = RunVar("inferencereplay.deciding")
+waiting: Limiters = RunVar("inferencereplay.waiting")
 
 
 async def in_thread(job: Callable[[], object], limiters: Limiters = _writing, threads: int = MOST_THREADS) -> None:

@@ -22,6 +22,7 @@ from inferencereplay.server.replies import Forward, Replies, Reply
 from inferencereplay.server.variant_order import IN_ORDER, check_order
 from inferencereplay.session.session import Session
 from inferencereplay.session.settings import Mode, Options
+from inferencereplay.store.interface import layers_of
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable
@@ -107,7 +108,11 @@ class Application:
         self._access = Access(serving.get("api_key"), serving.get("cors", ()))
         self._upstream = _make_upstream(session, serving.get("upstream"), self.metrics)
         order = check_order(serving.get("variants", IN_ORDER), session.mode)
-        contents = Contents(session.store.directory, check_profiles(serving.get("match", ())), session.prepare)
+        contents = Contents(
+            tuple(layer.directory for layer in layers_of(session.store)),
+            check_profiles(serving.get("match", ())),
+            session.prepare,
+        )
         find_origin = self._upstream.origin if self._upstream else lambda _: Provenance()
         self.replies = Replies(session, self.metrics, order, contents, find_origin, keeps_misses=keeps_misses)
         self._deadlines: Deadlines | None = None

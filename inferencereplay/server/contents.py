@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from inferencereplay.catalogue.entries import Catalogue
+from inferencereplay.catalogue.layered import open_catalogue
 from inferencereplay.errors import InferenceReplayError, StoreError
 from inferencereplay.recording.request import NotSerializable, parse_json
 from inferencereplay.server.profiles import loosened
@@ -28,7 +28,7 @@ class Contents:
     """The recordings of a directory, each read once.
 
     Args:
-        directory: it need not exist yet.
+        directories: they need not exist yet; several are layers.
         profiles: what does not count when requests are compared.
         prepare: is applied to recorded requests, as to those that are looked up.
 
@@ -36,8 +36,10 @@ class Contents:
         is_exact: whether everything counts.
     """
 
-    def __init__(self, directory: str, profiles: tuple[Profile, ...], prepare: Callable[[Request], Request]) -> None:
-        self._directory = directory
+    def __init__(
+        self, directories: tuple[str, ...], profiles: tuple[Profile, ...], prepare: Callable[[Request], Request]
+    ) -> None:
+        self._directories = directories
         self._profiles = profiles
         self._prepare = prepare
         self._seen: set[str] = set()
@@ -51,7 +53,7 @@ class Contents:
         """Read the recordings that are new; return whether there were any."""
         before = len(self._seen)
         with contextlib.suppress(StoreError):  # a look-up tells what is wrong with the directory
-            catalogue = Catalogue(self._directory)
+            catalogue = open_catalogue(self._directories)
             for name in catalogue.names():
                 if name not in self._seen:
                     self._seen.add(name)

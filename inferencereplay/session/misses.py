@@ -6,14 +6,14 @@ import contextlib
 import os
 import shlex
 import sys
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from inferencereplay.errors import RecordingNotFound, StoreError
 from inferencereplay.recording.control_characters import visible, visible_lines
 from inferencereplay.recording.difference import nearest
 from inferencereplay.recording.request import parse_json
 from inferencereplay.session.moved_recordings import find as find_moved
-from inferencereplay.store.interface import layers_of, written_of
+from inferencereplay.store.interface import layers_of, located_in, written_of
 from inferencereplay.store.location import is_missing
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from inferencereplay.recording.request import Request
     from inferencereplay.redaction.redactor import Redactor
+    from inferencereplay.session.call import Call
     from inferencereplay.session.near_requests import NearRequests
     from inferencereplay.store.interface import Store
 
@@ -80,7 +81,8 @@ def explain(  # noqa: PLR0913 - facts for a message
         lines.append(visible(f"It is recorded in {_listed(places)}: was the directory moved? Give that one."))
     mode = "record" if used_up and exhausted != "record" else "record-if-missing"
     if near and near.is_edited:
-        lines.append(f"To file it under its key, run\n  inferencereplay rekey {visible(shlex.quote(directory))}")
+        place = visible(shlex.quote(located_in(store, near.name)[0].directory))
+        lines.append(f"To file it under its key, run\n  inferencereplay rekey {place}")
     else:
         lines.append(way_to_record(store, mode, redactor, own_mode, command))
     text = visible_lines(redactor.text("\n".join(lines)))
@@ -88,6 +90,44 @@ def explain(  # noqa: PLR0913 - facts for a message
     if near:
         error.nearest, error.differences, error.is_edited = near.name, near.differences, near.is_edited
     return error
+
+
+def explain_message(  # noqa: PLR0913 - facts for a message
+    call: Call,
+    name: str,
+    reason: str,
+    differences: tuple[str, ...],
+    *,
+    store: Store,
+    own_mode: str | None,
+    command: Callable[[str], str] | None,
+) -> RecordingNotFound:
+    """Make the error for a message of a WebSocket connection that was not recorded.
+
+    Args:
+        call: the connection.
+        name: the file that is being replayed.
+        reason: what was not recorded.
+        differences: those to the recorded message, a line each, without secrets.
+        store: where the file lives.
+        own_mode: as `explain` has it.
+        command: as `explain` has it.
+    """
+    lines = [f"{call.line}: {visible(name)} is replayed, and {reason}", *(f"  {line}" for line in differences)]
+    lines.append(_mend(store, "record", own_mode, _command_line(call.redactor), command))
+    text = visible_lines(call.redactor.text("\n".join(lines)))
+    facts: dict[str, Any] = {
+        "method": call.request.method,
+        "path": call.path,
+        "key": call.redacted.key,
+        "directory": store.directory,
+    }
+    return RecordingNotFound(text, **facts, nearest=name, differences=differences)
+
+
+def _command_line(redactor: Redactor) -> str:
+    """Return the program's command line; before it is cut, for half a secret is not found any more."""
+    return visible(redactor.text(shlex.join(program or sys.orig_argv)))
 
 
 class _Near(NamedTuple):
@@ -148,10 +188,7 @@ def way_to_record(
     store: Store, mode: str, redactor: Redactor, own_mode: str | None, known: Callable[[str], str] | None
 ) -> str:
     """Return the command that records a request in a mode; the arguments are those of `explain`."""
-    line = visible(
-        redactor.text(shlex.join(program or sys.orig_argv))
-    )  # before it is cut: half a secret is not found any more
-    return _mend(store, mode, own_mode, line, known)
+    return _mend(store, mode, own_mode, _command_line(redactor), known)
 
 
 def _mend(store: Store, mode: str, own_mode: str | None, line: str, known: Callable[[str], str] | None) -> str:

@@ -72,7 +72,7 @@ class RecordingCache:
         """
         place = self._store.directory, key, number
         kept = self._kept.get(place)
-        if kept is not None and kept[0] == self._store.stamp(request.path, key, number):
+        if kept is not None and kept[0] == self._store.known_stamp(request.path, key, number):
             return kept[1]
         now = self._now()
         found = self._store.load(request, key, number)

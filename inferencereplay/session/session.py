@@ -32,7 +32,7 @@ from inferencereplay.session import garbage
 from inferencereplay.session.call import Call
 from inferencereplay.session.calls_log import FAULT, LIVE, MISS, STUB, CallLog
 from inferencereplay.session.decision import WAIT, Decision, LetThrough, Play
-from inferencereplay.session.misses import explain, way_to_record
+from inferencereplay.session.misses import explain, explain_message, way_to_record
 from inferencereplay.session.near_requests import NearRequests
 from inferencereplay.session.question import Question
 from inferencereplay.session.recorder import PendingRecording, Recorder
@@ -46,7 +46,7 @@ from inferencereplay.store.interface import written_of
 from inferencereplay.store.opening import open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from typing_extensions import Unpack
 
@@ -354,13 +354,17 @@ class Session:
         used = {name for item in self.recorder.variants.used.copy() for name in self.store.sources(*item)}
         return sorted(used | children.used if children else used)
 
-    def follow_used(self, report: Callable[[tuple[str, ...]], None]) -> None:
-        """Report the names of each recording when it is first used; call this before the first call.
+    def follow_used(self, report: Callable[[tuple[str, ...]], None], *, each: bool = False) -> None:
+        """Report the names of each recording when it is first used from now on.
 
         Args:
             report: is called with the names, under a lock, and must not fail.
+            each: whether every use is reported, and not the first only.
         """
-        self.recorder.variants.used = ReportingSet(lambda item: report(self.store.sources(*item)))
+        variants = self.recorder.variants
+        reports = ReportingSet(lambda item: report(self.store.sources(*item)), each=each)
+        reports.update(variants.used.copy())
+        variants.used = reports
 
     def finish(self) -> None:
         """Store streams that the program abandoned without closing them; the SDK's are in reference cycles.
@@ -666,6 +670,24 @@ class Session:
         pace = getattr(response, "pace", None) or self._pace
         return make_pacer(offsets, count, speed=self.speed, pace=pace, clock=self.clock, note=note)
 
+    def note_late(self, seconds: float) -> None:
+        """Note how late a frame of a WebSocket connection came."""
+        self._late.append(seconds)
+
+    def variants_of(self, play: Play) -> Iterator[tuple[int, Recording]]:
+        """Yield number and recording of the variants of a request that is being replayed."""
+        for number in itertools.count(1):
+            recording = self._cache.read(play.request, play.key, number)
+            if recording is None:
+                return
+            yield number, recording
+
+    def note_variant(self, play: Play, number: int) -> None:
+        """Note that another variant answers a call than its turn was."""
+        self.recorder.variants.used.add((play.request.path, play.key, number))
+        if play.noted is not None:
+            play.noted.keep(play.key, number)
+
     def fault_seconds(self, seconds: float) -> float:
         """Return how long to wait where a client waits because of a fault: its time-out, or before it tries again."""
         return seconds if self.clock is not SYSTEM_CLOCK else seconds / self.speed
@@ -820,6 +842,20 @@ class Session:
         )
         if waiting := [repr(stub) for stub in self._stubs or () if stub.is_left]:
             error.args = (f"{error.args[0]}\n{_counted_stubs(waiting)}",)
+        return self._note(error, call)
+
+    def miss_message(self, call: Call, name: str, reason: str, lines: tuple[str, ...] = ()) -> RecordingNotFound:
+        """Count a message of a WebSocket connection that was not recorded as a miss, and return the error.
+
+        Args:
+            call: the connection.
+            name: the file that is being replayed.
+            reason: what was not recorded.
+            lines: the differences to the recorded message.
+        """
+        error = explain_message(
+            call, name, reason, lines, store=self.store, own_mode=self.own_mode, command=self.command
+        )
         return self._note(error, call)
 
     def refuse(self, call: Call, reason: str = NO_JSON) -> NotRecordable:

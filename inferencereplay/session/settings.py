@@ -326,7 +326,12 @@ def parse_exhausted(exhausted: Any, source: str = "exhausted") -> str:
     raise InvalidSetting(message)
 
 
-def _parse_flag(flag: Any, source: str) -> bool:
+def parse_flag(flag: Any, source: str) -> bool:
+    """Read a setting that is on or off.
+
+    Raises:
+        InvalidSetting: for anything but a `bool`.
+    """
     if isinstance(flag, bool):
         return flag
     message = f"{source}={flag!r} is neither True nor False."
@@ -450,7 +455,8 @@ def split_layers(text: str) -> tuple[str, ...]:
 
 def join_layers(layers: Iterable[str]) -> str:
     """Return a text that names directories, which `split_layers` reads whatever commas they hold."""
-    return "".join(f"{layer}\n" for layer in layers)
+    names = [*layers]
+    return names[0] if len(names) == 1 and "," not in names[0] else "".join(f"{name}\n" for name in names)
 
 
 def _parse_layers_text(text: str, source: str) -> Any:
@@ -533,13 +539,13 @@ _PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "ignore": parse_ignore,
     "normalize": parse_normalize,
     "redact": _accept,
-    "record_errors": _parse_flag,
+    "record_errors": parse_flag,
     "exhausted": parse_exhausted,
     "test_id": _accept,
     "live": parse_selection,
     "only": parse_selection,
     "keep_calls": _parse_count,
-    "keep_equal": _parse_flag,
+    "keep_equal": parse_flag,
     "max_age": parse_max_age,
     "on_expiry": parse_expiry,
     "faults": _parse_faults,

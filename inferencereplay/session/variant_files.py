@@ -67,11 +67,11 @@ class VariantFiles:
         """Return the stamps of all variants by number, also of those after a gap that a killed process left."""
         found: dict[int, object] = {}
         last, number = 0, 1
-        while number <= last + 1 + LONGEST_GAP:
-            stamp = self._store.stamp(*self.address(number))
-            if stamp:  # it is empty for a file that cannot be looked at, nor be replaced then
-                last, found[number] = number, stamp
-            number += 1
+        while numbers := range(number, last + 2 + LONGEST_GAP):
+            for number, stamp in zip(numbers, self._store.stamps(self._path, self._key, numbers), strict=True):
+                if stamp:  # it is empty for a file that cannot be looked at, nor be replaced then
+                    last, found[number] = number, stamp
+            number = numbers.stop
         return found
 
     def has(self, number: int) -> bool:

@@ -46,15 +46,17 @@ class ReportingSet(set[tuple[str, str, int]]):
 
     Args:
         report: is called with each new one.
+        each: whether it is also called with those that are not new.
     """
 
-    def __init__(self, report: Callable[[tuple[str, str, int]], None]) -> None:
+    def __init__(self, report: Callable[[tuple[str, str, int]], None], *, each: bool = False) -> None:
         super().__init__()
         self._report = report
+        self._each = each
 
     def add(self, item: tuple[str, str, int]) -> None:
         """Add one and report it."""
-        if item not in self:
+        if self._each or item not in self:
             super().add(item)
             self._report(item)
 

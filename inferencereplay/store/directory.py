@@ -100,6 +100,12 @@ class DirectoryStore:
             return ()  # as above
         return _stamp(found)
 
+    known_stamp = stamp
+
+    def stamps(self, path: str, key: str, numbers: Sequence[int]) -> Sequence[tuple[int, ...] | None]:
+        """Return the stamps of several variants."""
+        return [self.stamp(path, key, number) for number in numbers]
+
     def add(self, path: str, key: str, variant: int, data: bytes, *, like: str = "") -> bool:
         """Store a recording whole or not at all; return `False` if there is one already.
 

@@ -41,8 +41,19 @@ class Store(Protocol):
         """Return, at little cost, a value that differs after every change of a recording; `None` if there is none.
 
         Its first item is the time of the last change, in nanoseconds since 1970: two changes within a tick of the
-        kernel's clock may have the same. Its last item is the size in bytes. It is empty if the recording cannot be
-        looked at.
+        kernel's clock may have the same. It is 0 where the other items tell any two changes apart. The last item is
+        the size in bytes. The stamp is empty if the recording cannot be looked at.
+        """
+        ...
+
+    def stamps(self, path: str, key: str, numbers: Sequence[int]) -> Sequence[tuple[Any, ...] | None]:
+        """Return the stamps of several variants, at the cost of one where they are far away."""
+        ...
+
+    def known_stamp(self, path: str, key: str, variant: int) -> tuple[Any, ...] | None:
+        """Return the stamp of a recording that `load` would return at no cost; `None` where it has to be looked at.
+
+        A distant store answers by what it read some time ago.
         """
         ...
 
@@ -57,7 +68,8 @@ class Store(Protocol):
     def state(self, path: str) -> tuple[int, ...]:
         """Return what stays equal as long as no recording of `path` comes or goes; empty if there can be none.
 
-        Its first item is the time of the last change, as in a stamp.
+        A distant store notices after a minute what others do. The first item is the time of the last change, as in a
+        stamp.
         """
         ...
 
@@ -110,6 +122,14 @@ def written_of(store: Store) -> Store:
     """Return the store that new recordings go to: one of the layers of a `LayeredStore`, else itself."""
     written: Store = getattr(store, "written", store)
     return written
+
+
+def located_in(store: Store, name: str) -> tuple[Store, str]:
+    """Return the layer of a recording, and the recording's name there."""
+    if not hasattr(store, "layers"):
+        return store, name
+    number, inner = store.locate(name)  # type: ignore[attr-defined]  # a LayeredStore
+    return layers_of(store)[number], inner
 
 
 def full_name(store: Store, name: str) -> str:

@@ -72,6 +72,22 @@ class LayeredStore:
         """Return a value that differs after every change of a recording; `None` if there is none."""
         return self._first(path, key, variant, lambda layer: layer.stamp(path, key, variant))
 
+    def stamps(self, path: str, key: str, numbers: Sequence[int]) -> Sequence[tuple[Any, ...] | None]:
+        """Return the stamps of several variants."""
+        stamps = [layer.stamps(path, key, numbers) for layer in self.layers]
+        owner = _owner(self.layers, path, key)
+        found = [of_layer for layer, of_layer in zip(self.layers, stamps, strict=True) if owner in (None, layer)]
+        return [next(filter(_is_there, of_number), None) for of_number in zip(*found, strict=True)]
+
+    def known_stamp(self, path: str, key: str, variant: int) -> tuple[Any, ...] | None:
+        """Return the stamp of a recording for which no layer need be asked; `None` where one has to be."""
+        for layer in self.layers:
+            if layer.known_stamp(path, key, 1) is not None:
+                return layer.known_stamp(path, key, variant)
+            if is_url(layer.directory):  # it may have the recording, and is to be asked
+                break
+        return None
+
     def get(self, path: str, key: str, variant: int) -> bytes | None:
         """Return the bytes of a recording, or `None` if there is none; those of llama-stack's are in our format."""
         return self._first(path, key, variant, lambda layer: _content(layer, path, key, variant))
@@ -196,7 +212,12 @@ def _is_there(answer: object) -> bool:
 
 def _owner(layers: Iterable[Store], path: str, key: str) -> Store | None:
     """Return the first layer that has the first variant of a key."""
-    return next((layer for layer in layers if layer.stamp(path, key, 1) is not None), None)
+    return next((layer for layer in layers if _has(layer, path, key)), None)
+
+
+def _has(layer: Store, path: str, key: str) -> bool:
+    """Whether a layer has the first variant of a key; one that is far away is asked if it is not known."""
+    return layer.known_stamp(path, key, 1) is not None or layer.stamp(path, key, 1) is not None
 
 
 def _variants(layer: Store, path: str, key: str) -> Sequence[int]:

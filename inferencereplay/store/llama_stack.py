@@ -103,6 +103,12 @@ class LlamaStackStore:
         stamps = tuple(self._stamp(name) for name in self.sources(path, key, variant))
         return (max(stamps)[0], stamps, sum(stamp[-1] for stamp in stamps)) if stamps else None
 
+    known_stamp = stamp
+
+    def stamps(self, path: str, key: str, numbers: Sequence[int]) -> Sequence[tuple[Any, ...] | None]:
+        """Return the stamps of several variants."""
+        return [self.stamp(path, key, number) for number in numbers]
+
     def _stamp(self, name: str) -> tuple[int, ...]:
         try:
             found = os.stat(os.path.join(self.directory, name))  # noqa: PTH116, PTH118

@@ -64,7 +64,7 @@ def parse_location(directory: str | os.PathLike[str], source: str = "directory")
             raise TypeError  # noqa: TRY301 - one message for everything that is no path
         os.fsencode(text)
         if not is_url(text):
-            _check_path(text, directory, source)
+            _check_path(text, source)
             return Path(text).expanduser()
     except (TypeError, UnicodeEncodeError, RuntimeError):  # RuntimeError: an unknown home, as in "~nobody"
         message = f"{source}={directory!r} is no path of a directory. Give a str or a pathlib.Path."
@@ -72,10 +72,10 @@ def parse_location(directory: str | os.PathLike[str], source: str = "directory")
     return _parse_url(text, source)
 
 
-def _check_path(text: str, directory: object, source: str) -> None:
-    """Refuse a URL that was made a path, and so lost a slash."""
-    if not isinstance(directory, str) and _BROKEN_URL.match(text):
-        message = f"{source}={text!r}: a path cannot hold a URL. Give it as a str, with two slashes."
+def _check_path(text: str, source: str) -> None:
+    """Refuse a URL that has lost a slash, as one does that is made a `pathlib.Path`."""
+    if _BROKEN_URL.match(text):
+        message = f"{source}={text!r} is no URL. Give it as a str, with two slashes."
         raise InvalidSetting(message)
 
 

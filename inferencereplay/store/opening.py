@@ -76,7 +76,7 @@ def _open(
     directory: Location, test_id: str | None, prepare: Callable[[Request], Request], *, is_recorded: bool
 ) -> Store:
     if isinstance(directory, StoreURL):
-        return _open_url(directory)
+        return _open_url(directory, is_recorded=is_recorded)
     directory = directory.absolute()  # for the program may change its working directory
     if _is_recognized(str(directory)):
         return DirectoryStore(directory)
@@ -96,9 +96,9 @@ def _open(
     return DirectoryStore(directory)
 
 
-def _open_url(url: StoreURL) -> Store:
+def _open_url(url: StoreURL, *, is_recorded: bool) -> Store:
     engine = importlib.import_module("inferencereplay.object_stores.opening_urls")  # above this package; few need it
-    opened: Store = engine.open_url(url)
+    opened: Store = engine.open_url(url, is_recorded=is_recorded)
     return opened
 
 

@@ -94,10 +94,8 @@ class Asking:
 def _failure(response: Response, entry: Entry) -> str:
     """Return why an answer is none: it says nothing of the model, and the next one may be another."""
     error = visible(read_conversation(msgspec.structs.replace(entry.recording, response=response)).error)
-    if response.status == 0 or response.failure:
-        return error or "the connection failed"
-    if not response.is_whole:
-        return "its stream has no end"
+    if response.status == 0 or not response.is_whole:
+        return error or "it broke off"
     if response.status >= _FIRST_ERROR and response.status not in REPEATABLE:
         return f"{response.status} {error}"
     return ""

@@ -48,7 +48,7 @@ def bound_of(entry: Entry, assumed: int = OPEN) -> Bound:
     """
     body: dict[str, Any] = members(entry.body)
     counted = entry.usage.input
-    asked = counted if counted is not None else len(entry.recording.request.body) * bool(body)
+    asked = counted if counted is not None else len(entry.request.body) * bool(body)
     if entry.kind not in _WRITING:
         return Bound(asked, 0, is_open=False)
     answers = max(1, number(body.get("n")) or 1, number(body.get("best_of")) or 1)

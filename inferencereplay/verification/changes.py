@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -50,8 +51,8 @@ class Change(msgspec.Struct, frozen=True):
     """One thing that is not as it was.
 
     Attributes:
-        kind: `status`, `error`, `form`, `end`, `model`, `answers`, `finish reason`, `tool calls`, `refusal`, `schema`,
-            `length`, `text`, `content` or `fields`; `text` says how similar they are.
+        kind: `status`, `error`, `form`, `end`, `model`, `prompt tokens`, `answers`, `finish reason`, `tool calls`,
+            `refusal`, `schema`, `length`, `content`, `fields`, or `text` or `vectors` with their similarity.
         old: what was recorded, for people.
         new: what came now.
     """
@@ -111,7 +112,10 @@ def compare(stored: Recording, new: Response, thresholds: Thresholds) -> Compare
         similarity, *sides = _least_similar(old, new, before, after)
         changes += _of_content(stored, old, new, before, after, thresholds)
         if similarity is not None and similarity < thresholds.similarity:
-            changes.append(Change(f"text, similarity {similarity:.2f}", *_excerpts(*sides)))
+            if before.kind == "embedding":
+                changes.append(Change(f"vectors, similarity {similarity:.2f}", *sides))
+            else:
+                changes.append(Change(f"text, similarity {similarity:.2f}", *_excerpts(*sides)))
     if not any(change.kind in ("status", "form") for change in changes):
         came, went = came_and_went(old, new, thresholds.ignored_fields)
         changes += _limited([Change("fields", "absent", name) for name in came])
@@ -154,6 +158,7 @@ def _of_content(  # noqa: PLR0913, PLR0917 - both answers, as they are and as th
 ) -> Iterator[Change]:
     body = parsed(bytes(stored.request.body))
     yield from _different("model", _model(old), _model(new))
+    yield from _of_prompt(before.usage.input, after.usage.input, thresholds)
     if before.kind in ("embedding", "other"):
         yield from _of_objects(before.summary, after.summary, *(parsed(bytes(item.body)) for item in (old, new)))
     yield from _different("answers", str(len(before.choices)), str(len(after.choices)))
@@ -161,6 +166,13 @@ def _of_content(  # noqa: PLR0913, PLR0917 - both answers, as they are and as th
         yield from _of_choice(body, first, second, thresholds)
     if old.text is not None or new.text is not None:
         yield from _of_length(old.text or "", new.text or "", thresholds)
+
+
+def _of_prompt(old: int | None, new: int | None, thresholds: Thresholds) -> Iterator[Change]:
+    """Yield a change of the prompt's tokens: the same request has others where a template or a tokenizer changed."""
+    is_ignored = any(fnmatch.fnmatchcase("usage.prompt_tokens", pattern) for pattern in thresholds.ignored_fields)
+    if old is not None and new is not None and not is_ignored:
+        yield from _different("prompt tokens", str(old), str(new))
 
 
 def _different(kind: str, old: str, new: str) -> Iterator[Change]:

@@ -4,34 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from inferencereplay.verification.outcomes import UNANSWERED, NotAsked
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from inferencereplay.verification.limits import Limits
     from inferencereplay.verification.outcomes import Outcome
     from inferencereplay.verification.verification_plan import Item
 
 GIVE_UP = 5
 """Requests without an answer, from the first one on, after which no more are asked."""
-
-
-class Limits(NamedTuple):
-    """How many requests are asked, and how fast.
-
-    Attributes:
-        concurrency: at once.
-        rate: a second at most; `None` for no limit.
-        requests: in all at most.
-        cost: at most, in the currency of the prices.
-    """
-
-    concurrency: int = 4
-    rate: float | None = None
-    requests: int | None = None
-    cost: float | None = None
 
 
 class Dispatcher:

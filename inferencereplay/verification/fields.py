@@ -25,8 +25,8 @@ Fields = dict[str, set[str]]
 def came_and_went(old: Response, new: Response, ignored: Iterable[str] = ()) -> tuple[list[str], list[str]]:
     """Return the paths of fields that only the new answer has, and of those that only the old one has.
 
-    A field counts where both answers have the object that it belongs to; one that is null counts as absent. The chunks of a stream are taken together;
-    the events of the Responses API are by their types.
+    A field counts where both answers have the object that it belongs to; one that is null counts as absent. The chunks
+    of a stream are taken together; the events of the Responses API are by their types.
 
     Args:
         old: an answer.

@@ -8,12 +8,14 @@ import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode, urlsplit
 
 from inferencereplay.api import replay
 from inferencereplay.catalogue.conversation.parts import members
 from inferencereplay.errors import InvalidSetting
 from inferencereplay.recording.format import decode
 from inferencereplay.session.session import Session
+from inferencereplay.verification.eligibility import Target
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,11 +28,36 @@ if TYPE_CHECKING:
 OPENAI = "https://api.openai.com/v1"
 _NO_KEY = "none"
 """For servers that need no key; the SDK insists on one."""
+_VERSION = "api-version"
 
 
 def default_base_url() -> str:
     """Return the server that the SDK would ask."""
     return os.environ.get("OPENAI_BASE_URL") or OPENAI
+
+
+def target_of(base_url: str | None) -> Target:
+    """Return the server that is asked, without credentials that its URL may hold.
+
+    Args:
+        base_url: as the user gave it; `None` for the one that the SDK would ask.
+
+    Raises:
+        InvalidSetting: if it is no URL of HTTP.
+    """
+    url = base_url or default_base_url()
+    from inferencereplay.sdk.private import without_credentials  # noqa: PLC0415 - imports openai
+
+    try:
+        parts = urlsplit(url)
+        is_valid = parts.scheme in ("http", "https") and parts.hostname and not (parts.query or parts.fragment)
+    except ValueError:
+        is_valid = False
+    if not is_valid:
+        name = "--base-url" if base_url else "OPENAI_BASE_URL"
+        message = f"{name} is no base URL. Give one as a client has it, such as http://localhost:8000/v1."
+        raise InvalidSetting(message)
+    return Target(without_credentials(url), is_given=bool(base_url))
 
 
 class LiveServer:
@@ -51,7 +78,7 @@ class LiveServer:
         self._timeout = timeout
         self._key = os.environ.get("OPENAI_API_KEY") or ("" if base_url.startswith(OPENAI) else _NO_KEY)
         if not self._key:
-            message = f"{base_url} needs a key. Set OPENAI_API_KEY, or name another server by --base-url."
+            message = f"{OPENAI} needs a key. Set OPENAI_API_KEY, or name another server by --base-url."
             raise InvalidSetting(message)
         self._clients: dict[str, Any] = {}
         self._folder: Any = None
@@ -113,7 +140,9 @@ class LiveServer:
         if body is not None:
             more["body"] = body
         make = getattr(self._client(request.query), request.method.lower())
-        made = await make(request.path, cast_to=object, options={"params": dict(request.query)}, **more)
+        # As the SDK's own parameters, lists would get another pair of brackets. Azure's version is the client's.
+        query = urlencode({name: value for name, value in request.query.items() if name != _VERSION}, doseq=True)
+        made = await make(f"{request.path}?{query}" if query else request.path, cast_to=object, **more)
         if is_stream:
             async for _ in made:
                 pass
@@ -122,7 +151,7 @@ class LiveServer:
         """Return a client; one of Azure for a request that names the version of its API."""
         import openai  # noqa: PLC0415 - takes 200 ms and more
 
-        version = query.get("api-version", "")
+        version = query.get(_VERSION, "")
         if version not in self._clients:
             options: dict[str, Any] = {"base_url": self._base_url, "timeout": self._timeout}
             if version:

@@ -9,7 +9,6 @@ import msgspec
 from inferencereplay.catalogue.file_content import interpret
 from inferencereplay.errors import RecordingCorrupt
 from inferencereplay.recording.format import encode
-from inferencereplay.store.directory import DirectoryStore
 
 if TYPE_CHECKING:
     from inferencereplay.catalogue.entries import Catalogue, Entry
@@ -29,17 +28,17 @@ def replace_answer(catalogue: Catalogue, entry: Entry, new: Recording) -> str:
 
     Raises:
         OSError: if it cannot be written; nothing is changed then.
+        StoreError: as above, and if the old file cannot be read.
     """
-    (expected,) = catalogue.store.sources(entry.path, entry.key, entry.variant)
-    if not entry.name.endswith(expected):
-        return "its file is not in the place of its key (file it anew: inferencereplay rekey)"
-    store = DirectoryStore(catalogue.directory / entry.name[: -len(expected)])
+    part, name = catalogue.locate(entry.name)
     recording = entry.recording
     data = encode(msgspec.structs.replace(recording, response=new.response, recorded=new.recorded))
-    is_stored = store.replace_if(
-        entry.path, entry.key, entry.variant, data, lambda there: _holds(there, entry.name, recording)
-    )
-    return "" if is_stored else "its file was changed while it was asked"
+    with part.files.locked():  # no other command replaces it now
+        there = part.files.read(name)
+        if there is None or not _holds(there.data, entry.name, recording):
+            return "its file was changed while it was asked"
+        part.files.replace(name, data)
+    return ""
 
 
 def _holds(data: bytes, name: str, recording: Recording) -> bool:

@@ -210,7 +210,7 @@ def test_an_interrupt_ends_with_130(cli, monkeypatch, shelf):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("inferencereplay.cli.listing.Catalogue", interrupt)
+    monkeypatch.setattr("inferencereplay.cli.listing.open_catalogue", interrupt)
     assert cli("list", shelf).status == 130
     monkeypatch.setattr("inferencereplay.cli.app.run", interrupt)
     assert cli("list", shelf).status == 130

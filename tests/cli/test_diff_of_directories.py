@@ -264,3 +264,10 @@ def test_the_ids_of_contents_are_those_of_git(tmp_path, kind):
     assert blob_id(b"content\n", blob) == blob
     with Blobs(Repository(tmp_path / "not there" / "yet")) as blobs:
         assert [blobs.read(blob) for _ in range(3)] == [b"content\n"] * 3
+
+
+def test_a_url_is_in_no_repository(cli):
+    """Its revisions are not git's."""
+    done = cli("diff", "main", "--dir", "https://example.org/recordings")
+    assert done.status == 2
+    assert "https://example.org/recordings is in no repository of git." in done.err

@@ -465,17 +465,17 @@ def test_a_torn_or_foreign_file_is_corrupt(data, position):
 @pytest.mark.parametrize(
     "data",
     [
-        changed('"inferencereplay": 1', '"inferencereplay": 2'),
-        changed('"inferencereplay": 1', '"inferencereplay": 2').replace(b'"request"', b'"requests"'),
-        b'{"inferencereplay": 2}',
-        b'{"inferencereplay": 2, "response": []}',
+        changed('"inferencereplay": 1', '"inferencereplay": 3'),
+        changed('"inferencereplay": 1', '"inferencereplay": 3').replace(b'"request"', b'"requests"'),
+        b'{"inferencereplay": 3}',
+        b'{"inferencereplay": 3, "response": []}',
     ],
     ids=["the same shape", "another shape", "nothing else", "another type"],
 )
 def test_a_newer_format_says_so(data):
     """Whatever else may be different about it, the way out is to upgrade."""
     with pytest.raises(
-        RecordingCorrupt, match=r"it is of format 2, .* reads format 1, .*Upgrade inferencereplay"
+        RecordingCorrupt, match=r"it is of format 3, .* reads the formats 1 and 2, .*Upgrade inferencereplay"
     ) as caught:
         decode(data, NAME)
     assert caught.value.position == "$.inferencereplay"

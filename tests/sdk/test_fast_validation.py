@@ -158,3 +158,21 @@ def test_other_names_are_kept_where_the_sdk_keeps_them(one):
     ):
         raw = json.dumps(data).encode()
         assert seen(AnyModelBuilder(Holder)(raw)) == seen(private.construct(Holder, data)), data
+
+
+class _Renamed(openai.BaseModel):
+    api_model_a: int = pydantic.Field(alias="model_a")
+
+
+class _Odd(openai.BaseModel):
+    metadata: _Renamed
+    default: _Renamed | None = None
+    table: dict[str, str] = pydantic.Field(default_factory=dict)
+
+
+def test_a_field_may_have_any_name_and_a_default_that_is_made():
+    """One called `metadata` is as any other one; the SDK calls no factory for what a server leaves out."""
+    sent = {"metadata": {"model_a": 1}}
+    built, made = AnyModelBuilder(_Odd)(json.dumps(sent).encode()), private.construct(_Odd, sent)
+    assert built == made
+    assert (built.table, built.metadata.model_extra) == (None, {"model_a": 1})

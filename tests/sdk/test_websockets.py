@@ -1,7 +1,8 @@
-"""WebSockets: refused in replay, let through with one warning while recording."""
+"""WebSocket connections: live, recorded and replayed alike, against a real server on loopback."""
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import inspect
 import json
@@ -15,12 +16,15 @@ import openai
 import pytest
 from conftest import cheap
 from openai.resources.beta.realtime import realtime  # the one that most versions of the SDK have
-from ways import entered, settle
+from ways import entered, facts, settle
+from websockets.exceptions import ConnectionClosedError, ConnectionClosedOK, InvalidStatus
 from websockets.sync.server import serve
 
-from inferencereplay import NotRecordable, replay, wrap
+from inferencereplay import RecordingNotFound, replay
+from inferencereplay.recording.format import decode
 from inferencereplay.sdk import private
 
+KEY = "sk-test-0123456789abcdef"
 RESOURCES = Path(openai.__file__).parent / "resources"
 MANAGERS = [
     manager
@@ -28,55 +32,159 @@ MANAGERS = [
     if (RESOURCES.parent / Path(*name.split(".")[1:])).with_suffix(".py").exists()
     for manager in private.connection_managers(importlib.import_module(name))
 ]
+KINDS = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+
+
+class Sockets:
+    """A WebSocket server; `talk(socket)` is what it does with each connection, and `opened` counts them."""
+
+    def __init__(self) -> None:
+        self.talk = greet
+        self.asked: list[str] = []
+        self.refusal: tuple[int, str] | None = None
+
+    def answer(self, socket: Any) -> None:
+        self.asked.append(socket.request.path)
+        self.talk(socket)
+
+    def refuse(self, connection: Any, _: Any) -> Any:
+        if self.refusal is None:
+            return None
+        response = connection.respond(*self.refusal)
+        response.headers["x-request-id"] = "req_1"
+        return response
+
+
+def event(kind: str, **more: Any) -> str:
+    return json.dumps({"type": kind, "event_id": f"event_{kind}", **more})
+
+
+def greet(socket: Any) -> None:
+    """Greet, and answer each message: `response.create` with three events, any other with one."""
+    socket.send(event("session.created", session={"id": "sess_1", "type": "realtime", "object": "realtime.session"}))
+    for message in socket:
+        kind = json.loads(message).get("type", "")
+        if kind == "response.create":
+            for index in range(2):
+                shared = {"response_id": "r", "item_id": "i", "output_index": 0, "content_index": 0}
+                socket.send(event("response.output_text.delta", delta=f"word {index}", **shared))
+            socket.send(event("response.done", response={"id": "r", "object": "realtime.response"}))
+        else:
+            socket.send(event("session.updated", session={"id": "sess_1", "type": "realtime"}))
 
 
 @pytest.fixture
 def sockets():
-    """Serve WebSockets that say what was asked for; the second item counts the connections."""
-    asked: list[str] = []
-
-    def answer(socket: Any) -> None:
-        asked.append(socket.request.path)
-        socket.send(json.dumps({"type": "error", "event_id": "e", "error": {"message": "hello", "type": "x"}}))
-
-    with serve(answer, "127.0.0.1", 0) as server:
+    """Serve WebSockets on loopback."""
+    served = Sockets()
+    with serve(served.answer, "127.0.0.1", 0, process_request=served.refuse) as server:
+        served.url = f"ws://127.0.0.1:{server.socket.getsockname()[1]}/v1"
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield f"ws://127.0.0.1:{server.socket.getsockname()[1]}/v1", asked
+        yield served
         server.shutdown()
         thread.join()
 
 
-def _manager(cls: type, client: Any) -> Any:
-    """Make a connection manager as the SDK does."""
-    given: dict[str, Any] = {"client": client, "extra_query": {}, "extra_headers": {}}
-    given["websocket_connection_options"] = {}
-    parameters = inspect.signature(cls).parameters.values()
-    return cls(**{item.name: given.get(item.name, "m") for item in parameters if item.default is item.empty})
-
-
-def _client(cls: type) -> Any:
-    is_async = "__aenter__" in cls.__dict__
+def run(way: Any, url: str, *, is_async: bool, **options: Any) -> Any:
+    """Go a way, an async function of a client, with a client of either kind."""
     make = openai.AsyncOpenAI if is_async else openai.OpenAI
-    return make(api_key="sk-test-0123456789abcdef", base_url="http://127.0.0.1:9/v1", **cheap(is_async=is_async))
+    options = {"api_key": KEY, "base_url": "http://127.0.0.1:9/v1", "websocket_base_url": url, **options}
+
+    async def main() -> Any:
+        client = make(**options, **cheap(is_async=is_async))
+        try:
+            return await way(client)
+        finally:
+            await settle(client.close())
+
+    if is_async:
+        return anyio.run(main)
+    try:
+        main().send(None)
+    except StopIteration as stop:
+        return stop.value
+    raise AssertionError("a synchronous client does not wait")
 
 
-@pytest.mark.parametrize("manager", MANAGERS, ids=lambda cls: f"{cls.__module__}.{cls.__name__}")
-@pytest.mark.parametrize("is_entered", [True, False])
-def test_every_connection_of_the_sdk_is_refused_in_replay(tmp_path, manager, is_entered):
-    """No connection of any kind is opened, however it is opened, and the error names the endpoint."""
-    made = _manager(manager, _client(manager))
+def manager_of(cls: type, client: Any, **given: Any) -> Any:
+    """Make a connection manager as the SDK does."""
+    given = {"client": client, "extra_query": {}, "extra_headers": {}, "websocket_connection_options": {}, **given}
+    parameters = inspect.signature(cls).parameters.values()
+    known = {item.name: given.get(item.name, "m") for item in parameters if item.default is item.empty}
+    return cls(**known, **{name: given[name] for name in given.keys() - known.keys()})
 
-    async def connect() -> None:
-        if is_entered:
-            async with entered(made):
-                raise AssertionError("it was opened")
-        await settle(made.enter())
 
-    with pytest.raises(NotRecordable, match=r"WEBSOCKET /\w+.* is not recordable: it is a connection"):
-        with replay(tmp_path) as session:
-            anyio.run(connect)
-    assert session.misses == 1
+def connected(client: Any, **given: Any) -> Any:
+    """Return a manager of the connections that most versions of the SDK have."""
+    kind = realtime.AsyncRealtimeConnectionManager if private.is_async(client) else realtime.RealtimeConnectionManager
+    return entered(manager_of(kind, client, **given))
+
+
+async def talk(client: Any) -> Any:
+    """Hear the greeting, say something, ask for an answer."""
+    async with connected(client) as connection:
+        heard = [await settle(connection.recv())]
+        await settle(connection.send({"type": "session.update", "session": {"instructions": "Be kind."}}))
+        heard.append(await settle(connection.recv()))
+        await settle(connection.send({"type": "response.create"}))
+        heard += [await settle(connection.recv()) for _ in range(3)]
+    return facts(heard)
+
+
+def recorded(way: Any, sockets: Any, directory: Path, *, is_async: bool, **options: Any) -> Any:
+    """Go a way live and recorded, and return what came of it."""
+    live = run(way, sockets.url, is_async=is_async)
+    with replay(directory, mode="record", **options) as session:
+        assert run(way, sockets.url, is_async=is_async) == live
+        assert session.misses == 0
+    return live
+
+
+def replayed(way: Any, directory: Path, *, is_async: bool, **options: Any) -> Any:
+    """Go a way in replay; nobody answers at the address."""
+    with replay(directory, **options) as session:
+        found = run(way, "ws://127.0.0.1:9/v1", is_async=is_async)
+        assert (session.hits, session.misses) == (1, 0)
+    return found
+
+
+def frames(directory: Path) -> list[Any]:
+    """Return the frames of the only recording."""
+    (file,) = directory.rglob("*.json")
+    return decode(file.read_bytes(), str(file)).response.frames
+
+
+@KINDS
+def test_a_connection_is_the_same_live_recorded_and_replayed(sockets, tmp_path, is_async):
+    """The typed events are equal, and nothing is dialled in replay; either kind of client replays the other's."""
+    live = recorded(talk, sockets, tmp_path, is_async=is_async)
+    assert len(sockets.asked) == 2
+    for kind in (False, True):
+        assert replayed(talk, tmp_path, is_async=kind) == live
+    assert len(sockets.asked) == 2
+    senders = ["server", "client", "server", "client", "server", "server", "server", "client", "server"]
+    assert [frame.sender for frame in frames(tmp_path)] == senders
+    assert [frame.close for frame in frames(tmp_path)][-2:] == [1000, 1000]
+
+
+@pytest.mark.parametrize("cls", MANAGERS, ids=lambda cls: f"{cls.__module__}.{cls.__name__}")
+def test_every_connection_of_the_sdk_is_recorded_and_replayed(sockets, tmp_path, cls):
+    """Whichever endpoint it is, and whether it is entered by `with` or by `enter`."""
+    is_async = "__aenter__" in cls.__dict__
+
+    async def way(client: Any) -> Any:
+        made = manager_of(cls, client)
+        connection = await settle(made.enter())
+        heard = [await settle(connection.recv())]
+        await settle(connection.send({"type": "session.update", "event_id": "1"}))
+        heard.append(await settle(connection.recv()))
+        await settle(connection.close())
+        return heard
+
+    live = recorded(way, sockets, tmp_path, is_async=is_async)
+    assert replayed(way, tmp_path, is_async=is_async) == live
+    assert len(sockets.asked) == 2
 
 
 def test_every_module_that_opens_connections_is_known():
@@ -90,50 +198,264 @@ def test_every_module_that_opens_connections_is_known():
     assert len(MANAGERS) >= 2 * len(found)
 
 
-def test_connections_are_let_through_with_one_warning_while_recording(sockets, tmp_path, caplog):
-    """While recording a connection is what it is without us, and a warning says, once, that it is not kept."""
-    url, asked = sockets
-    with openai.OpenAI(api_key="sk-test-0123456789abcdef", websocket_base_url=url, **cheap()) as client:
-        with replay(tmp_path, mode="record") as session:
-            for _ in range(2):
-                with _manager(realtime.RealtimeConnectionManager, client) as connection:
-                    assert connection.recv().error.message == "hello"
-        assert (session.recorded, session.misses) == (0, 0)
-        assert [record.message for record in caplog.records if record.name == "inferencereplay"] == [
-            "WEBSOCKET /realtime is not recordable and goes to the network: it is a connection for many messages"
-        ]
-        with _manager(realtime.RealtimeConnectionManager, client) as connection:
-            assert connection.recv().error.message == "hello"
-        with wrap(client, tmp_path), pytest.raises(NotRecordable):
-            _manager(realtime.RealtimeConnectionManager, client).enter()
-        with replay(tmp_path, mode="live"), _manager(realtime.RealtimeConnectionManager, client) as connection:
-            assert connection.recv().error.message == "hello"
-        with replay(tmp_path, live="/realtime") as session:
-            with _manager(realtime.RealtimeConnectionManager, client) as connection:
-                assert connection.recv().error.message == "hello"
-        assert [(call.outcome, call.method, call.path) for call in session.calls] == [
-            ("live", "WEBSOCKET", "/realtime")
-        ]
-    assert len(asked) == 5
-    assert len(caplog.records) == 1
+@pytest.mark.parametrize("cls", MANAGERS, ids=lambda cls: f"{cls.__module__}.{cls.__name__}")
+@pytest.mark.parametrize("is_entered", [True, False])
+def test_a_connection_that_was_not_recorded_is_a_miss(tmp_path, cls, is_entered):
+    """No connection of any kind is opened in replay, however it is opened, and no token is fetched for it."""
+    is_async = "__aenter__" in cls.__dict__
+
+    async def way(client: Any) -> None:
+        made = manager_of(cls, client)
+        if is_entered:
+            async with entered(made):
+                raise AssertionError("it was opened")
+        await settle(made.enter())
+
+    with pytest.raises(RecordingNotFound, match=r"WEBSOCKET /\w+.* was not recorded"):
+        with replay(tmp_path) as session:
+            run(way, "ws://127.0.0.1:9/v1", is_async=is_async)
+    assert session.misses == 1
 
 
-@pytest.mark.parametrize("backend", ["asyncio"])  # the SDK's connections are asyncio's
-def test_asynchronous_connections_are_let_through(sockets, tmp_path, backend):
-    """An asynchronous connection is opened as well."""
-    url, asked = sockets
+async def _listen(client: Any) -> Any:
+    """Read to the end, and say what the end is."""
+    heard = []
+    async with connected(client) as connection:
+        try:
+            if hasattr(connection, "__aiter__"):
+                async for item in connection:
+                    heard.append(item)  # noqa: PERF401 - of what came before an error
+            else:
+                heard += connection
+        except ConnectionClosedError as error:
+            return facts(heard), type(error), str(error), error.rcvd, error.sent, error.rcvd_then_sent
+        try:
+            await settle(connection.recv())
+        except ConnectionClosedOK as error:
+            return facts(heard), type(error), str(error), error.rcvd, error.sent, error.rcvd_then_sent
+    raise AssertionError("it goes on")
 
-    async def connect() -> None:
-        options = cheap(is_async=True)
-        async with openai.AsyncOpenAI(api_key="sk-test-0123456789abcdef", websocket_base_url=url, **options) as client:
-            with replay(tmp_path, mode="record"):
-                async with _manager(realtime.AsyncRealtimeConnectionManager, client) as connection:
-                    assert (await connection.recv()).error.message == "hello"
-                # Another library's patch may have kept the function as it stands in the class.
-                made = _manager(realtime.AsyncRealtimeConnectionManager, client)
-                connection = await realtime.AsyncRealtimeConnectionManager.enter(made)
-                await connection.recv()
-                await connection.close()
 
-    anyio.run(connect, backend=backend)
-    assert len(asked) == 2
+def _drop(socket: Any) -> None:
+    socket.socket.shutdown(2)
+
+
+ENDS = {
+    "clean": lambda socket: socket.close(1000, "bye"),
+    "going away": lambda socket: socket.close(1001),
+    "internal error": lambda socket: socket.close(1011, "oh"),
+    "own code": lambda socket: socket.close(4000, "session expired"),
+    "a drop": _drop,
+}
+
+
+@KINDS
+@pytest.mark.parametrize("end", ENDS)
+def test_each_end_is_what_it_is_live(sockets, tmp_path, is_async, end):
+    """A close of each kind, and a connection that breaks."""
+
+    def talk(socket: Any) -> None:
+        socket.send(event("session.created", session={"id": "s"}))
+        ENDS[end](socket)
+
+    sockets.talk = talk
+    live = recorded(_listen, sockets, tmp_path, is_async=is_async)
+    assert replayed(_listen, tmp_path, is_async=is_async) == live
+
+
+@KINDS
+def test_what_is_no_text_of_json(sockets, tmp_path, is_async):
+    """Binary messages, parts of one, white space, and what is no JSON: each byte is kept."""
+    sent = [b'{"type":"a"}', [b'{"type"', b':"b"}'], ['{"type":', '"c"}'], ' {"type":\n"d"} ', "no json", b"\xff\x00"]
+
+    def talk(socket: Any) -> None:
+        for message in sent:
+            socket.send(message)
+        socket.recv()
+        socket.send("end")
+
+    async def way(client: Any) -> Any:
+        async with connected(client) as connection:
+            heard = [await settle(connection.recv_bytes()) for _ in sent]
+            await settle(connection._connection.send(b"\x00\xff"))
+            return [*heard, await settle(connection.recv_bytes())]
+
+    sockets.talk = talk
+    live = recorded(way, sockets, tmp_path, is_async=is_async)
+    assert live[1:4] == [b'{"type":"b"}', b'{"type":"c"}', b' {"type":\n"d"} ']
+    assert replayed(way, tmp_path, is_async=is_async) == live
+    kinds = [(bool(bytes(item.json)), item.text, item.data, item.is_binary) for item in frames(tmp_path)[:6]]
+    assert kinds == [
+        (True, None, None, True),
+        (True, None, None, True),
+        (True, None, None, False),
+        (False, ' {"type":\n"d"} ', None, False),
+        (False, "no json", None, False),
+        (False, None, b"\xff\x00", False),
+    ]
+
+
+async def _refused(client: Any) -> Any:
+    with pytest.raises(InvalidStatus) as caught:
+        async with connected(client):
+            raise AssertionError("it was opened")
+    answer = caught.value.response
+    return str(caught.value), answer.status_code, answer.reason_phrase, answer.headers["x-request-id"], answer.body
+
+
+@KINDS
+@pytest.mark.parametrize(("status", "options"), [(404, {}), (401, {"record_errors": True})])
+def test_a_refused_connection_is_the_same_error(sockets, tmp_path, is_async, status, options):
+    """The status, the reason and the body of the server's answer come back; a transient one if it was asked for."""
+    sockets.refusal = status, '{"error": {"message": "no"}}'
+    live = recorded(_refused, sockets, tmp_path, is_async=is_async, **options)
+    assert replayed(_refused, tmp_path, is_async=is_async) == live
+
+
+@KINDS
+def test_a_transient_refusal_is_not_stored(sockets, tmp_path, is_async, caplog):
+    """A warning says so, and how it is stored."""
+    sockets.refusal = 401, "no"
+    recorded(_refused, sockets, tmp_path, is_async=is_async)
+    assert not [*tmp_path.rglob("*.json")]
+    assert "WEBSOCKET /realtime was not recorded: it is transient (record_errors=True stores it)" in caplog.text
+
+
+@KINDS
+def test_a_failed_connection_is_the_same_error(tmp_path, is_async):
+    """Nobody listens."""
+
+    async def way(client: Any) -> Any:
+        with pytest.raises(ConnectionRefusedError) as caught:
+            async with connected(client):
+                raise AssertionError("it was opened")
+        return caught.value.errno
+
+    with replay(tmp_path, mode="record", record_errors=True) as session:
+        number = run(way, "ws://127.0.0.1:9/v1", is_async=is_async)
+    assert session.recorded == 1
+    assert replayed(way, tmp_path, is_async=is_async) == number
+
+
+async def _say(client: Any, *messages: Any) -> Any:
+    async with connected(client) as connection:
+        await settle(connection.recv())
+        for message in messages:
+            await settle(connection.send(message))
+        return [(await settle(connection.recv())).type for _ in messages]
+
+
+def _update(text: str, **more: Any) -> dict[str, Any]:
+    return {"type": "session.update", "session": {"instructions": text}, **more}
+
+
+@KINDS
+def test_event_ids_do_not_count(sockets, tmp_path, is_async):
+    """A program makes them anew each time."""
+    recorded(lambda client: _say(client, _update("a", event_id="1")), sockets, tmp_path, is_async=is_async)
+    way = lambda client: _say(client, _update("a", event_id="2"))  # noqa: E731 - as above
+    assert replayed(way, tmp_path, is_async=is_async) == ["session.updated"]
+
+
+@KINDS
+def test_another_message_is_a_miss_that_says_what_differs(sockets, tmp_path, is_async):
+    """It names the file, the frame and the difference, and the connection is of no more use."""
+    recorded(lambda client: _say(client, _update("a"), _update("b")), sockets, tmp_path, is_async=is_async)
+
+    async def way(client: Any) -> None:
+        async with connected(client) as connection:
+            await settle(connection.recv())
+            await settle(connection.send(_update("a")))
+            for action in (lambda: connection.send(_update("c")), connection.recv, lambda: connection.send({})):
+                with pytest.raises(RecordingNotFound) as caught:
+                    await settle(action())
+        raise caught.value
+
+    with pytest.raises(RecordingNotFound) as caught, replay(tmp_path) as session:
+        run(way, "ws://127.0.0.1:9/v1", is_async=is_async)
+    assert session.misses == 1
+    assert caught.value.differences == ('session.instructions: "b" → "c"',)
+    assert re.search(
+        r"^WEBSOCKET /realtime: .*/realtime/\w{32}\.json is replayed, and the program's message 2, 'session.update', "
+        r"is not frame [34]; it differs \(recorded → sent\) in\n  session.instructions: \"b\" → \"c\"\nTo record it, ",
+        str(caught.value),
+    )
+
+
+@KINDS
+def test_a_message_too_many_is_a_miss(sockets, tmp_path, is_async):
+    """It is not the recording's end."""
+    recorded(lambda client: _say(client, _update("a")), sockets, tmp_path, is_async=is_async)
+    with pytest.raises(RecordingNotFound, match=r"sends message 2, 'session.update', and the recording has no further"):
+        replayed(lambda client: _say(client, _update("a"), _update("b")), tmp_path, is_async=is_async)
+
+
+@KINDS
+@pytest.mark.parametrize("is_first", [True, False])
+def test_variants_are_chosen_by_what_the_program_sends(sockets, tmp_path, is_async, is_first):
+    """The n-th connection follows the n-th variant, unless another one has the program's messages."""
+
+    async def both(client: Any) -> Any:
+        return [await _say(client, _update("a")), await _say(client, _update("b"), _update("c"))]
+
+    async def one(client: Any) -> Any:
+        return await (_say(client, _update("a")) if is_first else _say(client, _update("b"), _update("c")))
+
+    recorded(both, sockets, tmp_path, is_async=is_async)
+    assert len([*tmp_path.rglob("*.json")]) == 2
+    with replay(tmp_path) as session:
+        assert run(both, "ws://127.0.0.1:9/v1", is_async=is_async) == [["session.updated"], ["session.updated"] * 2]
+        assert (session.hits, session.unused()) == (2, [])
+    assert len(replayed(one, tmp_path, is_async=is_async)) == (1 if is_first else 2)
+
+
+@KINDS
+def test_ignore_and_normalize_apply_to_messages(sockets, tmp_path, is_async):
+    """They do to each message what they do to the body of a request."""
+    recorded(lambda client: _say(client, _update("a 1", n=1)), sockets, tmp_path, is_async=is_async)
+
+    def digits(body: Any) -> Any:
+        return json.loads(re.sub(r"a \d", "a #", json.dumps(body)))
+
+    way = lambda client: _say(client, _update("a 2", n=2))  # noqa: E731 - as above
+    assert replayed(way, tmp_path, is_async=is_async, ignore="n", normalize=digits) == ["session.updated"]
+
+
+@KINDS
+def test_secrets_are_redacted_in_frames(sockets, tmp_path, is_async):
+    """The client's key, tokens of any shape and ephemeral keys, in both directions; the recording still matches."""
+    token = "ek_" + "a1B2c3D4e5F6" * 4
+
+    def talk(socket: Any) -> None:
+        socket.send(event("session.created", session={"client_secret": {"value": token}}))
+        socket.recv()
+        socket.send(event("session.updated", session={"instructions": KEY}))
+
+    sockets.talk = talk
+
+    async def way(client: Any) -> Any:
+        return await _say(client, _update(f"My key is {KEY}."))
+
+    recorded(way, sockets, tmp_path, is_async=is_async)
+    (file,) = tmp_path.rglob("*.json")
+    text = file.read_text("utf-8")
+    assert KEY not in text
+    assert token not in text
+    assert text.count("[REDACTED]") == 3
+    assert replayed(way, tmp_path, is_async=is_async) == ["session.updated"]
+
+
+@KINDS
+def test_audio_is_compared_by_its_digest(sockets, tmp_path, is_async):
+    """The recording shows the digest and the length; other audio is a miss."""
+
+    def append(audio: str) -> dict[str, Any]:
+        return {"type": "input_audio_buffer.append", "audio": audio}
+
+    recorded(lambda client: _say(client, append("AAAA" * 100)), sockets, tmp_path, is_async=is_async)
+    shown = json.loads(bytes(frames(tmp_path)[1].json))["audio"]
+    assert shown == {"sha256": hashlib.sha256(bytes(300)).hexdigest(), "length": 300}
+    way = lambda client: _say(client, append("AAAA" * 100))  # noqa: E731 - as above
+    assert replayed(way, tmp_path, is_async=is_async) == ["session.updated"]
+    with pytest.raises(RecordingNotFound, match=r'audio\.sha256: "\w+" → "\w+"'):
+        replayed(lambda client: _say(client, append("AAAB" * 100)), tmp_path, is_async=is_async)

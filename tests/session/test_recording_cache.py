@@ -103,7 +103,7 @@ def test_a_file_that_vanishes_before_it_is_read_is_missing(tmp_path):
     """Between the look at a file and its reading another process may remove it."""
 
     class Vanishing(DirectoryStore):
-        def stamp(self, path, key, variant):
+        def known_stamp(self, path, key, variant):
             return (1,)
 
     assert RecordingCache(Vanishing(tmp_path)).read(Request("POST", "/x", b"null"), "0" * 64, 1) is None

@@ -926,8 +926,8 @@ class InMemory:
 
     directory = "memory"
 
-    def stamp(self, *_):
-        return None
+    def stamps(self, _path, _key, numbers):
+        return [None for _ in numbers]
 
     def replace(self, *_):
         pass

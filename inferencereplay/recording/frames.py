@@ -1,0 +1,105 @@
+"""The frames of a recorded WebSocket connection: who sent each one, and what it holds.
+
+A frame here is a whole message, or a close. Pings and pongs are not recorded, and the parts of a fragmented message are
+joined.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+SWITCHING = 101
+"""The HTTP status with which a server opens a WebSocket connection."""
+CLIENT, SERVER = "client", "server"
+NO_STATUS, ABNORMAL = 1005, 1006
+"""The codes of RFC 6455 for a close without a code, and for a connection that broke without a close."""
+Code = Annotated[int, msgspec.Meta(ge=1000, le=4999)]
+
+
+class Frame(msgspec.Struct, omit_defaults=True):
+    """A message or a close.
+
+    Attributes:
+        sender: `client` or `server`.
+        json: the JSON of a message that is JSON on one line, exactly as it was sent.
+        text: any other message of text.
+        data: a message that is neither, Base64 in the file.
+        is_binary: whether `json` or `text` was sent as a binary message.
+        close: the code of a close; 1006 for a connection that broke, which the server has not closed.
+        reason: the reason of a close.
+    """
+
+    sender: str = msgspec.field(name="from")
+    json: msgspec.Raw = msgspec.Raw(b"")
+    text: str | None = None
+    data: bytes | None = msgspec.field(name="base64", default=None)
+    is_binary: bool = msgspec.field(name="binary", default=False)
+    close: Code | None = None
+    reason: str = ""
+
+    @property
+    def payload(self) -> bytes:
+        """The message as it was sent."""
+        if self.text is not None:
+            return self.text.encode()
+        return bytes(self.json) if self.data is None else self.data
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it was sent as a text message."""
+        return self.data is None and not self.is_binary
+
+    @property
+    def is_message(self) -> bool:
+        """Whether it is a message, and no close."""
+        return self.close is None
+
+
+def message(sender: str, payload: bytes, *, is_binary: bool) -> Frame:
+    """Make the frame of a message."""
+    try:
+        text = payload.decode()
+        if payload.strip() == payload and b"\n" not in payload and b"\r" not in payload:
+            msgspec.json.decode(payload)
+            return Frame(sender, json=msgspec.Raw(payload), is_binary=is_binary)
+    except UnicodeDecodeError:
+        return Frame(sender, data=payload)
+    except (msgspec.DecodeError, RecursionError):
+        pass
+    return Frame(sender, text=text, is_binary=is_binary)
+
+
+def encode(frame: Frame) -> bytes:
+    """Write a frame on one line."""
+    members = [b'"from": ' + msgspec.json.encode(frame.sender)]
+    if frame.is_binary:
+        members.append(b'"binary": true')
+    if bytes(frame.json):
+        members.append(b'"json": ' + bytes(frame.json))
+    elif frame.text is not None:
+        members.append(b'"text": ' + msgspec.json.encode(frame.text))
+    elif frame.data is not None:
+        members.append(b'"base64": ' + msgspec.json.encode(frame.data))
+    if frame.close is not None:
+        members.append(b'"close": %d' % frame.close)
+    if frame.reason:
+        members.append(b'"reason": ' + msgspec.json.encode(frame.reason))
+    return b"{" + b", ".join(members) + b"}"
+
+
+def problems(frames: Sequence[Frame], offsets: Sequence[float]) -> Iterator[tuple[str, str]]:
+    """Yield where frames contradict themselves, and how."""
+    if offsets and len(offsets) != len(frames):
+        yield "$.response.offsets", f"{len(offsets)} offsets for {len(frames)} frames"
+    for index, frame in enumerate(frames):
+        held = (len(bytes(frame.json)) > 0) + (frame.text is not None) + (frame.data is not None)
+        place = f"$.response.frames[{index}]"
+        if frame.sender not in (CLIENT, SERVER):
+            yield place, f"{frame.sender!r} is neither 'client' nor 'server'"
+        elif held + (frame.close is not None) != 1:
+            yield place, "a frame has one of 'json', 'text', 'base64' and 'close'"

@@ -1,0 +1,118 @@
+"""Whether a message of the program is the recorded one, and how the two differ.
+
+Messages are compared as JSON, without `event_id`, which programs make anew for each message. Audio is compared by its
+digest. `ignore` and `normalize` apply to each message, and secrets are redacted in both.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from inferencereplay.recording.difference import differences
+from inferencereplay.recording.request import Request, canonical_json, parse_json
+
+if TYPE_CHECKING:
+    from inferencereplay.recording.frames import Frame
+    from inferencereplay.session.call import Call
+    from inferencereplay.session.session import Session
+
+EVENT_ID = "event_id"
+AUDIO = "audio"
+"""The member of a message that holds audio as Base64."""
+MOST_LINES = 12
+_read = msgspec.json.Decoder().decode
+
+
+class ClientMessages:
+    """Compares the messages of one connection.
+
+    Args:
+        session: whose `ignore` and `normalize` apply.
+        call: the connection, which knows its client's secrets.
+    """
+
+    def __init__(self, session: Session, call: Call) -> None:
+        self._session = session
+        self._call = call
+
+    def is_equal(self, frame: Frame, payload: bytes, *, is_text: bool) -> bool:
+        """Whether a message is the recorded one."""
+        if payload == frame.payload and is_text == frame.is_text:
+            return True
+        recorded, sent = _value(frame.payload), _value(payload)
+        if is_text != frame.is_text or isinstance(recorded, bytes) or isinstance(sent, bytes):
+            return False
+        return bool(recorded == sent) or self._prepared(recorded) == self._prepared(sent)
+
+    def differences(self, frame: Frame, payload: bytes, *, is_text: bool) -> tuple[str, ...]:
+        """Return how a message differs from the recorded one, in lines for people."""
+        if is_text != frame.is_text:
+            kinds = ("binary", "text")
+            return (f"a message of {kinds[frame.is_text]} → a message of {kinds[is_text]}",)
+        recorded, sent = _value(frame.payload), _value(payload)
+        if isinstance(recorded, bytes) or isinstance(sent, bytes):
+            return (f"{_told(frame.payload)} → {_told(payload)}",)
+        found = [
+            str(item) for item in differences(parse_json(self._prepared(recorded)), parse_json(self._prepared(sent)))
+        ]
+        more = (f"… and {len(found) - MOST_LINES} more",) if len(found) > MOST_LINES else ()
+        return (*found[:MOST_LINES], *more)
+
+    def _prepared(self, value: Any) -> bytes:
+        """Return the canonical JSON of a message as it is compared."""
+        request = Request(self._call.request.method, self._call.request.path, canonical_json(value))
+        if isinstance(value, dict):
+            request = self._session.prepare(request, self._call)
+        return canonical_json(self._call.redactor.value(parse_json(request.body)))
+
+
+def described(payload: bytes) -> str:
+    """Name a message by its type, or by its length."""
+    value = _value(payload)
+    kind = value.get("type") if isinstance(value, dict) else None
+    return repr(kind) if isinstance(kind, str) else f"a message of {len(payload)} bytes"
+
+
+def digested(payload: bytes) -> bytes:
+    """Return a message with audio as its digest; the very same bytes without any."""
+    if b'"audio"' not in payload:
+        return payload
+    value = _decoded(payload)
+    if not isinstance(value, dict) or not isinstance(value.get(AUDIO), str):
+        return payload
+    return msgspec.json.encode({**value, AUDIO: digest(value[AUDIO])})
+
+
+def digest(audio: str) -> dict[str, Any] | str:
+    """Return the digest of Base64: SHA-256 and length in bytes of what it stands for; other text as it is."""
+    try:
+        content = base64.b64decode(audio, validate=True)
+    except (binascii.Error, ValueError):
+        return audio
+    return {"sha256": hashlib.sha256(content).hexdigest(), "length": len(content)}
+
+
+def _value(payload: bytes) -> Any:
+    """Return a message as it is compared: JSON as Python objects, or the bytes of any other."""
+    value = _decoded(payload)
+    if isinstance(value, dict):
+        value.pop(EVENT_ID, None)
+        if isinstance(value.get(AUDIO), str):
+            value[AUDIO] = digest(value[AUDIO])
+    return value
+
+
+def _decoded(payload: bytes) -> Any:
+    try:
+        return _read(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return payload
+
+
+def _told(payload: bytes) -> str:
+    return f"{len(payload)} bytes of SHA-256 {hashlib.sha256(payload).hexdigest()[:12]}…"
