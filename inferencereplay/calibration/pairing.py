@@ -23,8 +23,11 @@ MOST_COMPARED = 10_000
 """Pairs that are compared, if there are not more requests than these allow in their windows."""
 FARTHEST = 0.6
 """The part of their values in which two requests differ that count as one request of two runs."""
-WORD = re.compile(r"[0-9A-Za-z_]+(?:-[0-9A-Za-z_]+)*|\s+|.", re.DOTALL)
-"""A word, which may be an id with hyphens; white space; or a sign."""
+WORD = re.compile(
+    r"[0-9]+(?:[.:,][0-9]+)+(?![0-9A-Za-z_-])|[0-9A-Za-z_]+(?:-[0-9A-Za-z_]+)*|\s+|.",
+    re.DOTALL,
+)
+"""A number or a time of day with its signs; a word, which may be an id with hyphens; white space; or a sign."""
 
 
 class Progress(Protocol):
