@@ -44,8 +44,10 @@ def reason(error: BaseException) -> Reason:
     shown = " ".join(filter(None, (status, code)))
     if code in _NO_BUCKET:
         found = Reason(f"there is no such bucket or container ({shown}). Make it, or look at the URL", is_bucket=True)
-    elif code in _WRONG_REGION or status in ("301", "307"):
-        found = Reason(f"the bucket is in another region, or at another endpoint ({shown}). {_SETTINGS}")
+    elif code in _WRONG_REGION or status in ("301", "307") or "without LOCATION" in head:
+        found = Reason(
+            f"the bucket is in another region, or at another endpoint ({shown or 'a redirect'}). {_SETTINGS}"
+        )
     elif status in ("401", "403") or code.startswith("ExpiredToken"):
         found = Reason(f"the credentials are missing, expired, or not allowed to do that ({shown}). {_SETTINGS}")
     elif status == "429" or code in ("SlowDown", "ServerBusy", "TooManyRequests"):
@@ -56,6 +58,8 @@ def reason(error: BaseException) -> Reason:
         found = Reason(f"the endpoint is http://, which has to be allowed, for S3 by AWS_ALLOW_HTTP=true. {_SETTINGS}")
     elif "kind: Connect" in details:
         found = Reason("nobody answers there. Look at the endpoint and the network", is_outage=True)
+    elif "body error" in head:
+        found = Reason("the connection broke within an answer. Try again", is_unclear=True)
     elif any(sign in details for sign in _UNREACHABLE):
         found = Reason("there was no answer in time. Look at the network", is_outage=True, is_unclear=True)
     elif "metadata" in head or "credential" in head.lower():
