@@ -36,7 +36,7 @@ ROOMS = {
     "upkeep": "errors recording redaction store session catalogue",
     "calibration": "errors recording normalizers session catalogue",
     "report": "errors recording catalogue",
-    "server": "errors recording redaction pacing session sdk catalogue",
+    "server": "errors recording redaction pacing store session sdk catalogue",
     "verification": "errors recording redaction store session api catalogue",
     "startup": "environment",
     "pytest_plugin": "errors recording store session session_scope server",

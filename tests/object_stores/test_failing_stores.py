@@ -1,4 +1,4 @@
-"""Stores that fail: one clear error in bounded time in replay, one warning while recording, and nothing wrong stored."""
+"""Stores that fail: one clear error in bounded time in replay, one warning while recording, nothing wrong stored."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ KINDS = {
     "no bucket": (Fault(status=404, code="NoSuchBucket"), r"there is no such bucket or container \(404 NoSuchB"),
     "another region": (
         Fault(status=301, code="PermanentRedirect"),
-        r"the bucket is in another region, .* \(a redirect\)",
+        "the bucket is in another region, or at an",
     ),
     "another region's key": (Fault(status=400, code="AuthorizationHeaderMalformed"), r"another region, .* \(400 Auth"),
     "a cut connection": (Fault(is_cut=True), "no answer in time|answer broke off|nobody answers"),
@@ -102,7 +102,7 @@ def test_a_recorded_program_gets_its_answer(client, server, failing, kind, mode,
 
 def test_a_dead_endpoint_is_told(client, dead, caplog):
     """In replay by one error; while recording the second call does not wait for it again."""
-    with pytest.raises(StoreError, match="nobody answers there. Look at the endpoint and the network"), replay(dead):
+    with pytest.raises(StoreError, match=r"nobody answers there\. Look at the endpoint and the network"), replay(dead):
         ask(client)
     with replay(dead, mode="record") as session:
         begin = time.monotonic()
