@@ -85,6 +85,8 @@ def prepare(
     if write_to := made.get(VARIABLES["write_to"]):
         number = resolve(directory, {"write_to": parse_text("write_to", write_to, VARIABLES["write_to"])}).write_to
         made[VARIABLES["write_to"]] = str(number)
+    if prefetch := made.get(VARIABLES["prefetch"]):
+        made[VARIABLES["prefetch"]] = str(Path(prefetch).absolute())
     if used is not None:
         made[USED] = str(used.absolute())
     given_path = environment.get("PYTHONPATH")  # an empty part of it is the working directory
