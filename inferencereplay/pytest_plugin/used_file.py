@@ -23,7 +23,7 @@ _HEAD = "# The recordings that the tests use; pytest --inferencereplay-used writ
 
 def add_used_option(parser: pytest.Parser, group: pytest.OptionGroup) -> None:
     """Declare the options."""
-    told = "Write the names of the recordings that tests use to FILE. The next run fetches those of an object store together."
+    told = "Write the names of the recordings that tests use; the next run fetches those of an object store together."
     group.addoption("--inferencereplay-used", metavar="FILE", help=told)
     parser.addini(_NAME, "A file for the names of the recordings that tests use, relative to the ini file.")
 
