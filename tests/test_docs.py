@@ -40,6 +40,7 @@ SHOWN = {
     "command-line.md": 2,
     "format.md": 1,
     "getting-started.md": 1,
+    "layers.md": 1,
     "moving-from.md": 1,
     "recordings-in-git.md": 2,
     "serve.md": 1,

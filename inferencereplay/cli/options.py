@@ -232,6 +232,7 @@ _SESSION = (
         "live", "A path that goes to the network, such as /embeddings; may be repeated.", multiple=True, metavar="PATH"
     ),
     setting("only", "A path that does not, while all others do; may be repeated.", multiple=True, metavar="PATH"),
+    setting("prefetch", "A file of names: those in an object store are fetched together at first.", metavar="FILE"),
     setting(
         "write_to", "Which of several directories gets the recordings: its number, from 0, or its name.", metavar="DIR"
     ),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from inferencereplay.object_stores.cached_objects import CachedObjects
+    from inferencereplay.object_stores.object_files import ObjectFiles
     from inferencereplay.object_stores.objects import Found, Version
     from inferencereplay.object_stores.prefetching import Prefetched
     from inferencereplay.recording.format import Recording
@@ -170,6 +171,12 @@ class ObjectStore:
     def sources(self, path: str, key: str, variant: int) -> tuple[str, ...]:
         """Return the name of the object, relative to the URL."""
         return (self._name(path, key, variant),)
+
+    def files(self) -> ObjectFiles:
+        """Return the objects by their names."""
+        from inferencereplay.object_stores.object_files import ObjectFiles  # noqa: PLC0415 - for commands only
+
+        return ObjectFiles(self.directory, self._cached, self._write)
 
     def prefetch(self, names: Iterable[str], report: Callable[[str], object] = str) -> Prefetched:
         """Read objects into the cache, many at once; see `prefetching.prefetch`."""

@@ -161,6 +161,17 @@ class Objects:
             return _version(self._store.head(self._prefix + name))
         return None
 
+    def listed(self, name: str) -> Listed | None:
+        """Return what a listing says of an object; `None` if there is none.
+
+        Raises:
+            StoreError: if it cannot be told.
+        """
+        with contextlib.suppress(_Absent), _process.slots, self._request(f"{name} cannot be looked at"):
+            meta = self._store.head(self._prefix + name)
+            return Listed(name, _version(meta), _nanoseconds(meta))
+        return None
+
     async def head_async(self, name: str) -> Version | None:
         """Return an object's version, as `head`, on asyncio's event loop."""
         with contextlib.suppress(_Absent):

@@ -29,6 +29,7 @@ from inferencereplay.pytest_plugin.state import PROGRAM, STATE, UNIT, State, che
 from inferencereplay.pytest_plugin.summary import summarise
 from inferencereplay.pytest_plugin.units import Unit, is_of_plugin, settings_of_fixture, shorten
 from inferencereplay.pytest_plugin.unused import delete_unused, doubt, find_unused, holds_all
+from inferencereplay.pytest_plugin.used_file import write_used
 from inferencereplay.recording.control_characters import visible_lines
 from inferencereplay.session.supervision import supervisors
 
@@ -391,8 +392,16 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
             state.finding = find_unused(session.config, state.tally, exitstatus)
         if on_unused(session.config) == "delete" and state.finding:
             state.finding = delete_unused(session.config, state.tally, state.finding, state.started)
+        _note_used(session.config, state, exitstatus)
         if on_unused(session.config) == "fail" and state.finding and state.finding.files:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _note_used(config: pytest.Config, state: State, exitstatus: int) -> None:
+    try:
+        write_used(config, state.tally, exitstatus)
+    except (OSError, UnicodeDecodeError) as error:
+        _log.warning("the names of the used recordings were not written: %s", error)
 
 
 def _tidy(config: pytest.Config, state: State) -> None:

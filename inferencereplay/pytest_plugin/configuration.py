@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from inferencereplay.errors import InvalidSetting
+from inferencereplay.pytest_plugin.used_file import add_used_option, used_file
 from inferencereplay.session.settings import (
     DEFAULT_DIRECTORY,
     DEFAULTS,
@@ -74,6 +75,7 @@ def add_options(parser: pytest.Parser) -> None:
     unused = "What becomes of recordings that no test asked for in a complete, passing run (default: report)."
     group.addoption(f"--{NAME}-unused", choices=UNUSED, help=unused)
     directories = "The directory of recordings for all tests, relative to the ini file; or several, a line each."
+    add_used_option(parser, group)
     parser.addini(f"{NAME}_dir", directories)
     parser.addini(f"{NAME}_write_to", "Which of several gets the recordings: its number, from 0, or its name.")
     everything = "Replay every test, with or without a marker; enabled=False in a marker leaves a test alone."
@@ -139,6 +141,10 @@ def settings_for(
     if settings.get("directory") is None and not os.environ.get(VARIABLES["directory"]):
         settings["directory"] = home / DEFAULT_DIRECTORY
     settings["mode"] = _mode(config, settings.get("mode"))
+    if settings.get("prefetch") is not None:
+        settings["prefetch"] = _placed(home, settings["prefetch"])
+    elif not os.environ.get(VARIABLES["prefetch"]):
+        settings["prefetch"] = used_file(config)
     return settings
 
 
