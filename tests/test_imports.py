@@ -41,8 +41,8 @@ ROOMS = {
     "startup": "environment",
     "pytest_plugin": "errors recording store session catalogue session_scope upkeep server",
     "": "errors pacing faults session api",
-    "cli": "* errors recording redaction normalizers pacing stubs session catalogue conversion upkeep calibration "
-    "report server verification environment",
+    "cli": "* errors recording redaction normalizers pacing store stubs session catalogue conversion upkeep "
+    "calibration report server verification environment",
     "__main__": "cli",
 }
 """Each room of the package, from the ground up, and the rooms that it may import; `*` is the package's face."""

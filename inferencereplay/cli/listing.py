@@ -12,8 +12,10 @@ import msgspec
 
 from inferencereplay.catalogue.entries import Catalogue, Entry, Unreadable
 from inferencereplay.catalogue.processes import portions, processes
+from inferencereplay.catalogue.recording_map import DEFAULT_FILE, read_map, used_by
 from inferencereplay.catalogue.totals import Total, add_up, load_prices
 from inferencereplay.cli import options, terminal
+from inferencereplay.store.location import real
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -59,17 +61,38 @@ class Row(msgspec.Struct):
 @click.option("--sort", type=click.Choice(list(_SORTS)), default="name", show_default=True)
 @click.option("-r", "--reverse", is_flag=True, help="Reverse the order.")
 @click.option("-n", "--limit", type=click.IntRange(min=1), help="At most so many.")
+@click.option("--test", metavar="ID", help="Used by this test of pytest, or by all tests of a file or a class.")
+@click.option(
+    *("--map", "map_file"),
+    type=options.FILE,
+    default=DEFAULT_FILE,
+    show_default=True,
+    help="With --test: the file of pytest's --inferencereplay-map.",
+)
 @options.as_json
 def list_(  # noqa: PLR0913 - the options
-    *, directory: Path, wanted: Filter, sort: str, limit: int | None, reverse: bool, is_json: bool
+    *,
+    directory: Path,
+    wanted: Filter,
+    sort: str,
+    limit: int | None,
+    reverse: bool,
+    test: str | None,
+    map_file: Path,
+    is_json: bool,
 ) -> int:
     """List recordings.
 
     In a pipe the columns are separated by tabs. Exit status 1 if a file cannot be read.
     """
     unreadable: list[Unreadable] = []
+    used: set[str] | None = None
+    if test is not None:
+        directory, used = _used(map_file, test, directory)
     catalogue = Catalogue(directory)
-    names = [*catalogue.names()]
+    names = [name for name in catalogue.names() if used is None or name in used]
+    if used is not None and len(names) < len(used):
+        terminal.note(f"{len(used) - len(names)} of the map are gone: the map is older than the directory.")
     with processes(0 if limit and sort == "name" and not reverse else len(names)) as spread:
         found = spread(functools.partial(_rows, catalogue, wanted), portions(names))
         rows = _readable(itertools.chain.from_iterable(found), unreadable)
@@ -83,6 +106,26 @@ def list_(  # noqa: PLR0913 - the options
     for item in unreadable:
         terminal.note(item.reason)
     return 1 if unreadable else 0
+
+
+def _used(file: Path, test: str, directory: Path) -> tuple[Path, set[str]]:
+    """Return the directory to list, and which names there a test has used.
+
+    Args:
+        file: the map.
+        test: its id.
+        directory: to be listed; if nobody has named one, it is the one that the test has used.
+    """
+    places = used_by(read_map(file), test)
+    if options.is_given("directory") or click.get_current_context().params.get("folder"):
+        named = real(str(directory.absolute()))
+        return directory, {name for place, names in places.items() if real(place) == named for name in names}
+    if len(places) > 1:
+        message = f"{test} has used several directories: {', '.join(sorted(places))}. Name one."
+        raise click.UsageError(message)
+    for place, names in places.items():
+        return options.PATH.convert(place, None, None), names
+    return directory, set()
 
 
 def _readable(items: Iterable[Row | Unreadable], unreadable: list[Unreadable]) -> Iterator[Row]:

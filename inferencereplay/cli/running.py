@@ -13,7 +13,7 @@ import click
 from inferencereplay.cli import options
 from inferencereplay.environment import USED
 from inferencereplay.session.misses import RUN
-from inferencereplay.session.settings import VARIABLES, Mode
+from inferencereplay.session.settings import DEFAULT, VARIABLES, Mode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -39,7 +39,8 @@ def run(directory: Path, used: Path | None, command: tuple[str, ...], **given: A
     recorded raises RecordingNotFound in the program; if the program swallows it, a message says so at its end.
     """
     settings = options.texts(given)
-    environment = prepare(os.environ, directory=directory, settings=settings, used=used)
+    is_default = not options.is_given("directory")
+    environment = prepare(os.environ, directory=directory, settings=settings, used=used, is_default=is_default)
     ours = {number: signal.signal(number, signal.SIG_DFL) for number in _IGNORED}
     try:
         os.execvpe(command[0], command, environment)  # noqa: S606 - the user asks for it
@@ -63,7 +64,12 @@ def _as_options(settings: Mapping[str, str]) -> Iterator[str]:
 
 
 def prepare(
-    environment: Mapping[str, str], *, directory: Path, settings: Mapping[str, str], used: Path | None
+    environment: Mapping[str, str],
+    *,
+    directory: Path,
+    settings: Mapping[str, str],
+    used: Path | None,
+    is_default: bool = False,
 ) -> dict[str, str]:
     """Return the environment in which a Python program, and its children, are recorded or replayed.
 
@@ -72,11 +78,15 @@ def prepare(
         directory: where the recordings live.
         settings: texts by the names of settings; the environment's own are kept for the rest.
         used: the file that gets the names of the used recordings.
+        is_default: whether nobody has named the directory; pytest's tests with recordings then keep their own.
     """
     given = {VARIABLES[name]: text for name, text in settings.items()}
     made = {VARIABLES["mode"]: Mode.REPLAY.value, **environment, **given}
     made[RUN] = shlex.join(_as_options(settings)) or "1"
     made[VARIABLES["directory"]] = str(directory.expanduser().absolute())  # children may have other working directories
+    made.pop(DEFAULT, None)
+    if is_default:
+        made[DEFAULT] = made[VARIABLES["directory"]]
     if used is not None:
         made[USED] = str(used.absolute())
     given_path = environment.get("PYTHONPATH")  # an empty part of it is the working directory
