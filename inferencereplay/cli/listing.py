@@ -64,7 +64,7 @@ class Row(msgspec.Struct):
 @click.option("--test", metavar="ID", help="Used by this test of pytest, or by all tests of a file or a class.")
 @click.option(
     *("--map", "map_file"),
-    type=options.FILE,
+    type=options.PATH,
     default=DEFAULT_FILE,
     show_default=True,
     help="With --test: the file of pytest's --inferencereplay-map.",

@@ -108,7 +108,12 @@ def _audit(event: str, args: tuple[Any, ...]) -> None:
     if not _guards or not event.startswith("socket."):
         return
     if event in _CONNECTIONS:
-        _guards[-1].check_connection(args[0].family, args[1])
+        try:
+            _guards[-1].check_connection(args[0].family, args[1])
+        except NetworkBlocked:
+            if event == _CONNECTIONS[0]:
+                args[0].close()  # the standard library does so after an OSError only
+            raise
     elif event in _LOOKUPS:
         _guards[-1].check_lookup(args[0])
 
