@@ -13,7 +13,7 @@ import click
 from inferencereplay.cli import options
 from inferencereplay.environment import USED
 from inferencereplay.session.misses import RUN
-from inferencereplay.session.settings import VARIABLES, Mode, join_layers, parse_text, resolve
+from inferencereplay.session.settings import DEFAULT, VARIABLES, Mode, join_layers, parse_text, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -43,7 +43,8 @@ def run(directory: Directories, used: Path | None, command: tuple[str, ...], **g
     recorded raises RecordingNotFound in the program; if the program swallows it, a message says so at its end.
     """
     settings = options.texts(given)
-    environment = prepare(os.environ, directory=directory, settings=settings, used=used)
+    is_default = not options.is_given("directory")
+    environment = prepare(os.environ, directory=directory, settings=settings, used=used, is_default=is_default)
     ours = {number: signal.signal(number, signal.SIG_DFL) for number in _IGNORED}
     try:
         os.execvpe(command[0], command, environment)  # noqa: S606 - the user asks for it
@@ -74,7 +75,12 @@ def _anywhere(name: str, text: str, directory: Directories) -> str:
 
 
 def prepare(
-    environment: Mapping[str, str], *, directory: Directories, settings: Mapping[str, str], used: Path | None
+    environment: Mapping[str, str],
+    *,
+    directory: Directories,
+    settings: Mapping[str, str],
+    used: Path | None,
+    is_default: bool = False,
 ) -> dict[str, str]:
     """Return the environment in which a Python program, and its children, are recorded or replayed.
 
@@ -83,6 +89,7 @@ def prepare(
         directory: where the recordings live.
         settings: texts by the names of settings; the environment's own are kept for the rest.
         used: the file that gets the names of the used recordings.
+        is_default: whether nobody has named the directory; pytest's tests with recordings then keep their own.
     """
     made = {VARIABLES["mode"]: Mode.REPLAY.value, **environment}
     made[VARIABLES["directory"]] = join_layers(str(place.absolute()) for place in options.places(directory))
@@ -92,6 +99,9 @@ def prepare(
         if name not in settings and (text := environment.get(VARIABLES[name])):
             made[VARIABLES[name]] = _anywhere(name, text, directory)
     made[RUN] = shlex.join(_as_options(settings)) or "1"
+    made.pop(DEFAULT, None)
+    if is_default:
+        made[DEFAULT] = made[VARIABLES["directory"]]
     if used is not None:
         made[USED] = str(used.absolute())
     given_path = environment.get("PYTHONPATH")  # an empty part of it is the working directory

@@ -115,6 +115,8 @@ VARIABLES = {"directory": "INFERENCEREPLAY_DIR"} | {
     name: f"INFERENCEREPLAY_{name.upper()}" for name in DEFAULTS if name not in _OF_PYTHON
 }
 """The environment variable of each setting that a text can give."""
+DEFAULT = "INFERENCEREPLAY_DEFAULT_DIR"
+"""The variable in which `inferencereplay run` repeats the directory if nobody has named one."""
 
 
 def list_options(function: _Function) -> _Function:
