@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -23,7 +24,7 @@ from inferencereplay.upkeep import numbering
 
 if TYPE_CHECKING:
     import datetime
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from inferencereplay.catalogue.entries import Catalogue
     from inferencereplay.catalogue.processes import Spread
@@ -64,17 +65,16 @@ def check(
     """
     for part in catalogue.parts:
         names = [*part.names()]
-        shown = part.full_name if part is not catalogue else str
-        for checked in spread(functools.partial(_check, part, redactor, max_age), portions(names)):
-            yield from (_shown(shown, item) for item in checked)
+        found = itertools.chain.from_iterable(spread(functools.partial(_check, part, redactor, max_age), portions(names)))
         if not part.store.is_foreign:
-            yield from (_shown(shown, item) for item in _gaps(names))
+            found = itertools.chain(found, _gaps(names))
+        yield from found if part is catalogue else (_of_layer(part, item) for item in found)
 
 
-def _shown(shown: Callable[[str], str], item: tuple[str, list[Problem]]) -> tuple[str, list[Problem]]:
+def _of_layer(part: Catalogue, item: tuple[str, list[Problem]]) -> tuple[str, list[Problem]]:
     """Name the layer of a file, at the beginning of the messages too."""
     name, problems = item
-    full = shown(name)
+    full = part.full_name(name)
     return full, [
         problem._replace(
             name=full,
