@@ -306,7 +306,7 @@ def test_several_directories_of_a_test(cli, mapped):
     """They are listed as layers, each name with its directory; what is gone is counted."""
     done = cli("list", "--test", "tests/test_b.py", "--json")
     assert done.status == 0
-    names = [row["file"] for row in json.loads(done.out)]
+    names = [row["name"] for row in json.loads(done.out)]
     assert [Path(name).is_relative_to("shelf") or "shelf" in Path(name).parts for name in names] == [True, True]
     assert "1 of the map are gone" in done.err
 
