@@ -174,11 +174,11 @@ def is_all(shown, printed):
 class Answering(Server):
     """A server with the answers that the documents show."""
 
-    def _numbered(self, path: str, body: Any) -> Any:
+    def _numbered(self, path: str, body: Any, method: str) -> Any:
         asked = body.get("messages", [{}])[-1].get("content") if isinstance(body, dict) else None
         answer = ANSWERS.get(asked) if isinstance(asked, str) else None
         if answer is None:
-            return super()._numbered(path, body)
+            return super()._numbered(path, body, method)
         if body.get("stream"):
             usage = {"prompt_tokens": 14, "completion_tokens": 4, "total_tokens": 18}
             ends = [{**chunk(None), "choices": [], "usage": usage}] if body.get("stream_options") else []
