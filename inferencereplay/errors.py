@@ -11,6 +11,7 @@
     ├── InvalidSetting (ValueError)         a mode, a speed, an option
     ├── InvalidClient (TypeError)           something that is no OpenAI client
     ├── UnusedStub (AssertionError)         an answer by hand that no call asked for
+    ├── NetworkBlocked (RuntimeError)       a connection that a test run keeps off the network
     └── StoreError (OSError)                a directory that cannot be used
 
 Every error has its facts as attributes and can be pickled, so that it can be sent from a worker process.
@@ -164,3 +165,15 @@ class UnusedStub(InferenceReplayError, AssertionError):  # noqa: N818 - it says 
 
 class StoreError(InferenceReplayError, OSError):
     """A directory that cannot be read or written."""
+
+
+class NetworkBlocked(InferenceReplayError, RuntimeError):  # noqa: N818 - it says what happened
+    """A connection that pytest's `--inferencereplay-block-network` keeps off the network.
+
+    Attributes:
+        host: the name or the address that was to be reached.
+    """
+
+    def __init__(self, message: str, *, host: str = "") -> None:
+        super().__init__(message)
+        self.host = host

@@ -232,12 +232,10 @@ def is_pattern(name: str) -> bool:
 
 def split_names(text: str) -> list[str]:
     """Split a text at the commas between names; a regular expression may hold commas of its own."""
-    names, at = [], 0
-    while found := _NAME.match(text, at):
+    names, at, more = [], 0, ","
+    while more and (found := _NAME.match(text, at)):
+        at, more = found.end(), found[2]
         names.append(found[1])
-        at = found.end()
-        if not found[2]:
-            break
     return names
 
 

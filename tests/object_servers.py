@@ -101,6 +101,7 @@ class Proxy:
         dropped: headers that are not passed on.
         seen: method and path of all requests.
         most: the most connections at once.
+        busiest: the most requests at once.
     """
 
     target: str
@@ -109,9 +110,10 @@ class Proxy:
     seen: list[tuple[str, str]] = field(default_factory=list)
     change: Callable[[str, bytes], bytes] | None = None
     most: int = 0
+    busiest: int = 0
 
     def __post_init__(self) -> None:
-        proxy, self._open, self._lock = self, 0, threading.Lock()
+        proxy, self._open, self._busy, self._lock = self, 0, 0, threading.Lock()
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -136,7 +138,14 @@ class Proxy:
                     super().finish()
 
             def do_GET(self) -> None:
-                proxy._pass(self)
+                with proxy._lock:
+                    proxy._busy += 1
+                    proxy.busiest = max(proxy.busiest, proxy._busy)
+                try:
+                    proxy._pass(self)
+                finally:
+                    with proxy._lock:
+                        proxy._busy -= 1
 
             do_PUT = do_POST = do_DELETE = do_HEAD = do_PROPFIND = do_GET
 
@@ -174,7 +183,7 @@ class Proxy:
             status, headers = fault.status, {"content-type": "application/xml"}
             data = f"<Error><Code>{fault.code}</Code><Message>{SECRET}</Message></Error>".encode()
         if self.change is not None:
-            data = self.change(handler.path, data)
+            status, data = 200, self.change(handler.path, data)
         if fault.is_cut and fault.keeps is None:
             handler.close_connection = True
             return

@@ -8,6 +8,15 @@ import textwrap
 import openai
 import pytest
 
+import inferencereplay.api
+import inferencereplay.faults.plan
+import inferencereplay.faults.spelling
+import inferencereplay.sdk.patches
+import inferencereplay.session.run_coordinator
+import inferencereplay.session.session
+import inferencereplay.store.opening
+import inferencereplay.upkeep.pruning  # noqa: F401 - or each suite would import them anew, and they be forgotten with it
+
 with openai.OpenAI(api_key="none") as _client:
     _ = _client.chat.completions, _client.models, _client.audio.speech  # as above
 

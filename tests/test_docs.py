@@ -40,6 +40,7 @@ SHOWN = {
     "command-line.md": 2,
     "format.md": 1,
     "getting-started.md": 1,
+    "layers.md": 1,
     "moving-from.md": 1,
     "recordings-in-git.md": 2,
     "serve.md": 1,
@@ -55,6 +56,7 @@ ANSWERS = {
 """The server's answers that a document shows, in pieces; to other requests it answers with a number."""
 CALLS = {
     "README.md": 1,
+    "calibrate.md": 6,
     "getting-started.md": 1,
     "command-line.md": 1,
     "every-answer.md": 3,
@@ -73,7 +75,7 @@ STARTED = {"faq.md"}
 """Documents whose program looks at what Python imports: it is not forked."""
 LONG = {
     *("README.md", "getting-started.md", "pytest.md", "command-line.md", "whole-suite.md", "recordings-in-git.md"),
-    *("serve.md", "testing.md", "verify.md"),
+    *("serve.md", "testing.md", "verify.md", "calibrate.md"),
 }
 """Documents with many commands."""
 GIVEN = {"report.md": "story"}

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import gc
 import json
+import os
+import shlex
 import socket
 import statistics
+import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
@@ -21,6 +24,7 @@ import anyio
 import openai
 import pytest
 
+import inferencereplay
 from inferencereplay import replay
 from inferencereplay.cli import main
 from inferencereplay.recording.format import decode
@@ -256,3 +260,51 @@ def test_verify_says_what_changed(sampled, capsys, monkeypatch, tmp_path, change
         assert outcome["now"]["tokens_per_second"] or name == "models"
     assert found == kinds
     assert {file: file.read_bytes() for file in sampled.rglob("*.json")} == before
+
+
+# What varies.
+
+AGENT = """
+import datetime, os, random, uuid
+from openai import OpenAI
+
+def ask(*messages, **more):
+    talk = [{"role": role, "content": text} for role, text in messages]
+    return OpenAI().chat.completions.create(model=os.environ["MODEL"], messages=talk, max_tokens=16, **more)
+
+system = ("system", f"Session {uuid.uuid4()}, {datetime.datetime.now():%A, %B %d, %Y, %H:%M:%S}.")
+question = ("user", "Tell me about the sea.")
+said = ask(system, question, temperature=1, user=uuid.uuid4().hex).choices[0].message.content
+stream = ask(system, question, ("assistant", said), ("user", f"Say this shorter: {said}"), stream=True, temperature=1)
+shorter = "".join(chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices)
+names = ["weather", "time", "news", "traffic", "stocks", "sports", "music", "maps"]
+random.shuffle(names)
+tools = [{"type": "function", "function": {"name": name, "parameters": {"type": "object"}}} for name in names]
+called = ask(("user", "What is the weather?"), tools=tools, tool_choice="required").choices[0].message.tool_calls
+ask(system, question, ("assistant", shorter), ("user", f"Why? (try {random.randrange(10**6, 10**7)})"))
+"""
+
+
+def test_calibrate_finds_what_varies(tmp_path):
+    """An agent varies in ids, times, an order, a number and its model's words; with the settings it replays offline."""
+    (tmp_path / "agent.py").write_text(AGENT)
+    package = str(Path(inferencereplay.__file__).parents[1])
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "INFERENCE"))}
+    kept |= {"PYTHONPATH": package, "OPENAI_API_KEY": "none", "MODEL": MODEL}
+
+    def run(*arguments, **more):
+        command = [sys.executable, "-m", "inferencereplay", *arguments, "--", sys.executable, "agent.py"]
+        done = subprocess.run(command, cwd=tmp_path, env={**kept, **more}, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    with serve() as base_url:
+        found = json.loads(run("calibrate", "--json", OPENAI_BASE_URL=base_url))
+        settings = dict(part.split("=", 1) for part in shlex.split(found["spelled"]["environment"]))
+        run("run", "--mode", "record", OPENAI_BASE_URL=base_url, **settings)
+    assert {item["kind"] for item in found["variations"]} >= {
+        *("UUID", "time", "order", "number", "from the model's answer")
+    }
+    number = r"/\btry [0-9]+\b/"
+    assert found["settings"] == {"ignore": ["user"], "normalize": ["uuids", "timestamps", "sorted_tools", number]}
+    run("run", "--mode", "replay", OPENAI_BASE_URL="http://127.0.0.1:9/v1", **settings)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import datetime
 import email.utils
+import pickle
+import re
 import tempfile
 import time
 import uuid
@@ -17,7 +19,9 @@ from inferencereplay import normalizers
 from inferencereplay.normalizers import (
     BY_NAME,
     compose,
+    named,
     sorted_tools,
+    split_names,
     temporary_paths,
     that_make_equal,
     timestamps,
@@ -199,3 +203,52 @@ def test_all_are_exported():
     """By their own names, each with a sentence on what it lets through."""
     assert set(BY_NAME) == set(normalizers.__all__)
     assert all("Lets through:" in function.__doc__ for function in BY_NAME.values())
+
+
+# Regular expressions, and several functions at once.
+
+
+def test_matches_are_numbered_in_order_of_first_appearance():
+    """As ids are: equal ones alike, in the order of canonical JSON."""
+    number = named("/job-[0-9]+/")
+    assert number({"b": "job-7", "a": ["job-9 after job-7", 3]}) == {"a": ["#1 after #2", 3], "b": "#2"}
+    assert number({"text": "no job"}) == {"text": "no job"}
+
+
+def test_an_empty_match_adds_nothing():
+    """A careless expression leaves texts as they are."""
+    assert named("/x*/")({"text": "axb"}) == {"text": "a#1b"}
+
+
+def test_names():
+    """A ready-made one, or an expression between slashes; anything else is none."""
+    assert named("uuids") is uuids
+    assert (named("uuid"), named("/"), named("//"), named("")) == (None, None, None, None)
+    with pytest.raises(re.error):
+        named("/(/")
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("uuids", ["uuids"]),
+        (" uuids , timestamps ", ["uuids", "timestamps"]),
+        ("/a{1,2}/", ["/a{1,2}/"]),
+        ("uuids, /a{1,2}/ ,/b\nc/,timestamps", ["uuids", "/a{1,2}/", "/b\nc/", "timestamps"]),
+        ("/a/b,c/", ["/a/b,c/"]),
+        ("/a", ["/a"]),
+        ("", [""]),
+        ("uuids,", ["uuids", ""]),
+        (",uuids", ["", "uuids"]),
+    ],
+)
+def test_a_list_of_names_is_split_at_its_commas(text, names):
+    """An expression keeps its own."""
+    assert split_names(text) == names
+
+
+def test_several_functions_reach_a_child_process():
+    """They can be pickled, and do the same there."""
+    chain = compose([uuids, named("/job-[0-9]+/")])
+    body = {"text": f"job-7 {uuid.uuid4()}"}
+    assert pickle.loads(pickle.dumps(chain))(body) == chain(body) == {"text": f"#1 {FIRST}"}

@@ -8,16 +8,14 @@ import datetime
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from inferencereplay.calibration.pairing import Pairs, pair
+from inferencereplay.calibration.pairing import Pairs, Progress, pair
 from inferencereplay.calibration.proposal import Proposal, are_equal, collisions, propose
-from inferencereplay.calibration.variation import NORMALIZE, Analysis, Analyst, Variation
+from inferencereplay.calibration.variation import MOST_SAID, NORMALIZE, Analysis, Analyst, Variation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from inferencereplay.calibration.recorded_run import Asked
-
-    Progress = Callable[[Iterable[tuple[Asked, Asked]], int, str], Iterable[tuple[Asked, Asked]]]
 
 MOST_COLLISIONS = 1_000
 """Groups of requests that become equal which are kept; more say nothing new."""
@@ -71,10 +69,10 @@ def compare(  # noqa: PLR0913 - what the comparison needs
         second: those of the other.
         given: the settings that the runs had.
         directory: an existing directory, for the session that checks the proposal.
-        progress: shows how far a loop over pairs is; it gets the pairs, their number, and what is done.
+        progress: shows how far a loop is.
         known: further requests, which may become equal to others.
     """
-    pairs = pair(first, second)
+    pairs = pair(first, second, progress)
     analyst, orders = Analyst(), tuple(_Order(run) for run in (first, second))
     analyses = []
     for one, other in progress(pairs.differing, len(pairs.differing), "comparing"):
@@ -92,7 +90,8 @@ def compare(  # noqa: PLR0913 - what the comparison needs
         )
         if not (analysis.is_solved and are_equal(session, one, other, analysis))
     ]
-    merged = [] if added == Proposal() else [*collisions(session, [*known, *first])]
+    all_known = [*known, *first] if added != Proposal() else []
+    merged = [*collisions(session, progress(all_known, len(all_known), "looking for collisions"))]
     return Findings(pairs, _counted([*analyses, *dated]), added, proposal, unsolved, merged[:MOST_COLLISIONS])
 
 
@@ -104,8 +103,9 @@ class _Order:
         self._times = [asked.at for asked in self._run]
 
     def before(self, asked: Asked) -> list[Asked]:
-        """Return those that were sent before another one, the last one last."""
-        return self._run[: bisect.bisect_left(self._times, asked.at)]
+        """Return the last ones that were sent before another one."""
+        end = bisect.bisect_left(self._times, asked.at)
+        return self._run[max(0, end - MOST_SAID) : end]
 
 
 def _counted(analyses: Iterable[Analysis]) -> list[Place]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from inferencereplay.normalizers import BY_NAME, compose
 from inferencereplay.recording.difference import differences
@@ -16,14 +16,31 @@ if TYPE_CHECKING:
     from inferencereplay.calibration.recorded_run import Asked
     from inferencereplay.recording.request import JSON
 
+Item = TypeVar("Item")
 WINDOW = 8
 """Requests of the other run that one is compared with at least: those that come next."""
 MOST_COMPARED = 10_000
 """Pairs that are compared, if there are not more requests than these allow in their windows."""
 FARTHEST = 0.6
 """The part of their values in which two requests differ that count as one request of two runs."""
-WORD = re.compile(r"[0-9A-Za-z_]+(?:-[0-9A-Za-z_]+)*|\s+|.", re.DOTALL)
-"""A word, which may be an id with hyphens; white space; or a sign."""
+WORD = re.compile(
+    r"[0-9]+(?:[.:,][0-9]+)+(?![0-9A-Za-z_-])|[0-9A-Za-z_]+(?:-[0-9A-Za-z_]+)*|\s+|.",
+    re.DOTALL,
+)
+"""A number or a time of day with its signs; a word, which may be an id with hyphens; white space; or a sign."""
+
+
+class Progress(Protocol):
+    """Shows how far a loop is: it gets the items, their number and what is done, and yields the items."""
+
+    def __call__(self, items: Iterable[Item], total: int, what: str, /) -> Iterable[Item]:
+        """Yield the items."""
+        ...
+
+
+def untold(items: Iterable[Item], _total: int, _what: str, /) -> Iterable[Item]:
+    """Show nothing."""
+    return items
 
 
 class Pairs(NamedTuple):
@@ -40,41 +57,46 @@ class Pairs(NamedTuple):
     alone: tuple[list[Asked], list[Asked]]
 
 
-def pair(first: Iterable[Asked], second: Iterable[Asked]) -> Pairs:
+def pair(first: Iterable[Asked], second: Iterable[Asked], progress: Progress = untold) -> Pairs:
     """Pair the requests of two runs.
 
     Those with one key are pairs; then those that the ready-made normalizers make equal; then those that are equal but
     for their numbers and ids, and those of one path, by their likeness. Where that does not decide, their order does.
     """
     left, right = (sorted(run, key=lambda asked: asked.at) for run in (first, second))
-    equal, left, right = _match(left, right, lambda asked: asked.request.key)
+    equal, left, right = _match(left, right, lambda asked: asked.request.key, progress)
     differing: list[tuple[Asked, Asked]] = []
     for sign, is_alike in ((_normalized, False), (_skeleton, True), (_place, True)):
-        found, left, right = _match(left, right, sign, is_alike=is_alike)
+        found, left, right = _match(left, right, sign, progress, is_alike=is_alike)
         differing += found
     return Pairs(equal, sorted(differing, key=lambda two: two[0].at), (left, right))
 
 
 def _match(
-    left: list[Asked], right: list[Asked], sign: Callable[[Asked], Hashable], *, is_alike: bool = False
+    left: list[Asked],
+    right: list[Asked],
+    sign: Callable[[Asked], Hashable],
+    progress: Progress,
+    *,
+    is_alike: bool = False,
 ) -> tuple[list[tuple[Asked, Asked]], list[Asked], list[Asked]]:
     """Pair those with one sign; return the pairs and the rest of both."""
     groups: dict[Hashable, tuple[list[Asked], list[Asked]]] = collections.defaultdict(lambda: ([], []))
     for side, run in enumerate((left, right)):
-        for asked in run:
+        for asked in progress(run, len(run), "pairing"):
             groups[sign(asked)][side].append(asked)
     found: list[tuple[Asked, Asked]] = []
     for ones, others in groups.values():
-        found += _alike(ones, others) if is_alike else zip(ones, others, strict=False)
+        found += _alike(ones, others, progress) if is_alike else zip(ones, others, strict=False)
     taken = {id(asked) for two in found for asked in two}
     return found, [item for item in left if id(item) not in taken], [item for item in right if id(item) not in taken]
 
 
-def _alike(left: Sequence[Asked], right: Sequence[Asked]) -> list[tuple[Asked, Asked]]:
+def _alike(left: Sequence[Asked], right: Sequence[Asked], progress: Progress) -> list[tuple[Asked, Asked]]:
     """Pair each with the one that is most like it, of those that come next in the other run."""
     rest, found = list(right), []
     window = max(WINDOW, MOST_COMPARED // max(1, len(left)))
-    for one in left:
+    for one in progress(left, len(left), "pairing"):
         near = [(_distance(one.body, other.body), place) for place, other in enumerate(rest[:window])]
         if near and min(near)[0] <= FARTHEST:
             found.append((one, rest.pop(min(near)[1])))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -24,10 +25,13 @@ MOST_PATTERNS = 20
 LONGEST = 20_000
 """Characters of the longest text whose words are compared."""
 _SHORTEST_ID = 6
-_MOST_CONTEXT = 24
+_MOST_CONTEXT = 4
+"""Words and signs before a number, at most, that tell it from other numbers."""
 _SPECIAL = re.compile(r"[.^$*+?{}\[\]\\|()]")
 _CLASSES = (
     ("[0-9]", "number"),
+    ("[0-9:]", "time of day"),
+    ("[0-9.:,]", "number"),
     ("[0-9a-f]", "random id"),
     ("[0-9A-F]", "random id"),
     ("[0-9A-Za-z]", "random id"),
@@ -49,12 +53,20 @@ class TextVariation:
     def __init__(self) -> None:
         self.patterns: dict[str, str] = {}
         """The kind of what each one finds."""
+        self._found: list[tuple[Way, ...]] = []
 
     def ways(self, one: str, other: str) -> tuple[Way, ...]:
         """Return what takes out all in which two texts differ; empty if nothing does."""
+        known = next((ways for ways in self._found if _are_equal(one, other, ways)), None)
+        if known is not None:
+            return _fewest(one, other, known)
         ready = that_make_equal({"text": one}, {"text": other})
-        if ready:
-            return tuple(Way(KINDS[name], name) for name in ready)
+        found = tuple(Way(KINDS[name], name) for name in ready) or self._by_words(one, other)
+        if found and len(self._found) < MOST_PATTERNS:
+            self._found.append(found)
+        return found
+
+    def _by_words(self, one: str, other: str) -> tuple[Way, ...]:
         if max(len(one), len(other)) > LONGEST:
             return ()
         left, right = _reduced(one), _reduced(other)
@@ -105,11 +117,23 @@ def _patterns(one: str, other: str) -> dict[str, str]:
     for place, (old, new) in enumerate(zip(left, right, strict=True)):
         if old == new:
             continue
-        made = _pattern(old, new, "".join(left[max(0, place - 2) : place]))
+        made = _pattern(old, new, _context(left[:place], right[:place]))
         if made is None:
             return {}
         found[made[0]] = made[1]
     return found
+
+
+def _context(left: Sequence[str], right: Sequence[str]) -> str:
+    """Return what stands before a word in both texts, on its line, back to a letter; empty without one."""
+    context = ""
+    for old, new in itertools.islice(zip(reversed(left), reversed(right), strict=True), _MOST_CONTEXT):
+        if old != new or "\n" in old:
+            break
+        context = old + context
+        if any(map(str.isalpha, context)):
+            return context
+    return ""
 
 
 def _pattern(old: str, new: str, before: str) -> tuple[str, str] | None:
@@ -118,17 +142,19 @@ def _pattern(old: str, new: str, before: str) -> tuple[str, str] | None:
     head, ends = old[:start], (old[start:], new[start:])
     fitting = (item for item in _CLASSES if all(re.fullmatch(f"{item[0]}+", end) for end in ends))
     letters, kind = next(fitting, ("", "text"))
-    if not letters:
+    is_id = kind == "random id"
+    if not letters or (is_id and not _are_random(*ends)):
         return None
-    if kind != "number" and not _are_random(*ends):
-        return None
-    count = f"{{{len(ends[0])}}}" if len(ends[0]) == len(ends[1]) and kind != "number" else "+"
-    context = head or (before[-_MOST_CONTEXT:] if "\n" not in before and (kind == "number" or count == "+") else "")
-    if kind == "number" and not any(map(str.isalpha, context)):
+    is_fixed = is_id and len(ends[0]) == len(ends[1])
+    context = head or ("" if is_fixed else before)
+    if not is_id and not any(map(str.isalpha, context)):
         return None  # it would take out all numbers
     escaped = _SPECIAL.sub(lambda sign: "\\" + sign[0], context)
-    boundary = "" if context and not context[0].isalnum() else r"\b"
-    return f"{boundary}{escaped}{letters}{count}\\b", kind
+    boundary = r"\b" if not context or context[0].isalnum() else ""
+    return (
+        f"{boundary}{escaped}{letters}{{{len(ends[0])}}}\\b" if is_fixed else f"{boundary}{escaped}{letters}+\\b",
+        kind,
+    )
 
 
 def _shared(old: str, new: str) -> int:

@@ -12,10 +12,10 @@ from inferencereplay.errors import InvalidSetting
 from inferencereplay.normalizers import BY_NAME, compose
 from inferencereplay.recording.difference import ABSENT, Difference
 from inferencereplay.recording.request import canonical_json
-from inferencereplay.session.settings import parse_ignore
+from inferencereplay.session.settings import parse_ignore, parse_normalize
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator, Sequence
 
     from inferencereplay.calibration.recorded_run import Asked
     from inferencereplay.recording.request import JSON
@@ -70,6 +70,7 @@ class Analyst:
 
     def __init__(self) -> None:
         self._texts = TextVariation()
+        self._examples: dict[tuple[str, str], str] = {}
 
     def compare(self, one: Asked, other: Asked, said: tuple[list[Asked], list[Asked]]) -> Analysis:
         """Say what varies between two requests.
@@ -77,9 +78,9 @@ class Analyst:
         Args:
             one: of the first run.
             other: of the second run.
-            said: the requests of each run that were made before, the last one last.
+            said: the requests of each run that were made before; `MOST_SAID` are enough.
         """
-        context = _Context(self._texts, (one.body, other.body), said)
+        context = _Context(self._texts, self._examples, (one.body, other.body), said)
         found = Analysis([], [])
         for head, old, new in (
             ("(path)", one.request.path, other.request.path),
@@ -129,9 +130,14 @@ class _Context:
     """What is known of two requests: their bodies, and the requests that were made before."""
 
     def __init__(
-        self, texts: TextVariation, bodies: tuple[JSON, JSON], before: tuple[list[Asked], list[Asked]]
+        self,
+        texts: TextVariation,
+        examples: dict[tuple[str, str], str],
+        bodies: tuple[JSON, JSON],
+        before: tuple[list[Asked], list[Asked]],
     ) -> None:
         self._texts = texts
+        self._examples = examples
         self._bodies = bodies
         self._before = before
 
@@ -142,7 +148,7 @@ class _Context:
     @functools.cached_property
     def _said(self) -> tuple[frozenset[str], frozenset[str]]:
         """The texts of the answers before that only the one, and only the other run got."""
-        one, other = (frozenset(text for asked in run[-MOST_SAID:] for text in asked.said) for run in self._before)
+        one, other = (frozenset(text for asked in run for text in asked.said) for run in self._before)
         return one - other, other - one
 
     def of_address(self, head: str, old: Any, new: Any) -> Variation:
@@ -176,8 +182,19 @@ class _Context:
         if left != old and right != new:
             ways = self._texts.ways(left, right)
             if ways or left == right:
-                return [_from_an_answer(where, example), *_normalized(where, ways, example)]
-        return _normalized(where, self._texts.ways(old, new), example)
+                return [_from_an_answer(where, example), *self._normalized(where, ways, left, right)]
+        return self._normalized(where, self._texts.ways(old, new), old, new)
+
+    def _normalized(self, where: str, ways: Sequence[Way], old: str, new: str) -> list[Variation]:
+        """Return a variation for each normalizer, with an example in which the others have been applied."""
+        found = []
+        for way in ways:
+            sign = where, way.normalizer
+            if sign not in self._examples:
+                others = parse_normalize([item.normalizer for item in ways if item is not way])
+                self._examples[sign] = _example(*(others({"": text})[""] if others else text for text in (old, new)))
+            found.append(Variation(where, way.kind, NORMALIZE, way.normalizer, self._examples[sign]))
+        return found
 
     def _is_renumbered(self, path: _Path) -> bool:
         one, other = (_value_at(body, path) for body in self._renumbered)
@@ -218,10 +235,6 @@ _ADVICE = {
 
 def _from_an_answer(where: str, example: str) -> Variation:
     return Variation(where, "from the model's answer", REPLAY, "a replay gives the recorded answer", example)
-
-
-def _normalized(where: str, ways: Iterable[Way], example: str) -> list[Variation]:
-    return [Variation(where, way.kind, NORMALIZE, way.normalizer, example) for way in ways]
 
 
 def _of_order(names: list[str], where: str, example: str) -> Variation:

@@ -21,6 +21,7 @@ from inferencereplay.errors import AmbiguousRecording, RecordingCorrupt, StoreEr
 from inferencereplay.recording.format import Recording, corrupt, stored_request
 from inferencereplay.store.address import DIGITS, parse_file_name
 from inferencereplay.store.containment import is_inside
+from inferencereplay.store.files import recording_of
 from inferencereplay.store.llama_stack import walk
 from inferencereplay.store.location import StoreURL, parse_location
 from inferencereplay.store.opening import open_store
@@ -193,6 +194,9 @@ class Catalogue:
 
     def names(self) -> Iterator[str]:
         """Yield the names of all files, relative to the directory, without reading them."""
+        if not self.is_local:
+            yield from (item.name for item in self.files.list() if recording_of(item.name) == item.name)
+            return
         if not self.store.is_foreign:
             yield from self.store.list()
         else:

@@ -270,10 +270,9 @@ def _show_proposal(found: Findings) -> None:
     for name, what in found.added.lets_through().items():
         terminal.show(f"  {name}: {what}")
     if found.collisions:
-        terminal.show(
-            (f"  Of the recorded requests, {terminal.count(len(found.collisions), 'group')} become one:", "yellow"),
-            " each is then answered by the variants of one recording, in order",
-        )
+        groups = terminal.count(len(found.collisions), "group")
+        told = f"  Of the recorded requests, those of {groups} become one:"
+        terminal.show((told, "yellow"), " the variants of one recording answer them, in order")
     for group in found.collisions[:_MOST_SHOWN]:
         first, second = group[:2]
         where = next(iter(differences(first.body, second.body)), "method or query")

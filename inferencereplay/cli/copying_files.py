@@ -9,11 +9,11 @@ import click
 
 from inferencereplay.cli import options, terminal
 from inferencereplay.errors import InvalidSetting
+from inferencereplay.session.used_names import read_used
 from inferencereplay.store.location import is_missing
 from inferencereplay.store.opening import open_store
 from inferencereplay.store.opening_files import open_files
 from inferencereplay.upkeep.copying import COPIED, DIFFERS, FAILED, MISSING, OUTCOMES, REPLACED, Copying
-from inferencereplay.upkeep.used_names import read_used, relative
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,7 +45,7 @@ def copy(source: Location, target: Location, used: Path | None, *, overwrites: b
         message = f"FROM and TO are both {source}."
         raise click.UsageError(message)
     copying = Copying(files, place, overwrites=overwrites, is_dry=is_dry)
-    plan = copying.plan(None if used is None else _names(used, files))
+    plan = copying.plan(None if used is None else read_used(used, [f"{files.place}/"]))
     counts: Counter[str] = Counter()
     size = 0
     for copied in terminal.progress(copying.run(plan), sum(map(len, plan)), "copying"):
@@ -71,8 +71,3 @@ def _open(source: Location) -> Files:
         message = f"{source} is llama-stack's. Import it first: inferencereplay import llama-stack {source} DIR"
         raise InvalidSetting(message)
     return open_files(source)
-
-
-def _names(used: Path, files: Files) -> set[str]:
-    """Return the names in a file, relative to the place that is read."""
-    return relative(read_used(used), f"{files.place}/")

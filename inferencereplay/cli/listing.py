@@ -13,11 +13,14 @@ import msgspec
 from inferencereplay.catalogue.entries import Catalogue, Entry, Unreadable
 from inferencereplay.catalogue.layered import open_catalogue
 from inferencereplay.catalogue.processes import portions, processes
+from inferencereplay.catalogue.recording_map import DEFAULT_FILE, read_map, used_by
 from inferencereplay.catalogue.totals import Total, add_up, load_prices
 from inferencereplay.cli import options, terminal
+from inferencereplay.session.settings import parse_layers
+from inferencereplay.store.location import real
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from inferencereplay.catalogue.filtering import Filter
@@ -61,17 +64,36 @@ class Row(msgspec.Struct):
 @click.option("--sort", type=click.Choice(list(_SORTS)), default="name", show_default=True)
 @click.option("-r", "--reverse", is_flag=True, help="Reverse the order.")
 @click.option("-n", "--limit", type=click.IntRange(min=1), help="At most so many.")
+@click.option("--test", metavar="ID", help="Used by this test of pytest, or by all tests of a file or a class.")
+@click.option(
+    *("--map", "map_file"),
+    type=options.PATH,
+    default=DEFAULT_FILE,
+    show_default=True,
+    help="With --test: the file of pytest's --inferencereplay-map.",
+)
 @options.as_json
 def list_(  # noqa: PLR0913 - the options
-    *, directory: Directories, wanted: Filter, sort: str, limit: int | None, reverse: bool, is_json: bool
+    *,
+    directory: Directories,
+    wanted: Filter,
+    sort: str,
+    limit: int | None,
+    reverse: bool,
+    test: str | None,
+    map_file: Path,
+    is_json: bool,
 ) -> int:
     """List recordings.
 
     In a pipe the columns are separated by tabs. Exit status 1 if a file cannot be read.
     """
     unreadable: list[Unreadable] = []
+    used = None if test is None else used_by(read_map(map_file), test)
+    if used and not (options.is_given("directory") or click.get_current_context().params.get("folder")):
+        directory = parse_layers(used.keys())
     catalogue = open_catalogue(directory)
-    names = [*catalogue.names()]
+    names = [*catalogue.names()] if used is None else [*_used_names(catalogue, used)]
     is_short = limit and sort == "name" and not reverse
     with processes(0 if is_short or not catalogue.is_local else len(names)) as spread:
         found = spread(functools.partial(_rows, catalogue, wanted), portions(names))
@@ -86,6 +108,19 @@ def list_(  # noqa: PLR0913 - the options
     for item in unreadable:
         terminal.note(item.reason)
     return 1 if unreadable else 0
+
+
+def _used_names(catalogue: Catalogue, used: Mapping[str, set[str]]) -> Iterator[str]:
+    """Yield the names of recordings that a test has used, by directory; those that are gone are told."""
+    real_used = {real(place): names for place, names in used.items()}
+    expected = found = 0
+    for part in catalogue.parts:
+        wanted = real_used.get(real(str(part.directory)), set())
+        there = [name for name in part.names() if name in wanted]
+        expected, found = expected + len(wanted), found + len(there)
+        yield from (part.full_name(name) for name in there) if len(catalogue.parts) > 1 else there
+    if found < expected:
+        terminal.note(f"{expected - found} of the map are gone: the map is older than the directory.")
 
 
 def _readable(items: Iterable[Row | Unreadable], unreadable: list[Unreadable]) -> Iterator[Row]:

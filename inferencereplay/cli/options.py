@@ -119,6 +119,13 @@ def before_command(
     return parse_layers(directories, "--dir") if directories else None
 
 
+def is_given(name: str) -> bool:
+    """Whether the user has given an option of the current command, before it, or by its variable."""
+    context = click.get_current_context()
+    is_default = context.get_parameter_source(name) is ParameterSource.DEFAULT
+    return not is_default or context.find_root().params.get(name) is not None
+
+
 def to_directory(command: _Command) -> _Command:
     """Add the option `--dir` of a command that writes; the command gets it as `directory`, see `before_command`."""
     return click.option(
@@ -232,6 +239,7 @@ _SESSION = (
         "live", "A path that goes to the network, such as /embeddings; may be repeated.", multiple=True, metavar="PATH"
     ),
     setting("only", "A path that does not, while all others do; may be repeated.", multiple=True, metavar="PATH"),
+    setting("prefetch", "A file of names: those in an object store are fetched together at first.", metavar="FILE"),
     setting(
         "write_to", "Which of several directories gets the recordings: its number, from 0, or its name.", metavar="DIR"
     ),

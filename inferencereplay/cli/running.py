@@ -13,7 +13,7 @@ import click
 from inferencereplay.cli import options
 from inferencereplay.environment import USED
 from inferencereplay.session.misses import RUN
-from inferencereplay.session.settings import VARIABLES, Mode, join_layers, parse_text, resolve
+from inferencereplay.session.settings import DEFAULT, VARIABLES, Mode, join_layers, parse_text, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 STARTUP = Path(__file__).parents[1] / "startup"
 _EXAMPLES = "Examples: inferencereplay run -- python app.py; inferencereplay run --mode record-if-missing -- pytest -q"
+_RELATIVE = ("write_to", "prefetch")
+"""Settings that name a place relative to the working directory."""
 _IGNORED = [getattr(signal, name) for name in ("SIGPIPE", "SIGXFSZ") if hasattr(signal, name)]
 """Signals that Python ignores. The command would inherit that, and `yes | head -1` in a shell would report an error."""
 
@@ -41,7 +43,8 @@ def run(directory: Directories, used: Path | None, command: tuple[str, ...], **g
     recorded raises RecordingNotFound in the program; if the program swallows it, a message says so at its end.
     """
     settings = options.texts(given)
-    environment = prepare(os.environ, directory=directory, settings=settings, used=used)
+    is_default = not options.is_given("directory")
+    environment = prepare(os.environ, directory=directory, settings=settings, used=used, is_default=is_default)
     ours = {number: signal.signal(number, signal.SIG_DFL) for number in _IGNORED}
     try:
         os.execvpe(command[0], command, environment)  # noqa: S606 - the user asks for it
@@ -64,8 +67,20 @@ def _as_options(settings: Mapping[str, str]) -> Iterator[str]:
             yield from (options.flag(name), *(text.split(",") if name == "pace" else [text]))
 
 
+def _anywhere(name: str, text: str, directory: Directories) -> str:
+    """Return the text of a setting for processes whose working directory may be another one."""
+    if name == "write_to":
+        return str(resolve(directory, {name: parse_text(name, text, VARIABLES[name])}).write_to)
+    return str(Path(text).expanduser().absolute()) if name == "prefetch" else text
+
+
 def prepare(
-    environment: Mapping[str, str], *, directory: Directories, settings: Mapping[str, str], used: Path | None
+    environment: Mapping[str, str],
+    *,
+    directory: Directories,
+    settings: Mapping[str, str],
+    used: Path | None,
+    is_default: bool = False,
 ) -> dict[str, str]:
     """Return the environment in which a Python program, and its children, are recorded or replayed.
 
@@ -74,17 +89,19 @@ def prepare(
         directory: where the recordings live.
         settings: texts by the names of settings; the environment's own are kept for the rest.
         used: the file that gets the names of the used recordings.
+        is_default: whether nobody has named the directory; pytest's tests with recordings then keep their own.
     """
-    given = {VARIABLES[name]: text for name, text in settings.items()}
-    made = {VARIABLES["mode"]: Mode.REPLAY.value, **environment, **given}
+    made = {VARIABLES["mode"]: Mode.REPLAY.value, **environment}
+    made[VARIABLES["directory"]] = join_layers(str(place.absolute()) for place in options.places(directory))
+    settings = {name: _anywhere(name, text, directory) for name, text in settings.items()}
+    made |= {VARIABLES[name]: text for name, text in settings.items()}
+    for name in _RELATIVE:
+        if name not in settings and (text := environment.get(VARIABLES[name])):
+            made[VARIABLES[name]] = _anywhere(name, text, directory)
     made[RUN] = shlex.join(_as_options(settings)) or "1"
-    places = [
-        str(place.absolute()) for place in options.places(directory)
-    ]  # children may have other working directories
-    made[VARIABLES["directory"]] = join_layers(places)
-    if write_to := made.get(VARIABLES["write_to"]):
-        number = resolve(directory, {"write_to": parse_text("write_to", write_to, VARIABLES["write_to"])}).write_to
-        made[VARIABLES["write_to"]] = str(number)
+    made.pop(DEFAULT, None)
+    if is_default:
+        made[DEFAULT] = made[VARIABLES["directory"]]
     if used is not None:
         made[USED] = str(used.absolute())
     given_path = environment.get("PYTHONPATH")  # an empty part of it is the working directory

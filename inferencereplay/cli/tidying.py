@@ -12,11 +12,11 @@ from inferencereplay.catalogue.processes import processes
 from inferencereplay.cli import options, terminal
 from inferencereplay.redaction.redactor import Redactor
 from inferencereplay.session.session import Session
+from inferencereplay.session.used_names import read_used
 from inferencereplay.upkeep.checking import NO_DATE, Problem
 from inferencereplay.upkeep.checking import check as check_files
 from inferencereplay.upkeep.pruning import choose, remove
 from inferencereplay.upkeep.rekeying import rekey as rekey_files
-from inferencereplay.upkeep.used_names import read_used
 
 if TYPE_CHECKING:
     import datetime
@@ -78,7 +78,7 @@ def prune(
         message = "Give --unused-since FILE, --older-than AGE, or both."
         raise click.UsageError(message)
     catalogue = open_catalogue(directory)
-    used = read_used(unused_since) if unused_since else None
+    used = read_used(unused_since, [part.full_name("") for part in catalogue.parts]) if unused_since else None
     before = options.ago(older_than) if older_than is not None else None
     chosen: dict[str, tuple[int, datetime.datetime]] = {}
     for entry in choose(catalogue, used=used, before=before):

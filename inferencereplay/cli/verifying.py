@@ -119,6 +119,10 @@ class _Given:
     is_markdown: bool
 
     @functools.cached_property
+    def redactor(self) -> Redactor:
+        return Redactor(self.redact)
+
+    @functools.cached_property
     def target(self) -> Target:
         return target_of(self.base_url)
 
@@ -148,7 +152,7 @@ def _asking(command: Callable[..., Any]) -> Any:
     def chosen(*, directory: Directories, wanted: Filter, **more: Any) -> Any:
         own = {name: more.pop(name) for name in ("by_errors",) if name in more}
         given = _Given(**more)
-        Redactor(given.redact)  # which refuses an invalid pattern
+        given.redactor  # noqa: B018 - refuses an invalid pattern
         if given.is_json and given.is_markdown:
             message = "Give --json or --markdown, not both."
             raise click.UsageError(message)
@@ -194,14 +198,15 @@ def refresh(directory: Directories, wanted: Filter, given: _Given, *, by_errors:
 def _run(directory: Directories, wanted: Filter, given: _Given, command: str, *, by_errors: bool = False) -> int:
     catalogue = open_catalogue(directory)
     replaces = command == "refresh"
-    unwritable = next((part for part in catalogue.parts if not part.store.is_writable), None)
+    unwritable = [part for part in catalogue.parts if not part.store.is_writable]
     if replaces and unwritable:
-        owner = "llama-stack" if unwritable.store.is_foreign else "a web server"
-        message = f"{unwritable.directory} is {owner}'s, and its files are never written. `verify` reads them."
+        owner = "llama-stack" if unwritable[0].store.is_foreign else "a web server"
+        message = f"{unwritable[0].directory} is {owner}'s, and its files are never written. `verify` reads them."
         raise InvalidSetting(message)
     prices = load_prices(given.prices) if given.prices else None
     journal = Journal(
-        Path(click.get_app_dir("inferencereplay")) / "runs", given.conditions(str(catalogue.directory), wanted, command)
+        Path(click.get_app_dir("inferencereplay")) / "runs",
+        given.conditions(str(catalogue.directory), wanted, f"{command} {by_errors}"),
     )
     plan, before = _plan(catalogue, wanted, given, prices, journal)
     if not given.is_sure or not (plan.items or before):
@@ -209,7 +214,7 @@ def _run(directory: Directories, wanted: Filter, given: _Given, command: str, *,
     if plan.needs_library:
         check_library()
     server = LiveServer(given.base_url or default_base_url(), given.redact, timeout=given.timeout)
-    asking = Asking(catalogue, server, given.thresholds, prices, replaces=replaces, replaces_by_errors=by_errors)
+    asking = Asking(catalogue, server, given.thresholds, given.redactor, prices, replaces, by_errors)
     if not (given.is_json or given.is_markdown):
         verification_lines.show_plan(plan, len(before), prices)
     outcomes, rest = _ask(plan, asking, given.limits, journal, before)
@@ -223,8 +228,7 @@ def _plan(
     if given.older_than is not None:
         limit = options.ago(given.older_than)
         wanted = dataclasses.replace(wanted, until=min(wanted.until or limit, limit))
-    is_ours = not catalogue.store.is_foreign
-    plan = Plan(given.target, wanted.accepts, is_ours=is_ours, prices=prices, assumed=given.assume_output)
+    plan = Plan(given.target, wanted.accepts, prices=prices, assumed=given.assume_output)
     names = [*catalogue.names()]
     for item in terminal.progress(catalogue.scan(names), len(names), "reading"):
         plan.add(item)

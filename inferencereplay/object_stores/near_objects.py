@@ -37,9 +37,9 @@ def near(cached: CachedObjects, folder: str, limit: int) -> list[tuple[str, Foun
 
     def read(item: Listed) -> tuple[str, Found | None]:
         if cached.is_current(item.name, item.version):
-            looked = cached.look([item.name], is_recorded=False)
-            if looked is not None:
-                return item.name, looked[0]
+            found = cached.look(item.name)
+            if found is not None:
+                return item.name, found
         return item.name, cached.get(item.name)
 
     return each_in_time(read, newest, max(0.0, end - _now()))

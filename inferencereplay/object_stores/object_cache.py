@@ -35,8 +35,6 @@ USED_EVERY = 3_600 * 10**9
 """Nanoseconds after which the time of the last use is noted again."""
 STALE = 3_600 * 10**9
 """Nanoseconds after which a temporary file has no writer any more."""
-_AHEAD = 60 * 10**9
-"""Nanoseconds that the file system's clock may be ahead of ours."""
 
 
 class _Header(msgspec.Struct):
@@ -55,12 +53,12 @@ class Cached(NamedTuple):
     """An object in the cache.
 
     Attributes:
-        found: its content and version; `None` for an object that was not there.
+        found: its content and version.
         checked: when the store was last asked, in nanoseconds since 1970.
         file: where it is.
     """
 
-    found: Found | None
+    found: Found
     checked: int
     file: str
 
@@ -77,7 +75,6 @@ class ObjectCache:
 
     def __init__(self, settings: CacheSettings, store: str) -> None:
         self._folder = settings.folder
-        self._age = settings.age
         self._shard_size = settings.size // SHARDS
         self._start = hashlib.sha256(store.encode())
         self._left: dict[str, int] = {}
@@ -95,11 +92,7 @@ class ObjectCache:
         now = self.now()
         if now - state.st_atime_ns > USED_EVERY:
             self._touch(file, now, state.st_mtime_ns)
-        return Cached(found[0], state.st_mtime_ns, file)
-
-    def is_fresh(self, checked: int) -> bool:
-        """Whether what was checked at that time counts without asking the store."""
-        return -_AHEAD < self.now() - checked < self._age
+        return Cached(found, state.st_mtime_ns, file)
 
     def confirm(self, cached: Cached) -> int:
         """Note that an object has not changed; return the time."""
@@ -107,10 +100,9 @@ class ObjectCache:
         self._touch(cached.file, now, now)
         return now
 
-    def keep(self, name: str, found: Found | None) -> None:
-        """Keep an object that was read or written, or that it is not there; a failure is passed over."""
-        data = b"" if found is None else found.data
-        version = Version(0, None, None, -1) if found is None else found.version
+    def keep(self, name: str, found: Found) -> None:
+        """Keep an object that was read or written; a failure is passed over."""
+        data, version = found
         if len(data) * LARGEST_PART > self._shard_size:
             return
         header = _Header(version.e_tag, version.number, version.modified, version.size, zlib.crc32(data))
@@ -188,8 +180,8 @@ def evict(folder: str, limit: int, now: int) -> int:
     return max(limit - total, limit // CHECKED_EVERY)
 
 
-def _parse(data: bytes) -> tuple[Found | None] | None:
-    """Return what a file says of an object, in a tuple; `None` if it is torn or foreign."""
+def _parse(data: bytes) -> Found | None:
+    """Return the object in a file; `None` if it is torn or foreign."""
     end = data.find(b"\n", len(_MAGIC), 4_096)
     if end < 0 or not data.startswith(_MAGIC):
         return None
@@ -198,8 +190,6 @@ def _parse(data: bytes) -> tuple[Found | None] | None:
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     content = data[end + 1 :]
-    if zlib.crc32(content) != header.checksum or header.size not in (len(content), -1):
+    if zlib.crc32(content) != header.checksum or header.size != len(content):
         return None
-    if header.size < 0:
-        return (None,)
-    return (Found(content, Version(header.modified, header.e_tag, header.number, header.size)),)
+    return Found(content, Version(header.modified, header.e_tag, header.number, header.size))

@@ -15,13 +15,14 @@ from inferencereplay.object_stores.prefetching import prefetch
 from inferencereplay.object_stores.threads import each
 from inferencereplay.recording.format import decode, decode_for, lay_out, stored_request
 from inferencereplay.recording.request import parse_json
-from inferencereplay.store.address import file_name, folder_names, parse_file_name
+from inferencereplay.store.address import LONGEST_GAP, file_name, folder_names, parse_file_name
 from inferencereplay.store.at_hand import Errand, fetch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from inferencereplay.object_stores.cached_objects import CachedObjects
+    from inferencereplay.object_stores.object_files import ObjectFiles
     from inferencereplay.object_stores.objects import Found, Version
     from inferencereplay.object_stores.prefetching import Prefetched
     from inferencereplay.recording.format import Recording
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 
 MOST_ATTEMPTS = 12
 """How often a write is tried again that another writer has come before."""
-TOGETHER = 9
-"""Variants that are looked for at once, for a session looks past a gap of eight."""
+TOGETHER = LONGEST_GAP + 2
+"""Variants that are looked for at once: if one is there, whether others follow it."""
 MINUTE = 60_000_000_000
 """Nanoseconds."""
 
@@ -87,16 +88,41 @@ class ObjectStore:
         return self._cached.known(self._name(path, key, variant))
 
     def _found(self, name: str, path: str, key: str, variant: int) -> Found | None:
-        """Return an object that need not be asked for, or ask for it, and with a further variant for the next ones."""
-        last = variant if variant == 1 else variant + TOGETHER - 1
-        names = [name, *(self._name(path, key, number) for number in range(variant + 1, last + 1))]
-        looked = self._cached.look(names, is_recorded=self._is_recorded)
-        if looked is not None:
-            return looked[0]
-        found: list[Found | None] = self._fetch_each("get", names, self._cached.get, self._cached.get_async)
-        if variant > 1 and not any(found):
-            self._cached.end(names)
-        return found[0]
+        """Return an object that need not be asked for, or ask for it."""
+        found = self._cached.look(name)
+        if found is not None:
+            return found
+        if variant > 1:
+            return self._found_further(path, key, variant)
+        (answer,) = self._fetch_each("get", [name], self._ask, self._ask_async)
+        return _given(answer)
+
+    def _found_further(self, path: str, key: str, variant: int) -> Found | None:
+        """Ask for a second, third … variant, and at once for those after it, for which a session looks as well."""
+        first = self._name(path, key, 1)
+        if self._cached.is_past_end(first, variant, is_recorded=self._is_recorded):
+            return None
+        names = [self._name(path, key, number) for number in range(variant, variant + TOGETHER)]
+        answers = self._fetch_each("get", names, self._ask, self._ask_async)
+        error = next((answer for answer in answers if isinstance(answer, RequestError)), None)
+        if error is not None and self._cached.was_past_end(first, variant, error):
+            return None
+        if error is None and answers[-1] is None:
+            last = max((number for number, answer in enumerate(answers) if answer is not None), default=-1)
+            self._cached.end(first, variant + last + 1)
+        return _given(answers[0])
+
+    def _ask(self, name: str) -> Found | RequestError | None:
+        try:
+            return self._cached.get(name)
+        except RequestError as error:
+            return error
+
+    async def _ask_async(self, name: str) -> Found | RequestError | None:
+        try:
+            return await self._cached.get_async(name)
+        except RequestError as error:
+            return error
 
     # Exactly what is there now.
 
@@ -145,6 +171,12 @@ class ObjectStore:
     def sources(self, path: str, key: str, variant: int) -> tuple[str, ...]:
         """Return the name of the object, relative to the URL."""
         return (self._name(path, key, variant),)
+
+    def files(self) -> ObjectFiles:
+        """Return the objects by their names."""
+        from inferencereplay.object_stores.object_files import ObjectFiles  # noqa: PLC0415 - for commands only
+
+        return ObjectFiles(self.directory, self._cached, self._write)
 
     def prefetch(self, names: Iterable[str], report: Callable[[str], object] = str) -> Prefetched:
         """Read objects into the cache, many at once; see `prefetching.prefetch`."""
@@ -214,7 +246,6 @@ class ObjectStore:
             if failure is not None:
                 raise failure
             if there is not None and not gives_way(there.data):
-                self._cached.learn(name, there)
                 return False
             try:
                 version = self._put(name, data, there)
@@ -280,3 +311,9 @@ class ObjectStore:
             return await asyncio.gather(*map(ask_async, names))
 
         return fetch(Errand((what, self.directory, *names), lambda: each(ask, names), run_async))
+
+
+def _given(answer: Found | RequestError | None) -> Found | None:
+    if isinstance(answer, RequestError):
+        raise answer
+    return answer

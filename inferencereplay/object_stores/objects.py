@@ -161,6 +161,17 @@ class Objects:
             return _version(self._store.head(self._prefix + name))
         return None
 
+    def listed(self, name: str) -> Listed | None:
+        """Return what a listing says of an object; `None` if there is none.
+
+        Raises:
+            StoreError: if it cannot be told.
+        """
+        with contextlib.suppress(_Absent), _process.slots, self._request(f"{name} cannot be looked at"):
+            meta = self._store.head(self._prefix + name)
+            return Listed(name, _version(meta), _nanoseconds(meta))
+        return None
+
     async def head_async(self, name: str) -> Version | None:
         """Return an object's version, as `head`, on asyncio's event loop."""
         with contextlib.suppress(_Absent):
@@ -175,8 +186,9 @@ class Objects:
         Raises:
             StoreError: if it was not written, or it is not known whether it was.
         """
-        with _process.slots, self._request(f"{name} cannot be written", is_write=True):
+        with contextlib.suppress(_Absent), _process.slots, self._request(f"{name} cannot be written", is_write=True):
             return self._put(name, data, "create")
+        return None
 
     def exchange(self, name: str, data: bytes, there: Version) -> Version | None:
         """Write an object in the place of one that was read; `None` if that has been replaced or removed meanwhile.
@@ -186,7 +198,7 @@ class Objects:
         """
         versions = {"e_tag": there.e_tag, "version": there.number}
         mode = {name: value for name, value in versions.items() if value is not None}
-        with contextlib.suppress(_Absent), _process.slots, self._request(f"{name} cannot be written"):
+        with contextlib.suppress(_Absent), _process.slots, self._request(f"{name} cannot be written", is_write=True):
             return self._put(name, data, mode)
         return None
 
@@ -236,9 +248,9 @@ class Objects:
             raise Unchanged from None
         except _FAILED as error:
             why = error.reason if isinstance(error, _BrokenAnswerError) else reason(error)
-            if isinstance(error, FileNotFoundError) and not (is_write or why.is_bucket):
+            if isinstance(error, FileNotFoundError) and not why.is_bucket:
                 raise _Absent from None
-            if why.is_outage:
+            if why.is_outage and not (is_write and why.is_unclear):  # what is there is to be read back
                 self._outage = self._now() + OUTAGE, why
             raise self._error(what, why) from None
 

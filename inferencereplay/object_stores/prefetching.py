@@ -46,8 +46,7 @@ def prefetch(cached: CachedObjects, names: Iterable[str], report: Callable[[str]
 
     def read(name: str) -> tuple[str, bool | StoreError]:
         try:
-            looked = cached.look([name], is_recorded=False)
-            return name, (cached.get(name) if looked is None else looked[0]) is not None
+            return name, (cached.look(name) or cached.get(name)) is not None
         except StoreError as error:
             return name, error
 

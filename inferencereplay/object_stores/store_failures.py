@@ -16,8 +16,13 @@ _SECRET_NAME = re.compile(r"^(?:AWS|AZURE|GOOGLE)_.*(?:KEY|SECRET|TOKEN|SAS|PASS
 _LONGEST = 300
 _NO_BUCKET = ("NoSuchBucket", "ContainerNotFound", "ContainerBeingDeleted", "FilesystemNotFound", "BucketNotFound")
 _WRONG_REGION = ("PermanentRedirect", "AuthorizationHeaderMalformed", "TemporaryRedirect")
-_UNREACHABLE = ("kind: Connect", "kind: Timeout", "kind: Request", "TimedOut", "dns error")
 _SETTINGS = "See 'Settings' in docs/stores.md"
+
+
+_REDIRECTS = ("301", "302", "307", "308")
+_REFUSED = ("401", "403")
+_EXPIRED = ("ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired")
+_THROTTLING = ("SlowDown", "ServerBusy", "TooManyRequests")
 
 
 class Reason(NamedTuple):
@@ -36,33 +41,42 @@ class Reason(NamedTuple):
     is_bucket: bool = False
 
 
+_SILENT = Reason("there was no answer in time. Look at the network", is_outage=True, is_unclear=True)
+_SIGNS = (
+    ("BadScheme", Reason(f"the endpoint is http://, which has to be allowed: AWS_ALLOW_HTTP=true. {_SETTINGS}")),
+    ("without LOCATION", Reason(f"the bucket is in another region, or at another endpoint. {_SETTINGS}")),
+    ("kind: Connect", Reason("nobody answers there. Look at the endpoint and the network", is_outage=True)),
+    ("body error", Reason("the connection broke within an answer. Try again", is_unclear=True)),
+    *((sign, _SILENT) for sign in ("kind: Timeout", "kind: Request", "TimedOut", "dns error")),
+    *((sign, Reason(f"no credentials were found. {_SETTINGS}", is_outage=True)) for sign in ("metadata", "credential")),
+)
+"""What obstore says of a request that got no answer, in this order."""
+
+
 def reason(error: BaseException) -> Reason:
     """Return why obstore raised an error."""
-    text = str(error)
-    head, _, details = text.partition("\n\nDebug source")
+    head, _, details = str(error).partition("\n\nDebug source")
     status, code = _found(_STATUS, head), _found(_CODE, head)
-    shown = " ".join(filter(None, (status, code)))
+    if status:
+        return _answered(status, code)
+    for sign, found in _SIGNS:
+        if sign in head or sign in details:
+            return found
+    return Reason(_safe_line(head), is_unclear=True)
+
+
+def _answered(status: str, code: str) -> Reason:
+    """Return why a store refuses a request, by the HTTP status and its own code of the error."""
+    shown = f"{status} {code}".strip()
     if code in _NO_BUCKET:
-        found = Reason(f"there is no such bucket or container ({shown}). Make it, or look at the URL", is_bucket=True)
-    elif code in _WRONG_REGION or status in ("301", "307"):
-        found = Reason(f"the bucket is in another region, or at another endpoint ({shown}). {_SETTINGS}")
-    elif status in ("401", "403") or code.startswith("ExpiredToken"):
-        found = Reason(f"the credentials are missing, expired, or not allowed to do that ({shown}). {_SETTINGS}")
-    elif status == "429" or code in ("SlowDown", "ServerBusy", "TooManyRequests"):
-        found = Reason(f"the store refuses so many requests ({shown}). Try again later", is_unclear=True)
-    elif status:
-        found = Reason(f"the store answered {shown}", is_unclear=True)
-    elif "BadScheme" in details:
-        found = Reason(f"the endpoint is http://, which has to be allowed, for S3 by AWS_ALLOW_HTTP=true. {_SETTINGS}")
-    elif "kind: Connect" in details:
-        found = Reason("nobody answers there. Look at the endpoint and the network", is_outage=True)
-    elif any(sign in details for sign in _UNREACHABLE):
-        found = Reason("there was no answer in time. Look at the network", is_outage=True, is_unclear=True)
-    elif "metadata" in head or "credential" in head.lower():
-        found = Reason(f"no credentials were found. {_SETTINGS}", is_outage=True)
-    else:
-        found = Reason(_safe_line(head), is_unclear=True)
-    return found
+        return Reason(f"there is no such bucket or container ({shown}). Make it, or look at the URL", is_bucket=True)
+    if code in _WRONG_REGION or status in _REDIRECTS:
+        return Reason(f"the bucket is in another region, or at another endpoint ({shown}). {_SETTINGS}")
+    if status in _REFUSED or code in _EXPIRED:
+        return Reason(f"the credentials are missing, expired, or not allowed to do that ({shown}). {_SETTINGS}")
+    if status == "429" or code in _THROTTLING:
+        return Reason(f"the store refuses so many requests ({shown}). Try again later", is_unclear=True)
+    return Reason(f"the store answered {shown}", is_unclear=True)
 
 
 def _found(pattern: re.Pattern[str], text: str) -> str:

@@ -29,6 +29,7 @@ from inferencereplay.pytest_plugin.state import PROGRAM, STATE, UNIT, State, che
 from inferencereplay.pytest_plugin.summary import summarise
 from inferencereplay.pytest_plugin.units import Unit, is_of_plugin, settings_of_fixture, shorten
 from inferencereplay.pytest_plugin.unused import delete_unused, doubt, find_unused, holds_all
+from inferencereplay.pytest_plugin.used_file import write_used
 from inferencereplay.recording.control_characters import visible_lines
 from inferencereplay.session.supervision import supervisors
 
@@ -70,6 +71,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if PROGRAM not in config.stash:  # a conftest.py has loaded the plugin
         supervisors.append(state.program)
     _log.addHandler(state.listener)
+    if state.guard is not None:
+        state.guard.start()
     config.pluginmanager.register(state)
 
 
@@ -79,6 +82,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if state:
         state.release_patches()
         _dismiss(state.program)
+        if state.guard is not None:
+            state.guard.stop()
         _log.removeHandler(state.listener)
     if state and not state.is_worker and Path(state.folder).exists():
         import shutil  # noqa: PLC0415 - only needed after a recording
@@ -214,6 +219,8 @@ def pytest_fixture_setup(
     unit = _lasting_unit(fixturedef, request)
     if unit is None:
         return (yield)
+    state.lasting[fixturedef] = []
+    fixturedef.addfinalizer(lambda: state.forget_fixture(fixturedef, unit.session))
     fixturedef.addfinalizer(unit.end)
     try:
         with unit.running():
@@ -259,6 +266,7 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
     """Close the session of a test after all its fixtures; what these raise comes before a miss that they swallowed."""
     state = item.config.stash[STATE]
+    state.note_fixtures(item)
     try:
         value = yield
     except BaseException:
@@ -331,6 +339,9 @@ def pytest_runtest_makereport(
             tally.partial.add("tests with recordings were skipped")
         else:
             tally.absent.add("tests were skipped")
+    guard = item.config.stash[STATE].guard
+    if report.failed and guard is not None and guard.blocked:
+        report.sections.append((f"{NAME}: kept off the network", ", ".join(guard.blocked)))
     if ROUND in item.stash:
         setattr(report, TOLD, item.stash[ROUND].name)
     state = item.config.stash[STATE]
@@ -384,15 +395,34 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     state.settle()
     if state.is_worker:
         session.config.workeroutput[NAME] = state.tally.dump()  # type: ignore[attr-defined]  # xdist's
-    elif state.tally:
+        return
+    if state.tally.map is not None:
+        _write_map(session.config, state)
+    if state.tally:
         if exitstatus == pytest.ExitCode.OK:
             _tidy(session.config, state)
         if on_unused(session.config) != "ignore":
             state.finding = find_unused(session.config, state.tally, exitstatus)
         if on_unused(session.config) == "delete" and state.finding:
             state.finding = delete_unused(session.config, state.tally, state.finding, state.started)
+        _note_used(session.config, state, exitstatus)
         if on_unused(session.config) == "fail" and state.finding and state.finding.files:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _note_used(config: pytest.Config, state: State, exitstatus: int) -> None:
+    try:
+        write_used(config, state.tally, exitstatus)
+    except (OSError, UnicodeDecodeError) as error:
+        _log.warning("the names of the used recordings were not written: %s", error)
+
+
+def _write_map(config: pytest.Config, state: State) -> None:
+    file = config.option.inferencereplay_map
+    try:
+        state.tally.map.write(Path(file))  # type: ignore[union-attr]  # there is one
+    except OSError as error:
+        _log.warning("--%s-map=%s could not be written: %s", NAME, file, error)
 
 
 def _tidy(config: pytest.Config, state: State) -> None:

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from inferencereplay.errors import InvalidSetting
+from inferencereplay.pytest_plugin.used_file import add_used_option, used_file
 from inferencereplay.session.settings import (
+    DEFAULT,
     DEFAULT_DIRECTORY,
     DEFAULTS,
     VARIABLES,
@@ -34,7 +37,6 @@ from inferencereplay.store.location import is_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
 NAME = "inferencereplay"
 CONFIG = "inferencereplay_config"
@@ -73,7 +75,14 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(f"--{NAME}-times", metavar="N", help=times)
     unused = "What becomes of recordings that no test asked for in a complete, passing run (default: report)."
     group.addoption(f"--{NAME}-unused", choices=UNUSED, help=unused)
+    table = "Write which test used which recording to this file, for `inferencereplay list --test`."
+    group.addoption(f"--{NAME}-map", metavar="FILE", help=table)
+    block = "Keep off the network what goes round the OpenAI SDK; loopback is allowed."
+    group.addoption(f"--{NAME}-block-network", action="store_true", help=block)
+    parser.addini(f"{NAME}_block_network", block, type="bool", default=False)
+    parser.addini(f"{NAME}_allow_hosts", "Hosts that it lets through, as names or patterns (a list).", type="args")
     directories = "The directory of recordings for all tests, relative to the ini file; or several, a line each."
+    add_used_option(parser, group)
     parser.addini(f"{NAME}_dir", directories)
     parser.addini(f"{NAME}_write_to", "Which of several gets the recordings: its number, from 0, or its name.")
     everything = "Replay every test, with or without a marker; enabled=False in a marker leaves a test alone."
@@ -104,6 +113,10 @@ def check(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from None
     if config.option.inferencereplay_rewrite and config.option.inferencereplay_mode is not None:
         message = f"--{NAME}-rewrite records anew whatever a test replays: it cannot be given beside --{NAME}-mode."
+        raise pytest.UsageError(message)
+    file = config.option.inferencereplay_map
+    if file is not None and (Path(file).is_dir() or not Path(file).parent.is_dir()):
+        message = f"--{NAME}-map={file!r}: there is no such folder, or it is one. Give the name of a file."
         raise pytest.UsageError(message)
     if on_unused(config) not in UNUSED:
         message = f"{NAME}_unused={on_unused(config)!r} is not valid. Valid are {', '.join(UNUSED)}."
@@ -136,10 +149,20 @@ def settings_for(
     if isinstance(local.get("write_to"), (str, os.PathLike)):
         local["write_to"] = _placed(home, local["write_to"])
     settings = {**_ini(config), **local, **_command_line(config)}
-    if settings.get("directory") is None and not os.environ.get(VARIABLES["directory"]):
+    if settings.get("directory") is None and not directory_of_environment():
         settings["directory"] = home / DEFAULT_DIRECTORY
     settings["mode"] = _mode(config, settings.get("mode"))
+    if settings.get("prefetch") is not None:
+        settings["prefetch"] = _placed(home, settings["prefetch"])
+    elif not os.environ.get(VARIABLES["prefetch"]):
+        settings["prefetch"] = used_file(config)
     return settings
+
+
+def directory_of_environment() -> str:
+    """Return the directory that somebody has named by the environment; empty for none."""
+    named = os.environ.get(VARIABLES["directory"], "")
+    return "" if named == os.environ.get(DEFAULT) else named
 
 
 def _placed_all(home: Path, directory: Any) -> list[str]:

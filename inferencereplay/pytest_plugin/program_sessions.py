@@ -17,6 +17,7 @@ import pytest
 from inferencereplay.pytest_plugin.configuration import NAME, settings_for_program
 from inferencereplay.pytest_plugin.tally import Tally, by_layer
 from inferencereplay.pytest_plugin.units import recording_command
+from inferencereplay.session import active
 from inferencereplay.session.settings import Mode
 
 if TYPE_CHECKING:
@@ -120,6 +121,8 @@ class ProgramSessions:
         """
         for session in list(self._counted):
             self._count(session)
+        if (outer := active.of_process()) is not None:  # that of `inferencereplay run`
+            self.meet(outer)
         self._held.clear()
         misses, self._misses = self._misses, []
         if has_failed and self._tally is not None and misses:

@@ -20,6 +20,7 @@ from inferencereplay.pytest_plugin.units import Unit, is_of_plugin, recording_co
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from inferencereplay.pytest_plugin.network_guard import NetworkGuard
     from inferencereplay.pytest_plugin.prototypes import Prototypes
     from inferencereplay.pytest_plugin.unused import Finding
     from inferencereplay.session.run_coordinator import RunCoordinator
@@ -33,6 +34,7 @@ class State:
     Attributes:
         folder: the folder of the `RunCoordinator`, which the controller names and all workers share.
         fixtures: those that tests with recordings need.
+        lasting: the ids of the tests that have used a fixture that outlives them and has a session.
         is_open: whether the session of a test is open.
         session: pytest's, once it has started.
         collected: the ids of the tests that are neither run yet nor deselected.
@@ -40,6 +42,7 @@ class State:
         item: the test that runs, or ran last.
         has_failed: whether that test has failed up to now.
         is_all: whether tests without a marker have recordings, too.
+        guard: what keeps this process off the network, if somebody wants that.
         program: the sessions that the program under test opens itself.
     """
 
@@ -48,10 +51,11 @@ class State:
         self.is_worker = bool(given)
         self.owner: str = given.get("workerid", "main")
         self.folder = given.get(NAME) or str(Path(tempfile.gettempdir(), f"{NAME}-{uuid.uuid4().hex}"))
-        self.tally = Tally()
+        self.tally = Tally(is_mapping=config.option.inferencereplay_map is not None)
         self.finding: Finding | None = None
         self.fixtures: set[pytest.FixtureDef[Any]] = set()
         self.names = {NAME}
+        self.lasting: dict[pytest.FixtureDef[Any], list[str]] = {}
         self.collected: set[str] = set()
         self.started = time.time()
         self.is_open = False
@@ -60,6 +64,7 @@ class State:
         self.is_all: bool = config.getini(f"{NAME}_all")
         self._patches: Any = None
         self.has_failed = False
+        self.guard = self._guard(config)
         self.listener = Listener(self.tally)
         self.program = config.stash.get(PROGRAM, None) or ProgramSessions(config)
         self.program.attach(self.tally, lambda session: session.join(self.run), self.note_use)
@@ -135,16 +140,32 @@ class State:
         try:
             unit.end()
         finally:
+            if self.tally.map is not None:
+                self.tally.note_test(item.nodeid, unit.session.store, unit.session.used())
             if unit.session.run_folder is not None:
                 self.run.release_all()  # this process has no call under way between two tests
+
+    def _guard(self, config: pytest.Config) -> NetworkGuard | None:
+        """Return what keeps this process off the network; that which starts workers may have to reach them."""
+        is_wanted = config.option.inferencereplay_block_network or config.getini(f"{NAME}_block_network")
+        if not is_wanted or (config.getoption("dist", default="no") != "no" and not self.is_worker):
+            return None
+        from inferencereplay.pytest_plugin.network_guard import NetworkGuard  # noqa: PLC0415 - for this option only
+
+        return NetworkGuard(config.getini(f"{NAME}_allow_hosts"))
 
     def note_use(self, store: Store, names: Iterable[str]) -> None:
         """Note the recordings that a session of the program uses."""
         self.tally.note_use(store, names)
+        if self.item is not None:
+            self.tally.note_test(self.item.nodeid, store, names)
 
     def settle(self) -> None:
         """Count what the program's own sessions did, at the end of a test or of the run."""
         self.program.settle(has_failed=self.has_failed)
+        if self.guard is not None:
+            self.tally.blocked.update(self.guard.blocked)
+            self.guard.blocked.clear()
         self.has_failed = False
 
     def abandon(self) -> None:
@@ -190,6 +211,18 @@ class State:
         from inferencereplay.pytest_plugin.prototypes import make_session  # noqa: PLC0415 - as above
 
         return self._join(item, make_session(settings), is_test=False)
+
+    def note_fixtures(self, item: Any) -> None:
+        """Note which fixtures that outlive it a test has used; what they use belongs to it, too."""
+        if self.tally.map is not None and getattr(item, "_request", None):
+            for fixture in item._request._fixture_defs.values():  # noqa: SLF001
+                if fixture in self.lasting:
+                    self.lasting[fixture].append(item.nodeid)
+
+    def forget_fixture(self, fixture: pytest.FixtureDef[Any], session: Session) -> None:
+        """Note what a fixture has used, when it ends, for each test that has used it."""
+        for test in self.lasting.pop(fixture, ()):
+            self.tally.note_test(test, session.store, session.used())
 
     def collecting(self, collector: pytest.Module) -> Unit:
         """Return a session for what a module does when it is imported; the errors are those of `lasting_unit`."""

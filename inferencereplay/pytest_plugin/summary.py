@@ -43,6 +43,8 @@ def summarise(
     yield from _shortened(expired, MOST, "recordings that are older")
     cut = [f"there are more variants than runs of {nodeid}: variants=N says how many" for nodeid in sorted(tally.cut)]
     yield from _shortened(cut, MOST, "tests")
+    refused = [_counted(count, "connection", "connections", host) for host, count in tally.blocked.most_common()]
+    yield from _shortened([f"kept off the network: {line}" for line in refused], MOST, "hosts")
     warnings = tally.warnings.most_common()
     yield from _shortened([_counted(count, "warning", "warnings", line) for line, count in warnings], MOST, "warnings")
     if finding and finding.doubt and is_asked:

@@ -6,6 +6,7 @@ import logging
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from inferencereplay.catalogue.recording_map import RecordingMap
 from inferencereplay.errors import RecordingExpired
 from inferencereplay.store.interface import layers_of, located_in
 from inferencereplay.store.location import is_missing
@@ -34,12 +35,15 @@ class Tally:
         idle: how often a fault did not happen in its session, by what it is.
         warnings: how often the log warned of something, such as an answer that could not be stored.
         expired: the recordings that answered although they are older than `max_age`, with their directories.
+        map: which test used which recording; `None` if nobody asks.
+        blocked: how often connections were kept off the network, by host.
         cut: the tests of which not all variants were run.
         partial: why the run says nothing about recordings that were not used.
         absent: which tests without recordings were not run: code of theirs may use some all the same.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_mapping: bool = False) -> None:
+        self.map = RecordingMap() if is_mapping else None
         self.counts: Counter[str] = Counter()
         self.used: dict[str, set[str]] = {}
         self.noted: dict[str, set[str]] = {}
@@ -48,17 +52,24 @@ class Tally:
         self.idle: Counter[str] = Counter()
         self.warnings: Counter[str] = Counter()
         self.expired: set[str] = set()
+        self.blocked: Counter[str] = Counter()
         self.cut: set[str] = set()
         self.partial: set[str] = set()
         self.absent: set[str] = set()
 
     def __bool__(self) -> bool:
-        return bool(self.used) or self.counts.total() > 0
+        return bool(self.used or self.blocked) or self.counts.total() > 0
 
     def note_use(self, store: Store, names: Iterable[str]) -> None:
         """Note the recordings that a session of the program used."""
         for directory, inner in by_layer(store, names).items():
             self.noted.setdefault(directory, set()).update(inner)
+
+    def note_test(self, test: str, store: Store, names: Iterable[str]) -> None:
+        """Note the recordings that a test used, if somebody asks for that."""
+        if self.map is not None:
+            for directory, inner in by_layer(store, names).items():
+                self.map.add(test, directory, inner)
 
     def add_session(self, session: Session) -> None:
         """Add what a session did, when it is over."""
@@ -90,9 +101,12 @@ class Tally:
         self.idle.update(dumped["idle"])
         self.warnings.update(dumped["warnings"])
         self.expired.update(dumped["expired"])
+        self.blocked.update(dumped["blocked"])
         self.cut.update(dumped["cut"])
         self.partial.update(dumped["partial"])
         self.absent.update(dumped["absent"])
+        if self.map is not None:
+            self.map.merge(dumped["map"])
         for mine, other in ((self.used, dumped["used"]), (self.noted, dumped["noted"])):
             for directory, names in other.items():
                 mine.setdefault(directory, set()).update(names)
@@ -106,9 +120,11 @@ class Tally:
             "idle": dict(self.idle),
             "warnings": dict(self.warnings),
             "expired": sorted(self.expired),
+            "blocked": dict(self.blocked),
             "cut": sorted(self.cut),
             "partial": sorted(self.partial),
             "absent": sorted(self.absent),
+            "map": {} if self.map is None else self.map.dump(),
             "used": {directory: sorted(names) for directory, names in self.used.items()},
             "noted": {directory: sorted(names) for directory, names in self.noted.items()},
         }

@@ -12,7 +12,7 @@ import os
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from inferencereplay.pytest_plugin.configuration import CONFIG, settings_for
+from inferencereplay.pytest_plugin.configuration import CONFIG, directory_of_environment, settings_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -158,5 +158,9 @@ def shorten(traceback: TracebackType) -> None:
 
 def recording_command(item: pytest.Item | pytest.Collector, mode: str) -> str:
     """Return what records the calls of a test, for the message of a miss."""
+    from inferencereplay.session.misses import RUN  # noqa: PLC0415 - for a miss only
+
     inside = "".join(item.nodeid.partition("::")[1:])
-    return f"pytest {shlex.quote(os.path.relpath(item.path) + inside)} --inferencereplay-mode={mode}"
+    directory = directory_of_environment() if os.environ.get(RUN) else ""
+    run = f"inferencereplay run --dir {shlex.quote(directory)} -- " if directory else ""
+    return f"{run}pytest {shlex.quote(os.path.relpath(item.path) + inside)} --inferencereplay-mode={mode}"

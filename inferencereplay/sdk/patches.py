@@ -33,6 +33,7 @@ from inferencereplay.sdk.import_watcher import ImportWatcher
 from inferencereplay.sdk.model_builder import EmbeddingsBuilder, EventBuilder, ModelBuilder, VectorsBuilder, has_vectors
 from inferencereplay.sdk.sending import count_attempt, live
 from inferencereplay.session.active import session_for
+from inferencereplay.session.outgoing import sending
 from inferencereplay.session.settings import Mode
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def _request(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[st
     if session is None:
         return wrapped(*args, **kwargs)
     if session.is_live and not session.has_stubs:
-        with live(session, instance, *args, **kwargs):
+        with live(session, instance, *args, **kwargs), sending():
             return wrapped(*args, **kwargs)
     if found := request_replay.choose(session, instance, *args, **kwargs):
         if found.is_due_at_once and (pacer := session.pacer(found.recorded)):
@@ -68,7 +69,8 @@ def _request(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[st
             found.choice.play.end()
         return found.answer(session, instance)
     flow = _flow(session, wrapped, instance, args, kwargs)
-    return wrapped(*args, **kwargs) if flow is None else steps.run(flow)
+    with sending():
+        return wrapped(*args, **kwargs) if flow is None else steps.run(flow)
 
 
 async def _request_async(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -76,7 +78,7 @@ async def _request_async(wrapped: Any, instance: Any, args: tuple[Any, ...], kwa
     if session is None:
         return await wrapped(*args, **kwargs)
     if session.is_live and not session.has_stubs:
-        with live(session, instance, *args, **kwargs):
+        with live(session, instance, *args, **kwargs), sending():
             return await wrapped(*args, **kwargs)
     decision = functools.partial(request_replay.choose, session, instance, *args, **kwargs)
     if found := await steps.decide_async(decision):
@@ -86,7 +88,8 @@ async def _request_async(wrapped: Any, instance: Any, args: tuple[Any, ...], kwa
             found.choice.play.end()
         return found.answer(session, instance)
     flow = _flow(session, wrapped, instance, args, kwargs)
-    return await (wrapped(*args, **kwargs) if flow is None else steps.run_async(flow))
+    with sending():
+        return await (wrapped(*args, **kwargs) if flow is None else steps.run_async(flow))
 
 
 def _flow(session: Session, wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -33,6 +33,7 @@ from inferencereplay.session.decision import LetThrough, Play, Wait
 from inferencereplay.session.recorder import PendingRecording
 from inferencereplay.session.run_coordinator import PATIENCE, PAUSE
 from inferencereplay.session.settings import Mode
+from inferencereplay.store import at_hand
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -142,7 +143,19 @@ class Replies:
         self._named.clear()
 
     def play(self, incoming: Incoming) -> Reply | None:
-        """Return the recorded answer and count it; `None` if there is none, or it cannot be found by a mere look-up."""
+        """Return the recorded answer and count it; `None` if there is none, or it cannot be found by a mere look-up.
+
+        It is called on the event loop, and never waits for an object store.
+        """
+        if not at_hand.opened:
+            return self._play(incoming)
+        try:
+            with at_hand.only({}):
+                return self._play(incoming)
+        except at_hand.NotAtHand:
+            return None
+
+    def _play(self, incoming: Incoming) -> Reply | None:
         session = self.session_of(incoming)
         if session.is_live:
             return None
@@ -178,7 +191,7 @@ class Replies:
         if session.is_live:
             check_path(incoming.path)
             return Forward()
-        if not self._contents.is_exact and self._contents.refresh() and (reply := self.play(incoming)):
+        if not self._contents.is_exact and self._contents.refresh() and (reply := self._play(incoming)):
             return reply
         call = self._call(session, incoming, self._requests(session, incoming)[0])
         is_ours = session.mode is Mode.REPLAY and not session.is_let_through(call)

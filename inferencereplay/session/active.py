@@ -48,6 +48,11 @@ def set_for_process(session: Session | None) -> None:
     _of_process[:] = [] if session is None else [session]
 
 
+def of_process() -> Session | None:
+    """Return the session that `set_for_process` was given last."""
+    return _of_process[0] if _of_process else None
+
+
 def deactivate(activation: Activation) -> None:
     """End the use of a session, in whichever context; a second call does nothing."""
     activation.is_open = False
@@ -119,4 +124,4 @@ def session_for(client: Any) -> Session | None:
             return _open[-1].session
         except IndexError:  # another thread has closed the last one since the line before
             pass
-    return _of_process[0] if _of_process else None
+    return of_process()

@@ -14,7 +14,7 @@ from inferencereplay.recording.difference import nearest
 from inferencereplay.recording.request import parse_json
 from inferencereplay.session.moved_recordings import find as find_moved
 from inferencereplay.store.interface import layers_of, located_in, written_of
-from inferencereplay.store.location import is_missing
+from inferencereplay.store.location import is_missing, is_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -77,7 +77,9 @@ def explain(  # noqa: PLR0913 - facts for a message
         lines.append(f"It cannot be compared with the recordings of that path: {obstacle}.")
     else:
         lines += _nearness(near)
-    if not used_up and (places := find_moved(directory, request.path, key)):
+    local = [layer.directory for layer in layers if not is_url(layer.directory)]
+    moved = find_moved(local[0], request.path, key) if local and not used_up else []
+    if places := [place for place in moved if place not in local]:
         lines.append(visible(f"It is recorded in {_listed(places)}: was the directory moved? Give that one."))
     mode = "record" if used_up and exhausted != "record" else "record-if-missing"
     if near and near.is_edited:

@@ -117,6 +117,8 @@ class Session:
             several of them; by default everywhere.
         write_to: which of several directories gets the recordings: its number, from 0, or its name; by default the
             first.
+        prefetch: a file of names of recordings, as pytest's option `--inferencereplay-used` writes it. Those in an
+            object store are fetched together when the session is made. The file need not exist.
 
     Attributes:
         mode: the mode in effect.
@@ -187,6 +189,10 @@ class Session:
             raise InvalidSetting(message)
         if self.mode is Mode.RECORD and isinstance(settings.directory, tuple):
             self.store = self.store.written_first()  # type: ignore[attr-defined]  # a LayeredStore
+        if settings.prefetch is not None and self.mode in _ANSWERING:
+            from inferencereplay.session.first_use import prefetch  # noqa: PLC0415 - few sessions need it
+
+            prefetch(self.store, settings.prefetch)
         self._own = written_of(self.store) if self.mode is Mode.RECORD else self.store
         self._cache = RecordingCache(self._own)
         self._near_requests = NearRequests(self.store)

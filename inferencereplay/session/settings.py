@@ -92,6 +92,7 @@ class Options(TypedDict, total=False):
     faults: Iterable[Fault | str] | Fault | str
     on: str | Iterable[str] | None
     write_to: int | str | os.PathLike[str] | None
+    prefetch: str | os.PathLike[str] | None
 
 
 DEFAULTS: dict[str, Any] = {
@@ -114,6 +115,8 @@ VARIABLES = {"directory": "INFERENCEREPLAY_DIR"} | {
     name: f"INFERENCEREPLAY_{name.upper()}" for name in DEFAULTS if name not in _OF_PYTHON
 }
 """The environment variable of each setting that a text can give."""
+DEFAULT = "INFERENCEREPLAY_DEFAULT_DIR"
+"""The variable in which `inferencereplay run` repeats the directory if nobody has named one."""
 
 
 def list_options(function: _Function) -> _Function:
@@ -164,6 +167,7 @@ class Settings(NamedTuple):
     faults: tuple[Fault, ...]
     on: Any
     write_to: int | None
+    prefetch: Path | None
 
 
 def resolve(directory: Directory | None, options: Mapping[str, Any]) -> Settings:
@@ -463,6 +467,18 @@ def _parse_layers_text(text: str, source: str) -> Any:
     return parse_layers(split_layers(text), source)
 
 
+def parse_file(file: Any, source: str = "prefetch") -> Path:
+    """Read the path of a file.
+
+    Raises:
+        InvalidSetting: for anything else.
+    """
+    if isinstance(file, (str, os.PathLike)) and isinstance(found := parse_location(file, source), Path):
+        return found.absolute()
+    message = f"{source}={file!r} is no path of a file. Give a str or a pathlib.Path."
+    raise InvalidSetting(message)
+
+
 def parse_write_to(layer: Any, source: str = "write_to") -> Any:
     """Read which layer recordings are written to: its number from 0, or its name.
 
@@ -551,6 +567,7 @@ _PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "faults": _parse_faults,
     "on": _parse_on,
     "write_to": parse_write_to,
+    "prefetch": parse_file,
 }
 """The parser of each setting that is given as an argument."""
 _TEXT_PARSERS: dict[str, Callable[[str, str], Any]] = {

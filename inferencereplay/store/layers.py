@@ -217,7 +217,11 @@ def _owner(layers: Iterable[Store], path: str, key: str) -> Store | None:
 
 def _has(layer: Store, path: str, key: str) -> bool:
     """Whether a layer has the first variant of a key; one that is far away is asked if it is not known."""
-    return layer.known_stamp(path, key, 1) is not None or layer.stamp(path, key, 1) is not None
+    if layer.known_stamp(path, key, 1) is not None:
+        return True
+    if is_url(layer.directory):  # which remembers what it does not have, too
+        return layer.read(path, key, 1) is not None
+    return layer.stamp(path, key, 1) is not None
 
 
 def _variants(layer: Store, path: str, key: str) -> Sequence[int]:

@@ -10,7 +10,6 @@ from inferencereplay.catalogue.concurrency import THREADS, at_once
 from inferencereplay.catalogue.entries import Entry, moment
 from inferencereplay.errors import InvalidSetting
 from inferencereplay.upkeep import numbering
-from inferencereplay.upkeep.used_names import relative
 
 if TYPE_CHECKING:
     import datetime
@@ -27,7 +26,7 @@ def choose(
 
     Args:
         catalogue: the directory, or layers.
-        used: names of recordings that stay; `None` if that does not count.
+        used: names of recordings that stay, relative to their directory; `None` if that does not count.
         before: recordings of a later time stay; `None` if that does not count.
 
     Raises:
@@ -38,11 +37,9 @@ def choose(
             owner = "llama-stack" if part.store.is_foreign else "a web server"
             message = f"{part.directory} is {owner}'s. Remove recordings there with its own tools."
             raise InvalidSetting(message)
-    if used is not None:
-        used = {inner for part in catalogue.parts for inner in relative(used, part.full_name(""))}
-        if not any(name in used for part in catalogue.parts for name in part.names()):
-            message = f"None of the {len(used)} names in use is in {catalogue.directory}. Is it the right directory?"
-            raise InvalidSetting(message)
+    if used is not None and not any(name in used for part in catalogue.parts for name in part.names()):
+        message = f"None of the {len(used)} names in use is in {catalogue.directory}. Is it the right directory?"
+        raise InvalidSetting(message)
     for part in catalogue.parts:
         names = (name for name in part.names() if used is None or name not in used)
         for entry in part.scan(names):

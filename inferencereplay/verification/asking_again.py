@@ -11,6 +11,7 @@ import msgspec
 from inferencereplay.catalogue.conversation import read_conversation, read_tokens
 from inferencereplay.errors import RecordingCorrupt
 from inferencereplay.recording.control_characters import visible
+from inferencereplay.redaction.payloads import redact_response
 from inferencereplay.session.recorder import REPEATABLE
 from inferencereplay.verification.bounds import cost_of
 from inferencereplay.verification.changes import compare
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from inferencereplay.catalogue.entries import Catalogue, Entry
     from inferencereplay.catalogue.totals import Prices
     from inferencereplay.recording.format import Recording, Response
+    from inferencereplay.redaction.redactor import Redactor
     from inferencereplay.verification.changes import Thresholds
     from inferencereplay.verification.live_answers import LiveServer
     from inferencereplay.verification.verification_plan import Item
@@ -37,6 +39,7 @@ class Asking:
         catalogue: the directory.
         server: answers.
         thresholds: what counts as a change.
+        redactor: finds secrets: a stored answer may be older than what is known of them.
         prices: of the models.
         replaces: whether a changed recording is replaced.
         replaces_by_errors: whether an error may take the place of an answer.
@@ -45,6 +48,7 @@ class Asking:
     catalogue: Catalogue
     server: LiveServer
     thresholds: Thresholds
+    redactor: Redactor
     prices: Prices | None = None
     replaces: bool = False
     replaces_by_errors: bool = False
@@ -69,7 +73,13 @@ class Asking:
         return outcome
 
     def _compare(self, outcome: Outcome, entry: Entry, new: Recording) -> None:
-        found = compare(entry.recording, new.response, self.thresholds)
+        old = msgspec.structs.replace(entry.recording.response)
+        try:
+            redact_response(old, self.redactor)
+        except (ValueError, RecursionError):
+            outcome.reason = "its recorded answer cannot be searched for secrets (inferencereplay check)"
+            return
+        found = compare(msgspec.structs.replace(entry.recording, response=old), new.response, self.thresholds)
         outcome.verdict = CHANGED if found.changes else SAME
         outcome.changes, outcome.similarity = found.changes, found.similarity
         outcome.recorded, outcome.now = found.old, found.new

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from inferencereplay.catalogue.conversation.parts import members
@@ -15,12 +16,17 @@ if TYPE_CHECKING:
 
 _ASKING = ("/chat/completions", "/completions", "/responses", "/embeddings", "/moderations")
 """The endpoints that answer a POST and change nothing on the server; Azure's paths end alike."""
+_UPLOADING = re.compile(
+    r".*(/audio/(transcriptions|translations)|/images/(edits|variations)|/files|/uploads/.*/parts|/videos)"
+)
+"""The endpoints to which files are uploaded."""
 _HELD = {
     "previous_response_id": "it goes on from an answer that the server held",
     "conversation": "it goes on with a conversation that the server held",
     "background": "it runs in the background, and its first answer is no answer yet",
 }
 """Members of a body that depend on what only the server of that time had."""
+_NAME_IT = "(name the server to ask: --base-url)"
 _FIRST_ERROR = 400
 
 
@@ -37,32 +43,32 @@ class Target(NamedTuple):
     is_given: bool
 
 
-def why_not(entry: Entry, target: Target, *, is_ours: bool) -> str:
+def why_not(entry: Entry, target: Target) -> str:
     """Return why a request cannot be asked again, for people; empty if it can.
 
     Args:
         entry: the recording.
         target: the server.
-        is_ours: whether the file has our layout, in which the key has to belong to the request.
     """
-    return (
-        _request_problem(entry, is_ours=is_ours)
-        or _answer_problem(entry)
-        or ("" if target.is_given else _away(entry, target))
-    )
+    return _request_problem(entry) or _answer_problem(entry) or ("" if target.is_given else _away(entry, target))
 
 
-def _request_problem(entry: Entry, *, is_ours: bool) -> str:
+def _request_problem(entry: Entry) -> str:
     try:
         request = entry.request
     except RecordingCorrupt as error:
         return str(error)
-    if is_ours and request.key != entry.key:
+    if not request.path.startswith("/") or any(mark in request.path for mark in "?#"):
+        return "its path leads elsewhere"
+    if request.key != entry.key:  # of a llama-stack file it is made of the request
         return "its request was edited (file it anew: inferencereplay rekey)"
     if REDACTED.encode() in request.body or REDACTED in f"{request.path}{request.query}":
         return "a secret was taken out of its request"
+    if entry.recording.response.frames is not None:
+        return "it is a connection over which both sides sent frames (a WebSocket)"
     if request.method != "GET" and not (request.method == "POST" and request.path.endswith(_ASKING)):
-        return "it would change something on the server"
+        is_upload = _UPLOADING.fullmatch(request.path)
+        return "a file was uploaded with it" if is_upload else "it may change something on the server"
     if b'"file_id"' in request.body and _names_file(entry.body):
         return "it names a file that was uploaded to the server"
     return next((reason for name, reason in _HELD.items() if members(entry.body).get(name)), "")
@@ -88,7 +94,9 @@ def _answer_problem(entry: Entry) -> str:
 
 def _away(entry: Entry, target: Target) -> str:
     server = entry.recording.recorded.base_url
+    if "api-version" in entry.request.query:
+        return f"it is for Azure {_NAME_IT}"
     if server.rstrip("/") == target.base_url.rstrip("/"):
         return ""
     where = f"it was recorded from {server}" if server else "it does not say which server it was recorded from"
-    return f"{where} (name the server to ask: --base-url)"
+    return f"{where} {_NAME_IT}"

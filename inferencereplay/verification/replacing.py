@@ -19,7 +19,7 @@ def replace_answer(catalogue: Catalogue, entry: Entry, new: Recording) -> str:
     """Store a new answer in the place of a recording's; the old file stays until the new one is whole.
 
     Args:
-        catalogue: the directory, of our layout.
+        catalogue: the directory or the layers, of our layout.
         entry: the recording as it was read.
         new: the recording of the new answer.
 

@@ -78,7 +78,6 @@ class Plan:
     Args:
         target: the server.
         wanted: whether a recording is meant.
-        is_ours: whether the directory has our layout.
         prices: of the models.
         assumed: tokens of an answer whose request sets no limit.
 
@@ -93,7 +92,6 @@ class Plan:
         target: Target,
         wanted: Callable[[Entry], bool],
         *,
-        is_ours: bool,
         prices: Prices | None = None,
         assumed: int,
     ) -> None:
@@ -102,7 +100,6 @@ class Plan:
         self.not_asked: list[NotAsked] = []
         self.needs_library = False
         self._wanted = wanted
-        self._is_ours = is_ours
         self._prices = prices
         self._assumed = assumed
 
@@ -111,7 +108,7 @@ class Plan:
         if isinstance(entry, Unreadable):
             self.not_asked.append(NotAsked(entry.name, "its file cannot be used (inferencereplay check)"))
         elif self._wanted(entry):
-            if reason := why_not(entry, self.target, is_ours=self._is_ours):
+            if reason := why_not(entry, self.target):
                 self.not_asked.append(NotAsked(entry.name, reason))
             else:
                 self._add(entry)

@@ -36,6 +36,9 @@ def test_what_ready_made_normalizers_take_out():
         ("run abc1234def", "run 12345678", "random id", r"\brun [0-9a-f]+\b"),
         ("Attempt 7 of it", "Attempt 12 of it", "number", r"\bAttempt [0-9]+\b"),
         ("page7.", "page8.", "number", r"\bpage[0-9]+\b"),
+        ("It is 14:05.", "It is 14:06.", "time of day", r"\bis [0-9:]+\b"),
+        ("Took 0.25 s", "Took 12.5 s", "number", r"\bTook [0-9.:,]+\b"),
+        ("at http://127.0.0.1:4321/v1", "at http://127.0.0.1:99/v1", "number", r"\bhttp://[0-9.:,]+\b"),
         ("f(x 7)", "f(x 8)", "number", r"\bx [0-9]+\b"),
         ("é(7", "é(8", "number", r"\bé\([0-9]+\b"),
     ],
@@ -59,6 +62,7 @@ def test_an_id_without_a_name_gets_an_expression(one, other, kind, pattern):
         ("7", "8"),
         ("first\n7", "first\n8"),
         ("(7)", "(8)"),
+        ("7 12", "8 13"),
     ],
 )
 def test_prose_has_no_way(one, other):

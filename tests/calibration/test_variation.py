@@ -122,6 +122,7 @@ def test_what_comes_from_an_answer_needs_nothing():
     ids = (["resp_a"], ["resp_b"])
     assert compared(whole, {**whole, "previous_response_id": "resp_b"}, ids) == [("previous_response_id", *remedy)]
     assert compared(chat("It snows."), chat("It rains a lot."), said)[0][2] == ""
+    assert compared(chat("It is sunny. Why?"), chat("It rains a lot. How?"), said)[0][2] == ""
 
 
 def test_an_address_that_varies():

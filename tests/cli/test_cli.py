@@ -157,6 +157,7 @@ def test_without_the_extra_one_line_says_what_to_install(missing):
         (("show", STORY, "--dir", "nowhere"), "does not exist"),
         (("rekey", ".", "--normalize", "no.such:thing"), "cannot be imported"),
         (("rekey", ".", "--normalize", "os:sep"), "is no function"),
+        (("rekey", ".", "--normalize", "/(?:/"), "no regular expression"),
         (("rekey", ".", "--redact", "("), "no regular expression"),
     ],
 )

@@ -89,7 +89,7 @@ def test_equal_runs(cli, program):
 def test_requests_that_become_one_are_told(cli, program):
     """With what differs between them, the first few of them."""
     done = cli("calibrate", "--", *program(jobs(2), jobs(2)))
-    assert "Of the recorded requests, 1 group become one:" in done.out
+    assert "Of the recorded requests, those of 1 group become one:" in done.out
     assert "    2 to /chat/completions, such as chat/completions/" in done.out
 
 
@@ -161,7 +161,7 @@ def test_known_recordings_answer_and_are_left_alone(cli, program, tmp_path, clie
         done = cli(*place, "--", *command)
         assert done.status == 0
         assert "1 and 1 requests" in done.out
-        assert "1 group become one" in done.out
+        assert "those of 1 group become one" in done.out
     assert {file: file.read_bytes() for file in known.rglob("*.json")} == before
     done = cli("calibrate", "--dir", known, "--", "true")
     assert (done.status, "the given recordings do not answer" in done.err) == (2, True)

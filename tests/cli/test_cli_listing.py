@@ -13,6 +13,7 @@ import pytest
 from editing import edit
 from written import ask, said, write
 
+from inferencereplay.catalogue.recording_map import RecordingMap
 from inferencereplay.catalogue.totals import Price, Prices
 
 GIVEN = Path(__file__).parents[1] / "recordings" / "llama_stack"
@@ -264,3 +265,78 @@ def test_names_that_are_no_utf8_or_hold_blanks(cli, shelf):
     assert cli("show", names[0], "--dir", shelf).status == 0
     lines = cli("prune", shelf, "--older-than", "0s").out.splitlines()
     assert [line.partition("/")[0] for line in lines] == ["\ufffd a␊␉b"] * 2
+
+
+@pytest.fixture
+def mapped(shelf, monkeypatch):
+    """A map of two tests that have used the recordings of `shelf`, in the working directory."""
+    monkeypatch.chdir(shelf.parent)
+    made = RecordingMap()
+    names = sorted(path.relative_to(shelf).as_posix() for path in shelf.rglob("*.json"))
+    made.add("tests/test_a.py::test_one", str(shelf), names[:1])
+    made.add("tests/test_a.py::test_one[b]", str(shelf), ())
+    made.add("tests/test_a.py::test_two", str(shelf), names[1:])
+    made.add("tests/test_b.py::test_three", str(shelf), names)
+    made.add("tests/test_b.py::test_three", str(shelf.parent / "other"), ["x.json"])
+    made.add("tests/test_c.py::test_url", "memory://nowhere", ["x.json"])
+    made.write(Path("inferencereplay-map.json"))
+    return names
+
+
+@pytest.mark.parametrize(
+    ("test", "more", "count"),
+    [
+        ("tests/test_a.py::test_one", (), 1),
+        ("tests/test_a.py::test_one[b]", (), 0),
+        ("tests/test_a.py", (), 2),
+        ("tests", ("shelf",), 2),
+        ("tests/test_b.py::test_three", ("--dir", "shelf"), 2),
+        ("tests/test_a.py::test_two", ("elsewhere",), 0),
+    ],
+)
+def test_the_recordings_of_a_test(cli, mapped, test, more, count):
+    """By the map that pytest wrote: of one test, of a file, of a folder; in its directory or the one that is named."""
+    Path("elsewhere").mkdir()
+    shutil.copytree("shelf", "recordings")
+    done = cli("list", "--test", test, *more)
+    assert (done.status, len(keys(done))) == (0, count), done.err
+
+
+def test_several_directories_of_a_test(cli, mapped):
+    """One has to be named."""
+    done = cli("list", "--test", "tests/test_b.py")
+    assert done.status == 2
+    assert "has used several directories: " in done.err
+
+
+def test_a_map_that_is_older_than_its_directory(cli, mapped):
+    """What is gone is counted."""
+    (Path("shelf") / mapped[0]).unlink()
+    assert "1 of the map are gone" in cli("list", "--test", "tests/test_a.py::test_one").err
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "map.json does not exist. A run of the tests writes it: pytest --inferencereplay-map="),
+        ("{", "map.json is no map of recordings"),
+        ("[]", "map.json is no map of recordings"),
+        ("[" * 100_000, "map.json is no map of recordings"),
+        ('{"inferencereplay_map": 2}', "map.json has version 2, and this release reads 1."),
+        ('{"inferencereplay_map": 1, "tests": {"a": []}}', "map.json is no map of recordings"),
+        ('{"inferencereplay_map": 1, "tests": {}}', "The map has no test 'tests/test_a.py::test_on'."),
+        (
+            '{"inferencereplay_map": 1, "tests": {"tests/test_a.py::test_one": {}}}',
+            "The map has no test 'tests/test_a.py::test_on'; the nearest is 'tests/test_a.py::test_one'.",
+        ),
+    ],
+    ids=["missing", "torn", "other", "deep", "version", "places", "empty", "misspelt"],
+)
+def test_a_map_that_cannot_be_used_is_told(cli, shelf, content, told, monkeypatch):
+    """In one line that says what to do."""
+    monkeypatch.chdir(shelf.parent)
+    if content is not None:
+        Path("map.json").write_text(content, encoding="utf-8")
+    done = cli("list", shelf, "--test", "tests/test_a.py::test_on", "--map", "map.json")
+    assert done.status == 2
+    assert told in " ".join(done.err.split())

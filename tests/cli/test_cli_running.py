@@ -331,3 +331,27 @@ def test_the_working_directory_stays_on_the_path(run, project):
     (project / "beside.py").write_text("print('found')")
     (project / "inner" / "program.py").write_text("import beside")
     assert run("replay", sys.executable, "inner/program.py", PYTHONPATH="/nowhere:").stdout == "found\n"
+
+
+def test_pytest_keeps_its_own_directory_unless_one_is_named(run, project):
+    """Tests with a marker record beside their file, and others into the default directory; `--dir` is for both."""
+    (project / "tests").mkdir()
+    marked = "import pytest\n" + textwrap.dedent(TEST).replace(
+        "\ndef test_app", "\n@pytest.mark.inferencereplay\ndef test_marked"
+    )
+    plain = textwrap.dedent(TEST).replace("Hello", "Bye")
+    (project / "tests" / "test_it.py").write_text(marked + plain, encoding="utf-8")
+    pytest_run = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests")
+    done = run("record", *pytest_run, PYTHONPATH=str(project))
+    assert done.returncode == 0, done.stdout
+    folders = [project / "recordings", project / "tests" / "recordings"]
+    assert [len([*folder.rglob("*.json")]) for folder in folders] == [1, 1]
+    assert run("replay", *pytest_run, PYTHONPATH=str(project)).returncode == 0
+    assert run("record", *pytest_run, options=("--dir", "all"), PYTHONPATH=str(project)).returncode == 0
+    assert len([*(project / "all").rglob("*.json")]) == 2
+    assert len([*project.rglob("*.json")]) == 4
+    missed = run("replay", *pytest_run, options=("--dir", "none"), PYTHONPATH=str(project))
+    hint = (
+        f"inferencereplay run --dir {project / 'none'} -- pytest tests/test_it.py::test_marked --inferencereplay-mode="
+    )
+    assert hint in missed.stdout

@@ -9,17 +9,18 @@ import signal
 import time
 from pathlib import Path
 
+import msgspec
 import openai
 import pytest
 import replies
 from conftest import ASK, Reply, chunk, completion, plain, sse
-from editing import edit
+from editing import TOO_DEEP, edit
 from ways import CODED, EVENTS, MODELS, MODERATION, STREAM, TEXT, VECTORS
 from written import ask, raw, said, write
 from written import plain as answered
 
 from inferencereplay import replay
-from inferencereplay.recording.format import Failure, Response, decode
+from inferencereplay.recording.format import Failure, Response, decode, stored_request
 from inferencereplay.recording.request import canonical_json
 
 GIVEN = Path(__file__).parents[1] / "recordings" / "llama_stack"
@@ -65,6 +66,10 @@ def answer(server, choose):
         )
 
     server._numbered = numbered
+
+
+def headers(request):
+    return {name.lower(): value for name, value in request[2].items()}
 
 
 def contents(directory):
@@ -240,6 +245,54 @@ def test_requests_that_cannot_be_asked_again(cli, tmp_path, server, case):
     assert server.count == 0
 
 
+def test_connections_and_uploads_are_not_asked(cli, tmp_path, server):
+    """A WebSocket is no request, and a file that was uploaded is not in the recording."""
+    write(tmp_path, {"model": "m"}, Response(101, end="done", frames=[], sentinel=False), path="/responses")
+    write(tmp_path, {"model": "m"}, answered({"text": "a"}), path="/audio/transcriptions")
+    assert sorted(reasons(cli("verify", tmp_path, "--base-url", server.url, "--json")).values()) == [
+        "a file was uploaded with it",
+        "it is a connection over which both sides sent frames (a WebSocket)",
+    ]
+
+
+@pytest.mark.parametrize("path", ["{url}/chat/completions", "/files?a=/chat/completions", "/files#/chat/completions"])
+def test_a_path_leads_nowhere_else(cli, tmp_path, server, path):
+    """A file that somebody else wrote sends the key to no other server, and reaches no other endpoint."""
+    write(tmp_path / "kept", ask("a"), said("a"))
+    (file,) = tmp_path.rglob("*.json")
+    held = json.loads(file.read_text())
+    held["request"]["path"] = path.format(url=server.url)
+    held["key"] = stored_request(decode(json.dumps(held).encode(), ""), "").key
+    file.unlink()
+    (file.parent / f"{held['key'][:32]}.json").write_text(json.dumps(held))
+    done = cli("verify", tmp_path / "kept", "--base-url", "http://127.0.0.1:9/v1", "--yes")
+    assert (done.status, server.count) == (2, 0)
+    assert "1 not asked: its path leads elsewhere" in done.out
+
+
+def test_what_is_shown_is_redacted(cli, tmp_path, server):
+    """A recording that was made before a secret was known still holds it."""
+    write(tmp_path / "kept", ask("a"), said("The word is zebra-1."))
+    done = cli(
+        "verify", tmp_path / "kept", "--base-url", server.url, "--yes", "--similarity", 1, "--redact", "zebra-[0-9]"
+    )
+    assert done.status == 1
+    assert "The word is [REDACTED]." in done.out
+    assert "zebra" not in done.out
+
+
+@pytest.mark.parametrize(
+    "value", ['[1e999, "api_key="]', "[" * TOO_DEEP + '"x"' + "]" * TOO_DEEP], ids=["huge", "deep"]
+)
+def test_an_answer_that_cannot_be_searched_is_not_compared(cli, tmp_path, server, value):
+    """Its differences might show a secret."""
+    body = msgspec.Raw(b'{"sk-test-0123456789abcdef": %b}' % value.encode())
+    write(tmp_path / "kept", ask("a"), Response(body=body))
+    done = cli("verify", tmp_path / "kept", "--base-url", server.url, "--yes")
+    assert done.status == 2
+    assert "its recorded answer cannot be searched for secrets (inferencereplay check)" in done.out
+
+
 def test_a_tool_with_a_file_id_is_asked(cli, tmp_path, server):
     """A JSON schema names no file, nor does a word in a text."""
     parameters = {"type": "object", "properties": {"file_id": {"type": "string"}}}
@@ -265,8 +318,8 @@ def test_requests_that_change_something_are_not_asked(cli, tmp_path, server, cli
     told = sorted(reasons(done).values())
     assert told.pop(0).startswith(str(broken.relative_to(tmp_path)))
     assert told == [
-        "it would change something on the server",
-        "it would change something on the server",
+        "it may change something on the server",
+        "it may change something on the server",
         "its file cannot be used (inferencereplay check)",
         "its request was edited (file it anew: inferencereplay rekey)",
     ]
@@ -291,13 +344,13 @@ def test_the_key_of_the_environment(cli, tmp_path, server, monkeypatch):
     server.renumber(*[plain(json.loads(bytes(said(f"Your key is {key}!").body)))] * 2)
     options = ("--base-url", server.url, "--yes", "--similarity", 1)
     assert cli("verify", tmp_path / "kept", *options).status == 0
-    assert server.requests[0][2]["authorization"] == f"Bearer {key}"
+    assert headers(server.requests[0])["authorization"] == f"Bearer {key}"
     monkeypatch.delenv("OPENAI_API_KEY")
     secret = plain(json.loads(bytes(said("Your key is zebra-1!").body)))
     server.renumber(secret, secret)
     assert cli("verify", tmp_path / "kept", *options, "--redact", "zebra-[0-9]").status == 0
     assert cli("verify", tmp_path / "kept", *options).status == 1
-    assert server.requests[-1][2]["authorization"] == "Bearer none"
+    assert headers(server.requests[-1])["authorization"] == "Bearer none"
 
 
 def test_openai_needs_a_key(cli, tmp_path):
@@ -589,7 +642,9 @@ def test_azure(cli, tmp_path, server, monkeypatch):
     assert done.status == 0
     one, two = server.requests
     assert (one[1], one[3]) == (two[1], two[3])
-    assert {name.lower(): value for name, value in two[2].items()}["api-key"] == "a" * 20
+    assert headers(two)["api-key"] == "a" * 20
+    monkeypatch.setenv("OPENAI_BASE_URL", f"{azure['azure_endpoint']}/openai")
+    assert "1 not asked: it is for Azure (name the server to ask: --base-url)" in cli("verify", tmp_path / "kept").out
 
 
 def test_the_environment_of_sessions_does_not_count(cli, kept, server, monkeypatch):

@@ -75,7 +75,7 @@ def recorded(tmp_path_factory):
         server.replies = [plain(completion(str(number)))]
         with replay(folders[-1], mode="record"), _client(server.url) as client:
             client.chat.completions.create(**ASK)
-    server._numbered = lambda path, body: plain(completion(LIVE))
+    server._numbered = lambda path, body, method: plain(completion(LIVE))
     yield server.url, folders
     server.stop()
 

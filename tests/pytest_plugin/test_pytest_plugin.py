@@ -275,6 +275,29 @@ def test_marker_over_fixture_over_ini_and_command_line_over_all(suite):
     suite.run("tests/test_line.py", "--inferencereplay-speed=2", "--inferencereplay-mode=live", passed=1)
 
 
+def test_what_does_not_count_may_stand_in_the_ini_file(suite):
+    """Paths and normalizers, also an expression with blanks and backslashes in quotes."""
+    suite.ini(inferencereplay_ignore="user metadata.id", inferencereplay_normalize=r"uuids '/\bjob [0-9]+\b/'")
+    suite.write(
+        test_a="""
+        import random
+
+        def test_it(inferencereplay):
+            ask(f"job {random.randrange(10**9)}", user=str(random.random()))
+        """
+    )
+    suite.record(passed=1)
+    suite.run(passed=1)
+
+
+def test_an_invalid_path_in_the_ini_file_stops_the_run(suite):
+    """The message names the option."""
+    suite.ini(inferencereplay_ignore="a..b")
+    suite.write(test_a="def test_it(): pass")
+    result = suite.run()
+    result.stderr.fnmatch_lines(["*inferencereplay_ignore='a..b' is no path into a request's body.*"])
+
+
 def test_directories_may_stand_in_the_home_folder(suite, monkeypatch):
     """`~` is the user's home, as in a shell."""
     monkeypatch.setenv("HOME", str(suite.path / "home"))

@@ -153,3 +153,25 @@ def test_a_miss_names_the_normalizers_that_would_have_matched(client, tmp_path):
             ask(text)
         assert ("would be equal with normalize=" in str(caught.value)) is bool(told)
         assert told in str(caught.value)
+
+
+def test_a_regular_expression_is_a_normalizer(client, tmp_path, monkeypatch):
+    """Between slashes, as an argument and in the environment, where it may hold commas."""
+
+    def ask(text):
+        return said(client.chat.completions.create(**{**ASK, "messages": [{"role": "user", "content": text}]}))
+
+    monkeypatch.setenv("INFERENCEREPLAY_NORMALIZE", r"uuids,/\bjob [0-9]{1,3}\b/")
+    with replay(tmp_path, mode="record"):
+        first = ask("job 1")
+    monkeypatch.delenv("INFERENCEREPLAY_NORMALIZE")
+    with replay(tmp_path, normalize=["uuids", r"/\bjob [0-9]{1,3}\b/"]):
+        assert ask("job 22") == first
+    with pytest.raises(RecordingNotFound), replay(tmp_path, normalize=r"/\bjob [0-9]{1,3}\b/"):
+        ask("job 2222")
+
+
+def test_an_invalid_regular_expression_is_refused(tmp_path):
+    """The message says what is wrong with it."""
+    with pytest.raises(InvalidSetting, match=r"normalize='/\(/' is no regular expression: missing \)"):
+        replay(tmp_path, normalize="/(/")
