@@ -24,6 +24,8 @@ from inferencereplay.cli.running import prepare
 from inferencereplay.errors import InferenceReplayError, InvalidSetting
 from inferencereplay.normalizers import split_names
 from inferencereplay.session.settings import CALIBRATION, VARIABLES
+from inferencereplay.store.opening_files import open_files
+from inferencereplay.upkeep.copying import FAILED, Copying
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -112,16 +114,14 @@ def _workplace(keep: Path | None) -> Iterator[Path]:
 
 
 def _fill(folder: Path, known: Catalogue | None) -> None:
-    """Make the directory of a run, with copies of known recordings."""
+    """Make the directory of a run, with copies of known recordings; of layers, the one before answers a request."""
     folder.mkdir()
-    if known is None:
-        return
-    names = [(part, name) for part in known.parts for name in part.names()]
-    for part, name in terminal.progress(names, len(names), "copying"):
-        file = folder / name
-        if not file.exists():  # a layer before has answered the request
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(part.content(name))
+    for part in known.parts if known else ():
+        copying = Copying(part.files, open_files(folder))
+        plan = copying.plan()
+        for copied in terminal.progress(copying.run(plan), sum(map(len, plan)), "copying"):
+            if copied.outcome == FAILED:
+                terminal.note(copied.reason)
 
 
 def _run(command: tuple[str, ...], folder: Path, settings: Mapping[str, str], *, is_known: bool) -> None:
