@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import shutil
 from pathlib import Path
 
@@ -126,6 +128,49 @@ def test_a_file_that_cannot_be_read_is_told_and_the_others_are_copied(cli, place
     assert (done.status, names(target)) == (1, [third])
     assert done.out.count("leads out of") == done.out.count("failed  ") == 2
     assert done.err.startswith("1 copied, 2 failed; ")
+
+
+def test_a_copy_that_was_interrupted_is_gone_on_with(cli, places, monkeypatch):
+    """The same command copies the rest; nothing half is there."""
+    source, target = places
+    add = FolderFiles.add
+
+    def interrupted(self, name, data):
+        if name == names(source)[1]:
+            raise KeyboardInterrupt
+        return add(self, name, data)
+
+    monkeypatch.setattr(FolderFiles, "add", interrupted)
+    assert cli("copy", source, target).status == 130
+    assert contents(target).items() < contents(source).items()
+    monkeypatch.undo()
+    assert cli("copy", source, target).status == 0
+    assert contents(target) == contents(source)
+
+
+def test_a_folder_that_leads_out_or_cannot_be_listed_is_told(cli, places, tmp_path, monkeypatch):
+    """Nothing is written elsewhere."""
+    source, target = places
+    (tmp_path / "elsewhere").mkdir()
+    target.mkdir()
+    (target / "chat").symlink_to(tmp_path / "elsewhere")
+    done = cli("copy", source, target)
+    assert "leads out of" in done.err + done.out
+    assert done.status in (1, 2)
+    assert contents(tmp_path / "elsewhere") == {}
+    scandir = os.scandir
+
+    def refuse(folder):
+        if str(folder).endswith("completions"):
+            raise PermissionError(errno.EACCES, "Permission denied", folder)
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    done = cli("copy", source, tmp_path / "new")
+    assert (done.status, done.err) == (
+        2,
+        f"Error: {source}/chat/completions cannot be looked into: Permission denied. Look at its permissions.\n",
+    )
 
 
 def test_a_place_that_cannot_be_read_or_written_is_told(cli, places, tmp_path):
