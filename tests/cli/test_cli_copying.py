@@ -283,6 +283,10 @@ def test_sums_that_places_tell_save_the_reading(places, monkeypatch):
         monkeypatch.setattr(copying, "at_once", map)  # two threads would disagree about the place
         assert {copied.outcome for copied in copy.run(copy.plan())} == {"there already"}
         assert len(reads) == count
+    name = names(target)[0]
+    (target / name).write_bytes((target / name).read_bytes().replace(b"elapsed", b"ELAPSED"))
+    copy = Copying(Far(source, has_sums=False), Far(target, has_sums=False))
+    assert {copied.name for copied in copy.run(copy.plan()) if copied.outcome == "another content"} == {name}
 
 
 @pytest.mark.parametrize(

@@ -102,13 +102,14 @@ def test_a_variant_that_joins_those_below_takes_copies_of_them_along(store, stor
     assert not store.add(CHAT, KEY, 2, b"late")
 
 
-def test_a_copy_that_is_cut_short_leaves_the_layer_below_in_charge(store, stores, monkeypatch):
+@pytest.mark.parametrize("last", [1, 2])
+def test_a_copy_that_is_cut_short_leaves_the_layer_below_in_charge(store, stores, monkeypatch, last):
     """The first variant comes last, and whoever comes next copies what is missing."""
     for number in (1, 2):
         stores[1].add(CHAT, KEY, number, b"b%d" % number)
 
     def killed(path, key, variant, data):
-        if variant == 1:
+        if variant == last:
             raise KeyboardInterrupt
         return DirectoryStore.add(stores[0], path, key, variant, data)
 
