@@ -65,7 +65,9 @@ def check(
     """
     for part in catalogue.parts:
         names = [*part.names()]
-        found = itertools.chain.from_iterable(spread(functools.partial(_check, part, redactor, max_age), portions(names)))
+        found = itertools.chain.from_iterable(
+            spread(functools.partial(_check, part, redactor, max_age), portions(names))
+        )
         if not part.store.is_foreign:
             found = itertools.chain(found, _gaps(names))
         yield from found if part is catalogue else (_of_layer(part, item) for item in found)
