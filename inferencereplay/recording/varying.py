@@ -45,8 +45,8 @@ ENDPOINTS = re.compile(
 """Paths of requests that a model answers."""
 TIMES = ("elapsed", "left", "offsets")
 """Members of a file that hold times of arrival; whether they are there counts."""
-CHANCE = ("downloaded", "retries", "leading", "trailing")
-"""Members of a file that depend on the network: bytes, attempts, and the white space that keeps a connection open."""
+CHANCE = ("downloaded", "retries", "leading", "trailing", "pieces")
+"""Members of a file that depend on the network: bytes, attempts, pieces, the white space that keeps a connection open."""
 
 
 class Constant(NamedTuple):

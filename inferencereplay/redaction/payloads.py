@@ -41,7 +41,7 @@ def redact_request(request: Request, redactor: Redactor) -> Request:
     path = redactor.text(request.path)
     if body is request.body and query is request.query and path == request.path:
         return request
-    return Request(request.method, path, body, query)
+    return Request(request.method, path, body, query, request.kind)
 
 
 def _safe_body(raw: bytes, redactor: Redactor) -> bytes:

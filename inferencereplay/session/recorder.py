@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import functools
 import logging
@@ -14,9 +15,10 @@ from inferencereplay.locks import make_lock
 from inferencereplay.pacing.clocks import SYSTEM_CLOCK
 from inferencereplay.recording import format as files
 from inferencereplay.recording.control_characters import visible
-from inferencereplay.recording.format import RecordedRequest, Recording, Response
+from inferencereplay.recording.format import Recording, Response, recorded_request
 from inferencereplay.redaction.payloads import redact_request, redact_response
 from inferencereplay.session import garbage
+from inferencereplay.session.safe_content import without_secrets
 from inferencereplay.session.variant_files import Outcome
 from inferencereplay.store.address import Address
 from inferencereplay.store.interface import layers_of, written_of
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from inferencereplay.session.call import Call
     from inferencereplay.session.calls_log import LoggedCall
     from inferencereplay.session.variants import Variants
-    from inferencereplay.store.interface import Store, WritableStore
+    from inferencereplay.store.interface import SideFiles, Store, WritableStore
 
 log = logging.getLogger("inferencereplay")
 
@@ -196,9 +198,9 @@ class Recorder:
             log.warning("%s was not recorded: %s (record_errors=True stores it)", pending.line, reason)
             return reason
         pending.renumber()
-        data = self._encode(pending, response)
+        recording = self._recording(pending, response)
         is_whole = response.is_whole
-        outcome = self._store_data(pending, data, is_whole=is_whole)
+        outcome = self._store_whole(pending, recording)
         pending.is_unchanged = outcome is Outcome.UNCHANGED
         raw = pending.call.request
         if is_whole and raw.key != pending.key:
@@ -232,14 +234,40 @@ class Recorder:
             message = "%s was recorded in %s, but %s is looked up first and has a recording of it"
             log.warning(message, pending.line, visible(place), visible(layer.directory))
 
-    def _encode(self, pending: PendingRecording, response: Response) -> bytes:
+    def _store_whole(self, pending: PendingRecording, recording: Recording) -> Outcome:
+        """Store a recording after its side files; one that is not stored leaves none behind."""
+        place = pending.request.path, pending.key, int(pending.number)
+        sides, store = recording.side_files, cast("SideFiles", written_of(self._store))
+        outcome = Outcome.REFUSED
+        try:
+            with contextlib.ExitStack() as kept:
+                for side in sides:
+                    kept.enter_context(store.put_side(*place, side))
+                outcome = self._store_data(pending, files.encode(recording), is_whole=recording.response.is_whole)
+        finally:
+            for side in () if outcome is Outcome.STORED else sides:
+                store.drop_side(*place, side)
+        return outcome
+
+    def _recording(self, pending: PendingRecording, response: Response) -> Recording:
+        if response.binary is not None:
+            self._redact_binary(response, pending)
         redact_response(response, pending.redactor)
         request, origin = pending.request, pending.call.find_origin()
-        held = RecordedRequest(request.method, request.path, msgspec.Raw(request.body), request.query)
+        held = recorded_request(request)
+        held.uploads = [without_secrets(side, pending.redactor, "") for side in pending.call.uploads]
         at = origin.at or _timestamp(pending.sent_at)
         base_url = pending.redactor.text(unquote(origin.base_url))
         origin = msgspec.structs.replace(origin, at=at, base_url=base_url)
-        return files.encode(Recording(files.VERSION, pending.key, held, response, origin))
+        return Recording(files.VERSION, pending.key, held, response, origin)
+
+    @staticmethod
+    def _redact_binary(response: Response, pending: PendingRecording) -> None:
+        """Redact the text in an answer of bytes; its pieces are of other sizes then."""
+        content_type = response.headers.get("content-type", "")
+        safe = without_secrets(response.binary, pending.redactor, content_type)  # type: ignore[arg-type]
+        if safe is not response.binary:
+            response.binary, response.pieces, response.offsets = safe, [], []
 
 
 def _timestamp(seconds: float) -> str:

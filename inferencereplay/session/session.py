@@ -18,7 +18,7 @@ from inferencereplay.locks import make_lock
 from inferencereplay.pacing.clocks import SYSTEM_CLOCK
 from inferencereplay.pacing.pacer import Pace, make_pacer
 from inferencereplay.pacing.timing import Timing, summarize
-from inferencereplay.recording.format import VERSION, Provenance, RecordedRequest, Recording, is_whole
+from inferencereplay.recording.format import VERSION, Provenance, Recording, is_whole, recorded_request
 from inferencereplay.recording.request import (
     TOO_DEEP,
     NotSerializable,
@@ -66,7 +66,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("inferencereplay")
 
-NO_JSON = "what it sends or returns is not JSON"
 LEAVING = 1.0
 """Seconds that a replay waits past the recorded moment at which a stream was abandoned, for the program's time-out."""
 LONGEST_UNANSWERED = 60.0
@@ -97,6 +96,8 @@ class Session:
         redact: regular expressions for secrets, which add to the ones that are known.
         record_errors: whether every error is stored. Without it, only errors that the same request will get again are
             stored (400, 404, 413, 422); transient ones (401, 429, 5xx, a failed connection, …) are logged.
+        keep_uploads: whether the contents of files that the program sends are stored, in side files; without it, only
+            their names, lengths and digests are.
         exhausted: what the call after the last variant gets: the last one again (`"repeat"`), a miss (`"error"`), or a
             live call that is stored (`"record"`; in `record-if-missing` only, a miss in `replay`).
         test_id: which of a llama-stack directory's recordings of one request to take.
@@ -170,6 +171,7 @@ class Session:
         self._record_errors = settings.record_errors
         self._expiry = _expiry(settings)
         self._checks_age = self._expiry is not None and self.mode in _ANSWERING
+        self.keeps_uploads = settings.keep_uploads
         self._selection = Selection(settings.live, settings.only)
         self.is_selective = bool(settings.live or settings.only)
         self._keep_calls = settings.keep_calls
@@ -670,6 +672,8 @@ class Session:
             offsets, count = response.offsets, len(response.chunks)
             if response.left is not None and len(offsets) == count:  # also if it was left before the first chunk
                 offsets = [*offsets, response.left + LEAVING * self.speed]
+        elif response.binary is not None and response.pieces:
+            offsets, count = response.offsets, len(response.pieces)
         else:
             offsets, count = ([] if response.elapsed is None else [response.elapsed]), 1
         note = self._late.append
@@ -829,7 +833,7 @@ class Session:
         if self._never_waits and not response.end:
             noted.end()
         key = request.key
-        held = RecordedRequest(request.method, request.path, msgspec.Raw(request.body), request.query)
+        held = recorded_request(request)
         return Play(Recording(VERSION, key, held, response), request, key, 0, 0, self._cache, noted, stub)
 
     # Calls without an answer.
@@ -864,7 +868,7 @@ class Session:
         )
         return self._note(error, call)
 
-    def refuse(self, call: Call, reason: str = NO_JSON) -> NotRecordable:
+    def refuse(self, call: Call, reason: str) -> NotRecordable:
         """Count a call that no recording can answer as a miss and return the error."""
         message = f"{call.line} is not recordable: {reason}. Replace it in the test."
         return self._note(NotRecordable(message, **self._facts(call)), call)
@@ -894,7 +898,7 @@ class Session:
         )
         log.warning(message, call.line)
 
-    def warn_once(self, call: Call, reason: str = NO_JSON) -> None:
+    def warn_once(self, call: Call, reason: str) -> None:
         """Log that calls of an endpoint go to the network unrecorded, the first time."""
         line = call.line
         with self._lock:

@@ -81,6 +81,7 @@ class Options(TypedDict, total=False):
     normalize: Normalize | Iterable[Normalize] | None
     redact: Iterable[str | re.Pattern[str]]
     record_errors: bool
+    keep_uploads: bool
     exhausted: str
     test_id: str | None
     live: _Selection
@@ -100,6 +101,7 @@ DEFAULTS: dict[str, Any] = {
     "ignore": (),
     "redact": (),
     "record_errors": False,
+    "keep_uploads": False,
     "exhausted": "repeat",
     "live": (),
     "only": (),
@@ -159,6 +161,7 @@ class Settings(NamedTuple):
     normalize: Callable[[JSON], JSON] | None
     redact: Any
     record_errors: bool
+    keep_uploads: bool
     exhausted: str
     test_id: str | None
     live: Chosen
@@ -561,6 +564,7 @@ _PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "normalize": parse_normalize,
     "redact": _accept,
     "record_errors": parse_flag,
+    "keep_uploads": parse_flag,
     "exhausted": parse_exhausted,
     "test_id": _accept,
     "live": parse_selection,
@@ -583,6 +587,7 @@ _TEXT_PARSERS: dict[str, Callable[[str, str], Any]] = {
     "redact": _parse_redact,
     "record_errors": parse_switch,
     "keep_equal": parse_switch,
+    "keep_uploads": parse_switch,
     "live": parse_paths,
     "only": parse_paths,
     "write_to": _parse_write_to_text,
