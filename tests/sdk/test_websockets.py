@@ -6,6 +6,7 @@ import gc
 import hashlib
 import importlib
 import json
+import os
 import queue
 import re
 import subprocess
@@ -704,3 +705,15 @@ def test_the_library_is_as_it_was_found():
     """Nothing of ours is left in `websockets` outside the moment in which a connection is opened."""
     for place in (sync_client.connect, async_client.connect.__init__, async_client.connect.__await__):
         assert "inferencereplay" not in place.__code__.co_filename
+
+
+@pytest.mark.slow
+def test_a_frame_costs_little():
+    """Recorded or replayed; far more than the target would be told."""
+    root = Path(__file__).parents[2]
+    path = os.pathsep.join(filter(None, (str(root), os.environ.get("PYTHONPATH"))))
+    command = [sys.executable, "benchmarks/connections.py", "--quick", "--check"]
+    environment = {**os.environ, "PYTHONPATH": path}
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout.splitlines()) == 4
