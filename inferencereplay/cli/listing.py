@@ -53,6 +53,7 @@ class Row(msgspec.Struct):
     chunks: int
     bytes: int
     text: str
+    is_connection: bool = False
 
 
 @click.command(
@@ -155,9 +156,10 @@ def _row(entry: Entry) -> Row:
         model=entry.model,
         status=response.status,
         end=response.end,
-        chunks=len(response.chunks),
+        chunks=response.arrivals,
         bytes=entry.size,
         text=_first_words(entry),
+        is_connection=response.frames is not None,
     )
 
 
@@ -182,7 +184,7 @@ def _answer(row: Row) -> str:
     if not row.end:
         return "plain"
     ending = "" if row.end == "done" else f", {row.end}"
-    return terminal.count(row.chunks, "chunk") + ending
+    return terminal.count(row.chunks, "frame" if row.is_connection else "chunk") + ending
 
 
 @click.command(epilog="Example: inferencereplay stats tests/recordings --prices prices.toml")
@@ -224,6 +226,7 @@ def stats(directory: Directories, wanted: Filter, prices: Path | None, *, is_jso
 def _show_parts(total: Total, first: str, last: str) -> None:
     parts = (
         (total.streams, "streamed"),
+        (total.connections, "connection" if total.connections == 1 else "connections"),
         (total.errors, "error" if total.errors == 1 else "errors"),
         (total.incomplete, "incomplete"),
         (total.uncounted, "without a count of tokens"),

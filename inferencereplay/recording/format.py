@@ -186,6 +186,11 @@ class Response(msgspec.Struct, omit_defaults=True):
         return bool(self.end)
 
     @property
+    def arrivals(self) -> int:
+        """How many chunks came, or frames went either way."""
+        return len(self.chunks) if self.frames is None else len(self.frames)
+
+    @property
     def is_unanswered(self) -> bool:
         """Whether the caller left before there was an answer."""
         return self.status == 0 and self.end == "closed"

@@ -27,7 +27,7 @@ from inferencereplay.sdk.steps import decide as asks
 from inferencereplay.sdk.uploads import ReadBody, read_body
 from inferencereplay.session import garbage
 from inferencereplay.session.call import Call
-from inferencereplay.session.decision import LetThrough, Play, Wait
+from inferencereplay.session.decision import Decision, LetThrough, Play, Wait
 from inferencereplay.session.run_coordinator import PATIENCE, PAUSE
 from inferencereplay.session.settings import Mode
 
@@ -141,26 +141,32 @@ def decide(session: Session, call: ClientCall) -> Flow:
             request, call.options, call.uploads = held[0]
         session.read(call, request)
     except Exception as error:  # noqa: BLE001 - a failing recorder never breaks what it records
-        return _let_through(session, call, error)
-    return (yield from ask(session, call))
+        return let_through(session, call, error)
+    return (yield from ask(session, call, session.decide))
 
 
-def ask(session: Session, call: Call) -> Flow:
-    """Return the session's decision for a call that was read, once it need not wait."""
+def ask(session: Session, call: Call, choose: Callable[..., Decision]) -> Flow:
+    """Return the session's decision for a call that was read, once it need not wait.
+
+    Args:
+        session: whose mode counts for what fails.
+        call: the call.
+        choose: the method of the session that decides.
+    """
     deadline = SYSTEM_CLOCK.now() + PATIENCE
     try:
         while True:
             takes_over = SYSTEM_CLOCK.now() > deadline
-            decision = yield asks(functools.partial(session.decide, call, takes_over=takes_over))
+            decision = yield asks(functools.partial(choose, call, takes_over=takes_over))
             if not isinstance(decision, Wait):
                 return decision
             yield pause(PAUSE)
     except InferenceReplayError as error:
         if not isinstance(error, (StoreError, InvalidSetting)):
             raise
-        return _let_through(session, call, error)
+        return let_through(session, call, error)
     except Exception as error:  # noqa: BLE001 - a failing recorder never breaks what it records
-        return _let_through(session, call, error)
+        return let_through(session, call, error)
 
 
 def _read_body(session: Session, call: ClientCall, held: list[ReadBody]) -> None:
@@ -168,7 +174,7 @@ def _read_body(session: Session, call: ClientCall, held: list[ReadBody]) -> None
     held.append(read_body(call.client, call.options, keeps=keeps))
 
 
-def _let_through(session: Session, call: Call, error: Exception) -> LetThrough:
+def let_through(session: Session, call: Call, error: Exception) -> LetThrough:
     """Log why a call goes to the network unrecorded; in `replay`, raise the error instead."""
     if session.mode is not Mode.REPLAY:
         # An encoder's error holds the whole text that it could not encode, which `repr` would show.

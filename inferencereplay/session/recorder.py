@@ -6,7 +6,7 @@ import contextlib
 import datetime
 import functools
 import logging
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 from urllib.parse import unquote
 
 import msgspec
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from inferencereplay.recording.request import Request
     from inferencereplay.session.call import Call
     from inferencereplay.session.calls_log import LoggedCall
-    from inferencereplay.session.variants import Variants
+    from inferencereplay.session.variants import Claim, Stays
     from inferencereplay.store.interface import SideFiles, Store, WritableStore
 
 log = logging.getLogger("inferencereplay")
@@ -38,6 +38,35 @@ _FIRST_ERROR = 400
 MOST_SKIPPED = 1_000
 _skipped: dict[tuple[str, str], str] = {}
 """The answers of this process that were not stored, by directory and key."""
+
+
+class Numbering(Protocol):
+    """What numbers calls under way: `Variants`, or `ConnectionVariants`."""
+
+    def begin(self, path: str, key: str) -> Claim:
+        """Number a call, until `store` or `give_up` ends it."""
+        ...
+
+    def store(  # noqa: PLR0913 - as `Variants` has it
+        self, path: str, key: str, call: int, data: bytes, *, is_whole: bool, stays: Stays | None = None
+    ) -> Outcome:
+        """Store the answer to a call."""
+        ...
+
+    def stored_as(self, call: int) -> int:
+        """Return the number under which it was stored."""
+        ...
+
+    def give_up(self, path: str, key: str, call: int) -> None:
+        """End a call."""
+        ...
+
+    def remove(self, path: str, key: str) -> None:
+        """Remove what a session that knew fewer secrets has stored."""
+        ...
+
+
+_Numbering = TypeVar("_Numbering", bound=Numbering)
 
 
 class PendingRecording:
@@ -68,7 +97,7 @@ class PendingRecording:
         "sent_at",
     )
 
-    def __init__(self, recorder: Recorder, call: Call) -> None:
+    def __init__(self, recorder: Recorder[Any], call: Call) -> None:
         self._is_over = True
         self.is_stored = self.is_unchanged = False
         self.noted: LoggedCall | None = None
@@ -112,7 +141,7 @@ class PendingRecording:
         self._is_over = True
         self.is_stored = not reason
         if self.noted is not None and self.is_stored:
-            self.noted.keep(self.key, self.number)
+            self.noted.keep(self.key, self.recorder.variants.stored_as(self.number))
         self._end()
         return reason
 
@@ -127,7 +156,7 @@ class PendingRecording:
             self.noted.end()
 
 
-class Recorder:
+class Recorder(Generic[_Numbering]):
     """Stores the answers of a session's live calls.
 
     Args:
@@ -141,7 +170,7 @@ class Recorder:
         unchanged: answers that equal the stored ones, whose files stayed as they were.
     """
 
-    def __init__(self, store: Store, variants: Variants, *, record_errors: bool, keeps_equal: bool = False) -> None:
+    def __init__(self, store: Store, variants: _Numbering, *, record_errors: bool, keeps_equal: bool = False) -> None:
         self.variants = variants
         self.recorded = self.unchanged = 0
         self._keeps_equal = keeps_equal
@@ -183,7 +212,7 @@ class Recorder:
         finally:
             if not is_stored:  # also if an interrupt came in between
                 pending.drop()
-        place = Address(pending.request.path, pending.key, int(pending.number))
+        place = Address(pending.request.path, pending.key, self.variants.stored_as(pending.number))
         self._count(place, recorded=is_stored and not pending.is_unchanged, unchanged=pending.is_unchanged)
         return reason
 

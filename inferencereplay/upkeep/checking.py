@@ -17,6 +17,7 @@ from inferencereplay.errors import RecordingCorrupt
 from inferencereplay.recording.control_characters import visible
 from inferencereplay.recording.difference import differences
 from inferencereplay.recording.format import check_request
+from inferencereplay.recording.frames import encode as encode_frame
 from inferencereplay.recording.request import parse_json
 from inferencereplay.redaction.payloads import redact_response
 from inferencereplay.session.age import age_of, shown
@@ -173,11 +174,13 @@ def _within(place: str, raw: bytes, redactor: Redactor) -> Iterator[str]:
 
 def _plain(response: Response) -> JSON:
     """Return an answer as JSON, with the names of the file's members."""
-    plain: dict[str, JSON] = msgspec.to_builtins({**msgspec.structs.asdict(response), "body": None, "chunks": None})
+    own = {"body": None, "chunks": None, "frames": None}
+    plain: dict[str, JSON] = msgspec.to_builtins({**msgspec.structs.asdict(response), **own})
     body = bytes(response.body)
     return plain | {
         "body": parse_json(body) if body else None,
         "chunks": [*map(parse_json, map(bytes, response.chunks))],
+        "frames": [*map(parse_json, map(encode_frame, response.frames or ()))],
     }
 
 
