@@ -67,7 +67,7 @@ class Asking:
             return outcome
         outcome.path = entry.path
         new = await self.server.ask(entry)
-        outcome.reason = "its answer cannot be recorded" if new is None else _failure(new.response, entry)
+        outcome.reason = "its answer was not recorded" if new is None else _failure(new.response, entry)
         if new is not None and not outcome.reason:
             self._compare(outcome, entry, new)
         return outcome
@@ -104,6 +104,8 @@ class Asking:
 def _failure(response: Response, entry: Entry) -> str:
     """Return why an answer is none: it says nothing of the model, and the next one may be another."""
     error = visible(read_conversation(msgspec.structs.replace(entry.recording, response=response)).error)
+    if response.binary is not None:
+        return "its answer is neither JSON nor text"
     if response.status == 0 or not response.is_whole:
         return error or "it broke off"
     if response.status >= _FIRST_ERROR and response.status not in REPEATABLE:

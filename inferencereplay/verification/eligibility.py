@@ -67,7 +67,7 @@ def _request_problem(entry: Entry) -> str:
     if entry.recording.response.frames is not None:
         return "it is a connection over which both sides sent frames (a WebSocket)"
     if request.method != "GET" and not (request.method == "POST" and request.path.endswith(_ASKING)):
-        is_upload = _UPLOADING.fullmatch(request.path)
+        is_upload = len(entry.recording.request.form) > 0 or _UPLOADING.fullmatch(request.path)
         return "a file was uploaded with it" if is_upload else "it may change something on the server"
     if b'"file_id"' in request.body and _names_file(entry.body):
         return "it names a file that was uploaded to the server"
@@ -83,6 +83,8 @@ def _names_file(value: JSON) -> bool:
 
 def _answer_problem(entry: Entry) -> str:
     response = entry.recording.response
+    if response.binary is not None:
+        return "its answer is bytes in a side file"
     if response.end == "closed":
         return "its program left the answer before the end, so that nothing whole can be compared"
     if response.failure or response.status == 0:

@@ -155,7 +155,8 @@ class Plan:
 
 def _place(name: str) -> tuple[str, str, int]:
     folder, file = os.path.split(name)
-    return folder, *(parse_file_name(file) or (file, 1))
+    digits, number = parse_file_name(file) or (file, 1)
+    return folder, digits, number
 
 
 def mark_of(entry: Entry) -> str:

@@ -442,12 +442,30 @@ def test_an_error_replaces_no_answer(cli, kept, server):
     assert {decode(data, name).response.status for name, data in contents(kept).items()} == {404}
 
 
-def test_answers_that_nobody_can_record(cli, kept, server):
-    """They are told as such."""
-    server.renumber(*[Reply(headers={"content-type": "audio/mpeg"}, body=b"\xff\xfe\xfd\x00")] * 4)
-    done = cli("verify", kept, "--base-url", server.url, "--yes", "--path", "/chat")
-    assert done.status == 2
-    assert "its answer cannot be recorded" in done.out
+def test_an_answer_of_bytes(cli, kept, server, monkeypatch):
+    """One in place of JSON is told, and replaces nothing; neither does one that could not be recorded."""
+    before = contents(kept)
+    bytes_ = Reply(headers={"content-type": "audio/mpeg"}, body=b"\xff\xfe\xfd\x00")
+    answer(server, lambda body: None if body.get("stream") else bytes_)
+    done = cli("refresh", kept, "--base-url", server.url, "--yes")
+    assert (done.status, contents(kept)) == (2, before)
+    assert done.out.count("its answer is neither JSON nor text") == 3
+    monkeypatch.setattr("inferencereplay.store.directory.DirectoryStore.list", lambda _: iter(()))
+    (file,) = [file for file in kept.rglob("*.json") if '"stream": true' in file.read_text()]
+    monkeypatch.setattr(
+        "inferencereplay.catalogue.entries.Catalogue.names", lambda _: iter((str(file.relative_to(kept)),))
+    )
+    assert "its answer was not recorded" in cli("verify", kept, "--base-url", server.url, "--yes", "--anew").out
+
+
+def test_a_recording_of_bytes_is_not_asked(cli, tmp_path, server, client):
+    """Its content is beside it."""
+    server.renumber(Reply(headers={"content-type": "audio/mpeg"}, body=b"\xff\xfe\xfd\x00"))
+    with replay(tmp_path, mode="record"):
+        client.files.content("file-1").read()
+    (reason,) = reasons(cli("verify", tmp_path, "--base-url", server.url, "--json")).values()
+    assert reason == "its answer is bytes in a side file"
+    assert server.count == 1
 
 
 def test_limits_of_number(cli, kept, server, stopped):
