@@ -3,7 +3,8 @@
 `nox` runs all generations, `nox -s "sdk(3)"` one; `nox -s faults` injects faults at full length; `nox -s frameworks`
 runs all frameworks, each with the newest versions that it takes, and some on an older SDK;
 `nox -s "frameworks(langchain-openai)"` one; `nox -s clients` runs clients of the server, in other languages and load
-tools among them; `nox -s compare` measures this package beside others, `nox -s compare -- --quick` with less.
+tools among them; `nox -s stores` runs the tests of object stores against an emulator of Azure; `nox -s compare`
+measures this package beside others, `nox -s compare -- --quick` with less.
 """
 
 from __future__ import annotations
@@ -98,4 +99,12 @@ def _clients() -> Iterator[Any]:
 def clients(session: nox.Session, script: Path, needs: list[str]) -> None:
     """Run a client at a server, at `inferencereplay serve` while it records, and offline at the recordings."""
     session.install("-e", ".[serve]", *needs)
+    session.run("python", str(script))
+
+
+@nox.session
+@nox.parametrize("script", [nox.param(Path("tests/object_stores/with_azurite.py"), id="azurite")])
+def stores(session: nox.Session, script: Path) -> None:
+    """Run the tests of object stores against one that is no Python package."""
+    session.install("-e", ".[test]", *nox.project.load_toml(script)["dependencies"])
     session.run("python", str(script))

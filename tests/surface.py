@@ -334,7 +334,7 @@ def verdict(server: SurfaceServer, client: Any, method: Method, directory: Path)
     live = outcome(client, method)
     is_local = server.count == before and method.name != "connect"
     server.begin(method)
-    with replay(directory, mode="record"):
+    with replay(directory, mode="record", record_errors=True):
         recorded = outcome(client, method)
     before = server.count
     try:
@@ -353,7 +353,7 @@ def verdict(server: SurfaceServer, client: Any, method: Method, directory: Path)
 
 def client_of(server: Server) -> openai.OpenAI:
     """Make a client that may use every resource."""
-    more = {"admin_api_key": "sk-admin-0123456789abcdef"}
+    more = {"admin_api_key": "sk-admin-0123456789abcdef", "websocket_base_url": server.url.replace("http", "ws")}
     known = {name: value for name, value in more.items() if name in inspect.signature(openai.OpenAI).parameters}
     options = {"api_key": "sk-test-0123456789abcdef", "base_url": server.url, "max_retries": 0, **known}
     return openai.OpenAI(**options, **cheap())

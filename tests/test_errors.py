@@ -14,6 +14,7 @@ from inferencereplay.errors import (
     InferenceReplayError,
     InvalidClient,
     InvalidSetting,
+    NetworkBlocked,
     NotRecordable,
     RecordingCorrupt,
     RecordingExpired,
@@ -51,6 +52,7 @@ ERRORS = [
     (InvalidSetting("message"), ValueError, {}),
     (InvalidClient("message"), TypeError, {}),
     (UnusedStub("message", stubs=("<Stub 1>",)), AssertionError, {"stubs": ("<Stub 1>",)}),
+    (NetworkBlocked("message", host="192.0.2.1"), RuntimeError, {"host": "192.0.2.1"}),
     (StoreError("message"), OSError, {}),
 ]
 by_name = pytest.mark.parametrize(("error", "builtin", "facts"), ERRORS, ids=lambda item: type(item).__name__)

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from inferencereplay.catalogue.conversation import parsed
+from inferencereplay.catalogue.conversation import CONNECTION, parsed
+from inferencereplay.catalogue.conversation.parts import members
 from inferencereplay.recording.difference import differences
+from inferencereplay.recording.frames import encode
 from inferencereplay.recording.varying import without_varying
 
 if TYPE_CHECKING:
@@ -20,11 +22,14 @@ if TYPE_CHECKING:
 
     from inferencereplay.catalogue.entries import Entry
     from inferencereplay.recording.difference import Difference
+    from inferencereplay.recording.frames import Frame
     from inferencereplay.recording.request import JSON
 
 ADDED, REMOVED, CHANGED, UNCHANGED, UNREADABLE = "added", "removed", "changed", "unchanged", "unreadable"
 SIDES = ("request", "response")
 _SHA1_DIGITS = 40
+_ANSWERED = "/responses"
+"""A path whose answers a model writes, as those that come over a connection."""
 
 
 class Version(NamedTuple):
@@ -76,14 +81,17 @@ def _sides(entry: Entry, *, is_assembled: bool, is_all: bool) -> dict[str, JSON]
     if is_all:
         recorded: JSON = msgspec.to_builtins(entry.recording.recorded)
         return {"request": asked, "response": answer | _network(entry), "recorded": recorded}
-    if is_assembled and isinstance(usage := answer["usage"], dict):
+    if is_assembled and isinstance(usage := answer.get("usage"), dict):
         answer["usage"] = {name: value for name, value in usage.items() if name != "cached"}
-    return {"request": asked, "response": without_varying(entry.path, answer)}
+    path = entry.path if entry.kind != CONNECTION else _ANSWERED
+    return {"request": asked, "response": without_varying(path, answer)}
 
 
 def _answer(entry: Entry, *, is_assembled: bool) -> dict[str, JSON]:
     response, talk = entry.recording.response, entry.conversation
     answer: dict[str, JSON] = {"status": response.status}
+    if response.frames is not None:
+        return answer | {"end": response.end, "frames": [*map(_frame, response.frames)]}
     if is_assembled:
         held = {"choices": talk.choices, "usage": talk.usage, "error": talk.error, "end": talk.end}
         return answer | {name: _named(value) for name, value in held.items()}
@@ -92,13 +100,20 @@ def _answer(entry: Entry, *, is_assembled: bool) -> dict[str, JSON]:
     return answer | {"body": parsed(bytes(response.body))}
 
 
+def _frame(frame: Frame) -> JSON:
+    """Return a frame without the id that each event has anew."""
+    plain = parsed(encode(frame))
+    members(members(plain).get("json")).pop("event_id", None)
+    return plain
+
+
 def _network(entry: Entry) -> dict[str, JSON]:
     """Return what the network added: headers, times, attempts; the times of chunks as one text."""
     response = entry.recording.response
-    held = msgspec.to_builtins({**msgspec.structs.asdict(response), "body": None, "chunks": None})
+    held = msgspec.to_builtins({**msgspec.structs.asdict(response), "body": None, "chunks": None, "frames": None})
     names = ("headers", "redirects", "elapsed", "left", "retries", "downloaded")
     times = ", ".join(f"{offset:.6f}" for offset in response.offsets)
-    return {name: held[name] for name in names} | {"offsets": times, "chunks": len(response.chunks)}
+    return {name: held[name] for name in names} | {"offsets": times, "chunks": response.arrivals}
 
 
 def _named(value: Any) -> JSON:

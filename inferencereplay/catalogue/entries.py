@@ -15,7 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from inferencereplay.catalogue.concurrency import at_once
-from inferencereplay.catalogue.conversation import kind_of, parsed, read_conversation, read_messages, read_tokens
+from inferencereplay.catalogue.conversation import (
+    CONNECTION,
+    kind_of,
+    parsed,
+    read_conversation,
+    read_messages,
+    read_tokens,
+)
 from inferencereplay.catalogue.file_content import UnusableFile, interpret, read_file
 from inferencereplay.errors import AmbiguousRecording, RecordingCorrupt, StoreError, UnknownRecording
 from inferencereplay.recording.format import Recording, corrupt, stored_request
@@ -94,12 +101,12 @@ class Entry:
     @property
     def kind(self) -> str:
         """The kind of the conversation; like the next two it takes less time to read than the whole."""
-        return kind_of(self.path, self.body)
+        return CONNECTION if self.recording.request.method == "WEBSOCKET" else kind_of(self.path, self.body)
 
     @functools.cached_property
     def messages(self) -> tuple[Message, ...]:
         """The messages of the request."""
-        return read_messages(self.kind, self.body)
+        return self.conversation.messages if self.kind == CONNECTION else read_messages(self.kind, self.body)
 
     @functools.cached_property
     def usage(self) -> Usage:

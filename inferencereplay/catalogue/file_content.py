@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from inferencereplay.recording.format import VERSION, RecordedRequest, Recording, corrupt, decode
+from inferencereplay.recording.format import VERSION, Recording, corrupt, decode, recorded_request
 from inferencereplay.store.bounded_read import LARGEST, read, way_out
 from inferencereplay.store.llama_stack_file import UnsupportedFile, is_llama_stack, parse
 
@@ -59,5 +57,5 @@ def interpret(data: bytes, name: str) -> Recording:
         mend = "Record it again, or leave it to llama-stack"
         raise corrupt(name, "$", "it is a llama-stack recording that cannot be replayed", mend) from error
     request = kept.request
-    held = RecordedRequest(request.method, request.path, msgspec.Raw(request.body), request.query)
+    held = recorded_request(request)
     return Recording(VERSION, request.key, held, kept.response)

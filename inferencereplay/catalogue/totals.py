@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
+from inferencereplay.catalogue.conversation import CONNECTION
 from inferencereplay.catalogue.entries import Unreadable
 from inferencereplay.catalogue.file_content import UnusableFile, read_file
 from inferencereplay.catalogue.processes import portions
@@ -70,6 +71,7 @@ class Total(msgspec.Struct):
         output: tokens.
         uncounted: recordings of answers without a count of tokens.
         cost: in the currency of the prices; `None` if there is no price.
+        connections: how many are WebSocket connections, which do not count as streams.
     """
 
     recordings: int = 0
@@ -82,17 +84,19 @@ class Total(msgspec.Struct):
     output: int = 0
     uncounted: int = 0
     cost: float | None = None
+    connections: int = 0
 
     def add(self, entry: Entry, price: Price | None) -> None:
         """Count one more recording."""
         response, usage = entry.recording.response, entry.usage
         self.recordings += 1
         self.bytes += entry.size
-        self.streams += response.is_stream
+        self.streams += response.is_stream and response.frames is None
+        self.connections += response.frames is not None
         is_error = response.status >= _FIRST_ERROR or response.status == 0
         self.errors += is_error
         self.incomplete += response.is_stream and not response.is_whole
-        self.uncounted += not is_error and usage.input is None and entry.kind != "other"
+        self.uncounted += not is_error and usage.input is None and entry.kind not in ("other", CONNECTION)
         read, cached, written = usage.input or 0, usage.cached or 0, usage.output or 0
         self.input += read
         self.cached += cached

@@ -13,38 +13,28 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from inferencereplay.calibration.findings import Findings, compare
+from inferencereplay.calibration.findings import compare
 from inferencereplay.calibration.proposal import Proposal
 from inferencereplay.calibration.recorded_run import Asked, read_run
 from inferencereplay.catalogue.entries import Catalogue, Unreadable
 from inferencereplay.catalogue.layered import open_catalogue
 from inferencereplay.cli import options, terminal
+from inferencereplay.cli.calibration_results import line_of, plain, show
 from inferencereplay.cli.running import prepare
 from inferencereplay.errors import InferenceReplayError, InvalidSetting
 from inferencereplay.normalizers import split_names
-from inferencereplay.recording.difference import differences
-from inferencereplay.redaction.redactor import Redactor
 from inferencereplay.session.settings import CALIBRATION, VARIABLES
+from inferencereplay.store.opening_files import open_files
+from inferencereplay.upkeep.copying import FAILED, Copying
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
-    from inferencereplay.calibration.variation import Variation
     from inferencereplay.cli.options import Directories
 
 _EXAMPLE = (
     "Examples: inferencereplay calibrate -- python app.py; inferencereplay calibrate -d tests/recordings -- pytest"
 )
-_MOST_SHOWN = 5
-"""Requests of a kind that are shown one by one."""
-_HEADS = ("WHERE", "WHAT", "REQUESTS", "SETTING", "EXAMPLE")
-_PLACES = {
-    "code": "code",
-    "marker": "pytest's marker",
-    "ini": "pytest's ini file",
-    "environment": "environment",
-    "options": "commands",
-}
 
 
 @click.command(context_settings={"allow_interspersed_args": False}, epilog=_EXAMPLE)
@@ -91,7 +81,7 @@ def calibrate(
         for number in (1, 2):
             folder = place / f"run-{number}"
             _fill(folder, known)
-            terminal.note(f"Run {number} of 2: {_line(command)}")
+            terminal.note(f"Run {number} of 2: {line_of(command)}")
             _run(command, folder, settings, is_known=known is not None)
             runs.append(_read(Catalogue(folder), old, f"reading run {number}"))
             if not runs[0]:
@@ -99,15 +89,10 @@ def calibrate(
         asked = _read(known, frozenset(), "reading") if known else []
         found = compare(*runs, given=_base(settings), directory=str(place), progress=terminal.progress, known=asked)
         if is_json:
-            terminal.show_json(_plain(command, runs, found))
+            terminal.show_json(plain(command, runs, found))
         else:
-            _show(command, runs, found)
+            show(command, runs, found)
     return 0 if found.is_calibrated else 1
-
-
-def _line(command: tuple[str, ...]) -> str:
-    """Return the command for people, without secrets."""
-    return Redactor().text(shlex.join(command))
 
 
 # The runs.
@@ -129,16 +114,14 @@ def _workplace(keep: Path | None) -> Iterator[Path]:
 
 
 def _fill(folder: Path, known: Catalogue | None) -> None:
-    """Make the directory of a run, with copies of known recordings."""
+    """Make the directory of a run, with copies of known recordings; of layers, the one before answers a request."""
     folder.mkdir()
-    if known is None:
-        return
-    names = [(part, name) for part in known.parts for name in part.names()]
-    for part, name in terminal.progress(names, len(names), "copying"):
-        file = folder / name
-        if not file.exists():  # a layer before has answered the request
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(part.content(name))
+    for part in known.parts if known else ():
+        copying = Copying(part.files, open_files(folder))
+        plan = copying.plan()
+        for copied in terminal.progress(copying.run(plan), sum(map(len, plan)), "copying"):
+            if copied.outcome == FAILED:
+                terminal.note(copied.reason)
 
 
 def _run(command: tuple[str, ...], folder: Path, settings: Mapping[str, str], *, is_known: bool) -> None:
@@ -157,14 +140,14 @@ def _run(command: tuple[str, ...], folder: Path, settings: Mapping[str, str], *,
         done = subprocess.run(command, env=environment, stdout=_standard_error(), check=False)  # noqa: S603 - the user asks for it
     except OSError as error:
         is_script = command[0].endswith(".py")
-        way_out = f". Run it with Python: inferencereplay calibrate -- python {_line(command)}" if is_script else ""
+        way_out = f". Run it with Python: inferencereplay calibrate -- python {line_of(command)}" if is_script else ""
         message = f"{command[0]}: {error.strerror}{way_out}"
         raise click.UsageError(message) from error
     if done.returncode:
         how = f"exit status {done.returncode}" if done.returncode > 0 else f"signal {-done.returncode}"
-        way_out = f"inferencereplay calibrate -- sh -c {shlex.quote(f'{_line(command)}; true')}"
+        way_out = f"inferencereplay calibrate -- sh -c {shlex.quote(f'{line_of(command)}; true')}"
         message = (
-            f"{_line(command)} failed ({how}), and what it asked may not be all. Mend it first; to compare "
+            f"{line_of(command)} failed ({how}), and what it asked may not be all. Mend it first; to compare "
             f"two runs all the same:\n  {way_out}"
         )
         raise InferenceReplayError(message)
@@ -191,9 +174,9 @@ def _read(catalogue: Catalogue, old: frozenset[str], what: str) -> list[Asked]:
 
 def _nothing_asked(command: tuple[str, ...], *, is_known: bool) -> str:
     if is_known:
-        return f"{_line(command)} made no call that the given recordings do not answer: there is nothing to find."
+        return f"{line_of(command)} made no call that the given recordings do not answer: there is nothing to find."
     return (
-        f"{_line(command)} made no call with the openai package that was recorded. It has to be run by a Python "
+        f"{line_of(command)} made no call with the openai package that was recorded. It has to be run by a Python "
         "that has openai and inferencereplay, and not with -I, -E or -S."
     )
 
@@ -203,102 +186,3 @@ def _base(settings: Mapping[str, str]) -> Proposal:
     given = [settings.get(name) or os.environ.get(VARIABLES[name], "") for name in ("ignore", "normalize")]
     ignore, normalize = (tuple(filter(None, split_names(text))) for text in given)
     return Proposal(ignore, normalize)
-
-
-# The result.
-
-
-def _plain(command: tuple[str, ...], runs: Sequence[Sequence[Asked]], found: Findings) -> dict[str, Any]:
-    return {
-        "command": list(command),
-        "requests": [len(run) for run in runs],
-        "equal": len(found.pairs.equal),
-        "differing": len(found.pairs.differing),
-        "variations": [{**place.variation._asdict(), "requests": place.pairs} for place in found.places],
-        "settings": found.proposal._asdict(),
-        "spelled": found.proposal.spelled() if found.proposal != Proposal() else {},
-        "lets_through": found.added.lets_through(),
-        "collisions": [[_told(asked) for asked in group] for group in found.collisions],
-        "unsolved": [{"first": _told(one), "second": _told(other)} for one, other in found.unsolved],
-        "only_in_one_run": [[_told(asked) for asked in side] for side in found.pairs.alone],
-        "is_calibrated": found.is_calibrated,
-    }
-
-
-def _told(asked: Asked) -> dict[str, str]:
-    return {"method": asked.request.method, "path": asked.request.path, "key": asked.request.key, "file": asked.name}
-
-
-def _show(command: tuple[str, ...], runs: Sequence[Sequence[Asked]], found: Findings) -> None:
-    asked = " and ".join(str(len(run)) for run in runs)
-    said = f"{len(found.pairs.equal)} equal, {len(found.pairs.differing)} different"
-    terminal.show((f"Two runs of {_line(command)}: {asked} requests, {said}", "bold"))
-    if found.places:
-        terminal.show("")
-        rows = [
-            (p.variation.where, p.variation.kind, str(p.pairs), _setting(p.variation), p.variation.example)
-            for p in found.places
-        ]
-        terminal.show_rows(_HEADS, rows, right=("REQUESTS",))
-    if found.added != Proposal():
-        _show_proposal(found)
-    _show_rest(found)
-
-
-def _setting(variation: Variation) -> str:
-    return (
-        f"{variation.remedy} {variation.value}"
-        if variation.remedy in ("ignore", "normalize")
-        else f"none: {variation.value}"
-    )
-
-
-def _show_proposal(found: Findings) -> None:
-    solved = len(found.pairs.differing) - len(found.unsolved)
-    terminal.show("")
-    terminal.show(
-        ("Settings", "bold"), f" under which {solved} of the {len(found.pairs.differing)} are equal (checked):"
-    )
-    for place, text in found.proposal.spelled().items():
-        for line in text.split("\n"):
-            terminal.show((f"  {_PLACES[place]:18}", "dim"), line)
-    terminal.show(
-        "Existing recordings get their new keys by: inferencereplay rekey DIR ", found.proposal.spelled()["options"]
-    )
-    terminal.show("")
-    terminal.show(("They also make equal", "bold"))
-    for name, what in found.added.lets_through().items():
-        terminal.show(f"  {name}: {what}")
-    if found.collisions:
-        groups = terminal.count(len(found.collisions), "group")
-        told = f"  Of the recorded requests, those of {groups} become one:"
-        terminal.show((told, "yellow"), " the variants of one recording answer them, in order")
-    for group in found.collisions[:_MOST_SHOWN]:
-        first, second = group[:2]
-        where = next(iter(differences(first.body, second.body)), "method or query")
-        terminal.show(f"    {len(group)} to {first.request.path}, such as {first.name} and {second.name}: {where}")
-    _show_more(len(found.collisions))
-
-
-def _show_rest(found: Findings) -> None:
-    if found.unsolved:
-        terminal.show("")
-        terminal.show((f"{terminal.count(len(found.unsolved), 'request')} of each run stay different:", "bold red"))
-        for one, other in found.unsolved[:_MOST_SHOWN]:
-            where = next(iter(differences(one.body, other.body)), "path or query")
-            terminal.show(f"  {one.request.method} {one.request.path} {one.name} and {other.name}: {where}")
-        _show_more(len(found.unsolved))
-    for number, alone in enumerate(found.pairs.alone, 1):
-        if alone:
-            terminal.show("")
-            terminal.show((f"Only run {number} made {terminal.count(len(alone), 'request')}:", "bold red"))
-            for asked in alone[:_MOST_SHOWN]:
-                terminal.show(f"  {asked.request.method} {asked.request.path} {asked.name}")
-            _show_more(len(alone))
-    if found.is_calibrated and found.added == Proposal():
-        terminal.show(("Both runs ask the same: nothing needs a setting.", "bold green"))
-
-
-def _show_more(count: int) -> None:
-    if count > _MOST_SHOWN:
-        terminal.show(f"  … and {count - _MOST_SHOWN} more")

@@ -53,6 +53,7 @@ class Row(msgspec.Struct):
     chunks: int
     bytes: int
     text: str
+    is_connection: bool = False
 
 
 @click.command(
@@ -90,7 +91,10 @@ def list_(  # noqa: PLR0913 - the options
     """
     unreadable: list[Unreadable] = []
     used = None if test is None else used_by(read_map(map_file), test)
-    if used and not (options.is_given("directory") or click.get_current_context().params.get("folder")):
+    if used and (options.is_given("directory") or click.get_current_context().params.get("folder")):
+        named = {real(str(place.absolute())) for place in options.places(directory)}
+        used = {place: names for place, names in used.items() if real(place) in named}
+    elif used:
         directory = parse_layers(used.keys())
     catalogue = open_catalogue(directory)
     names = [*catalogue.names()] if used is None else [*_used_names(catalogue, used)]
@@ -112,15 +116,15 @@ def list_(  # noqa: PLR0913 - the options
 
 def _used_names(catalogue: Catalogue, used: Mapping[str, set[str]]) -> Iterator[str]:
     """Yield the names of recordings that a test has used, by directory; those that are gone are told."""
-    real_used = {real(place): names for place, names in used.items()}
-    expected = found = 0
+    wanted = {real(place): names for place, names in used.items()}
+    missing = sum(map(len, wanted.values()))
     for part in catalogue.parts:
-        wanted = real_used.get(real(str(part.directory)), set())
-        there = [name for name in part.names() if name in wanted]
-        expected, found = expected + len(wanted), found + len(there)
-        yield from (part.full_name(name) for name in there) if len(catalogue.parts) > 1 else there
-    if found < expected:
-        terminal.note(f"{expected - found} of the map are gone: the map is older than the directory.")
+        names = wanted.get(real(str(part.directory)), set())
+        there = [name for name in part.names() if name in names]
+        missing -= len(there)
+        yield from there if part is catalogue else map(part.full_name, there)
+    if missing:
+        terminal.note(f"{missing} of the map are gone: the map is older than the directory.")
 
 
 def _readable(items: Iterable[Row | Unreadable], unreadable: list[Unreadable]) -> Iterator[Row]:
@@ -152,9 +156,10 @@ def _row(entry: Entry) -> Row:
         model=entry.model,
         status=response.status,
         end=response.end,
-        chunks=len(response.chunks),
+        chunks=response.arrivals,
         bytes=entry.size,
         text=_first_words(entry),
+        is_connection=response.frames is not None,
     )
 
 
@@ -179,7 +184,7 @@ def _answer(row: Row) -> str:
     if not row.end:
         return "plain"
     ending = "" if row.end == "done" else f", {row.end}"
-    return terminal.count(row.chunks, "chunk") + ending
+    return terminal.count(row.chunks, "frame" if row.is_connection else "chunk") + ending
 
 
 @click.command(epilog="Example: inferencereplay stats tests/recordings --prices prices.toml")
@@ -221,6 +226,7 @@ def stats(directory: Directories, wanted: Filter, prices: Path | None, *, is_jso
 def _show_parts(total: Total, first: str, last: str) -> None:
     parts = (
         (total.streams, "streamed"),
+        (total.connections, "connection" if total.connections == 1 else "connections"),
         (total.errors, "error" if total.errors == 1 else "errors"),
         (total.incomplete, "incomplete"),
         (total.uncounted, "without a count of tokens"),

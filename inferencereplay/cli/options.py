@@ -123,7 +123,7 @@ def is_given(name: str) -> bool:
     """Whether the user has given an option of the current command, before it, or by its variable."""
     context = click.get_current_context()
     is_default = context.get_parameter_source(name) is ParameterSource.DEFAULT
-    return not is_default or context.find_root().params.get(name) is not None
+    return not is_default or bool(context.find_root().params.get(name))
 
 
 def to_directory(command: _Command) -> _Command:

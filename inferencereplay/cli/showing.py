@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from inferencereplay.catalogue.conversation import CONNECTION
 from inferencereplay.catalogue.entries import Entry, load
 from inferencereplay.catalogue.layered import open_catalogue
 from inferencereplay.cli import options, terminal
 from inferencereplay.errors import InferenceReplayError
 from inferencereplay.pacing.clocks import SYSTEM_CLOCK
 from inferencereplay.pacing.pacer import Pace, check_pace, make_pacer
+from inferencereplay.recording.frames import CLIENT
 from inferencereplay.session.settings import parse_speed
 from inferencereplay.store.location import is_missing
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from inferencereplay.catalogue.conversation import Conversation, Message
     from inferencereplay.cli.options import Directories
+    from inferencereplay.recording.frames import Frame
 
 _FIRST_ERROR = 400
 _STYLES = {"system": "yellow", "user": "green", "assistant": "cyan", "tool": "magenta"}
@@ -49,7 +52,9 @@ def _content(directory: Directories, reference: str) -> bytes:
 @options.whole_directory
 @click.option("--raw", "what", flag_value="raw", help="The file itself.")
 @click.option("--request", "what", flag_value="request", help="The request's body as JSON.")
-@click.option("--chunks", "what", flag_value="chunks", help="The chunks of a stream with their times of arrival.")
+@click.option(
+    "--chunks", "what", flag_value="chunks", help="The chunks of a stream, or a connection's frames, with their times."
+)
 def show(reference: str, directory: Directories, what: str | None) -> int:
     """Show a recording as a conversation.
 
@@ -73,13 +78,25 @@ def _show_chunks(entry: Entry) -> None:
     if not response.is_stream:
         message = f"{entry.name} is no stream and has no chunks. See it with --raw."
         raise InferenceReplayError(message)
-    for index, chunk in enumerate(response.chunks):
+    texts = [bytes(chunk).decode() for chunk in response.chunks]
+    if response.frames is not None:
+        texts = [_frame_line(frame) for frame in response.frames]
+    for index, text in enumerate(texts):
         offset = response.offsets[index] if response.offsets else None
         when = "" if offset is None else f"{offset:10.6f} +{offset - before:.6f}"
         before = offset or before
         name = response.events[index] if response.events else None
         event = f"{name} " if name else ""
-        terminal.show((f"{index:5} {when}  ", "dim"), event, bytes(chunk).decode())
+        terminal.show((f"{index:5} {when}  ", "dim"), event, text)
+
+
+def _frame_line(frame: Frame) -> str:
+    """Return a frame on one line, with the direction in which it went."""
+    arrow = "→" if frame.sender == CLIENT else "←"
+    if frame.close is not None:
+        return f"{arrow} close {frame.close} {frame.reason}".rstrip()
+    text = f"{len(frame.data)} bytes" if frame.data is not None else frame.payload.decode()
+    return f"{arrow} {text}"
 
 
 def show_conversation(entry: Entry, *, is_constant: bool = False) -> None:
@@ -178,7 +195,7 @@ def play(reference: str, directory: Directories, speed: str, pace: tuple[float, 
     rate = parse_speed(speed, "--speed")
     entry = find(directory, reference)
     talk, response = entry.conversation, entry.recording.response
-    count = len(response.chunks) if response.is_stream else 1
+    count = response.arrivals if response.is_stream else 1
     offsets = response.offsets if response.is_stream else [response.elapsed] if response.elapsed else []
     if not offsets and chosen is None and not math.isinf(rate):
         terminal.note("No timing was recorded, so everything comes at once. Give one by --pace.")
@@ -195,12 +212,16 @@ def play(reference: str, directory: Directories, speed: str, pace: tuple[float, 
 
 
 def _stream_texts(talk: Conversation) -> Iterator[tuple[int, str]]:
-    """Yield the texts of the first answer with their chunks, and blank lines between thoughts, words and calls."""
-    first, kind = min((piece.choice for piece in talk.pieces), default=0), ""
+    """Yield the texts of the first answer with their chunks, and blank lines between thoughts, words and calls.
+
+    A connection's answers came one after the other, and all of them are played.
+    """
+    first, last = min((piece.choice for piece in talk.pieces), default=0), None
     for piece in talk.pieces:
-        if piece.choice == first:
-            yield piece.chunk, "\n\n" + piece.text if kind not in ("", piece.kind) else piece.text
-            kind = piece.kind
+        if piece.choice == first or talk.kind == CONNECTION:
+            place = piece.choice, piece.kind
+            yield piece.chunk, "\n\n" + piece.text if last not in (None, place) else piece.text
+            last = place
 
 
 def _said(talk: Conversation) -> str:

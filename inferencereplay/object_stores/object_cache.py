@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import os
 import secrets
+import stat
 import time
 import zlib
 from typing import TYPE_CHECKING, NamedTuple
@@ -165,6 +166,8 @@ def evict(folder: str, limit: int, now: int) -> int:
         for entry in entries:
             with contextlib.suppress(OSError):  # another process removes it
                 state = entry.stat(follow_symlinks=False)
+                if not stat.S_ISREG(state.st_mode):
+                    continue
                 if entry.name.endswith(".tmp") and now - state.st_mtime_ns > STALE:
                     os.unlink(entry.path)  # noqa: PTH108
                     continue

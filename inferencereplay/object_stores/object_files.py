@@ -6,7 +6,6 @@ import contextlib
 import re
 from typing import TYPE_CHECKING
 
-from inferencereplay.object_stores.opening_urls import open_url
 from inferencereplay.store.files import Content, FileState, recording_of
 
 if TYPE_CHECKING:
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
 
     from inferencereplay.object_stores.cached_objects import CachedObjects
     from inferencereplay.object_stores.objects import Listed
-    from inferencereplay.store.location import StoreURL
 
     Write = Callable[[str, bytes, Callable[[bytes], bool]], bool]
 
@@ -85,11 +83,6 @@ class ObjectFiles:
     def remove(self, name: str) -> None:
         """Remove a file if it is there."""
         self._cached.remove(name)
-
-
-def open_object_files(url: StoreURL) -> ObjectFiles:
-    """Open the files of a URL; errors are those of `open_url`."""
-    return open_url(url).files()
 
 
 def _state(item: Listed) -> FileState:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 MOST_ATTEMPTS = 12
 """How often a write is tried again that another writer has come before."""
+MOST_FAILURES = 3
+"""How often it is tried again after a request that failed, once where there was no answer in time."""
 TOGETHER = LONGEST_GAP + 2
 """Variants that are looked for at once: if one is there, whether others follow it."""
 MINUTE = 60_000_000_000
@@ -237,29 +239,36 @@ class ObjectStore:
         An answer may be lost, and a store may report a conflict although nothing landed: so what is there is read back.
         """
         self._cached.check_conditions()
-        failure: RequestError | None = None
+        failures: list[RequestError] = []
         for attempt in range(MOST_ATTEMPTS):
-            there = self._objects.get(name) if attempt else None
-            if there is not None and there.data == data:
-                self._cached.wrote(name, data, there.version)
-                return True
-            if failure is not None:
-                raise failure
-            if there is not None and not gives_way(there.data):
-                return False
             try:
-                version = self._put(name, data, there)
+                outcome = self._try_to_write(name, data, gives_way, is_first=not attempt)
             except RequestError as error:
-                if not error.reason.is_unclear:
-                    raise
-                failure = error
+                failures.append(error)
+                if not error.reason.is_unclear or len(failures) > (1 if error.reason.is_outage else MOST_FAILURES):
+                    raise failures[0] from None
             else:
-                if version is not None:
-                    self._cached.wrote(name, data, version)
-                    return True
+                if outcome is not None:
+                    return outcome
             time.sleep(random.random() * 0.01 * 2 ** min(attempt, 6))  # noqa: S311 - nothing depends on it
         message = f"{self._shown(name)} cannot be written: other writers came before, {MOST_ATTEMPTS} times."
         raise StoreError(message)
+
+    def _try_to_write(
+        self, name: str, data: bytes, gives_way: Callable[[bytes], bool], *, is_first: bool
+    ) -> bool | None:
+        """Return whether an object was written; `None` if another writer has come before, and one has to look again."""
+        there = None if is_first else self._objects.get(name)
+        if there is not None and there.data == data:
+            version: Version | None = there.version
+        elif there is not None and not gives_way(there.data):
+            return False
+        else:
+            version = self._put(name, data, there)
+        if version is None:
+            return None
+        self._cached.wrote(name, data, version)
+        return True
 
     def _put(self, name: str, data: bytes, there: Found | None) -> Version | None:
         return self._objects.create(name, data) if there is None else self._objects.exchange(name, data, there.version)

@@ -66,7 +66,7 @@ def delete_unused(config: pytest.Config, tally: Tally, finding: Finding, started
         started: when the run began, in seconds since 1970; a file that was written later is another program's.
     """
     if tally.absent:
-        return finding._replace(kept=(", ".join(sorted(tally.absent)),))
+        return finding._replace(kept=(finding.doubt or ", ".join(sorted(tally.absent)),))
     deleted: list[str] = []
     kept: list[str] = []
     for directory in sorted(filter(os.path.isdir, tally.used)):

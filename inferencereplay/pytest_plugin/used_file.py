@@ -61,6 +61,7 @@ def write_used(config: pytest.Config, tally: Tally, exitstatus: int) -> None:
 
 def _names(tally: Tally, folder: Path) -> Iterator[str]:
     """Yield the names with their directories: URLs as they are, paths relative to the folder of the file."""
-    for directory, names in tally.used.items():
+    used = {directory: names | tally.noted.get(directory, set()) for directory, names in tally.used.items()}
+    for directory, names in used.items():
         place = directory if is_url(directory) else Path(os.path.relpath(directory, folder)).as_posix()
         yield from (f"{place}/{name.replace(os.sep, '/')}" for name in names)

@@ -16,11 +16,12 @@ from inferencereplay.errors import RecordingCorrupt
 from inferencereplay.recording import frames as websocket
 from inferencereplay.recording.control_characters import visible
 from inferencereplay.recording.request import NotSerializable, Request, canonical_json, parse_json
+from inferencereplay.recording.side_file import ENDING, SideFile
 
 VERSION = 1
-FRAMES_VERSION = 2
-"""The version of files with `frames`, which readers of version 1 would take for empty streams."""
-VERSIONS = (VERSION, FRAMES_VERSION)
+NEWER_VERSION = 2
+"""The version of files that an older reader would misread: with frames, a form, content that is no JSON, side files."""
+VERSIONS = (VERSION, NEWER_VERSION)
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=1_000_000)]
 """A time that a person may have edited; the limit keeps a slip from making a replay wait for years."""
 Count = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
@@ -34,6 +35,7 @@ LARGE_PART = 0.5
 """Part of the file that the body has then: the rest is copied."""
 ENCODINGS = ("", "utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
 """The encodings of JSON that a text may name; a file may not have any codec of Python's run."""
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _REASON = re.compile(r"[\t\x20-\x7e]*")
 _POSITION = re.compile(r"\(byte (\d+)\)|at `(\$[^`]*)`")
 _CONFLICT = re.compile(rb"^(?:<{7}|={7}|>{7}|\|{7})(?: |\r?$)", re.MULTILINE)
@@ -58,12 +60,30 @@ class Provenance(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class RecordedRequest(msgspec.Struct):
-    """The request as the file has it."""
+    """The request as the file has it.
+
+    Attributes:
+        method: upper case.
+        path: relative to the base URL.
+        body: the body, whatever it is.
+        query: name to value.
+        form: the same as the body if that is a form.
+        content: the same as the body if that is other content than JSON.
+        uploads: the contents of the files of a form, if they are kept.
+    """
 
     method: str
     path: str
     body: msgspec.Raw = msgspec.Raw(b"null")
     query: dict[str, Any] = {}
+    form: msgspec.Raw = msgspec.Raw(b"")
+    content: msgspec.Raw = msgspec.Raw(b"")
+    uploads: list[SideFile] = []
+
+    @property
+    def kind(self) -> str:
+        """What the body is, as in `Request`."""
+        return "form" if len(self.form) else "content" if len(self.content) else "body"
 
 
 class Cause(msgspec.Struct, omit_defaults=True):
@@ -127,6 +147,8 @@ class Response(msgspec.Struct, omit_defaults=True):
         trailing: white space after it.
         chunks: the events' data.
         rest: the bytes after the chunks, from the first event on that is not UTF-8.
+        binary: a plain answer that is neither JSON nor text, or that the SDK gives out as bytes.
+        pieces: the sizes of its parts, each of which arrived at one of `offsets`; empty if it was read as a whole.
         retries: how often the SDK tried again before this answer came.
         frames: what both sides of a WebSocket connection sent; `offsets` and `end` are the connection's then, and
             `elapsed` is the time that it took to open.
@@ -153,6 +175,8 @@ class Response(msgspec.Struct, omit_defaults=True):
     trailing: str = ""
     chunks: list[msgspec.Raw] = []
     rest: bytes = b""
+    binary: SideFile | None = None
+    pieces: list[Bytes] = []
     retries: Count = 0
     frames: list[websocket.Frame] | None = None
 
@@ -160,6 +184,11 @@ class Response(msgspec.Struct, omit_defaults=True):
     def is_stream(self) -> bool:
         """Whether the server sent events, or the answer was left before its end."""
         return bool(self.end)
+
+    @property
+    def arrivals(self) -> int:
+        """How many chunks came, or frames went either way."""
+        return len(self.chunks) if self.frames is None else len(self.frames)
 
     @property
     def is_unanswered(self) -> bool:
@@ -180,6 +209,11 @@ class Recording(msgspec.Struct):
     request: RecordedRequest
     response: Response
     recorded: Provenance = Provenance()
+
+    @property
+    def side_files(self) -> list[SideFile]:
+        """The side files that it names."""
+        return [*self.request.uploads, *filter(None, (self.response.binary,))]
 
 
 class _Around(msgspec.Struct):
@@ -223,8 +257,19 @@ def decode(data: bytes, name: str) -> Recording:
         reason = _POSITION.sub("", str(error)).rstrip(" -")
         raise corrupt(name, _position(error, data), f"it cannot be read as a recording ({reason})") from error
     _check_version(recording.inferencereplay, name)
+    if recording.inferencereplay != VERSION:
+        _adopt(recording, name)
     _check(recording.response, name)
     return recording
+
+
+def _adopt(recording: Recording, name: str) -> None:
+    """Read what older versions of the format do not have."""
+    held = recording.request
+    held.body = held.form if len(held.form) else held.content if len(held.content) else held.body
+    for side in recording.side_files:
+        if not ENDING.fullmatch(side.ending) or not _DIGEST.fullmatch(side.sha256):
+            raise corrupt(name, "$", f"{side.ending!r} is not the ending of a side file, or its SHA-256 is none")
 
 
 def is_whole(data: bytes) -> bool:
@@ -288,7 +333,7 @@ def _is_simple(response: Response) -> bool:
 
 
 def _check_parts(response: Response, name: str) -> None:
-    count = len(response.chunks)
+    count = len(response.chunks) or len(response.pieces)
     if response.end not in ("", "done", "closed", "error"):
         raise corrupt(name, "$.response.end", f"{response.end!r} is none of 'done', 'closed' and 'error'")
     if (response.end == "error") != (response.is_stream and response.failure is not None):
@@ -320,6 +365,8 @@ def _check_frames(response: Response, frames: list[websocket.Frame], name: str) 
 
 
 def _check_details(response: Response, name: str) -> None:
+    if response.pieces and (response.binary is None or sum(response.pieces) != response.binary.length):
+        raise corrupt(name, "$.response.pieces", "they are not as long as the content")
     if response.indent != -1 or response.leading or response.trailing or response.encoding:
         _check_layout(response, name)
     if response.reason is not None and not _REASON.fullmatch(response.reason):
@@ -350,9 +397,9 @@ def _is_text(raw: msgspec.Raw) -> bool:
 
 def _check_content(response: Response, name: str) -> None:
     """A member that is misspelt would otherwise pass for an empty answer."""
-    held = (response.end != "") + (response.text is not None) + (len(response.body) > 0)
+    held = (response.end != "") + (response.text is not None) + (len(response.body) > 0) + (response.binary is not None)
     if held > 1 or (held == 0 and response.failure is None):
-        wanted = "one of 'body', 'text', and 'chunks' with 'end'"
+        wanted = "one of 'body', 'text', 'binary', and 'chunks' with 'end'"
         raise corrupt(name, "$.response", f"an answer has {wanted}, and this one has {held or 'none'} of them")
 
 
@@ -391,7 +438,7 @@ def _decode_around(request: Request, data: bytes, name: str) -> Recording | None
 
     `None` for any other file.
     """
-    held = RecordedRequest(request.method, request.path, msgspec.Raw(request.body), request.query)
+    held = recorded_request(request)
     start = end = data.find(_REQUEST_BEGIN)
     for text in (_REQUEST_BEGIN, *_request_parts(held), _REQUEST_END + b",\n"):  # a copy of all takes longer
         if not data.startswith(text, end):
@@ -422,6 +469,7 @@ def check_request(recording: Recording, request: Request, key: str, name: str) -
         and held.path == request.path
         and held.method == request.method
         and held.query == request.query
+        and held.kind == request.kind
         and msgspec.json.format(held.body, indent=-1) == request.body
     ):
         return
@@ -449,15 +497,25 @@ def stored_request(recording: Recording, name: str) -> Request:
     try:
         body = canonical_json(parse_json(bytes(held.body)))
     except (ValueError, NotSerializable) as error:
-        raise corrupt(name, "$.request.body", f"its request cannot be read ({error})") from error
-    return Request(held.method, held.path, body, held.query)
+        raise corrupt(name, f"$.request.{held.kind}", f"its request cannot be read ({error})") from error
+    return Request(held.method, held.path, body, held.query, held.kind)
+
+
+def recorded_request(request: Request) -> RecordedRequest:
+    """Return a request as a file has it."""
+    body = msgspec.Raw(request.body)
+    held = RecordedRequest(request.method, request.path, body, request.query)
+    if request.kind != "body":
+        setattr(held, request.kind, body)
+    return held
 
 
 def encode(recording: Recording) -> bytes:
     """Write a recording as a file for people: JSON indented by two, a chunk a line, each kind of timing on one line."""
     request, response = recording.request, recording.response
+    is_newer = request.kind != "body" or response.frames is not None or recording.side_files
     lines = [
-        b'  "inferencereplay": %d' % (VERSION if response.frames is None else FRAMES_VERSION),
+        b'  "inferencereplay": %d' % (NEWER_VERSION if is_newer else VERSION),
         b'  "key": ' + _json(recording.key),
         b'  "recorded": ' + _json(recording.recorded),
         b"".join((_REQUEST_BEGIN, *_request_parts(request), _REQUEST_END)),
@@ -473,7 +531,9 @@ def _request_parts(request: RecordedRequest) -> tuple[bytes, bytes]:
     members = [b'"method": ' + _json(request.method), b'"path": ' + _json(request.path)]
     if request.query:
         members.append(b'"query": ' + _json(request.query))
-    return b",\n    ".join(members) + b',\n    "body": ', lay_out(request.body)
+    if request.uploads:
+        members.append(b'"uploads": ' + _json(request.uploads))
+    return b",\n    ".join(members) + b',\n    "%b": ' % request.kind.encode(), lay_out(request.body)
 
 
 def _response_members(response: Response) -> list[bytes]:
@@ -511,6 +571,11 @@ def _plain_members(response: Response) -> list[bytes]:
     members = []
     if response.elapsed is not None:
         members.append(b'"elapsed": %.6f' % response.elapsed)
+    if response.binary is not None:
+        members.append(b'"binary": ' + _json(response.binary))
+        if response.pieces:
+            members += _offsets_member(response)
+            members.append(b'"pieces": ' + _json(response.pieces))
     if response.text is not None:
         members.append(b'"text": ' + _json(response.text))
         if response.encoding:

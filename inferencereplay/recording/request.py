@@ -1,8 +1,9 @@
 """A request, its canonical bytes, its key.
 
-A request is what goes on the wire: method, path relative to the base URL, JSON body, query. Its canonical bytes are
-UTF-8 JSON with sorted keys, no white space, no escaped non-ASCII characters, and one way to write each number. Its
-key is their SHA-256. `docs/format.md` has the rules for a writer in another language.
+A request is what goes on the wire: method, path relative to the base URL, body, query. Of a form (an upload), the body
+is an object of its fields and files, of which only the digests count; of other content that is no JSON, an object with
+its digest. Its canonical bytes are UTF-8 JSON with sorted keys, no white space, no escaped non-ASCII characters, and
+one way to write each number. Its key is their SHA-256. `docs/format.md` has the rules for a writer in another language.
 """
 
 from __future__ import annotations
@@ -38,22 +39,24 @@ class Request(msgspec.Struct, frozen=True):
         path: relative to the base URL, with a leading slash, without the query.
         body: the canonical JSON of the body; `null` where there is none.
         query: name to value, a list of values for a repeated name.
+        kind: what the body is: `body` for JSON, `form` or `content`.
     """
 
     method: str
     path: str
     body: bytes
     query: dict[str, Any] = {}
+    kind: str = "body"
 
     @property
     def canonical(self) -> bytes:
         """The bytes that are hashed."""
-        return _BODY + self.body + self._after_body()
+        return b'{"%b":' % self.kind.encode() + self.body + self._after_body()
 
     @property
     def key(self) -> str:
         """64 hexadecimal digits."""
-        digest = _BODY_BEGUN.copy()
+        digest = _BEGUN[self.kind].copy()
         digest.update(self.body)  # a copy of all the bytes takes longer, if the body is large
         digest.update(self._after_body())
         return digest.hexdigest()
@@ -63,8 +66,7 @@ class Request(msgspec.Struct, frozen=True):
         return b'%b,"query":%b}' % (target, _encode(self.query)) if self.query else target + b"}"
 
 
-_BODY = b'{"body":'
-_BODY_BEGUN = hashlib.sha256(_BODY)
+_BEGUN = {kind: hashlib.sha256(b'{"%b":' % kind.encode()) for kind in ("body", "content", "form")}
 
 
 @functools.lru_cache(1_000)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from inferencereplay.recording.frames import encode
 from inferencereplay.recording.request import parse_json
 
 if TYPE_CHECKING:
@@ -45,8 +46,8 @@ ENDPOINTS = re.compile(
 """Paths of requests that a model answers."""
 TIMES = ("elapsed", "left", "offsets")
 """Members of a file that hold times of arrival; whether they are there counts."""
-CHANCE = ("downloaded", "retries", "leading", "trailing")
-"""Members of a file that depend on the network: bytes, attempts, and the white space that keeps a connection open."""
+CHANCE = ("downloaded", "retries", "leading", "trailing", "pieces")
+"""Members of a file that depend on the network: bytes, attempts, pieces, white space that keeps a connection open."""
 
 
 class Constant(NamedTuple):
@@ -68,11 +69,13 @@ def constant(path: str, response: Response) -> Constant:
         path: the request's.
         response: the answer.
     """
-    members: dict[str, JSON] = msgspec.to_builtins({**msgspec.structs.asdict(response), "body": None, "chunks": None})
+    raw = {"body": None, "chunks": None, "frames": None}
+    members: dict[str, JSON] = msgspec.to_builtins({**msgspec.structs.asdict(response), **raw})
     members = {name: value for name, value in members.items() if name not in CHANCE}
     members |= {name: members[name] not in (None, []) for name in TIMES}
     members["headers"] = _headers(response.headers)
     members["redirects"] = [[item.status, _headers(item.headers)] for item in response.redirects]
+    members["frames"] = [*map(parse_json, map(encode, response.frames or ()))]
     ids: dict[str, int] = {}
     is_known = ENDPOINTS.fullmatch(path) is not None
     for name, parts in (("body", [response.body]), ("chunks", response.chunks)):

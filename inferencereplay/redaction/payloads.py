@@ -41,7 +41,7 @@ def redact_request(request: Request, redactor: Redactor) -> Request:
     path = redactor.text(request.path)
     if body is request.body and query is request.query and path == request.path:
         return request
-    return Request(request.method, path, body, query)
+    return Request(request.method, path, body, query, request.kind)
 
 
 def _safe_body(raw: bytes, redactor: Redactor) -> bytes:
@@ -63,7 +63,8 @@ def redact_response(response: Response, redactor: Redactor) -> None:
     # Pieces first: a piece may look like a whole secret, and without it the others look like no secret.
     chunks = redactor.jsons(redact_fragments([*map(bytes, response.chunks)], redactor))
     response.chunks = [*map(msgspec.Raw, chunks)]
-    _redact_frames(response.frames or [], redactor)
+    if response.frames is not None:
+        response.frames = _redacted_frames(response.frames, redactor)
     rest = redactor.text(response.rest.decode("utf-8", "surrogateescape"))
     response.rest = rest.encode("utf-8", "surrogateescape")
     if bytes(response.body):
@@ -77,16 +78,22 @@ def redact_response(response: Response, redactor: Redactor) -> None:
         response.failure = replace(response.failure, message=message, causes=causes)
 
 
-def _redact_frames(frames: list[Frame], redactor: Redactor) -> None:
+def _redacted_frames(frames: list[Frame], redactor: Redactor) -> list[Frame]:
+    """Return frames without what is secret; each direction is searched by itself, for secrets may be in pieces."""
+    raws: dict[int, bytes] = {}
     for sender in (CLIENT, SERVER):
-        sent = [frame for frame in frames if frame.sender == sender and bytes(frame.json)]
-        raws = redactor.jsons(redact_fragments([bytes(frame.json) for frame in sent], redactor))
-        for frame, raw in zip(sent, raws, strict=True):
-            frame.json = msgspec.Raw(raw)
-    for frame in frames:
-        frame.reason = redactor.text(frame.reason)
-        if frame.text is not None:
-            frame.text = _redacted_text(frame.text, redactor)
+        sent = [index for index, frame in enumerate(frames) if frame.sender == sender and bytes(frame.json)]
+        found = redactor.jsons(redact_fragments([bytes(frames[index].json) for index in sent], redactor))
+        raws.update(zip(sent, found, strict=True))
+    return [
+        replace(
+            frame,
+            json=msgspec.Raw(raws.get(index, b"")),
+            text=frame.text and _redacted_text(frame.text, redactor),
+            reason=redactor.text(frame.reason),
+        )
+        for index, frame in enumerate(frames)
+    ]
 
 
 def _redacted_text(text: str, redactor: Redactor) -> str:

@@ -37,7 +37,7 @@ class Counts:
         if timing.first_token is not None:
             self._first.append(timing.first_token)
         self._seconds += timing.total or 0.0
-        self._chunks += len(entry.recording.response.chunks)
+        self._chunks += entry.recording.response.arrivals
         self._newest = max(self._newest, entry.recording.recorded.at)
 
     def summary(self) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def describe(entry: Entry) -> tuple[Facts, Content]:
         "is_stream": said.is_stream,
         "first": said.timing.first_token if said.is_stream else None,
         "seconds": said.timing.total,
-        "chunks": len(response.chunks),
+        "chunks": response.arrivals,
         "size": entry.size,
         "tokens": _tokens(said),
         "rate": said.timing.tokens_per_second,
@@ -109,7 +109,7 @@ def _answer(entry: Entry) -> tuple[list[Block], _Pieces]:
     if not blocks:
         for choice in said.choices:
             for block, text in _blocks(choice):
-                pieces.append([max(0, len(entry.recording.response.chunks) - 1), len(blocks), text])
+                pieces.append([max(0, entry.recording.response.arrivals - 1), len(blocks), text])
                 blocks.append(block)
     if not blocks and (text := _raw(entry)):
         return [{"choice": 0, "kind": "json", "name": said.summary}], [[0, 0, text]]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import openai
 
-from inferencereplay.errors import InferenceReplayError, InvalidSetting, RecordingNotFound, StoreError
+from inferencereplay.errors import InferenceReplayError, InvalidSetting, StoreError
 from inferencereplay.pacing.clocks import SYSTEM_CLOCK
 from inferencereplay.recording.control_characters import visible
 from inferencereplay.recording.format import Failure, Response
@@ -24,9 +24,10 @@ from inferencereplay.sdk.http_replay import incomplete
 from inferencereplay.sdk.sending import counted
 from inferencereplay.sdk.steps import TURN, Step, in_thread, pause, send, work
 from inferencereplay.sdk.steps import decide as asks
+from inferencereplay.sdk.uploads import ReadBody, read_body
 from inferencereplay.session import garbage
 from inferencereplay.session.call import Call
-from inferencereplay.session.decision import LetThrough, Play, Wait
+from inferencereplay.session.decision import Decision, LetThrough, Play, Wait
 from inferencereplay.session.run_coordinator import PATIENCE, PAUSE
 from inferencereplay.session.settings import Mode
 
@@ -132,44 +133,48 @@ def decide(session: Session, call: ClientCall) -> Flow:
     if garbage.has_noted() and session.mode is not Mode.REPLAY:
         yield work(garbage.run_noted)
     try:
-        if not private.is_recordable(call.cast_to, call.options):
-            return _pass_on(session, call)
-        session.read(call, private.read_request(call.client, call.options))
-    except RecordingNotFound:
-        raise
+        if private.sends_json(call.options):
+            request = private.read_request(call.client, call.options)
+        else:
+            held: list[ReadBody] = []
+            yield work(functools.partial(_read_body, session, call, held))
+            request, call.options, call.uploads = held[0]
+        session.read(call, request)
     except Exception as error:  # noqa: BLE001 - a failing recorder never breaks what it records
-        return _let_through(session, call, error)
-    return (yield from ask(session, call))
+        return let_through(session, call, error)
+    return (yield from ask(session, call, session.decide))
 
 
-def ask(session: Session, call: Call) -> Flow:
-    """Return the session's decision for a call that was read, once it need not wait."""
+def ask(session: Session, call: Call, choose: Callable[..., Decision]) -> Flow:
+    """Return the session's decision for a call that was read, once it need not wait.
+
+    Args:
+        session: whose mode counts for what fails.
+        call: the call.
+        choose: the method of the session that decides.
+    """
     deadline = SYSTEM_CLOCK.now() + PATIENCE
     try:
         while True:
             takes_over = SYSTEM_CLOCK.now() > deadline
-            decision = yield asks(functools.partial(session.decide, call, takes_over=takes_over))
+            decision = yield asks(functools.partial(choose, call, takes_over=takes_over))
             if not isinstance(decision, Wait):
                 return decision
             yield pause(PAUSE)
     except InferenceReplayError as error:
         if not isinstance(error, (StoreError, InvalidSetting)):
             raise
-        return _let_through(session, call, error)
+        return let_through(session, call, error)
     except Exception as error:  # noqa: BLE001 - a failing recorder never breaks what it records
-        return _let_through(session, call, error)
+        return let_through(session, call, error)
 
 
-def _pass_on(session: Session, call: ClientCall) -> LetThrough:
-    """Let a call through that no recording can answer; in `replay`, only if the settings say so."""
-    if not session.is_let_through(call):
-        if session.mode is Mode.REPLAY:
-            raise session.refuse(call)
-        session.warn_once(call)
-    return session.pass_on(call)
+def _read_body(session: Session, call: ClientCall, held: list[ReadBody]) -> None:
+    keeps = session.keeps_uploads and session.mode is not Mode.REPLAY
+    held.append(read_body(call.client, call.options, keeps=keeps))
 
 
-def _let_through(session: Session, call: Call, error: Exception) -> LetThrough:
+def let_through(session: Session, call: Call, error: Exception) -> LetThrough:
     """Log why a call goes to the network unrecorded; in `replay`, raise the error instead."""
     if session.mode is not Mode.REPLAY:
         # An encoder's error holds the whole text that it could not encode, which `repr` would show.
@@ -229,6 +234,8 @@ def play(session: Session, call: ClientCall, answer: Answer, pacer: Pacer | None
 
 def _play(session: Session, call: ClientCall, answer: Answer, pacer: Pacer | None, retries: int) -> Flow:
     recorded, name, end = answer
+    if recorded.binary is not None:
+        yield work(lambda: recorded.binary.open().close())  # type: ignore[union-attr]  # compared with its digest
     if recorded.is_unanswered:
         yield sleep(session, session.patience(recorded))
         raise incomplete(recorded, name)
@@ -270,6 +277,8 @@ def _is_success(status: int) -> bool:
 def _record(call: ClientCall, pending: PendingRecording, request: Callable[..., Any]) -> Flow:
     """Make a call live, store its answer, and let the SDK parse it."""
     response, retries = yield from record_live(call, pending, request)
+    if not private.is_response(response):  # something stands in for `request`
+        return response
     return (yield send(private.process, call, response, retries))
 
 
@@ -300,12 +309,17 @@ def _make_live(call: ClientCall, pending: PendingRecording, request: Callable[..
             private.restore(error, call.options)
             yield work(functools.partial(_keep_error, call, pending, error))
         raise
-    response, retries = private.http_response(raw), private.retries_taken(raw)
+    response = private.http_response(raw)
+    if not private.is_response(response):
+        pending.drop()
+        return response, 0
+    retries = private.retries_taken(raw)
     began = _note_sent(pending, response, start)
     private.restore(response, call.options)
     if not call.is_unread:
         library = private.http_library(call.client)
-        yield work(functools.partial(keep_plain, pending, response, library, retries))
+        is_binary = private.returns_bytes(call.cast_to)
+        yield work(functools.partial(keep_plain, pending, response, library, retries, is_binary=is_binary))
     elif capture := _capture(call, pending, response, began, retries):
         yield work(capture.finish)
     return response, retries
@@ -325,7 +339,10 @@ def _capture(
     library = private.http_library(call.client)
     pending.learn(private.secrets_sent(response))
     is_stream = call.stream and private.raw_mode(call.options) != "stream"
-    capture = ResponseCapture(response, began, library, pending.keep, pending.drop, is_stream=is_stream)
+    is_binary = private.returns_bytes(call.cast_to)
+    capture = ResponseCapture(
+        response, began, library, pending.keep, pending.drop, is_stream=is_stream, is_binary=is_binary
+    )
     capture.kept.retries = retries
     if not response.is_closed:
         record_stream(response, capture, library, in_thread)
@@ -366,13 +383,15 @@ def _failure(error: Exception, library: Any) -> Failure:
     return failure_of(error.__cause__, library)
 
 
-def keep_plain(pending: PendingRecording, response: Any, library: Any, retries: int) -> None:
-    """Store an answer that was read."""
+def keep_plain(
+    pending: PendingRecording, response: Any, library: Any, retries: int, *, is_binary: bool = False
+) -> None:
+    """Store an answer that was read; `is_binary` if the SDK gives it out as bytes."""
     try:
-        kept = plain_response(response, library)
+        kept = plain_response(response, library, is_binary=is_binary)
     except Exception as error:  # noqa: BLE001 - a failing recorder never breaks what it records
         kind = type(error).__name__  # its message may hold the answer
-        log.warning("%s was not recorded: its answer is neither JSON nor text (%s)", pending.line, kind)
+        log.warning("%s was not recorded: its answer cannot be stored (%s)", pending.line, kind)
         pending.drop()
     else:
         kept.retries = retries

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from inferencereplay.locks import make_lock
 from inferencereplay.pacing.clocks import SYSTEM_CLOCK, is_time_frozen
 from inferencereplay.recording.format import REDIRECTS, Redirect, Response
+from inferencereplay.sdk.bytes_capture import BytesCapture
 from inferencereplay.sdk.content import fill
 from inferencereplay.sdk.failures import failure_of
 from inferencereplay.sdk.http_replay import byte_stream, content_length, is_usual_reason, kept_headers
@@ -29,20 +30,18 @@ MOST_WAITING = 256 * 1024
 """Bytes of a stream that wait for its end before they are parsed; if there are more, they are parsed at once."""
 
 
-def plain_response(response: Any, library: Any, seconds: float | None = None) -> Response:
+def plain_response(response: Any, library: Any, seconds: float | None = None, *, is_binary: bool = False) -> Response:
     """Make the answer of a recording from a response that has been read.
 
     Args:
         response: of the HTTP library.
         library: `httpx2` or `httpx`.
         seconds: from the start of the call to the end of the response; by default, as the response says.
-
-    Raises:
-        ValueError: if its content is neither JSON nor text that its charset gives back.
+        is_binary: whether the SDK gives it out as bytes.
     """
     kept = _head(response, library)
     kept.elapsed = _elapsed(response) if seconds is None else seconds
-    fill(kept, response.content)
+    fill(kept, response.content, is_binary=is_binary and response.is_success)
     _count_bytes(kept, response)
     return kept
 
@@ -94,6 +93,7 @@ class ResponseCapture:
         keep: stores the answer; either it or `drop` is called, once.
         drop: is called if the answer cannot be stored.
         is_stream: whether the caller asked for a stream, and the SDK parses it.
+        is_binary: whether the SDK gives the content out as bytes.
     """
 
     def __init__(  # noqa: PLR0913 - what a call knows
@@ -105,6 +105,7 @@ class ResponseCapture:
         drop: Callable[[], None],
         *,
         is_stream: bool = False,
+        is_binary: bool = False,
     ) -> None:
         self.kept = _head(response, library)
         self._response = weakref.ref(response)
@@ -115,7 +116,8 @@ class ResponseCapture:
         self._keep = keep
         self._drop = drop
         self._is_asked = is_stream
-        self._is_stream = "event-stream" in self.kept.headers.get("content-type", "")
+        self._bytes = BytesCapture(self.kept) if is_binary else None
+        self._is_stream = not is_binary and "event-stream" in self.kept.headers.get("content-type", "")
         self._stream = StreamCapture(self.kept)
         self._pieces: list[tuple[float, bytes]] = []
         self._waiting = self._size = 0
@@ -166,7 +168,22 @@ class ResponseCapture:
         else:
             self._keep(self.kept)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether `spool` is to be called before more is added."""
+        return self._bytes is not None and not self._encoding and self._waiting > MOST_WAITING
+
+    def spool(self) -> None:
+        """Hand on the pieces up to now, so that they take no more memory; it may have to write a file."""
+        if self._bytes is not None:
+            self._bytes.take(self._pieces)
+            self._pieces.clear()
+            self._waiting = 0
+
     def _assemble(self) -> None:
+        if self._bytes is not None:
+            self._assemble_bytes(self._bytes)
+            return
         if self._is_stream:
             self._read_stream()
         else:
@@ -185,8 +202,20 @@ class ResponseCapture:
         self._pieces.clear()
         self._waiting = 0
 
+    def _assemble_bytes(self, taken: BytesCapture) -> None:
+        taken.take(self._decoded())
+        if self._is_left:
+            self.kept.end, self.kept.sentinel = "closed", False
+        else:
+            taken.finish()
+
+    @property
+    def _is_left(self) -> bool:
+        """Whether the caller has left before the end, and more could follow."""
+        return not (self.is_exhausted or self.kept.failure or self._size == self._length)
+
     def _assemble_plain(self, decoded: list[tuple[float, bytes]]) -> None:
-        if not (self.is_exhausted or self.kept.failure or self._size == self._length):  # or nothing more can follow
+        if self._is_left:
             self.kept.end, self.kept.sentinel = "closed", False
             return
         self.kept.elapsed = decoded[-1][0] if decoded else 0.0
@@ -263,6 +292,8 @@ class _CapturedStream:
             for data in self._inner:
                 self._capture.add(data)
                 yield data
+                if self._capture.is_full:
+                    self._capture.spool()
         except Exception as error:
             self._capture.fail(error)
             self._capture.finish()  # not every version of the SDK closes what broke
@@ -274,6 +305,8 @@ class _CapturedStream:
             async for data in self._inner:
                 self._capture.add(data)
                 yield data
+                if self._capture.is_full:
+                    await self._run_async(self._capture.spool)
         except Exception as error:
             self._capture.fail(error)
             await self._run_async(self._capture.finish)

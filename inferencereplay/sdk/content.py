@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from inferencereplay.recording.format import MOST_INDENT
+from inferencereplay.recording.side_file import side_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,12 +25,17 @@ _STRUCTURE = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{\]},]')
 _SPACES = b" \t\r\n"
 
 
-def fill(kept: Response, content: bytes) -> None:
-    """Put the content of a plain answer into a recording's.
+def fill(kept: Response, content: bytes, *, is_binary: bool = False) -> None:
+    """Put the content of a plain answer into a recording's: JSON, text that its charset gives back, or bytes.
 
-    Raises:
-        ValueError: if it is neither JSON nor text that its charset gives back.
+    Args:
+        kept: the recording's.
+        content: the content.
+        is_binary: whether the SDK gives it out as bytes, whatever it is.
     """
+    if is_binary and content:
+        kept.binary = side_file(content, kept.headers.get("content-type", ""))
+        return
     body = content.strip(_SPACES)
     try:
         msgspec.json.decode(body)
@@ -54,8 +60,7 @@ def _fill_text(kept: Response, content: bytes) -> None:
         if (text := _text(content, encoding)) is not None:
             kept.text, kept.encoding = text, "" if encoding == known else encoding
             return
-    message = f"{known} does not give back the same bytes"
-    raise ValueError(message)
+    fill(kept, content, is_binary=True)
 
 
 def _text(content: bytes, encoding: str) -> str | None:
@@ -84,6 +89,8 @@ def _json_encoding(content: bytes) -> str:
 
 def plain_content(response: Response) -> bytes:
     """Return the bytes of a plain answer, laid out as they were sent."""
+    if response.binary is not None:
+        return response.binary.read()
     body = bytes(response.body)
     if not body:
         return _encode(response.text or "", response.encoding or charset(response))

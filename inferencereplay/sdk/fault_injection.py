@@ -100,7 +100,7 @@ def _attempt(attempts: _Attempts, method: Callable[..., Any]) -> Flow:
 def _asked(session: Session, call: ClientCall) -> Asked:
     """Read what a call asks for; an upload has only a path."""
     request = keyed = Request(call.options.method.upper(), call.options.url, b"null")
-    if private.is_recordable(call.cast_to, call.options):
+    if private.sends_json(call.options):
         with contextlib.suppress(Exception):  # `calls.decide` meets the error again, and handles it
             request = keyed = call.request = private.read_request(call.client, call.options)
             keyed = session.prepare(request)

@@ -18,6 +18,7 @@ from inferencereplay.recording.control_characters import visible
 from inferencereplay.recording.format import corrupt
 from inferencereplay.sdk.content import charset, excessive_spaces, is_for_hosts, plain_content
 from inferencereplay.sdk.failures import raise_failure
+from inferencereplay.sdk.file_pieces import FilePieces
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -69,7 +70,11 @@ def build_response(  # noqa: PLR0913 - what an answer is made of
             one for host names.
     """
     check_content(response, name)
-    pieces = stream_pieces(response) if response.is_stream else iter((plain_content(response),))
+    pieces: Iterator[bytes]
+    if response.binary is not None:
+        pieces = FilePieces(response)
+    else:
+        pieces = stream_pieces(response) if response.is_stream else iter((plain_content(response),))
     played = byte_stream(_Replayed, library)(response, pieces, pacer, library, name, end=end)
     headers = build_headers(response, library)
     extensions = {} if response.reason is None else {"reason_phrase": response.reason.encode()}
@@ -108,6 +113,8 @@ def is_usual_reason(status: int, reason: bytes, library: Any) -> bool:
 
 def content_length(response: Response) -> int:
     """Return how many bytes a replay delivers in all."""
+    if response.binary is not None:
+        return response.binary.length
     if not response.is_stream:
         return len(plain_content(response))
     if response.events or response.verbatim:
@@ -157,6 +164,7 @@ class _Replayed:
         self._pacer = pacer
         self._library = library
         self._name = name
+        self._count = len(response.pieces) or len(response.chunks) or 1
         self._is_closed = self._is_begun = self._is_complete = False
         is_timed = response.left is not None and len(response.offsets) == len(response.chunks)
         self._leaving_pacer = pacer if is_timed else None
@@ -167,7 +175,7 @@ class _Replayed:
     def __iter__(self) -> Iterator[bytes]:
         self._is_begun = True
         for index, piece in enumerate(self._pieces):
-            if self._pacer:
+            if self._pacer and index < self._count:
                 self._pacer.wait(index)
             self._check()
             yield piece
@@ -177,14 +185,20 @@ class _Replayed:
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         self._is_begun = True
+        await self._read_ahead()
         for index, piece in enumerate(self._pieces):
-            await (self._pacer.wait_async(index) if self._pacer else give_turn())
+            await (self._pacer.wait_async(index) if self._pacer and index < self._count else give_turn())
             self._check()
             yield piece
+            await self._read_ahead()
         if self._leaving_pacer:
             await self._leaving_pacer.wait_async(len(self._recorded.chunks))
         for piece in self._end():
             yield piece
+
+    async def _read_ahead(self) -> None:
+        if isinstance(self._pieces, FilePieces):
+            await self._pieces.read_async()
 
     def _check(self) -> None:
         if self._is_closed:
@@ -207,6 +221,8 @@ class _Replayed:
 
     def close(self) -> None:
         self._is_closed = True
+        if isinstance(self._pieces, FilePieces):
+            self._pieces.close()
         if self._on_close is not None:
             self._on_close()
         response = self._response()

@@ -130,7 +130,7 @@ def read_request(client: Any, options: Any) -> Request:
     if options.extra_json is not None:
         body = _given({**(body or {}), **options.extra_json})
     text = b"null" if body is None or isinstance(body, UNSET) else _dumps(body)
-    path, query = _target(client, options)
+    path, query = target(client, options)
     return Request(options.method.upper(), path, canonical_json(parse_json(text)), query)
 
 
@@ -143,7 +143,7 @@ def read_plain_request(client: Any, options: Any) -> Request:
     body = options.json_data
     if options.extra_json is not None:
         body = _given({**(body or {}), **options.extra_json})
-    path, query = _target(client, options)
+    path, query = target(client, options)
     return Request(options.method.upper(), path, canonical_json(None if isinstance(body, UNSET) else body), query)
 
 
@@ -160,7 +160,8 @@ def without_files(options: Any) -> Any:
     )
 
 
-def _target(client: Any, options: Any) -> tuple[str, dict[str, Any]]:
+def target(client: Any, options: Any) -> tuple[str, dict[str, Any]]:
+    """Return the path and the query of a request."""
     url = options.url
     if client is not None and not (":" in url or "?" in url or options.params or client.default_query):
         return "/" + url.lstrip("/"), {}
@@ -196,13 +197,59 @@ def convert(value: object) -> JSON:
     raise NotSerializable(type(value))
 
 
-def is_recordable(cast_to: Any, options: Any) -> bool:
-    """Whether a request sends JSON or no body, and the SDK parses its answer instead of returning bytes."""
-    if options.files or getattr(options, "content", None) is not None or isinstance(options.json_data, bytes):
-        return False
-    if header(options, OVERRIDE_CAST_TO_HEADER) is not None:
-        return False
-    return getattr(cast_to, "__name__", "") != "HttpxBinaryResponseContent"
+def sends_json(options: Any) -> bool:
+    """Whether a request sends JSON or no body."""
+    return not (options.files or plain_content(options) is not None)
+
+
+def plain_content(options: Any) -> Any:
+    """Return the body of a request that sends neither JSON nor a form; `None` for one that does."""
+    content = getattr(options, "content", None)
+    return options.json_data if content is None and isinstance(options.json_data, bytes) else content
+
+
+def returns_bytes(cast_to: Any) -> bool:
+    """Whether the SDK gives out an answer as bytes, instead of parsing it."""
+    return getattr(cast_to, "__name__", "") == "HttpxBinaryResponseContent"
+
+
+def is_custom(options: Any) -> bool:
+    """Whether a call gives the class of its raw response."""
+    return header(options, OVERRIDE_CAST_TO_HEADER) is not None
+
+
+def unsent_request(client: Any, options: Any) -> Any:
+    """Build the HTTP request that the SDK would send, to read its body.
+
+    Raises:
+        Exception: whatever the SDK and its HTTP library raise for what they cannot send.
+    """
+    given = _headers(options)
+    try:
+        return client._build_request(_with_headers(options, _Own(given)))
+    except Exception:  # noqa: BLE001 - it may need credentials; what is wrong with the body is told again
+        return client._build_request(_with_headers(options, _Own({"Authorization": _types.Omit(), **given})))
+
+
+def with_files(options: Any, instead: Mapping[int, Any]) -> Any:
+    """Copy options with other objects in the place of some files.
+
+    Args:
+        options: the SDK's request options; they are returned as they are if there is nothing to change.
+        instead: the new objects, by the `id` of the old ones.
+    """
+    if not instead:
+        return options
+    made = _copy(options)
+    items = options.files.items() if isinstance(options.files, Mapping) else options.files
+    made.files = [(name, _replaced(file, instead)) for name, file in items]
+    return made
+
+
+def _replaced(file: Any, instead: Mapping[int, Any]) -> Any:
+    if isinstance(file, tuple):
+        return (file[0], instead.get(id(file[1]), file[1]), *file[2:])
+    return instead.get(id(file), file)
 
 
 def header(options: Any, name: str) -> Any:
@@ -295,6 +342,11 @@ def http_response(raw: Any) -> Any:
     return getattr(raw, "http_response", raw)
 
 
+def is_response(response: Any) -> bool:
+    """Whether it is an HTTP response."""
+    return hasattr(response, "status_code") and hasattr(response, "request")
+
+
 def _has_request(outcome: Any) -> bool:
     """Whether an outcome of a call holds its request, which only the SDK's errors do."""
     return isinstance(outcome, openai.APIError) or not isinstance(outcome, Exception)
@@ -346,8 +398,11 @@ def build_stream(cls: Any, chunk: Any, response: Any, client: Any, options: Any)
 def process(call: Any, response: Any, retries_taken: int = 0) -> Any:
     """Let the SDK parse a response as the call asked for; a coroutine for an async client."""
     extra = {"retries_taken": retries_taken} if "retries_taken" in _PROCESS_PARAMETERS else {}
+    cast_to = (
+        call.client._maybe_override_cast_to(call.cast_to, call.options) if is_custom(call.options) else call.cast_to
+    )
     return call.client._process_response(
-        cast_to=call.cast_to,
+        cast_to=cast_to,
         options=call.options,
         response=response,
         stream=call.stream,

@@ -77,7 +77,7 @@ def choose(  # noqa: PLR0913 - the arguments of `request`, in any of its version
     Raises:
         RecordingCorrupt: if the file that should answer cannot be used.
     """
-    if not may_replay(session, client) or not private.is_recordable(cast_to, options):
+    if not may_replay(session, client) or not _is_covered(cast_to, options):
         return None
     way = _way(cast_to, options, stream_cls, is_stream=stream)
     request = way and _read(client, options)
@@ -88,6 +88,11 @@ def choose(  # noqa: PLR0913 - the arguments of `request`, in any of its version
     except (InvalidSetting, NotSerializable, StoreError):  # the SDK path handles it, and raises the error
         return None
     return None if play is None else Found(Choice(play, request), way, options)
+
+
+def _is_covered(cast_to: Any, options: Any) -> bool:
+    """Whether a request sends JSON, and its answer is parsed as the call says."""
+    return private.sends_json(options) and not private.returns_bytes(cast_to) and not private.is_custom(options)
 
 
 def _read(client: Any, options: Any) -> Request | None:

@@ -9,6 +9,7 @@ import msgspec
 from inferencereplay.recording.control_characters import visible
 from inferencereplay.recording.format import Provenance
 from inferencereplay.recording.request import NotSerializable, Request
+from inferencereplay.recording.side_file import SideFile
 from inferencereplay.redaction.payloads import redact_request
 from inferencereplay.redaction.redactor import Redactor
 
@@ -24,6 +25,7 @@ class Call(msgspec.Struct):  # a class of its own would take three times as long
         known: the session's redactor.
         find_literals: returns the secrets of the call's client, such as its API key.
         find_origin: returns the server that the call is for.
+        uploads: the contents of the files that it sends, if they are kept.
         found: the value of `redactor` once it was needed.
         safe: the value of `redacted` once it was needed.
     """
@@ -33,6 +35,7 @@ class Call(msgspec.Struct):  # a class of its own would take three times as long
     find_literals: Callable[[], tuple[str, ...]] = tuple
     find_origin: Callable[[], Provenance] = Provenance
     sent: Request | None = None
+    uploads: list[SideFile] = []
     found: Redactor | None = None
     safe: Request | None = None
 

@@ -154,8 +154,7 @@ class LoggedCall(msgspec.Struct, eq=False):
 
     def hide(self, redactor: Redactor) -> None:
         """Hide secrets that were not known before the call was made."""
-        asked = Request(self.asked.method, self.asked.path, self.asked.body, self.asked.query)
-        self.asked = redact_request(asked, redactor)
+        self.asked = redact_request(_request(self.asked), redactor)
 
     def keep(self, key: str, variant: int) -> None:
         """Note under which key and number the answer was stored."""
@@ -172,11 +171,15 @@ class LoggedCall(msgspec.Struct, eq=False):
     @property
     def _question(self) -> Question:
         """The request without what the session knows as secret; the client's own secrets are removed already."""
-        asked = Request(self.asked.method, self.asked.path, self.asked.body, self.asked.query)
+        asked = _request(self.asked)
         try:
             return Question(redact_request(asked, self.shared.redactor))
         except NotSerializable:
             return Question(Request(asked.method, self.shared.redactor.text(asked.path), b"null"))
+
+
+def _request(asked: Asked) -> Request:
+    return Request(asked.method, asked.path, asked.body, asked.query, getattr(asked, "kind", "body"))
 
 
 def _gist(body: JSON) -> str:

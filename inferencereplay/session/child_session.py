@@ -128,7 +128,7 @@ def become_child(session: Session) -> None:  # pragma: no cover - runs in forked
         session.report(Reporter(folder))  # type: ignore[attr-defined]  # of the class that it has now
 
 
-class _ChildRecorder(Recorder):
+class _ChildRecorder(Recorder[Any]):
     """A recorder that tells what it stores."""
 
     reporter: Reporter
@@ -153,11 +153,13 @@ class ChildSession(Session):
     def report(self, reporter: Reporter) -> None:
         """Tell what happens from now on."""
         self.reporter = reporter
-        recorder: Any = self.recorder
-        recorder.__class__ = _ChildRecorder
-        recorder.reporter = reporter
+        self._tell_recorded(self.recorder)
         if self.fault_plan is not None:
             self.fault_plan.tell = lambda place: reporter.tell("fault", place)
+
+    def _tell_recorded(self, recorder: Any) -> None:
+        recorder.__class__ = _ChildRecorder
+        recorder.reporter = self.reporter
 
     def expect_children(self) -> str:
         """Return the folder in which its own child processes tell what they do: the parent's."""
@@ -190,6 +192,16 @@ class ChildSession(Session):
         if play is not None and play.stub is None:
             self.reporter.tell("hit", *self.store.sources(play.request.path, play.key, play.number))
         return play
+
+    def _follow(self, call: Call) -> Play | None:
+        play = super()._follow(call)
+        if play is not None:
+            self.reporter.tell("hit")
+        return play
+
+    def _use(self, place: tuple[str, str, int]) -> None:
+        super()._use(place)
+        self.reporter.tell("used", *self.store.sources(*place))
 
     def pass_on(self, call: Call) -> LetThrough:
         """Note a call that goes to the network and is not stored; see `Session.pass_on`."""

@@ -116,7 +116,7 @@ def explain_message(  # noqa: PLR0913 - facts for a message
         command: as `explain` has it.
     """
     lines = [f"{call.line}: {visible(name)} is replayed, and {reason}", *(f"  {line}" for line in differences)]
-    lines.append(_mend(store, "record", own_mode, _command_line(call.redactor), command))
+    lines.append(way_to_record(store, "record", call.redactor, own_mode, command))
     text = visible_lines(call.redactor.text("\n".join(lines)))
     facts: dict[str, Any] = {
         "method": call.request.method,

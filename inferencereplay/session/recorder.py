@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import functools
 import logging
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 from urllib.parse import unquote
 
 import msgspec
@@ -14,9 +15,10 @@ from inferencereplay.locks import make_lock
 from inferencereplay.pacing.clocks import SYSTEM_CLOCK
 from inferencereplay.recording import format as files
 from inferencereplay.recording.control_characters import visible
-from inferencereplay.recording.format import RecordedRequest, Recording, Response
+from inferencereplay.recording.format import Recording, Response, recorded_request
 from inferencereplay.redaction.payloads import redact_request, redact_response
 from inferencereplay.session import garbage
+from inferencereplay.session.safe_content import without_secrets
 from inferencereplay.session.variant_files import Outcome
 from inferencereplay.store.address import Address
 from inferencereplay.store.interface import layers_of, written_of
@@ -25,8 +27,8 @@ if TYPE_CHECKING:
     from inferencereplay.recording.request import Request
     from inferencereplay.session.call import Call
     from inferencereplay.session.calls_log import LoggedCall
-    from inferencereplay.session.variants import Variants
-    from inferencereplay.store.interface import Store, WritableStore
+    from inferencereplay.session.variants import Claim, Stays
+    from inferencereplay.store.interface import SideFiles, Store, WritableStore
 
 log = logging.getLogger("inferencereplay")
 
@@ -36,6 +38,35 @@ _FIRST_ERROR = 400
 MOST_SKIPPED = 1_000
 _skipped: dict[tuple[str, str], str] = {}
 """The answers of this process that were not stored, by directory and key."""
+
+
+class Numbering(Protocol):
+    """What numbers calls under way: `Variants`, or `ConnectionVariants`."""
+
+    def begin(self, path: str, key: str) -> Claim:
+        """Number a call, until `store` or `give_up` ends it."""
+        ...
+
+    def store(  # noqa: PLR0913 - as `Variants` has it
+        self, path: str, key: str, call: int, data: bytes, *, is_whole: bool, stays: Stays | None = None
+    ) -> Outcome:
+        """Store the answer to a call."""
+        ...
+
+    def stored_as(self, call: int) -> int:
+        """Return the number under which it was stored."""
+        ...
+
+    def give_up(self, path: str, key: str, call: int) -> None:
+        """End a call."""
+        ...
+
+    def remove(self, path: str, key: str) -> None:
+        """Remove what a session that knew fewer secrets has stored."""
+        ...
+
+
+_Numbering = TypeVar("_Numbering", bound=Numbering)
 
 
 class PendingRecording:
@@ -66,7 +97,7 @@ class PendingRecording:
         "sent_at",
     )
 
-    def __init__(self, recorder: Recorder, call: Call) -> None:
+    def __init__(self, recorder: Recorder[Any], call: Call) -> None:
         self._is_over = True
         self.is_stored = self.is_unchanged = False
         self.noted: LoggedCall | None = None
@@ -110,7 +141,7 @@ class PendingRecording:
         self._is_over = True
         self.is_stored = not reason
         if self.noted is not None and self.is_stored:
-            self.noted.keep(self.key, self.number)
+            self.noted.keep(self.key, self.recorder.variants.stored_as(self.number))
         self._end()
         return reason
 
@@ -125,7 +156,7 @@ class PendingRecording:
             self.noted.end()
 
 
-class Recorder:
+class Recorder(Generic[_Numbering]):
     """Stores the answers of a session's live calls.
 
     Args:
@@ -139,7 +170,7 @@ class Recorder:
         unchanged: answers that equal the stored ones, whose files stayed as they were.
     """
 
-    def __init__(self, store: Store, variants: Variants, *, record_errors: bool, keeps_equal: bool = False) -> None:
+    def __init__(self, store: Store, variants: _Numbering, *, record_errors: bool, keeps_equal: bool = False) -> None:
         self.variants = variants
         self.recorded = self.unchanged = 0
         self._keeps_equal = keeps_equal
@@ -181,7 +212,7 @@ class Recorder:
         finally:
             if not is_stored:  # also if an interrupt came in between
                 pending.drop()
-        place = Address(pending.request.path, pending.key, int(pending.number))
+        place = Address(pending.request.path, pending.key, self.variants.stored_as(pending.number))
         self._count(place, recorded=is_stored and not pending.is_unchanged, unchanged=pending.is_unchanged)
         return reason
 
@@ -196,9 +227,9 @@ class Recorder:
             log.warning("%s was not recorded: %s (record_errors=True stores it)", pending.line, reason)
             return reason
         pending.renumber()
-        data = self._encode(pending, response)
+        recording = self._recording(pending, response)
         is_whole = response.is_whole
-        outcome = self._store_data(pending, data, is_whole=is_whole)
+        outcome = self._store_whole(pending, recording)
         pending.is_unchanged = outcome is Outcome.UNCHANGED
         raw = pending.call.request
         if is_whole and raw.key != pending.key:
@@ -232,14 +263,40 @@ class Recorder:
             message = "%s was recorded in %s, but %s is looked up first and has a recording of it"
             log.warning(message, pending.line, visible(place), visible(layer.directory))
 
-    def _encode(self, pending: PendingRecording, response: Response) -> bytes:
+    def _store_whole(self, pending: PendingRecording, recording: Recording) -> Outcome:
+        """Store a recording after its side files; one that is not stored leaves none behind."""
+        place = pending.request.path, pending.key, int(pending.number)
+        sides, store = recording.side_files, cast("SideFiles", written_of(self._store))
+        outcome = Outcome.REFUSED
+        try:
+            with contextlib.ExitStack() as kept:
+                for side in sides:
+                    kept.enter_context(store.put_side(*place, side))
+                outcome = self._store_data(pending, files.encode(recording), is_whole=recording.response.is_whole)
+        finally:
+            for side in () if outcome is Outcome.STORED else sides:
+                store.drop_side(*place, side)
+        return outcome
+
+    def _recording(self, pending: PendingRecording, response: Response) -> Recording:
+        if response.binary is not None:
+            self._redact_binary(response, pending)
         redact_response(response, pending.redactor)
         request, origin = pending.request, pending.call.find_origin()
-        held = RecordedRequest(request.method, request.path, msgspec.Raw(request.body), request.query)
+        held = recorded_request(request)
+        held.uploads = [without_secrets(side, pending.redactor, "") for side in pending.call.uploads]
         at = origin.at or _timestamp(pending.sent_at)
         base_url = pending.redactor.text(unquote(origin.base_url))
         origin = msgspec.structs.replace(origin, at=at, base_url=base_url)
-        return files.encode(Recording(files.VERSION, pending.key, held, response, origin))
+        return Recording(files.VERSION, pending.key, held, response, origin)
+
+    @staticmethod
+    def _redact_binary(response: Response, pending: PendingRecording) -> None:
+        """Redact the text in an answer of bytes; its pieces are of other sizes then."""
+        content_type = response.headers.get("content-type", "")
+        safe = without_secrets(response.binary, pending.redactor, content_type)  # type: ignore[arg-type]
+        if safe is not response.binary:
+            response.binary, response.pieces, response.offsets = safe, [], []
 
 
 def _timestamp(seconds: float) -> str:

@@ -18,7 +18,7 @@ from inferencereplay.locks import make_lock
 from inferencereplay.pacing.clocks import SYSTEM_CLOCK
 from inferencereplay.pacing.pacer import Pace, make_pacer
 from inferencereplay.pacing.timing import Timing, summarize
-from inferencereplay.recording.format import VERSION, Provenance, RecordedRequest, Recording, is_whole
+from inferencereplay.recording.format import VERSION, Provenance, Recording, is_whole, recorded_request
 from inferencereplay.recording.request import (
     TOO_DEEP,
     NotSerializable,
@@ -46,7 +46,7 @@ from inferencereplay.store.interface import written_of
 from inferencereplay.store.opening import open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from typing_extensions import Unpack
 
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from inferencereplay.session.age import Expiry
     from inferencereplay.session.calls_log import Asked, Calls, LoggedCall
     from inferencereplay.session.child_reports import ChildReports
+    from inferencereplay.session.connection_variants import ConnectionVariants
     from inferencereplay.session.run_coordinator import RunCoordinator
     from inferencereplay.session.settings import Directory, Options, Settings
     from inferencereplay.store.interface import Store
@@ -66,7 +67,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("inferencereplay")
 
-NO_JSON = "what it sends or returns is not JSON"
 LEAVING = 1.0
 """Seconds that a replay waits past the recorded moment at which a stream was abandoned, for the program's time-out."""
 LONGEST_UNANSWERED = 60.0
@@ -97,6 +97,8 @@ class Session:
         redact: regular expressions for secrets, which add to the ones that are known.
         record_errors: whether every error is stored. Without it, only errors that the same request will get again are
             stored (400, 404, 413, 422); transient ones (401, 429, 5xx, a failed connection, …) are logged.
+        keep_uploads: whether the contents of files that the program sends are stored, in side files; without it, only
+            their names, lengths and digests are.
         exhausted: what the call after the last variant gets: the last one again (`"repeat"`), a miss (`"error"`), or a
             live call that is stored (`"record"`; in `record-if-missing` only, a miss in `replay`).
         test_id: which of a llama-stack directory's recordings of one request to take.
@@ -170,6 +172,7 @@ class Session:
         self._record_errors = settings.record_errors
         self._expiry = _expiry(settings)
         self._checks_age = self._expiry is not None and self.mode in _ANSWERING
+        self.keeps_uploads = settings.keep_uploads
         self._selection = Selection(settings.live, settings.only)
         self.is_selective = bool(settings.live or settings.only)
         self._keep_calls = settings.keep_calls
@@ -221,6 +224,7 @@ class Session:
             weakref.finalize(self, garbage.note, variants.finish)
         keeps_equal = self.settings.keep_equal and self.mode is Mode.RECORD
         self.recorder = Recorder(self.store, variants, record_errors=self._record_errors, keeps_equal=keeps_equal)
+        self._connection_recorder: Recorder[ConnectionVariants] | None = None
 
     def sibling(self) -> Session:
         """Return a session with this one's directory and settings that counts, and numbers equal calls, for itself."""
@@ -264,7 +268,7 @@ class Session:
     def recorded(self) -> int:
         """How many recordings were stored, as `hits`."""
         children = self._heard()
-        return self.recorder.recorded + (children.recorded if children else 0)
+        return self.recorder.recorded + self._recorded_connections + (children.recorded if children else 0)
 
     @property
     def _has_expired(self) -> Callable[[bytes], bool]:
@@ -378,7 +382,7 @@ class Session:
         In `record`, replaced variants are removed then.
         """
         garbage.run_noted()
-        if self.recorder.variants.has_pending():
+        if self.recorder.variants.has_pending() or self._has_connections:
             garbage.collect()
         garbage.run_noted()
         self.recorder.variants.finish()
@@ -549,6 +553,86 @@ class Session:
                 return WAIT
         return self.begin(call)
 
+    @property
+    def connection_recorder(self) -> Recorder[ConnectionVariants]:
+        """What stores WebSocket connections; few sessions have one."""
+        if self._connection_recorder is None:
+            from inferencereplay.session.connection_variants import ConnectionVariants  # noqa: PLC0415 - as it says
+
+            variants = ConnectionVariants(
+                self._own,
+                self._cache,
+                replaces=self.mode is Mode.RECORD,
+                repeats=self._exhausted == "repeat",
+                is_equal=self._have_equal_messages,
+                use=self._use,
+            )
+            recorder = Recorder(self.store, variants, record_errors=self._record_errors)
+            self._tell_recorded(recorder)
+            with self._lock:
+                self._connection_recorder = self._connection_recorder or recorder
+        return self._connection_recorder
+
+    def _use(self, place: tuple[str, str, int]) -> None:
+        self.recorder.variants.used.add(place)  # which is another set after `follow_used`
+
+    @property
+    def _recorded_connections(self) -> int:
+        return 0 if self._connection_recorder is None else self._connection_recorder.recorded
+
+    @property
+    def _has_connections(self) -> bool:
+        return self._connection_recorder is not None and self._connection_recorder.variants.has_pending()
+
+    def connect(self, call: Call) -> Decision:
+        """Decide what becomes of a WebSocket connection, as `decide` does for a call."""
+        if (stub := self._find_stub(call)) and (play := self._play_stub(stub, call)):
+            return play
+        if self.is_let_through(call):
+            return self.pass_on(call)
+        if self.mode in _ANSWERING and (play := self._follow(call)):
+            return play
+        if self.mode is Mode.REPLAY:
+            raise self.miss(call)
+        return self._begin_with(self.connection_recorder, call)
+
+    def _follow(self, call: Call) -> Play | None:
+        """Count a connection as answered by a recording, and return that; `None` if there is none."""
+        request = call.redacted
+        key = request.key
+        found = self.connection_recorder.variants.choose(request, key)
+        if found is None:
+            return None
+        number, recording = found
+        play = Play(recording, request, key, number, 0, self._cache)
+        if self._checks_age and self._check_age(play, call) is None:
+            return None
+        with self._lock:
+            self._hits += 1
+            play.noted = self._log.add_hit(call.shown, key, number, 0)
+        return play
+
+    def follow(self, play: Play, number: int, instead: int | None = None) -> None:
+        """Note that a recording has the messages of a connection's program, perhaps another one than was chosen.
+
+        Args:
+            play: the decision for the connection.
+            number: of the variant that it followed.
+            instead: of the variant that it follows now.
+        """
+        if instead is not None:
+            self.connection_recorder.variants.exchange(play.key, number, instead)
+        chosen = number if instead is None else instead
+        self._use((play.request.path, play.key, chosen))
+        if play.noted is not None:
+            play.noted.keep(play.key, chosen)
+
+    def _have_equal_messages(self, first: Response, second: Response) -> bool:
+        from inferencereplay.session.client_messages import ClientMessages, have_equal_messages  # noqa: PLC0415 - as above
+
+        call = Call(Request("", "", b"null"), self.redactor)
+        return have_equal_messages(ClientMessages(self.prepare, call), first, second)
+
     def play(self, call: Call, covers: Callable[[Response], bool] | None = None) -> Play | None:
         """Count a call as answered by a recording, and return that; `None` if there is none.
 
@@ -615,7 +699,10 @@ class Session:
 
     def begin(self, call: Call) -> PendingRecording:
         """Number a call that goes to the network."""
-        pending = PendingRecording(self.recorder, call)
+        return self._begin_with(self.recorder, call)
+
+    def _begin_with(self, recorder: Recorder[Any], call: Call) -> PendingRecording:
+        pending = PendingRecording(recorder, call)
         shown = call.shown
         with self._lock:
             pending.noted = self._log.add(shown, LIVE, 0)
@@ -670,6 +757,8 @@ class Session:
             offsets, count = response.offsets, len(response.chunks)
             if response.left is not None and len(offsets) == count:  # also if it was left before the first chunk
                 offsets = [*offsets, response.left + LEAVING * self.speed]
+        elif response.binary is not None and response.pieces:
+            offsets, count = response.offsets, len(response.pieces)
         else:
             offsets, count = ([] if response.elapsed is None else [response.elapsed]), 1
         note = self._late.append
@@ -679,20 +768,6 @@ class Session:
     def note_late(self, seconds: float) -> None:
         """Note how late a frame of a WebSocket connection came."""
         self._late.append(seconds)
-
-    def variants_of(self, play: Play) -> Iterator[tuple[int, Recording]]:
-        """Yield number and recording of the variants of a request that is being replayed."""
-        for number in itertools.count(1):
-            recording = self._cache.read(play.request, play.key, number)
-            if recording is None:
-                return
-            yield number, recording
-
-    def note_variant(self, play: Play, number: int) -> None:
-        """Note that another variant answers a call than its turn was."""
-        self.recorder.variants.used.add((play.request.path, play.key, number))
-        if play.noted is not None:
-            play.noted.keep(play.key, number)
 
     def fault_seconds(self, seconds: float) -> float:
         """Return how long to wait where a client waits because of a fault: its time-out, or before it tries again."""
@@ -829,7 +904,7 @@ class Session:
         if self._never_waits and not response.end:
             noted.end()
         key = request.key
-        held = RecordedRequest(request.method, request.path, msgspec.Raw(request.body), request.query)
+        held = recorded_request(request)
         return Play(Recording(VERSION, key, held, response), request, key, 0, 0, self._cache, noted, stub)
 
     # Calls without an answer.
@@ -864,7 +939,7 @@ class Session:
         )
         return self._note(error, call)
 
-    def refuse(self, call: Call, reason: str = NO_JSON) -> NotRecordable:
+    def refuse(self, call: Call, reason: str) -> NotRecordable:
         """Count a call that no recording can answer as a miss and return the error."""
         message = f"{call.line} is not recordable: {reason}. Replace it in the test."
         return self._note(NotRecordable(message, **self._facts(call)), call)
@@ -894,7 +969,7 @@ class Session:
         )
         log.warning(message, call.line)
 
-    def warn_once(self, call: Call, reason: str = NO_JSON) -> None:
+    def warn_once(self, call: Call, reason: str) -> None:
         """Log that calls of an endpoint go to the network unrecorded, the first time."""
         line = call.line
         with self._lock:
@@ -928,6 +1003,9 @@ class Session:
             self._log.add(shown, MISS).end()
         self._tell_miss(error)
         return error
+
+    def _tell_recorded(self, recorder: Recorder[Any]) -> None:
+        """Let a recorder tell the parent's session what it stores; there is none."""
 
     def _tell_stub(self, stub: Stub) -> None:
         """Tell an answer by hand to the parent's session; there is none."""

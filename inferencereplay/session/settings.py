@@ -81,6 +81,7 @@ class Options(TypedDict, total=False):
     normalize: Normalize | Iterable[Normalize] | None
     redact: Iterable[str | re.Pattern[str]]
     record_errors: bool
+    keep_uploads: bool
     exhausted: str
     test_id: str | None
     live: _Selection
@@ -100,6 +101,7 @@ DEFAULTS: dict[str, Any] = {
     "ignore": (),
     "redact": (),
     "record_errors": False,
+    "keep_uploads": False,
     "exhausted": "repeat",
     "live": (),
     "only": (),
@@ -117,6 +119,9 @@ VARIABLES = {"directory": "INFERENCEREPLAY_DIR"} | {
 """The environment variable of each setting that a text can give."""
 DEFAULT = "INFERENCEREPLAY_DEFAULT_DIR"
 """The variable in which `inferencereplay run` repeats the directory if nobody has named one."""
+_OF_PLACES = ("write_to", "prefetch")
+_ALWAYS_READ = [name for name in VARIABLES if name not in _OF_PLACES]
+"""The settings whose variables are read whatever the directory is."""
 
 
 def list_options(function: _Function) -> _Function:
@@ -156,6 +161,7 @@ class Settings(NamedTuple):
     normalize: Callable[[JSON], JSON] | None
     redact: Any
     record_errors: bool
+    keep_uploads: bool
     exhausted: str
     test_id: str | None
     live: Chosen
@@ -182,7 +188,7 @@ def resolve(directory: Directory | None, options: Mapping[str, Any]) -> Settings
         TypeError: for an unknown one.
     """
     given = parse_options(options if directory is None else {"directory": directory, **options})
-    found = {name: read_variable(name) for name in VARIABLES if name not in given}
+    found = {name: read_variable(name) for name in _ALWAYS_READ if name not in given}
     chosen = {**DEFAULTS, **{name: value for name, value in found.items() if value is not None}, **given}
     place = chosen.pop("directory", None)
     if chosen["mode"] is None:
@@ -191,6 +197,8 @@ def resolve(directory: Directory | None, options: Mapping[str, Any]) -> Settings
         chosen["speed"] = math.inf
     _check_faults(chosen, given)
     place = Path(DEFAULT_DIRECTORY) if place is None else place
+    if not isinstance(place, Path):  # the environment names these for layers and for URLs
+        chosen |= {name: read_variable(name) for name in _OF_PLACES if name not in given}
     if chosen["write_to"] is not None:
         chosen["write_to"] = _find_layer(chosen["write_to"], place)
     is_from_environment = not given.keys() & {"directory", "mode"} and chosen["mode"] is not Mode.LIVE
@@ -438,7 +446,7 @@ def parse_layers(directory: Any, source: str = "directory") -> Any:
     Raises:
         InvalidSetting: for anything else, for a list of none, and for a directory that is in it twice.
     """
-    if isinstance(directory, (str, bytes, os.PathLike)) or not isinstance(directory, Iterable):
+    if isinstance(directory, (Path, str, bytes, os.PathLike)) or not isinstance(directory, Iterable):
         return parse_location(directory, source)  # type: ignore[arg-type]  # which refuses bytes
     layers = tuple(parse_location(item, source) for item in directory)
     if not layers:
@@ -556,6 +564,7 @@ _PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "normalize": parse_normalize,
     "redact": _accept,
     "record_errors": parse_flag,
+    "keep_uploads": parse_flag,
     "exhausted": parse_exhausted,
     "test_id": _accept,
     "live": parse_selection,
@@ -578,6 +587,7 @@ _TEXT_PARSERS: dict[str, Callable[[str, str], Any]] = {
     "redact": _parse_redact,
     "record_errors": parse_switch,
     "keep_equal": parse_switch,
+    "keep_uploads": parse_switch,
     "live": parse_paths,
     "only": parse_paths,
     "write_to": _parse_write_to_text,

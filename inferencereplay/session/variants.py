@@ -248,6 +248,10 @@ class Variants:
         with state.lock:
             self._settle(state, key)
 
+    def stored_as(self, call: int) -> int:
+        """Return the number under which the answer to a call was stored, as long as gaps have not closed."""
+        return int(call)
+
     def remove(self, path: str, key: str) -> None:
         """Remove all that is stored of a key.
 

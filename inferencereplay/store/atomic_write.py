@@ -26,19 +26,19 @@ _PERMISSIONS = 0o777
 
 
 @contextlib.contextmanager
-def written(temporary: str, data: bytes, *, like: str = "", is_synced: bool = True) -> Iterator[None]:
+def written(temporary: str, data: bytes | Iterable[bytes], *, like: str = "", is_synced: bool = True) -> Iterator[None]:
     """Write a temporary file, to be linked or renamed in the block; it is removed at the end.
 
     Args:
         temporary: its name.
-        data: its content.
+        data: its content, or parts of it in order, of any length together.
         like: a file whose mode and owner it gets, if that exists.
         is_synced: whether it has to survive a crash of the machine.
 
     Raises:
         OSError: if it cannot be written.
     """
-    if len(data) > LARGEST:
+    if isinstance(data, bytes) and len(data) > LARGEST:
         raise OSError(errno.EFBIG, f"it has {len(data):,} bytes, more than the {LARGEST:,} of the largest recording")
     old = _regular(like) if like else None
     mode = stat.S_IMODE(old.st_mode) & _PERMISSIONS if old else 0o666
@@ -47,7 +47,7 @@ def written(temporary: str, data: bytes, *, like: str = "", is_synced: bool = Tr
         hold_lock(file.fileno())
         if old:
             _adopt(temporary, old, mode)
-        file.write(data)
+        file.writelines([data] if isinstance(data, bytes) else data)
         file.flush()
         if is_synced:
             os.fsync(file.fileno())

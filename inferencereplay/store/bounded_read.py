@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -47,6 +47,20 @@ def read_with_state(name: str, limit: int = LARGEST, *, follows_links: bool = Tr
         return data, found
     finally:
         os.close(descriptor)
+
+
+def open_regular(name: str) -> BinaryIO:
+    """Open a regular file that is no link.
+
+    Raises:
+        OSError: if it is something else, or cannot be opened.
+    """
+    descriptor = os.open(name, _FLAGS | _NO_FOLLOW)
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
+        os.close(descriptor)
+        raise _refusal(found, 0)
+    return open(descriptor, "rb", buffering=0)  # noqa: PTH123 - a descriptor
 
 
 def read_start(name: str, count: int) -> bytes:

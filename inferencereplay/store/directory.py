@@ -24,6 +24,15 @@ from inferencereplay.store.bounded_read import LARGEST, read_starts, read_with_s
 from inferencereplay.store.containment import is_inside
 from inferencereplay.store.folder_listing import aged, listed
 from inferencereplay.store.folder_lock import locked
+from inferencereplay.store.side_folder import (
+    drop_side,
+    kept_side,
+    move_sides,
+    open_side,
+    released,
+    side_path,
+    sweep_sides,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -31,6 +40,7 @@ if TYPE_CHECKING:
 
     from inferencereplay.recording.format import Recording
     from inferencereplay.recording.request import JSON, Request
+    from inferencereplay.recording.side_file import SideFile
 
 LARGEST_COMPARED = 16 * 1024 * 1024
 """Bytes of a file that a search for the nearest request reads."""
@@ -67,7 +77,7 @@ class DirectoryStore:
         """
         name = self._file(path, key, variant)
         data = self._content(name)
-        return None if data is None else decode(data, name)
+        return None if data is None else self._bound(decode(data, name), name)
 
     def load(self, request: Request, key: str, variant: int) -> tuple[Recording, tuple[int, ...]] | None:
         """Return a recording that has to be one of `request`, and its stamp; `None` if there is none.
@@ -78,7 +88,15 @@ class DirectoryStore:
         """
         name = self._file(request.path, key, variant)
         found = self._open(name, self._folder(request.path))
-        return None if found is None else (decode_for(request, key, found[0], name), _stamp(found[1]))
+        if found is None:
+            return None
+        return self._bound(decode_for(request, key, found[0], name), name), _stamp(found[1])
+
+    def _bound(self, recording: Recording, name: str) -> Recording:
+        """Return a recording of a file, whose side files can be opened."""
+        for side in recording.side_files:
+            side.bind(functools.partial(open_side, name, side))
+        return recording
 
     def get(self, path: str, key: str, variant: int) -> bytes | None:
         """Return the content of a recording's file, or `None` if there is none.
@@ -148,6 +166,7 @@ class DirectoryStore:
         with (
             self._written(path, key, variant, data) as (temporary, name),
             locked(os.path.dirname(name)),  # noqa: PTH120 - no other writer may replace it after it was read
+            released(name),
         ):
             there = self.get(path, key, variant) if gives_way else None
             if gives_way and there is not None and not gives_way(there):
@@ -157,8 +176,26 @@ class DirectoryStore:
 
     def delete(self, path: str, key: str, variant: int) -> None:
         """Remove a recording if it is there."""
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            os.unlink(self._file(path, key, variant))  # noqa: PTH108
+        name = self._file(path, key, variant)
+        with released(name), contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            os.unlink(name)  # noqa: PTH108
+
+    def put_side(self, path: str, key: str, variant: int, side: SideFile) -> contextlib.AbstractContextManager[None]:
+        """Store a side file, and keep it for its recording, which is to be stored meanwhile.
+
+        Raises:
+            OSError: if it cannot be written.
+        """
+        name = self._file(path, key, variant)
+        folder = os.path.dirname(name)  # noqa: PTH120
+        if self._leads_out(folder):
+            raise self._led_out(folder)
+        os.makedirs(folder, exist_ok=True)  # noqa: PTH103
+        return kept_side(side_path(name, side.ending), side, self._temporary(folder, key))
+
+    def drop_side(self, path: str, key: str, variant: int, side: SideFile) -> None:
+        """Remove a side file, unless its recording is there, or being stored."""
+        drop_side(self._file(path, key, variant), side.ending)
 
     def move(self, path: str, key: str, variant: int, to: int) -> bool:
         """Give a recording another number; return `False` if that one is taken, or the recording is gone.
@@ -242,12 +279,18 @@ class DirectoryStore:
         if self._leads_out(folder):
             raise self._led_out(folder)
         os.makedirs(folder, exist_ok=True)  # noqa: PTH103
-        temporary = f"{folder}{os.sep}.{key[:DIGITS]}.{secrets.token_hex(8)}.tmp"
+        temporary = self._temporary(folder, key)
         with written(temporary, data, like=like or name):
             if folder not in self._swept:
                 self._swept.add(folder)
-                sweep(aged(listed(folder, _TEMPORARY.fullmatch)), os.stat(temporary).st_mtime_ns)  # noqa: PTH116
+                now = os.stat(temporary).st_mtime_ns  # noqa: PTH116
+                sweep(aged(listed(folder, _TEMPORARY.fullmatch)), now)
+                sweep_sides(folder, now)
             yield temporary, name
+
+    @staticmethod
+    def _temporary(folder: str, key: str) -> str:
+        return f"{folder}{os.sep}.{key[:DIGITS]}.{secrets.token_hex(8)}.tmp"
 
     def _content(self, name: str, limit: int = LARGEST) -> bytes | None:
         found = self._open(name, os.path.dirname(name), limit)  # noqa: PTH120
@@ -302,16 +345,19 @@ def _report(error: OSError) -> None:
 
 
 def move(name: str, to: str) -> bool:
-    """Give a file another name; return `False` if that is taken, or the file is gone.
+    """Give a recording's file, with its side files, another name; return `False` if that is taken, or the file is gone.
 
     Raises:
         OSError: if it cannot be moved.
     """
     try:
+        sides = move_sides(name, to)
         if not link(name, to):
             return False
     except FileNotFoundError:
         return False
     with contextlib.suppress(FileNotFoundError):  # a file system without links has moved it
         os.unlink(name)  # noqa: PTH108
+    for ending in sides:
+        drop_side(name, ending)
     return True

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from inferencereplay.recording.format import Recording
     from inferencereplay.recording.request import JSON, Request
+    from inferencereplay.recording.side_file import SideFile
 
 
 class Store(Protocol):
@@ -82,6 +84,25 @@ class Store(Protocol):
 
     def newest(self, names: Sequence[str]) -> Iterator[tuple[str, JSON]]:
         """Yield name and request body of the recordings with these names, newest first, without unusable ones."""
+        ...
+
+
+class SideFiles(Protocol):
+    """A store that keeps side files: binary content beside recordings, which name it."""
+
+    def put_side(self, path: str, key: str, variant: int, side: SideFile) -> AbstractContextManager[None]:
+        """Store a side file, and keep it from being removed while its recording is stored.
+
+        Args:
+            path: the request's.
+            key: the request's.
+            variant: the recording's number.
+            side: the side file; its content can be opened.
+        """
+        ...
+
+    def drop_side(self, path: str, key: str, variant: int, side: SideFile) -> None:
+        """Remove a side file, unless its recording is there and names it, or is being stored."""
         ...
 
 

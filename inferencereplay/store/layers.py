@@ -9,21 +9,25 @@ A recording's name has its layer's directory before it, for each layer may hold 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import itertools
 import os
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from inferencereplay.recording.format import encode
+from inferencereplay.recording.side_file import endings_in
 from inferencereplay.store.address import LONGEST_GAP
 from inferencereplay.store.location import is_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from inferencereplay.recording.format import Recording
     from inferencereplay.recording.request import JSON, Request
-    from inferencereplay.store.interface import Store, WritableStore
+    from inferencereplay.recording.side_file import SideFile
+    from inferencereplay.store.interface import SideFiles, Store, WritableStore
 
 _Answer = TypeVar("_Answer")
 
@@ -153,6 +157,14 @@ class LayeredStore:
         """Store a recording; return `False` if one is there for which `gives_way` is false; errors as in `add`."""
         return self._joined(path, key).replace_if(path, key, variant, data, gives_way)
 
+    def put_side(self, path: str, key: str, variant: int, side: SideFile) -> AbstractContextManager[None]:
+        """Store a side file, and keep it for its recording, which is to be stored meanwhile; errors as in `add`."""
+        return cast("SideFiles", self._joined(path, key)).put_side(path, key, variant, side)
+
+    def drop_side(self, path: str, key: str, variant: int, side: SideFile) -> None:
+        """Remove a side file, unless its recording is there, or being stored."""
+        cast("SideFiles", self._target(path, key)).drop_side(path, key, variant, side)
+
     def move(self, path: str, key: str, variant: int, to: int) -> bool:
         """Give a recording another number; return `False` if that one is taken, or the recording is gone."""
         return self._target(path, key).move(path, key, variant, to)
@@ -200,9 +212,7 @@ class LayeredStore:
         target, owner = self._target(path, key), _owner(self.layers, path, key)
         if owner is not None and owner is not target:
             for variant in reversed(_variants(owner, path, key)):
-                data = _content(owner, path, key, variant)
-                if data is not None:
-                    target.add(path, key, variant, data)
+                _copy(owner, target, path, key, variant)
         return target
 
 
@@ -232,6 +242,18 @@ def _variants(layer: Store, path: str, key: str) -> Sequence[int]:
             found.append(number)
         number += 1
     return found
+
+
+def _copy(owner: Store, target: WritableStore, path: str, key: str, variant: int) -> None:
+    """Copy a recording, after its side files."""
+    data = _content(owner, path, key, variant)
+    if data is None:
+        return
+    recording = owner.read(path, key, variant) if endings_in(data) else None
+    with contextlib.ExitStack() as kept:
+        for side in recording.side_files if recording else ():
+            kept.enter_context(cast("SideFiles", target).put_side(path, key, variant, side))
+        target.add(path, key, variant, data)
 
 
 def _content(layer: Store, path: str, key: str, variant: int) -> bytes | None:

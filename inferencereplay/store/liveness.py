@@ -28,6 +28,17 @@ def hold_lock(descriptor: int) -> None:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+def take_lock(descriptor: int, *, is_shared: bool) -> bool:
+    """Take the lock of an open file until it is closed, with others or alone; return whether it could be taken."""
+    if fcntl is None:  # pragma: no cover - Windows
+        return False
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
 class LivenessLock:
     """The liveness lock of this process, held for as long as this object exists.
 

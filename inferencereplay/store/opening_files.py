@@ -21,6 +21,6 @@ def open_files(place: Location) -> Files:
     """
     if not isinstance(place, StoreURL):
         return FolderFiles(place.absolute())
-    engine = importlib.import_module("inferencereplay.object_stores.object_files")  # above this package; few need it
-    files: Files = engine.open_object_files(place)
+    engine = importlib.import_module("inferencereplay.object_stores.opening_urls")  # above this package; few need it
+    files: Files = engine.open_url(place).files()
     return files

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,6 +17,7 @@ from inferencereplay.errors import RecordingCorrupt
 from inferencereplay.recording.control_characters import visible
 from inferencereplay.recording.difference import differences
 from inferencereplay.recording.format import check_request
+from inferencereplay.recording.frames import encode as encode_frame
 from inferencereplay.recording.request import parse_json
 from inferencereplay.redaction.payloads import redact_response
 from inferencereplay.session.age import age_of, shown
@@ -23,7 +25,7 @@ from inferencereplay.upkeep import numbering
 
 if TYPE_CHECKING:
     import datetime
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from inferencereplay.catalogue.entries import Catalogue
     from inferencereplay.catalogue.processes import Spread
@@ -64,17 +66,18 @@ def check(
     """
     for part in catalogue.parts:
         names = [*part.names()]
-        shown = part.full_name if part is not catalogue else str
-        for checked in spread(functools.partial(_check, part, redactor, max_age), portions(names)):
-            yield from (_shown(shown, item) for item in checked)
+        found = itertools.chain.from_iterable(
+            spread(functools.partial(_check, part, redactor, max_age), portions(names))
+        )
         if not part.store.is_foreign:
-            yield from (_shown(shown, item) for item in _gaps(names))
+            found = itertools.chain(found, _gaps(names))
+        yield from found if part is catalogue else (_of_layer(part, item) for item in found)
 
 
-def _shown(shown: Callable[[str], str], item: tuple[str, list[Problem]]) -> tuple[str, list[Problem]]:
+def _of_layer(part: Catalogue, item: tuple[str, list[Problem]]) -> tuple[str, list[Problem]]:
     """Name the layer of a file, at the beginning of the messages too."""
     name, problems = item
-    full = shown(name)
+    full = part.full_name(name)
     return full, [
         problem._replace(
             name=full,
@@ -171,11 +174,13 @@ def _within(place: str, raw: bytes, redactor: Redactor) -> Iterator[str]:
 
 def _plain(response: Response) -> JSON:
     """Return an answer as JSON, with the names of the file's members."""
-    plain: dict[str, JSON] = msgspec.to_builtins({**msgspec.structs.asdict(response), "body": None, "chunks": None})
+    own = {"body": None, "chunks": None, "frames": None}
+    plain: dict[str, JSON] = msgspec.to_builtins({**msgspec.structs.asdict(response), **own})
     body = bytes(response.body)
     return plain | {
         "body": parse_json(body) if body else None,
         "chunks": [*map(parse_json, map(bytes, response.chunks))],
+        "frames": [*map(parse_json, map(encode_frame, response.frames or ()))],
     }
 
 

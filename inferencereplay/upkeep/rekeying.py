@@ -9,12 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-import msgspec
-
 from inferencereplay.catalogue.entries import Unreadable
 from inferencereplay.errors import InvalidSetting, RecordingCorrupt, StoreError
 from inferencereplay.recording.control_characters import visible
-from inferencereplay.recording.format import VERSION, RecordedRequest, Recording, corrupt, encode
+from inferencereplay.recording.format import VERSION, Recording, corrupt, encode, recorded_request
 from inferencereplay.recording.request import NotSerializable
 from inferencereplay.upkeep import numbering
 
@@ -249,7 +247,8 @@ def _filed(catalogue: Catalogue, session: Session, name: str) -> bytes:
     """Return the content of a file with its new request."""
     entry = catalogue.read(name)
     request = _request(entry, session)
-    held = RecordedRequest(request.method, request.path, msgspec.Raw(request.body), request.query)
+    held = recorded_request(request)
+    held.uploads = entry.recording.request.uploads
     return encode(Recording(VERSION, request.key, held, entry.recording.response, entry.recording.recorded))
 
 

@@ -167,6 +167,27 @@ def test_known_recordings_answer_and_are_left_alone(cli, program, tmp_path, clie
     assert (done.status, "the given recordings do not answer" in done.err) == (2, True)
 
 
+def test_layers_and_files_beside_recordings_answer_too(cli, program, tmp_path, client):
+    """Of two recordings of one request, the first layer's is taken; what cannot be copied is told."""
+    layers = [tmp_path / "one", tmp_path / "two"]
+    for layer in layers:
+        with replay(layer, mode="record"):
+            client.chat.completions.create(**ASK)
+    (file,) = layers[0].rglob("*.json")
+    file.with_suffix(".mp3").write_bytes(b"sound")
+    torn = file.with_name(f"{'0' * 32}.json")
+    torn.symlink_to(tmp_path / "elsewhere.json")
+    (tmp_path / "elsewhere.json").write_text("{}")
+    command = program(jobs(1), jobs(1))
+    done = cli("calibrate", "--keep", tmp_path / "kept", "-d", layers[0], "-d", layers[1], "--", *command)
+    assert done.status == 0
+    assert "leads out of" in done.err
+    kept = tmp_path / "kept" / "run-1"
+    copied = kept / file.relative_to(layers[0])
+    assert copied.read_bytes() == file.read_bytes()
+    assert copied.with_suffix(".mp3").read_bytes() == b"sound"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import shutil
 from pathlib import Path
 
@@ -128,6 +130,49 @@ def test_a_file_that_cannot_be_read_is_told_and_the_others_are_copied(cli, place
     assert done.err.startswith("1 copied, 2 failed; ")
 
 
+def test_a_copy_that_was_interrupted_is_gone_on_with(cli, places, monkeypatch):
+    """The same command copies the rest; nothing half is there."""
+    source, target = places
+    add = FolderFiles.add
+
+    def interrupted(self, name, data):
+        if name == names(source)[1]:
+            raise KeyboardInterrupt
+        return add(self, name, data)
+
+    monkeypatch.setattr(FolderFiles, "add", interrupted)
+    assert cli("copy", source, target).status == 130
+    assert contents(target).items() < contents(source).items()
+    monkeypatch.undo()
+    assert cli("copy", source, target).status == 0
+    assert contents(target) == contents(source)
+
+
+def test_a_folder_that_leads_out_or_cannot_be_listed_is_told(cli, places, tmp_path, monkeypatch):
+    """Nothing is written elsewhere."""
+    source, target = places
+    (tmp_path / "elsewhere").mkdir()
+    target.mkdir()
+    (target / "chat").symlink_to(tmp_path / "elsewhere")
+    done = cli("copy", source, target)
+    assert "leads out of" in done.err + done.out
+    assert done.status in (1, 2)
+    assert contents(tmp_path / "elsewhere") == {}
+    scandir = os.scandir
+
+    def refuse(folder):
+        if str(folder).endswith("completions"):
+            raise PermissionError(errno.EACCES, "Permission denied", folder)
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    done = cli("copy", source, tmp_path / "new")
+    assert (done.status, done.err) == (
+        2,
+        f"Error: {source}/chat/completions cannot be looked into: Permission denied. Look at its permissions.\n",
+    )
+
+
 def test_a_place_that_cannot_be_read_or_written_is_told(cli, places, tmp_path):
     """With exit status 2."""
     source, target = places
@@ -238,6 +283,10 @@ def test_sums_that_places_tell_save_the_reading(places, monkeypatch):
         monkeypatch.setattr(copying, "at_once", map)  # two threads would disagree about the place
         assert {copied.outcome for copied in copy.run(copy.plan())} == {"there already"}
         assert len(reads) == count
+    name = names(target)[0]
+    (target / name).write_bytes((target / name).read_bytes().replace(b"elapsed", b"ELAPSED"))
+    copy = Copying(Far(source, has_sums=False), Far(target, has_sums=False))
+    assert {copied.name for copied in copy.run(copy.plan()) if copied.outcome == "another content"} == {name}
 
 
 @pytest.mark.parametrize(

@@ -303,10 +303,12 @@ def test_the_recordings_of_a_test(cli, mapped, test, more, count):
 
 
 def test_several_directories_of_a_test(cli, mapped):
-    """One has to be named."""
-    done = cli("list", "--test", "tests/test_b.py")
-    assert done.status == 2
-    assert "has used several directories: " in done.err
+    """They are listed as layers, each name with its directory; what is gone is counted."""
+    done = cli("list", "--test", "tests/test_b.py", "--json")
+    assert done.status == 0
+    names = [row["name"] for row in json.loads(done.out)]
+    assert [Path(name).is_relative_to("shelf") or "shelf" in Path(name).parts for name in names] == [True, True]
+    assert "1 of the map are gone" in done.err
 
 
 def test_a_map_that_is_older_than_its_directory(cli, mapped):

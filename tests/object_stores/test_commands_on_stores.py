@@ -12,12 +12,14 @@ from written import ask, said, streamed, write
 
 from inferencereplay import InvalidSetting, RecordingNotFound, Session, replay
 from inferencereplay.catalogue.layered import open_catalogue
-from inferencereplay.errors import RecordingCorrupt
+from inferencereplay.errors import RecordingCorrupt, StoreError
+from inferencereplay.object_stores.object_files import ObjectFiles
 from inferencereplay.object_stores.object_store import ObjectStore
 from inferencereplay.session import first_use
 from inferencereplay.store.files import FileState
 from inferencereplay.store.location import StoreURL
 from inferencereplay.store.opening_files import open_files
+from inferencereplay.upkeep import copying
 
 
 def chat(client, text, **more):
@@ -84,6 +86,37 @@ def test_from_one_store_to_another(cli, url, local, tmp_path):
     assert cli("copy", url, other, "--used", used).status == 0
     assert sorted(stored(other)) == [first, second]
     assert cli("copy", url, other).err.startswith("1 copied, 2 there already")
+
+
+def test_a_store_that_cannot_be_reached_is_told(cli, local, tmp_path, monkeypatch, no_stores):
+    """As source and as target; the copy ends there."""
+    monkeypatch.setenv("AWS_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+    for places in ((local, "s3://nobody/here"), ("s3://nobody/here", tmp_path / "pulled")):
+        done = cli("copy", *places)
+        assert (done.status, done.out) == (2, "")
+        assert done.err.startswith("Error: s3://nobody/here: its objects cannot be listed: ")
+    assert not (tmp_path / "pulled").exists()
+
+
+def test_a_store_that_fails_meanwhile_ends_the_copy(cli, url, tmp_path, monkeypatch):
+    """What was copied before is there."""
+    read = ObjectFiles.read
+
+    def fails(self, name, **more):
+        if name.endswith(".json") and len(contents(tmp_path / "pulled")) == 1:
+            message = f"{url}: {name} cannot be read: nobody answers there."
+            raise StoreError(message)
+        return read(self, name, **more)
+
+    monkeypatch.setattr(copying, "at_once", map)
+    monkeypatch.setattr(ObjectFiles, "read", fails)
+    done = cli("copy", url, tmp_path / "pulled")
+    assert (done.status, len(contents(tmp_path / "pulled"))) == (2, 1)
+    assert "nobody answers there" in done.err
+    monkeypatch.undo()
 
 
 def test_what_belongs_to_a_recording_is_copied_too(cli, url, local, tmp_path):
@@ -186,6 +219,9 @@ def test_files_of_a_store(url, local):
     assert (state.size, state.modified) == (len(content.data), content.modified)
     assert state.modified > 1_700_000_000_000_000_000
     assert not files.add(name, b"other")
+    assert files.add("notes.md", b"x")
+    assert [item.name for item in files.list()] == sorted(contents(local))
+    files.remove("notes.md")
     assert files.add("b" * 32 + ".json", b"{}", like=name)
     assert files.move("b" * 32 + ".json", "c" * 32 + ".json")
     assert ("b" * 32 + ".json") not in stored(url)

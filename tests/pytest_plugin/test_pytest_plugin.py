@@ -458,7 +458,7 @@ def test_a_configuration_may_return_nothing(suite):
         (
             [],
             {"inferencereplay_unused": "x"},
-            "inferencereplay_unused='x' is not valid. Valid are ignore, report, fail.",
+            "inferencereplay_unused='x' is not valid. Valid are ignore, report, fail, delete.",
         ),
     ],
 )

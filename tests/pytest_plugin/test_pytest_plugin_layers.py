@@ -156,7 +156,7 @@ def test_what_is_fetched_beforehand_can_be_named_by_itself(suite, monkeypatch):
             import pathlib
             assert inferencereplay.settings.prefetch == pathlib.Path(__file__).with_name("names.txt")
 
-        @pytest.mark.inferencereplay
+        @pytest.mark.inferencereplay(["own", "shared"])
         def test_environment(inferencereplay):
             assert str(inferencereplay.settings.prefetch) == "/some/names.txt"
         """

@@ -15,9 +15,9 @@ import pytest
 from conftest import ASK, Reply, completion, plain
 from openai.lib.streaming.chat import ChatCompletionStreamEvent
 from openai.types.chat import ChatCompletionMessage
-from ways import DEAD, WAYS, create, entered, facts, failing, items, run, settle
+from ways import DEAD, WAYS, create, facts, failing, items, run, settle
 
-from inferencereplay import NotRecordable, Pace, RecordingNotFound, Session, replay
+from inferencereplay import Pace, RecordingNotFound, Session, replay
 from inferencereplay.pacing.clocks import VirtualClock
 from inferencereplay.sdk import private
 from inferencereplay.sdk.steps import in_thread
@@ -186,49 +186,19 @@ def test_extra_query_counts_and_extra_headers_do_not(driver, server, tmp_path):
         driver.chat(extra_query={"a": "2"})
 
 
-async def _upload(client: Any) -> Any:
-    return await settle(client.files.create(file=("a.txt", b"text"), purpose="assistants"))
-
-
-async def _speech(client: Any) -> Any:
-    return await settle(client.audio.speech.create(model="m", voice="alloy", input="Hi"))
-
-
-async def _content(client: Any) -> Any:
-    return await settle(client.files.with_raw_response.content("file-1"))
-
-
-async def _spoken(client: Any) -> Any:
-    async with entered(
-        client.audio.speech.with_streaming_response.create(model="m", voice="alloy", input="Hi")
-    ) as made:
-        return await settle(made.read())
-
-
-@pytest.mark.parametrize("way", [_upload, _speech, _spoken, _content])
-def test_what_no_recording_can_hold(driver, server, tmp_path, caplog, way):
-    """An upload, audio and files are refused in replay, and let through with one warning while recording."""
-    with pytest.raises(NotRecordable), replay(tmp_path) as session:
-        run(driver, way)
-    assert session.misses == 1
-    assert server.count == 0
-    reply = plain({"id": "f", "object": "file", "bytes": 1, "created_at": 1, "filename": "a", "purpose": "x"})
-    server.replies = [reply, reply]
-    with replay(tmp_path, mode="record") as session:
-        run(driver, way)
-        run(driver, way)
-    assert (session.recorded, server.count) == (0, 2)
-    assert len([record for record in caplog.records if "not recordable" in record.message]) == 1
-
-
-def test_an_answer_that_is_neither_json_nor_text_is_handed_on(client, server, tmp_path, caplog):
-    """Bytes that cannot be written into a file reach the caller, and a warning says that they were not stored."""
+def test_an_answer_that_is_neither_json_nor_text_comes_back(driver, server, tmp_path):
+    """Bytes go to a side file, whatever the endpoint."""
     server.replies = [Reply(200, {"content-type": "application/octet-stream"}, b"\xff\xfe\x00")]
-    with replay(tmp_path, mode="record") as session:
-        made = client.chat.completions.with_raw_response.create(**ASK)
-    assert made.content == b"\xff\xfe\x00"
-    assert session.recorded == 0
-    assert "neither JSON nor text" in caplog.text
+
+    async def way(client: Any) -> Any:
+        return (await settle(client.chat.completions.with_raw_response.create(**ASK))).content
+
+    with replay(tmp_path, mode="record"):
+        assert run(driver, way) == b"\xff\xfe\x00"
+    (side,) = tmp_path.rglob("*.bin")
+    assert side.read_bytes() == b"\xff\xfe\x00"
+    with replay(tmp_path):
+        assert run(driver, way, base_url=DEAD) == b"\xff\xfe\x00"
 
 
 def test_an_answer_that_is_text_comes_back(driver, server, tmp_path):

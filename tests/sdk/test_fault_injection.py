@@ -14,7 +14,6 @@ from ways import DEAD, error_facts
 from inferencereplay import (
     Fault,
     InvalidSetting,
-    NotRecordable,
     RecordingCorrupt,
     RecordingNotFound,
     Session,
@@ -220,13 +219,13 @@ def test_an_answer_is_recorded_once_for_all_attempts(driver, server, tmp_path):
 
 
 def test_what_cannot_be_recorded_is_altered_all_the_same(driver, server, tmp_path, caplog):
-    """An answer that is neither JSON nor text is not stored, and a fault can still break it."""
+    """An answer that is neither JSON nor text is stored as bytes, and a fault can still break it."""
     server.replies = [Reply(body=b"\xff\xfe\xfd\x00")] * 2
     with caplog.at_level(logging.WARNING, "inferencereplay"):
         with replay(tmp_path, mode="record", faults=[Fault.empty()]) as session:
             with pytest.raises((openai.APIError, ValueError)):
                 driver.chat()
-    assert (session.recorded, session.faults) == (0, {"empty": 1})
+    assert (session.recorded, session.faults) == (1, {"empty": 1})
 
 
 def test_a_live_error_is_told_as_it_is(driver, server, tmp_path):
@@ -306,25 +305,32 @@ def test_the_nth_call_gets_the_nth_variant(driver, server, tmp_path):
 
 
 def test_an_upload_meets_faults_by_its_path(driver, tmp_path):
-    """What no recording can answer can fail all the same; without a fault it is refused, as ever."""
+    """It can fail before it is read; without a fault it is a miss, as ever."""
 
     def transcribe(client):
         return client.audio.transcriptions.create(model="m", file=("a.mp3", b"123"))
 
     session = Session(tmp_path, mode="replay", faults=[Fault.status(500, on="/audio/*"), Fault.cut(after=0)])
-    with pytest.raises(NotRecordable), replay(session):
+    with pytest.raises(RecordingNotFound), replay(session):
         with pytest.raises(openai.InternalServerError):
             driver(transcribe)
         driver(transcribe)
     assert (session.faults, session.misses) == ({"status 500": 1}, 1)
 
 
-def test_an_upload_is_let_through_unaltered(driver, server, tmp_path, caplog):
-    """While recording it goes to the network; a fault that would alter its answer cannot."""
+def test_the_answer_to_an_upload_is_altered(driver, server, tmp_path):
+    """As any other call's; what is stored is the whole answer."""
     server.replies = [plain({"text": "hi"})]
-    with caplog.at_level(logging.ERROR), replay(tmp_path, mode="record", faults=[Fault.cut(after=0)]) as session:
-        made = driver(lambda client: client.audio.transcriptions.create(model="m", file=("a.mp3", b"123")))
-    assert (made.text, session.faults) == ("hi", {})
+
+    def transcribe(client):
+        return client.audio.transcriptions.create(model="m", file=("a.mp3", b"123"))
+
+    with replay(tmp_path, mode="record", faults=[Fault.cut(after=0)]) as session:
+        with pytest.raises(openai.APIConnectionError):
+            driver(transcribe)
+    assert session.faults == {"cut": 1}
+    with replay(tmp_path):
+        assert driver(transcribe).text == "hi"
 
 
 def test_what_cannot_be_compared_is_told_as_ever(driver, tmp_path):

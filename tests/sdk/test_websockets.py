@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import importlib
-import inspect
 import json
+import os
+import queue
 import re
+import subprocess
+import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import anyio
 import openai
 import pytest
-from conftest import cheap
 from openai.resources.beta.realtime import realtime  # the one that most versions of the SDK have
+from sockets import KEY, NOBODY, connected, event, frames, manager_of, recorded, replayed, run, serving, talk
 from ways import entered, facts, settle
+from websockets.asyncio import client as async_client
 from websockets.exceptions import ConnectionClosedError, ConnectionClosedOK, InvalidStatus
-from websockets.sync.server import serve
+from websockets.sync import client as sync_client
 
-from inferencereplay import RecordingNotFound, replay
-from inferencereplay.recording.format import decode
+from inferencereplay import IncompleteRecording, RecordingNotFound, VirtualClock, replay
+from inferencereplay.recording.format import decode, encode
 from inferencereplay.sdk import private
+from inferencereplay.sdk.sockets import replayed_connection
+from inferencereplay.session import garbage
+from inferencereplay.session import session as session_
 
-KEY = "sk-test-0123456789abcdef"
 RESOURCES = Path(openai.__file__).parent / "resources"
 MANAGERS = [
     manager
@@ -35,124 +43,11 @@ MANAGERS = [
 KINDS = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 
 
-class Sockets:
-    """A WebSocket server; `talk(socket)` is what it does with each connection, and `opened` counts them."""
-
-    def __init__(self) -> None:
-        self.talk = greet
-        self.asked: list[str] = []
-        self.refusal: tuple[int, str] | None = None
-
-    def answer(self, socket: Any) -> None:
-        self.asked.append(socket.request.path)
-        self.talk(socket)
-
-    def refuse(self, connection: Any, _: Any) -> Any:
-        if self.refusal is None:
-            return None
-        response = connection.respond(*self.refusal)
-        response.headers["x-request-id"] = "req_1"
-        return response
-
-
-def event(kind: str, **more: Any) -> str:
-    return json.dumps({"type": kind, "event_id": f"event_{kind}", **more})
-
-
-def greet(socket: Any) -> None:
-    """Greet, and answer each message: `response.create` with three events, any other with one."""
-    socket.send(event("session.created", session={"id": "sess_1", "type": "realtime", "object": "realtime.session"}))
-    for message in socket:
-        kind = json.loads(message).get("type", "")
-        if kind == "response.create":
-            for index in range(2):
-                shared = {"response_id": "r", "item_id": "i", "output_index": 0, "content_index": 0}
-                socket.send(event("response.output_text.delta", delta=f"word {index}", **shared))
-            socket.send(event("response.done", response={"id": "r", "object": "realtime.response"}))
-        else:
-            socket.send(event("session.updated", session={"id": "sess_1", "type": "realtime"}))
-
-
 @pytest.fixture
 def sockets():
     """Serve WebSockets on loopback."""
-    served = Sockets()
-    with serve(served.answer, "127.0.0.1", 0, process_request=served.refuse) as server:
-        served.url = f"ws://127.0.0.1:{server.socket.getsockname()[1]}/v1"
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with serving() as served:
         yield served
-        server.shutdown()
-        thread.join()
-
-
-def run(way: Any, url: str, *, is_async: bool, **options: Any) -> Any:
-    """Go a way, an async function of a client, with a client of either kind."""
-    make = openai.AsyncOpenAI if is_async else openai.OpenAI
-    options = {"api_key": KEY, "base_url": "http://127.0.0.1:9/v1", "websocket_base_url": url, **options}
-
-    async def main() -> Any:
-        client = make(**options, **cheap(is_async=is_async))
-        try:
-            return await way(client)
-        finally:
-            await settle(client.close())
-
-    if is_async:
-        return anyio.run(main)
-    try:
-        main().send(None)
-    except StopIteration as stop:
-        return stop.value
-    raise AssertionError("a synchronous client does not wait")
-
-
-def manager_of(cls: type, client: Any, **given: Any) -> Any:
-    """Make a connection manager as the SDK does."""
-    given = {"client": client, "extra_query": {}, "extra_headers": {}, "websocket_connection_options": {}, **given}
-    parameters = inspect.signature(cls).parameters.values()
-    known = {item.name: given.get(item.name, "m") for item in parameters if item.default is item.empty}
-    return cls(**known, **{name: given[name] for name in given.keys() - known.keys()})
-
-
-def connected(client: Any, **given: Any) -> Any:
-    """Return a manager of the connections that most versions of the SDK have."""
-    kind = realtime.AsyncRealtimeConnectionManager if private.is_async(client) else realtime.RealtimeConnectionManager
-    return entered(manager_of(kind, client, **given))
-
-
-async def talk(client: Any) -> Any:
-    """Hear the greeting, say something, ask for an answer."""
-    async with connected(client) as connection:
-        heard = [await settle(connection.recv())]
-        await settle(connection.send({"type": "session.update", "session": {"instructions": "Be kind."}}))
-        heard.append(await settle(connection.recv()))
-        await settle(connection.send({"type": "response.create"}))
-        heard += [await settle(connection.recv()) for _ in range(3)]
-    return facts(heard)
-
-
-def recorded(way: Any, sockets: Any, directory: Path, *, is_async: bool, **options: Any) -> Any:
-    """Go a way live and recorded, and return what came of it."""
-    live = run(way, sockets.url, is_async=is_async)
-    with replay(directory, mode="record", **options) as session:
-        assert run(way, sockets.url, is_async=is_async) == live
-        assert session.misses == 0
-    return live
-
-
-def replayed(way: Any, directory: Path, *, is_async: bool, **options: Any) -> Any:
-    """Go a way in replay; nobody answers at the address."""
-    with replay(directory, **options) as session:
-        found = run(way, "ws://127.0.0.1:9/v1", is_async=is_async)
-        assert (session.hits, session.misses) == (1, 0)
-    return found
-
-
-def frames(directory: Path) -> list[Any]:
-    """Return the frames of the only recording."""
-    (file,) = directory.rglob("*.json")
-    return decode(file.read_bytes(), str(file)).response.frames
 
 
 @KINDS
@@ -213,7 +108,7 @@ def test_a_connection_that_was_not_recorded_is_a_miss(tmp_path, cls, is_entered)
 
     with pytest.raises(RecordingNotFound, match=r"WEBSOCKET /\w+.* was not recorded"):
         with replay(tmp_path) as session:
-            run(way, "ws://127.0.0.1:9/v1", is_async=is_async)
+            run(way, NOBODY, is_async=is_async)
     assert session.misses == 1
 
 
@@ -332,7 +227,7 @@ def test_a_failed_connection_is_the_same_error(tmp_path, is_async):
         return caught.value.errno
 
     with replay(tmp_path, mode="record", record_errors=True) as session:
-        number = run(way, "ws://127.0.0.1:9/v1", is_async=is_async)
+        number = run(way, NOBODY, is_async=is_async)
     assert session.recorded == 1
     assert replayed(way, tmp_path, is_async=is_async) == number
 
@@ -372,7 +267,7 @@ def test_another_message_is_a_miss_that_says_what_differs(sockets, tmp_path, is_
         raise caught.value
 
     with pytest.raises(RecordingNotFound) as caught, replay(tmp_path) as session:
-        run(way, "ws://127.0.0.1:9/v1", is_async=is_async)
+        run(way, NOBODY, is_async=is_async)
     assert session.misses == 1
     assert caught.value.differences == ('session.instructions: "b" → "c"',)
     assert re.search(
@@ -404,9 +299,50 @@ def test_variants_are_chosen_by_what_the_program_sends(sockets, tmp_path, is_asy
     recorded(both, sockets, tmp_path, is_async=is_async)
     assert len([*tmp_path.rglob("*.json")]) == 2
     with replay(tmp_path) as session:
-        assert run(both, "ws://127.0.0.1:9/v1", is_async=is_async) == [["session.updated"], ["session.updated"] * 2]
+        assert run(both, NOBODY, is_async=is_async) == [["session.updated"], ["session.updated"] * 2]
         assert (session.hits, session.unused()) == (2, [])
     assert len(replayed(one, tmp_path, is_async=is_async)) == (1 if is_first else 2)
+
+
+@KINDS
+def test_recording_again_replaces_equal_conversations_only(sockets, tmp_path, is_async):
+    """Tests that share a directory, and send other messages, leave each other's recordings alone."""
+    ways = [lambda client, text=text: _say(client, _update(text)) for text in "aab"]
+
+    async def twice(client: Any) -> None:
+        await ways[0](client)
+        await ways[1](client)
+
+    recorded(twice, sockets, tmp_path, is_async=is_async)
+    recorded(ways[2], sockets, tmp_path, is_async=is_async)
+    files = sorted(tmp_path.rglob("*.json"))
+    before = [file.read_bytes() for file in files]
+    assert len(files) == 3
+    recorded(ways[2], sockets, tmp_path, is_async=is_async)
+    recorded(ways[0], sockets, tmp_path, is_async=is_async)
+    assert sorted(tmp_path.rglob("*.json")) == files
+    assert [file.read_bytes() == old for file, old in zip(files, before, strict=True)] == [False, True, False]
+    with replay(tmp_path) as session:
+        run(twice, NOBODY, is_async=is_async)
+        run(ways[2], NOBODY, is_async=is_async)
+    assert [call.recording for call in session.calls] == [str(file.relative_to(tmp_path)) for file in files]
+    assert session.unused() == []
+    with replay(tmp_path) as session:
+        for way in (ways[2], ways[0], ways[2]):
+            run(way, NOBODY, is_async=is_async)
+    names = [str(files[index].relative_to(tmp_path)) for index in (2, 0, 2)]
+    assert [call.recording for call in session.calls] == names
+    assert session.unused() == [str(files[1].relative_to(tmp_path))]
+
+
+@KINDS
+def test_recordings_may_be_used_up(sockets, tmp_path, is_async):
+    """With `exhausted="error"` each recording is followed once."""
+    recorded(lambda client: _say(client, _update("a")), sockets, tmp_path, is_async=is_async)
+    with pytest.raises(RecordingNotFound, match=r"are used up \(exhausted='error'\)"):
+        with replay(tmp_path, exhausted="error"):
+            for _ in range(2):
+                run(lambda client: _say(client, _update("a")), NOBODY, is_async=is_async)
 
 
 @KINDS
@@ -459,3 +395,325 @@ def test_audio_is_compared_by_its_digest(sockets, tmp_path, is_async):
     assert replayed(way, tmp_path, is_async=is_async) == ["session.updated"]
     with pytest.raises(RecordingNotFound, match=r'audio\.sha256: "\w+" → "\w+"'):
         replayed(lambda client: _say(client, append("AAAB" * 100)), tmp_path, is_async=is_async)
+
+
+def _slow(socket: Any) -> None:
+    """Greet, and answer each message after a while."""
+    socket.send(event("session.created", session={"id": "s"}))
+    for _ in socket:
+        time.sleep(0.02)
+        socket.send(event("session.updated", session={"id": "s"}))
+
+
+@KINDS
+def test_frames_come_at_the_recorded_pace(sockets, tmp_path, is_async):
+    """The server's frames come as long after the program's as they did, times the speed, and none is early."""
+    sockets.talk = _slow
+
+    async def way(client: Any) -> Any:
+        return await _say(client, _update("a"))
+
+    recorded(way, sockets, tmp_path, is_async=is_async)
+    (file,) = tmp_path.rglob("*.json")
+    kept = decode(file.read_bytes(), "").response
+    wait = kept.offsets[2] - kept.offsets[1]
+    assert wait >= 0.02
+    clock = VirtualClock()
+    with replay(tmp_path, speed=0.1, clock=clock) as session:
+        run(way, NOBODY, is_async=is_async)
+    assert clock.time == pytest.approx(10 * (max(kept.elapsed, kept.offsets[0]) + wait), rel=0.2)
+    assert session.timing.chunks == 2
+    start = time.perf_counter()
+    with replay(tmp_path, speed=1) as session:
+        run(way, NOBODY, is_async=is_async)
+    assert time.perf_counter() - start >= kept.elapsed + wait
+    assert session.timing.chunks == 2
+
+
+@KINDS
+def test_a_custom_clock_is_followed(sockets, tmp_path, is_async):
+    """Each wait is the clock's."""
+
+    class Noting:
+        def __init__(self) -> None:
+            self.time, self.waits = 0.0, 0
+
+        def now(self) -> float:
+            return self.time
+
+        def sleep(self, seconds: float) -> None:
+            self.time += seconds
+            self.waits += 1
+
+        async def sleep_async(self, seconds: float) -> None:
+            self.sleep(seconds)
+
+    sockets.talk = _slow
+    recorded(lambda client: _say(client, _update("a")), sockets, tmp_path, is_async=is_async)
+    clock = Noting()
+    with replay(tmp_path, speed=1, clock=clock):
+        run(lambda client: _say(client, _update("a")), NOBODY, is_async=is_async)
+    assert clock.waits >= 2
+
+
+def test_a_thread_may_read_while_another_sends(sockets, tmp_path):
+    """A reader waits for what the program sends next, and for its close."""
+
+    def listen(connection: Any, heard: queue.SimpleQueue[Any]) -> None:
+        for item in connection:
+            heard.put(item)
+
+    async def way(client: Any) -> Any:
+        heard: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        with manager_of(realtime.RealtimeConnectionManager, client) as connection:
+            reader = threading.Thread(target=listen, args=(connection, heard))
+            reader.start()
+            items = [heard.get()]
+            for text in "abc":
+                connection.send(_update(text))
+                items.append(heard.get())
+        reader.join()
+        return facts(items)
+
+    live = recorded(way, sockets, tmp_path, is_async=False)
+    assert len(live) == 4
+    assert replayed(way, tmp_path, is_async=False) == live
+
+
+def test_a_task_may_read_while_another_sends(sockets, tmp_path):
+    """The same with tasks."""
+
+    async def way(client: Any) -> Any:
+        heard: list[Any] = []
+        arrived = anyio.Event()
+
+        async def read(connection: Any) -> None:
+            nonlocal arrived
+            async for item in connection:
+                heard.append(item)
+                arrived.set()
+                arrived = anyio.Event()
+
+        async with anyio.create_task_group() as group:
+            async with manager_of(realtime.AsyncRealtimeConnectionManager, client) as connection:
+                group.start_soon(read, connection)
+                for count in (1, 2, 3):
+                    while len(heard) < count:
+                        await arrived.wait()
+                    await connection.send(_update(str(count)))
+                while len(heard) < 4:
+                    await arrived.wait()
+        return facts(heard)
+
+    live = recorded(way, sockets, tmp_path, is_async=True)
+    assert len(live) == 4
+    for speed in (float("inf"), 1):
+        assert replayed(way, tmp_path, is_async=True, speed=speed) == live
+
+
+@KINDS
+def test_who_waits_for_what_does_not_come_gets_a_miss(sockets, tmp_path, is_async, monkeypatch):
+    """The recording goes on with a message of the program, which it does not send."""
+    monkeypatch.setattr(replayed_connection, "ALONE", 0.01)
+    monkeypatch.setattr(session_, "LONGEST_UNANSWERED", 0.01)
+    recorded(lambda client: _say(client, _update("a")), sockets, tmp_path, is_async=is_async)
+
+    async def listen(client: Any) -> None:
+        async with connected(client) as connection:
+            await settle(connection.recv())
+            await settle(connection.recv())
+
+    async def wait(client: Any) -> None:
+        async with connected(client) as connection:
+            await settle(connection.recv())
+            await settle(connection.send(_update("a")))
+            await settle(connection.recv())
+            await settle(connection.recv())
+
+    with pytest.raises(RecordingNotFound, match=r"in the recording the server waits for frame 2, the program's 'sess"):
+        replayed(listen, tmp_path, is_async=is_async)
+    with pytest.raises(RecordingNotFound, match=r"in the recording the program closed the connection here"):
+        replayed(wait, tmp_path, is_async=is_async)
+
+
+def test_a_wait_may_time_out(sockets, tmp_path):
+    """Of a program that waits for nothing, which is as it was live."""
+
+    async def way(client: Any) -> Any:
+        async with connected(client) as connection:
+            await connection.recv()
+            with anyio.move_on_after(0.05) as scope:
+                await connection.recv()
+            await connection.send(_update("a"))
+            return scope.cancelled_caught, (await connection.recv()).type
+
+    live = recorded(way, sockets, tmp_path, is_async=True)
+    assert live == (True, "session.updated")
+    assert replayed(way, tmp_path, is_async=True) == live
+
+
+def test_a_wait_of_the_connection_itself_may_time_out(sockets, tmp_path):
+    """The library's own `recv` has a time-out in sync code."""
+
+    async def way(client: Any) -> Any:
+        with manager_of(realtime.RealtimeConnectionManager, client) as connection:
+            connection.recv()
+            for seconds in (0.01, 0):
+                with pytest.raises(TimeoutError):
+                    connection._connection.recv(timeout=seconds)
+            return connection._connection.close_code
+
+    assert recorded(way, sockets, tmp_path, is_async=False) is None
+    assert replayed(way, tmp_path, is_async=False) is None
+    assert replayed(way, tmp_path, is_async=False, speed=1) is None
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of asyncio, for who does that
+def test_an_abandoned_connection_is_stored(sockets, tmp_path):
+    """Somebody dropped it without a close: the frames up to then are there."""
+
+    async def way(client: Any) -> Any:
+        connection = await manager_of(realtime.AsyncRealtimeConnectionManager, client).enter()
+        return (await connection.recv()).type
+
+    with replay(tmp_path, mode="record") as session:
+        run(way, sockets.url, is_async=True)
+    gc.collect()
+    garbage.run_noted()
+    assert session.recorded == 1
+    assert replayed(way, tmp_path, is_async=True) == "session.created"
+
+
+@KINDS
+def test_a_replay_that_reads_past_an_abandoned_connection_says_so(sockets, tmp_path, is_async, monkeypatch):
+    """It names the file, and how to record the rest."""
+    monkeypatch.setattr(replayed_connection, "ALONE", 0.01)
+    monkeypatch.setattr(session_, "LONGEST_UNANSWERED", 0.01)
+    recorded(_say, sockets, tmp_path, is_async=is_async)
+    (file,) = tmp_path.rglob("*.json")
+    kept = decode(file.read_bytes(), "")
+    kept.response.end, kept.response.left = "closed", kept.response.offsets[0] + 0.001
+    kept.response.frames, kept.response.offsets = kept.response.frames[:1], kept.response.offsets[:1]
+    file.write_bytes(encode(kept))
+
+    async def way(client: Any) -> Any:
+        async with connected(client) as connection:
+            await settle(connection.recv())
+            await settle(connection.recv())
+
+    with pytest.raises(IncompleteRecording, match=r"ends after 1 frames of the server: the program left the conn") as e:
+        replayed(way, tmp_path, is_async=is_async)
+    assert (e.value.path, e.value.chunks) == (str(file), 1)
+    assert replayed(_say, tmp_path, is_async=is_async) == []
+
+
+EXITS = {
+    "closed by the server": "connection.recv(); connection.send({'type': 'bye'}); connection.recv()",
+    "left open": "connection.recv()",
+    "closed": "connection.recv(); connection.close()",
+}
+
+
+@pytest.mark.parametrize("way", EXITS)
+def test_a_program_that_ends_has_stored_its_connections(sockets, tmp_path, way):
+    """However it leaves them."""
+    program = f"""
+import openai
+from inferencereplay import Session, wrap
+client = wrap(openai.OpenAI(api_key="{KEY}", websocket_base_url="{sockets.url}"), {str(tmp_path)!r}, mode="record")
+from openai.resources.beta.realtime import realtime
+given = dict(client=client, model="m", extra_query={{}}, extra_headers={{}}, websocket_connection_options={{}})
+connection = realtime.RealtimeConnectionManager(**given).enter()
+{EXITS[way]}
+"""
+    done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    (file,) = tmp_path.rglob("*.json")
+    kept = decode(file.read_bytes(), "").response
+    assert kept.end == ("done" if way == "closed" else "closed")
+    assert kept.frames[0].sender == "server"
+
+
+@KINDS
+def test_some_connections_go_to_the_network(sockets, tmp_path, is_async):
+    """`live` and `only` select them, as calls."""
+    with replay(tmp_path, live="/realtime") as session:
+        run(talk, sockets.url, is_async=is_async)
+    assert [(call.outcome, call.method, call.path) for call in session.calls] == [("live", "WEBSOCKET", "/realtime")]
+    with replay(tmp_path, mode="record", only="/chat/completions") as session:
+        run(talk, sockets.url, is_async=is_async)
+    with replay(tmp_path, mode="live"):
+        run(talk, sockets.url, is_async=is_async)
+    assert (session.recorded, session.let_through) == (0, 1)
+    assert not [*tmp_path.rglob("*.json")]
+    assert len(sockets.asked) == 3
+
+
+@KINDS
+def test_what_is_missing_is_recorded(sockets, tmp_path, is_async):
+    """`record-if-missing` replays what is there."""
+    for recorded_count, hits in ((1, 0), (0, 1)):
+        with replay(tmp_path, mode="record-if-missing") as session:
+            run(talk, sockets.url, is_async=is_async)
+        assert (session.recorded, session.hits) == (recorded_count, hits)
+    assert len(sockets.asked) == 1
+
+
+@KINDS
+def test_a_failing_recorder_costs_a_warning(sockets, tmp_path, is_async, caplog):
+    """The program hears all that the server says."""
+    (tmp_path / "realtime").write_text("in the way")
+    with replay(tmp_path, mode="record") as session:
+        assert len(run(talk, sockets.url, is_async=is_async)) == 5
+    assert session.recorded == 0
+    assert len([record for record in caplog.records if record.name == "inferencereplay"]) == 1
+
+
+def test_another_librarys_connection_is_let_through(sockets, tmp_path, monkeypatch, caplog):
+    """Somebody has put something of their own in the place of `connect`, which makes connections of another kind."""
+    asked = []
+
+    class Other:
+        def recv(self, **_: Any) -> Any:
+            return b'{"type": "x"}'
+
+        def close(self, **_: Any) -> Any:
+            asked.append("closed")
+
+    def connect(uri: str, **_: Any) -> Any:
+        asked.append(uri)
+        return Other()
+
+    monkeypatch.setattr(sync_client, "connect", connect)
+
+    async def way(client: Any) -> Any:
+        async with connected(client) as connection:
+            return connection.recv().type
+
+    with replay(tmp_path, mode="record") as session:
+        assert run(way, sockets.url, is_async=False) == "x"
+    assert session.recorded == 0
+    assert sync_client.connect is connect
+    assert len(asked) == 2
+    assert "not recorded: it is not a connection of the websockets package" in caplog.text
+    with pytest.raises(RecordingNotFound), replay(tmp_path):
+        run(way, sockets.url, is_async=False)
+    assert len(asked) == 2
+
+
+def test_the_library_is_as_it_was_found():
+    """Nothing of ours is left in `websockets` outside the moment in which a connection is opened."""
+    for place in (sync_client.connect, async_client.connect.__init__, async_client.connect.__await__):
+        assert "inferencereplay" not in place.__code__.co_filename
+
+
+@pytest.mark.slow
+def test_a_frame_costs_little():
+    """Recorded or replayed; far more than the target would be told."""
+    root = Path(__file__).parents[2]
+    path = os.pathsep.join(filter(None, (str(root), os.environ.get("PYTHONPATH"))))
+    command = [sys.executable, "benchmarks/connections.py", "--quick", "--check"]
+    environment = {**os.environ, "PYTHONPATH": path}
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout.splitlines()) == 4

@@ -15,7 +15,6 @@ from editing import TOO_DEEP
 from forkserver import forkserver
 
 from inferencereplay import InvalidSetting, RecordingCorrupt, RecordingNotFound, Session, StoreError, replay, wrap
-from inferencereplay.errors import NotRecordable
 from inferencereplay.recording.format import Response
 from inferencereplay.recording.request import NotSerializable, Request, canonical_json
 from inferencereplay.session.near_requests import MOST_WEIGHED
@@ -257,25 +256,6 @@ def test_a_miss_looks_at_the_newest_recordings_only(tmp_path):
     """
     run = forkserver().run(script, tmp_path)
     assert 1_000 <= int(run.stdout) <= 1_002 + MOST_WEIGHED
-
-
-def test_what_no_recording_can_answer_is_refused(client, tmp_path, server):
-    """In replay an upload is an error that says why, and counts as a miss."""
-    with pytest.raises(NotRecordable, match="is not recordable") as caught, replay(tmp_path) as session:
-        client.files.create(file=b"x", purpose="batch")
-    assert (caught.value.path, session.misses, server.count) == ("/files", 1, 0)
-
-
-def test_what_no_recording_can_hold_is_let_through_with_one_warning(client, tmp_path, caplog):
-    """While recording an upload goes to the network, and that is told once."""
-    with replay(tmp_path, mode="record"), caplog.at_level(logging.WARNING):
-        for _ in range(3):
-            with pytest.raises(openai.NotFoundError):
-                client.files.create(file=b"x", purpose="batch")
-    assert [item.message.partition(":")[0] for item in caplog.records] == [
-        "POST /files is not recordable and goes to the network"
-    ]
-    assert recordings(tmp_path) == []
 
 
 # Files that cannot be used.

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import openai
 import pytest
-from conftest import ASK, chunk, plain, sse
+from conftest import ASK, cheap, chunk, plain, sse
 
 from inferencereplay import InvalidSetting, RecordingNotFound, Session, StoreError, replay, wrap
 from inferencereplay.session.child_session import hand_on, inherit
@@ -100,13 +102,14 @@ def test_a_variant_that_joins_those_below_takes_copies_of_them_along(store, stor
     assert not store.add(CHAT, KEY, 2, b"late")
 
 
-def test_a_copy_that_is_cut_short_leaves_the_layer_below_in_charge(store, stores, monkeypatch):
+@pytest.mark.parametrize("last", [1, 2])
+def test_a_copy_that_is_cut_short_leaves_the_layer_below_in_charge(store, stores, monkeypatch, last):
     """The first variant comes last, and whoever comes next copies what is missing."""
     for number in (1, 2):
         stores[1].add(CHAT, KEY, number, b"b%d" % number)
 
     def killed(path, key, variant, data):
-        if variant == 1:
+        if variant == last:
             raise KeyboardInterrupt
         return DirectoryStore.add(stores[0], path, key, variant, data)
 
@@ -125,6 +128,20 @@ def test_a_copy_of_what_vanishes_meanwhile_is_left_out(store, stores, monkeypatc
     monkeypatch.setattr(stores[1], "get", lambda *_: None)
     assert store.add(CHAT, KEY, 2, b"new")
     assert held(stores[0]) == {2: b"new"}
+
+
+def test_stamps_are_those_of_the_layer_that_has_the_key(store, stores):
+    """One by one and together; what is known needs no look at a layer that is far away."""
+    for number in (1, 3):
+        stores[1].add(CHAT, KEY, number, b"b")
+    stores[2].add(CHAT, KEY, 2, b"c")
+    expected = [stores[1].stamp(CHAT, KEY, 1), None, stores[1].stamp(CHAT, KEY, 3)]
+    assert store.stamps(CHAT, KEY, [1, 2, 3]) == expected
+    assert [store.stamp(CHAT, KEY, number) for number in (1, 2, 3)] == expected
+    assert [store.known_stamp(CHAT, KEY, number) for number in (1, 2, 3)] == expected
+    assert store.known_stamp(CHAT, OTHER, 1) is None
+    stores[2].add(CHAT, OTHER, 2, b"c")
+    assert store.stamps(CHAT, OTHER, [1, 2]) == [None, stores[2].stamp(CHAT, OTHER, 2)]
 
 
 def test_without_a_first_variant_the_first_layer_that_has_a_number_answers(store, stores):
@@ -419,6 +436,28 @@ def test_many_processes_record_after_a_lower_layer(client, tmp_path):
     answers = [ask(wrap(client, session)) for session in sessions]
     assert answers == ["answer 2", "answer 2"]
     assert len(files(upper)) == 2
+
+
+def test_many_threads_record_after_a_lower_layer(client, tmp_path):
+    """Each session gets the lower variants in order; what follows them was given to somebody, and is whole."""
+    upper, lower = tmp_path / "upper", tmp_path / "lower"
+    with replay(lower, mode="record"):
+        before = [ask(client), ask(client)]
+
+    def work(_):
+        session = Session([upper, lower], mode="record-if-missing", exhausted="record")
+        with openai.OpenAI(api_key="none", base_url=client.base_url, max_retries=0, **cheap()) as own:
+            return [ask(wrap(own, session)) for _ in range(4)]
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = [*pool.map(work, range(16))]
+    assert all(given[:2] == before for given in answers)
+    assert len(files(upper)) == 4
+    with replay([upper, lower]):
+        replayed = [ask(client) for _ in range(4)]
+    assert replayed[:2] == before
+    for number in (2, 3):
+        assert replayed[number] in {given[number] for given in answers}
 
 
 def test_one_directory_is_no_layer(tmp_path):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from inferencereplay.catalogue.conversation.answered import read_choices, read_error, read_usage, summarize
 from inferencereplay.catalogue.conversation.asked import read_messages, read_settings, read_tools
+from inferencereplay.catalogue.conversation.connection import read_connection, read_connection_tokens
 from inferencereplay.catalogue.conversation.parts import (
     Choice,
     Conversation,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from inferencereplay.recording.request import JSON
 
 __all__ = [
+    "CONNECTION",
     "Choice",
     "Conversation",
     "Message",
@@ -45,6 +47,7 @@ __all__ = [
     "read_tokens",
 ]
 
+CONNECTION = "connection"
 _FIRST_ERROR = 400
 _SHORTEST = 0.1
 """Seconds in which tokens are counted; in less, a server has sent what it had."""
@@ -77,14 +80,18 @@ def read_conversation(recording: Recording) -> Conversation:
     """
     request, response = recording.request, recording.response
     body = parsed(bytes(request.body))
-    kind = kind_of(request.path, body)
-    said = _streamed(response) if response.is_stream else _plain(kind, response)
+    kind = CONNECTION if request.method == "WEBSOCKET" else kind_of(request.path, body)
+    if response.frames is not None:
+        messages, tools, settings, said = read_connection(request, response)
+    else:
+        messages, tools, settings = read_messages(kind, body), read_tools(body), read_settings(body)
+        said = _streamed(response) if response.is_stream else _plain(kind, response)
     return Conversation(
         kind=kind,
         model=string(members(body).get("model")) or said.model,
-        messages=read_messages(kind, body),
-        tools=read_tools(body),
-        settings=read_settings(body),
+        messages=messages,
+        tools=tools,
+        settings=settings,
         choices=said.choices,
         usage=said.usage,
         pieces=said.pieces,
@@ -101,6 +108,8 @@ def read_tokens(response: Response) -> Usage:
     """Read the tokens of an answer, and nothing else of it."""
     if not response.is_stream:
         return read_usage(parsed(bytes(response.body)))
+    if response.frames is not None:
+        return read_connection_tokens(response.frames)
     counting = [raw for raw in map(bytes, response.chunks) if b"usage" in raw]
     return read_stream([*map(parsed, counting)], ()).usage
 

@@ -142,12 +142,12 @@ class Conversation(NamedTuple):
     """A recording for people.
 
     Attributes:
-        kind: `chat`, `completion`, `response`, `embedding`, or `other`.
+        kind: `chat`, `completion`, `response`, `embedding`, `connection` (a WebSocket), or `other`.
         model: the one that the request names, otherwise the one of the answer.
-        messages: of the request.
+        messages: of the request; of a connection, what the program said in all its messages.
         tools: of the request.
         settings: the other members of the request's body, as JSON.
-        choices: the answers.
+        choices: the answers; of a connection, those that it got one after the other.
         usage: tokens.
         pieces: the texts that the chunks of a stream added, in order.
         timing: of the answer.

@@ -24,13 +24,14 @@ if TYPE_CHECKING:
 
     from inferencereplay.recording.request import JSON
 
-_DELTAS = {
+DELTAS = {
     "response.output_text.delta": "text",
     "response.refusal.delta": "refusal",
     "response.reasoning_text.delta": "reasoning",
     "response.reasoning_summary_text.delta": "reasoning",
     "response.audio.transcript.delta": "audio",
 }
+"""The kind of text in each event of the Responses API that adds some."""
 _ARGUMENTS = ("response.function_call_arguments.delta", "response.custom_tool_call_input.delta")
 _CALLS = ("function_call", "custom_tool_call")
 _ENDS = ("response.completed", "response.incomplete", "response.failed")
@@ -165,9 +166,9 @@ def _read_event(kind: str, event: dict[str, Any], assembly: _Assembly) -> Iterat
     text, place = string(event.get("delta")), number(event.get("output_index")) or 0
     item, response = members(event.get("item")), members(event.get("response"))
     assembly.model = assembly.model or string(response.get("model"))
-    if kind in _DELTAS:
-        assembly.of(0).add(_DELTAS[kind], text)
-        yield _Delta(0, _DELTAS[kind], text)
+    if kind in DELTAS:
+        assembly.of(0).add(DELTAS[kind], text)
+        yield _Delta(0, DELTAS[kind], text)
     elif kind in _ARGUMENTS:
         assembly.of(0).call(place, "", text, "")
         yield _Delta(0, "tool_call", text, place)

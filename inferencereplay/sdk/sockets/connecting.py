@@ -28,13 +28,15 @@ from inferencereplay.sdk.sockets.handshake_errors import answer_of, error_of, fa
 from inferencereplay.sdk.sockets.replayed_connection import AsyncReplayedConnection, ReplayedConnection
 from inferencereplay.sdk.steps import in_thread, send, work
 from inferencereplay.session import garbage
+from inferencereplay.session.call import Call
 from inferencereplay.session.decision import LetThrough, Play
+from inferencereplay.session.settings import Mode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from inferencereplay.sdk.steps import Flow
-    from inferencereplay.session.call import Call
+    from inferencereplay.session.decision import Decision
     from inferencereplay.session.recorder import PendingRecording
     from inferencereplay.session.session import Session
 
@@ -81,12 +83,15 @@ def open_connection(opening: Opening) -> Flow:
     else:  # another library has put something in the place of `connect`
         return opened
     session, client = opening.session, opening.client
-    call = session.call(
+    if garbage.has_noted() and session.mode is not Mode.REPLAY:
+        yield work(garbage.run_noted)
+    call = Call(
         private.connection_request(client, METHOD, target.uri),
+        session.redactor,
         functools.partial(private.secrets, client, SimpleNamespace(url=target.uri, headers=_headers(target.options))),
         functools.partial(private.origin, client),
     )
-    decision = yield from calls.ask(session, call)
+    decision = yield from calls.ask(session, call, functools.partial(_decide, session))
     if isinstance(decision, Play):
         return (yield from _play(opening, call, decision, target.uri))
     if not isinstance(decision, LetThrough):
@@ -95,6 +100,11 @@ def open_connection(opening: Opening) -> Flow:
         return (yield send(opening.connect))
     finally:
         decision.noted.end()
+
+
+def _decide(session: Session, call: Call, *, takes_over: bool) -> Decision:  # noqa: ARG001 - nobody waits for another
+    session.read(call, call.request)
+    return session.connect(call)
 
 
 def _headers(options: dict[str, Any]) -> dict[str, Any]:

@@ -20,9 +20,9 @@ from inferencereplay.recording import frames as recorded
 from inferencereplay.recording.format import Response
 from inferencereplay.recording.frames import ABNORMAL, CLIENT, NO_STATUS, SERVER, SWITCHING, Frame
 from inferencereplay.sdk.http_replay import kept_headers
-from inferencereplay.sdk.sockets.client_messages import digested
 from inferencereplay.sdk.sockets.handshake_errors import failure_of
 from inferencereplay.session import garbage
+from inferencereplay.session.client_messages import digested
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from inferencereplay.errors import IncompleteRecording
 from inferencereplay.recording.control_characters import visible
-from inferencereplay.sdk.sockets.client_messages import ClientMessages, described
 from inferencereplay.sdk.sockets.frame_script import FrameScript
+from inferencereplay.session.client_messages import ClientMessages, described
 
 if TYPE_CHECKING:
     from inferencereplay.errors import InferenceReplayError
@@ -51,7 +51,7 @@ class Conversation:
         self._call = call
         self._play = play
         self._number = play.number
-        self._messages = ClientMessages(session, call)
+        self._messages = ClientMessages(session.prepare, call)
         self._sent: list[Sent] = []
         self._speed = session.speed if session.is_paced else None
         self._response = play.recording.response
@@ -81,9 +81,11 @@ class Conversation:
         message = Sent(payload, is_text, self.script.count)
         if self._is_next(self.script, message):
             self.script.advance(self.clock.now())
+            if not self._sent:
+                self._session.follow(self._play, self._number)
         elif found := self._other_variant(message):
+            self._session.follow(self._play, self._number, found[0])
             self._number, self._response, self.script = found
-            self._session.note_variant(self._play, self._number)
         else:
             raise self._differs(message)
         self._sent.append(message)
@@ -97,6 +99,8 @@ class Conversation:
 
     def end(self) -> None:
         """Note that the connection has ended."""
+        if not self._sent:
+            self._session.follow(self._play, self._number)
         self._play.end()
 
     def ends_here(self) -> InferenceReplayError:
@@ -128,7 +132,9 @@ class Conversation:
 
     def _other_variant(self, message: Sent) -> tuple[int, Response, FrameScript] | None:
         """Find another variant that has all the program's messages up to this one."""
-        for number, recording in self._session.variants_of(self._play):
+        for number, recording in self._session.connection_recorder.variants.candidates(
+            self._play.request, self._play.key
+        ):
             if number != self._number and recording.response.frames is not None:
                 script = FrameScript(recording.response, self._speed, self.clock.now())
                 if self._follows(script, [*self._sent, message]):

@@ -47,6 +47,8 @@ class Target(BaseException):
         self.options = options
 
 
+_AsyncConnect: Any = websockets.asyncio.client.connect
+"""The class that newer versions of the SDK have made a class of their own of, whatever stands in its place later."""
 _current: ContextVar[Dialer | None] = ContextVar("inferencereplay_dialer", default=None)
 _lock = make_reentrant_lock()
 _users = 0
@@ -95,10 +97,9 @@ def _remove() -> None:
 
 def _places() -> Iterator[tuple[Any, str, Callable[[Any], Any]]]:
     yield websockets.sync.client, "connect", _wrap_connect
-    connect = websockets.asyncio.client.connect
-    if isinstance(connect, type):  # a test may have put something else in its place
-        yield connect, "__init__", _wrap_init
-        yield connect, "__await__", _wrap_await
+    if isinstance(_AsyncConnect, type):  # a test may have put something else in its place
+        yield _AsyncConnect, "__init__", _wrap_init
+        yield _AsyncConnect, "__await__", _wrap_await
 
 
 def _wrap_connect(original: Any) -> Any:

@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from inferencereplay.recording.difference import differences
+from inferencereplay.recording.frames import CLIENT
 from inferencereplay.recording.request import Request, canonical_json, parse_json
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from inferencereplay.recording.format import Response
     from inferencereplay.recording.frames import Frame
     from inferencereplay.session.call import Call
-    from inferencereplay.session.session import Session
 
 EVENT_ID = "event_id"
 AUDIO = "audio"
@@ -32,12 +35,12 @@ class ClientMessages:
     """Compares the messages of one connection.
 
     Args:
-        session: whose `ignore` and `normalize` apply.
+        prepare: applies `ignore` and `normalize` to a request; see `Session.prepare`.
         call: the connection, which knows its client's secrets.
     """
 
-    def __init__(self, session: Session, call: Call) -> None:
-        self._session = session
+    def __init__(self, prepare: Callable[[Request, Call], Request], call: Call) -> None:
+        self._prepare = prepare
         self._call = call
 
     def is_equal(self, frame: Frame, payload: bytes, *, is_text: bool) -> bool:
@@ -67,8 +70,19 @@ class ClientMessages:
         """Return the canonical JSON of a message as it is compared."""
         request = Request(self._call.request.method, self._call.request.path, canonical_json(value))
         if isinstance(value, dict):
-            request = self._session.prepare(request, self._call)
+            request = self._prepare(request, self._call)
         return canonical_json(self._call.redactor.value(parse_json(request.body)))
+
+
+def have_equal_messages(messages: ClientMessages, first: Response, second: Response) -> bool:
+    """Whether the program sent the same in two recorded connections, or both were refused."""
+    sent = [
+        [frame for frame in response.frames or () if frame.sender == CLIENT and frame.is_message]
+        for response in (first, second)
+    ]
+    return len(sent[0]) == len(sent[1]) and all(
+        messages.is_equal(one, other.payload, is_text=other.is_text) for one, other in zip(*sent, strict=True)
+    )
 
 
 def described(payload: bytes) -> str:

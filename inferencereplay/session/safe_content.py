@@ -1,0 +1,49 @@
+"""Side files without secrets: what is text in them is redacted, as everything else is; other content stays as it is."""
+
+from __future__ import annotations
+
+import codecs
+from typing import TYPE_CHECKING
+
+from inferencereplay.recording.side_file import HeldFile, side_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from inferencereplay.recording.side_file import SideFile
+    from inferencereplay.redaction.redactor import Redactor
+
+MOST_AT_ONCE = 16 * 1024 * 1024
+"""Characters that are searched together; a longer text is cut at the ends of lines."""
+
+
+def without_secrets(side: SideFile, redactor: Redactor, content_type: str) -> SideFile:
+    """Return a side file without what is secret; the same object if there is nothing."""
+    is_changed = False
+    held = HeldFile()
+    try:
+        for text in _texts(side):
+            safe = redactor.text(text)
+            is_changed |= safe is not text
+            held.write(safe.encode())
+    except UnicodeDecodeError:
+        return side
+    return side_file(held, content_type) if is_changed else side
+
+
+def _texts(side: SideFile) -> Iterator[str]:
+    """Yield a content as text, cut at the ends of lines where it is long.
+
+    Raises:
+        UnicodeDecodeError: if it is no text.
+    """
+    decoder, text = codecs.getincrementaldecoder("utf-8")(), ""
+    for block in side.blocks():
+        text += decoder.decode(block)
+        if "\0" in text:
+            raise UnicodeDecodeError("utf-8", b"\0", 0, 1, "no text has it")
+        if len(text) > MOST_AT_ONCE:
+            end = text.rfind("\n") + 1 or len(text)
+            yield text[:end]
+            text = text[end:]
+    yield text + decoder.decode(b"", final=True)

@@ -1,0 +1,179 @@
+"""Side files in a folder: written before the recording that names them, checked when they are read, removed after it.
+
+Whoever stores a recording holds a lock on each of its side files meanwhile. Whoever removes one that no recording names
+any more leaves it if there is such a lock: its recording may come just now.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import time
+from typing import TYPE_CHECKING, BinaryIO
+
+from inferencereplay.errors import StoreError
+from inferencereplay.recording.format import corrupt
+from inferencereplay.recording.side_file import endings_in, read_blocks
+from inferencereplay.store.atomic_write import STALE, link, written
+from inferencereplay.store.bounded_read import open_regular, read, read_start, way_out
+from inferencereplay.store.folder_listing import aged, listed
+from inferencereplay.store.liveness import HAS_LOCKS, take_lock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from inferencereplay.recording.side_file import SideFile
+
+_SIDE = re.compile(r"([0-9a-f]{32}(?:~[0-9]+)?)(\.[0-9a-f]{16}\.[a-z0-9]{1,8})")
+_NEWER = re.compile(rb'\{\s*"inferencereplay": ?([2-9]|[1-9][0-9])')
+_START = 60
+"""Bytes of a file that tell the version of its format."""
+_SETTLED = 100_000_000
+"""Nanoseconds after which no change can have the time of the last one."""
+_MOST_CHECKED = 10_000
+_TRIES = 100
+_PAUSE = 0.002
+_checked: dict[str, tuple[int, ...]] = {}
+"""The side files whose content was compared with its SHA-256, by path and SHA-256, and their states."""
+
+
+def side_path(file: str, ending: str) -> str:
+    """Return the path of a side file of a recording's file."""
+    return file.removesuffix(".json") + ending
+
+
+def open_side(file: str, side: SideFile) -> BinaryIO:
+    """Open a side file of a recording's file, once its content is known to be the recorded one.
+
+    Raises:
+        RecordingCorrupt: if it is gone, torn, or another one.
+        StoreError: if it cannot be read.
+    """
+    path = side_path(file, side.ending)
+    mend = "Restore it from version control, or delete the recording and record it again"
+    try:
+        opened = open_regular(path)
+    except FileNotFoundError as error:
+        raise corrupt(file, "$", f"its side file {os.path.basename(path)} is missing", mend) from error  # noqa: PTH119
+    except OSError as error:
+        message = f"{path} cannot be read: {error.strerror}. {way_out(error)}."
+        raise StoreError(message) from error
+    try:
+        problem = _problem(path, side, opened)
+    except BaseException:
+        opened.close()
+        raise
+    if problem:
+        opened.close()
+        raise corrupt(file, "$", f"its side file {os.path.basename(path)} {problem}", mend)  # noqa: PTH119
+    return opened
+
+
+def _problem(path: str, side: SideFile, opened: BinaryIO) -> str:
+    found = os.fstat(opened.fileno())
+    if found.st_size != side.length:
+        return f"has {found.st_size:,} bytes, and the recording names {side.length:,}"
+    state = found.st_ctime_ns, found.st_mtime_ns, found.st_ino, found.st_dev
+    place = f"{side.sha256} {path}"
+    if _checked.get(place) == state:
+        return ""
+    digest = hashlib.sha256()
+    for block in read_blocks(opened):
+        digest.update(block)
+    opened.seek(0)
+    if digest.hexdigest() != side.sha256:
+        return "is another content than the recorded one: its SHA-256 differs"
+    if time.time_ns() - found.st_ctime_ns > _SETTLED:
+        if len(_checked) >= _MOST_CHECKED:
+            _checked.clear()
+        _checked[place] = state
+    return ""
+
+
+@contextlib.contextmanager
+def kept_side(path: str, side: SideFile, temporary: str) -> Iterator[None]:
+    """Write a side file unless it is there, and keep it from being removed while its recording is stored.
+
+    Args:
+        path: its path.
+        side: its content.
+        temporary: the name of a file to write first.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    with contextlib.ExitStack() as held:
+        for _ in range(_TRIES):
+            if not os.path.lexists(path):
+                with written(temporary, side.blocks()):
+                    link(temporary, path)
+            descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+            if not HAS_LOCKS or (take_lock(descriptor, is_shared=True) and _is_still(path, descriptor)):
+                held.callback(os.close, descriptor)
+                break
+            os.close(descriptor)
+            time.sleep(_PAUSE)
+        if os.lstat(path).st_size != side.length:  # a person has changed it
+            with written(temporary, side.blocks()):
+                os.replace(temporary, path)  # noqa: PTH105
+        yield
+
+
+def _is_still(path: str, descriptor: int) -> bool:
+    """Whether an open file has not been removed meanwhile."""
+    try:
+        return os.path.samestat(os.lstat(path), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def drop_side(file: str, ending: str) -> None:
+    """Remove a side file of a recording's file, unless the recording names it, or one that is being stored may."""
+    path = side_path(file, ending)
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+        try:
+            if take_lock(descriptor, is_shared=False) and ending not in named_sides(file):
+                os.unlink(path)  # noqa: PTH108
+        finally:
+            os.close(descriptor)
+
+
+def named_sides(file: str) -> set[str]:
+    """Return the endings of the side files that a recording's file names; of most, only the beginning is read."""
+    try:
+        return endings_in(read(file)) if _NEWER.match(read_start(file, _START)) else set()
+    except OSError:
+        return set()
+
+
+@contextlib.contextmanager
+def released(file: str) -> Iterator[None]:
+    """Remove the side files that a recording named, and its successor does not, once the file has been changed."""
+    before = named_sides(file)
+    yield
+    for ending in before:
+        drop_side(file, ending)
+
+
+def move_sides(file: str, to: str) -> list[str]:
+    """Give the side files of a recording's file the name of another one as well; return their endings."""
+    endings = sorted(named_sides(file))
+    for ending in endings:
+        link(side_path(file, ending), side_path(to, ending))
+    return endings
+
+
+def sweep_sides(folder: str, now: int) -> None:
+    """Remove the side files of a folder that no recording names: their writers died before they stored one.
+
+    Args:
+        folder: which.
+        now: the time of a file that was written just now, in nanoseconds.
+    """
+    for changed, path in aged(listed(folder, _SIDE.fullmatch)):
+        found = _SIDE.fullmatch(os.path.basename(path))  # noqa: PTH119
+        if found and changed < now - STALE * 10**9:
+            drop_side(f"{folder}{os.sep}{found[1]}.json", found[2])

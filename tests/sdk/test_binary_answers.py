@@ -1,0 +1,356 @@
+"""Answers that are bytes: their content is in a side file, and comes back in every way of the SDK."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import random
+import resource
+import threading
+import zlib
+from typing import Any
+
+import openai
+import pytest
+from conftest import Reply, plain
+from ways import DEAD, entered, items, run, settle
+
+from inferencereplay import IncompleteRecording, RecordingCorrupt, VirtualClock, replay
+
+SOUND = random.Random(1).randbytes(300_000)
+PIECES = [SOUND[:1000], SOUND[1000:200_000], SOUND[200_000:]]
+ASK: dict[str, Any] = {"model": "tts-1", "voice": "alloy", "input": "Hi"}
+
+
+def sound(pause: float = 0.0, **headers: str) -> Reply:
+    """Return an answer in pieces."""
+    return Reply(headers={"content-type": "audio/mpeg", **headers}, pieces=[(pause, piece) for piece in PIECES])
+
+
+async def content(client: Any) -> Any:
+    made = await settle(client.audio.speech.create(**ASK))
+    return type(made), made.content, made.read(), made.response.headers["content-type"]
+
+
+async def read(client: Any) -> Any:
+    made = await settle(client.audio.speech.create(**ASK))
+    return (
+        await made.aread() if hasattr(client.audio.speech.create, "__wrapped__") and _is_async(client) else made.read()
+    )
+
+
+def _is_async(client: Any) -> bool:
+    return isinstance(client, openai.AsyncOpenAI)
+
+
+async def in_parts(client: Any) -> Any:
+    made = await settle(client.audio.speech.create(**ASK))
+    parts = await made.aiter_bytes(100_000) if _is_async(client) else made.iter_bytes(100_000)
+    return [len(part) for part in await items(parts)]
+
+
+async def to_file(client: Any, folder: Any) -> Any:
+    made = await settle(client.audio.speech.create(**ASK))
+    made.write_to_file(folder / "written")
+    return (folder / "written").read_bytes() == SOUND
+
+
+async def raw(client: Any) -> Any:
+    made = await settle(client.audio.speech.with_raw_response.create(**ASK))
+    return type(made), made.content, made.http_response.num_bytes_downloaded, made.parse().content
+
+
+async def streaming(client: Any) -> Any:
+    async with entered(client.audio.speech.with_streaming_response.create(**ASK)) as made:
+        return type(made), made.headers["content-type"], b"".join(await items(made.iter_bytes()))
+
+
+async def streaming_in_parts(client: Any) -> Any:
+    async with entered(client.audio.speech.with_streaming_response.create(**ASK)) as made:
+        return [len(part) for part in await items(made.iter_bytes(70_000))]
+
+
+async def streaming_read(client: Any) -> Any:
+    async with entered(client.audio.speech.with_streaming_response.create(**ASK)) as made:
+        return await settle(made.read())
+
+
+async def streaming_to_file(client: Any, folder: Any) -> Any:
+    async with entered(client.audio.speech.with_streaming_response.create(**ASK)) as made:
+        await settle(made.stream_to_file(folder / "streamed"))
+    return (folder / "streamed").read_bytes() == SOUND
+
+
+WAYS = [content, read, in_parts, to_file, raw, streaming, streaming_in_parts, streaming_read, streaming_to_file]
+
+
+def _going(way: Any, folder: Any) -> Any:
+    return (lambda client: way(client, folder)) if "file" in way.__name__ else way
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
+@pytest.mark.parametrize("encoding", ["identity", "gzip"])
+def test_every_way_gives_the_same_live_recorded_and_replayed(driver, server, tmp_path, way, encoding):
+    """Compressed or not; the bytes are beside the recording, which names them."""
+    go = _going(way, tmp_path)
+    data = SOUND if encoding == "identity" else gzip.compress(SOUND, mtime=0)
+    reply = Reply(headers={"content-type": "audio/mpeg", "content-encoding": encoding}, body=data)
+    server.replies = [reply, reply]
+    live = run(driver, go)
+    with replay(tmp_path / "r", mode="record"):
+        assert run(driver, go) == live
+    with replay(tmp_path / "r"):
+        assert run(driver, go, base_url=DEAD) == live
+    (side,) = (tmp_path / "r").rglob("*.mp3")
+    assert side.read_bytes() == SOUND
+    (file,) = (tmp_path / "r").rglob("*.json")
+    recording = json.loads(file.read_text())
+    assert (recording["inferencereplay"], file.stem + recording["response"]["binary"]["ending"]) == (2, side.name)
+
+
+@pytest.mark.parametrize("other", [content, streaming])
+@pytest.mark.parametrize("way", [content, streaming])
+def test_one_way_replays_what_another_recorded(driver, server, tmp_path, way, other):
+    """The request is the same."""
+    server.replies = [sound()]
+    with replay(tmp_path, mode="record"):
+        assert SOUND in run(driver, way)
+    with replay(tmp_path):
+        assert SOUND in run(driver, other, base_url=DEAD)
+
+
+def test_pieces_come_when_they_came(driver, server, tmp_path):
+    """A stream of bytes keeps its pace, and the sizes of its pieces."""
+    server.replies = [sound(pause=0.05)]
+
+    async def way(client: Any) -> Any:
+        async with entered(client.audio.speech.with_streaming_response.create(**ASK)) as made:
+            return [len(part) for part in await items(made.iter_bytes())]
+
+    with replay(tmp_path, mode="record"):
+        live = run(driver, way)
+    response = json.loads(next(tmp_path.rglob("*.json")).read_text())["response"]
+    assert (response["pieces"], sum(live)) == (live, len(SOUND))
+    assert response["offsets"] == sorted(response["offsets"])
+    assert response["offsets"][-1] - response["offsets"][0] >= 0.08
+    clock = VirtualClock()
+    with replay(tmp_path, speed=1, clock=clock):
+        assert run(driver, way, base_url=DEAD) == live
+    assert clock.time == pytest.approx(response["offsets"][-1])
+    with replay(tmp_path, speed=1, clock=(clock := VirtualClock())):
+        run(driver, content, base_url=DEAD)
+    assert clock.time == pytest.approx(response["offsets"][-1])
+
+
+def test_the_first_piece_is_not_delayed(driver, server, tmp_path):
+    """While recording, each piece is handed on before the next one comes."""
+    go_on = threading.Event()
+
+    class Waiting(list):  # type: ignore[type-arg]
+        def __iter__(self) -> Any:
+            yield 0.0, PIECES[0]
+            assert go_on.wait(20)
+            yield 0.0, PIECES[1]
+
+    server.replies = [Reply(headers={"content-type": "audio/mpeg"}, pieces=Waiting([None]))]
+
+    async def way(client: Any) -> Any:
+        async with entered(client.audio.speech.with_streaming_response.create(**ASK)) as made:
+            sizes = []
+            parts = made.iter_bytes()
+            if hasattr(parts, "__aiter__"):
+                async for part in parts:
+                    sizes.append(len(part))
+                    go_on.set()
+            else:
+                for part in parts:
+                    sizes.append(len(part))
+                    go_on.set()
+            return sum(sizes)
+
+    with replay(tmp_path, mode="record"):
+        assert run(driver, way) == 200_000
+
+
+def test_a_stream_that_is_left_is_never_taken_for_a_whole_one(driver, server, tmp_path):
+    """It is recorded without its content, counts as missing, and leaves no side file."""
+    server.replies = [sound(), sound()]
+
+    async def way(client: Any) -> Any:
+        async with entered(client.audio.speech.with_streaming_response.create(**ASK)) as made:
+            parts = made.iter_bytes()
+            return len(await parts.__anext__() if hasattr(parts, "__anext__") else next(parts))
+
+    with replay(tmp_path, mode="record"):
+        run(driver, way)
+    assert list(tmp_path.rglob("*.mp3")) == []
+    with pytest.raises(IncompleteRecording), replay(tmp_path):
+        run(driver, content, base_url=DEAD)
+    with replay(tmp_path, mode="record-if-missing"):
+        assert SOUND in run(driver, content)
+    assert len(list(tmp_path.rglob("*.mp3"))) == 1
+
+
+def test_a_cut_connection_comes_back(driver, server, tmp_path):
+    """With what had come before, if such errors are stored."""
+    server.replies = [Reply(headers={"content-type": "audio/mpeg"}, pieces=[(0, PIECES[0])], is_cut=True)] * 2
+
+    async def way(client: Any) -> Any:
+        got, error = b"", None
+        async with entered(client.audio.speech.with_streaming_response.create(**ASK)) as made:
+            parts = made.iter_bytes()
+            try:
+                if hasattr(parts, "__aiter__"):
+                    async for part in parts:
+                        got += part
+                else:
+                    for part in parts:
+                        got += part
+            except Exception as broken:  # noqa: BLE001 - the HTTP library's, or the SDK's
+                error = type(broken), str(broken)
+        return got, error
+
+    with replay(tmp_path, mode="record"):
+        live = run(driver, way)
+    assert list(tmp_path.rglob("*.*")) == []
+    with replay(tmp_path, mode="record", record_errors=True):
+        assert run(driver, way) == live
+    with replay(tmp_path):
+        assert run(driver, way, base_url=DEAD) == live
+    assert live[0] == PIECES[0]
+
+
+@pytest.mark.parametrize("change", ["gone", "torn", "exchanged", "longer", "a folder", "a link"])
+@pytest.mark.parametrize("way", [content, streaming])
+def test_a_torn_or_exchanged_side_file_is_corrupt(driver, server, tmp_path, change, way):
+    """It is an error that names it, never an answer."""
+    server.replies = [sound()]
+    with replay(tmp_path, mode="record"):
+        run(driver, way)
+    (side,) = tmp_path.rglob("*.mp3")
+    data = side.read_bytes()
+    side.unlink()
+    if change == "a folder":
+        side.mkdir()
+    elif change == "a link":
+        (tmp_path / "elsewhere").write_bytes(data)
+        side.symlink_to(tmp_path / "elsewhere")
+    elif change != "gone":
+        changed = {"torn": data[:-1], "exchanged": b"x" + data[1:], "longer": data + b"x"}
+        side.write_bytes(changed[change])
+    with pytest.raises(Exception, match=side.name.replace(".", r"\.")) as caught, replay(tmp_path):
+        run(driver, way, base_url=DEAD)
+    assert change in ("a link", "a folder") or isinstance(caught.value, RecordingCorrupt)
+
+
+def test_a_change_between_two_replays_is_seen(client, server, tmp_path):
+    """The content is compared once for as long as the file stays as it is."""
+    server.replies = [sound()]
+    with replay(tmp_path, mode="record"):
+        client.audio.speech.create(**ASK)
+    (side,) = tmp_path.rglob("*.mp3")
+    os.utime(side, (1, 1))
+    with replay(tmp_path):
+        for _ in range(2):
+            assert client.audio.speech.create(**ASK).content == SOUND
+    side.write_bytes(SOUND[::-1])
+    with pytest.raises(RecordingCorrupt, match="SHA-256"), replay(tmp_path):
+        client.audio.speech.create(**ASK)
+
+
+def test_texts_among_bytes_have_no_secrets(driver, server, tmp_path):
+    """The result of a batch is redacted as everything else is; other content is as it was sent."""
+    line = b'{"id": "1", "key": "sk-proj-0123456789abcdefghijABCDEFGHIJ"}\n'
+    server.replies = [Reply(headers={"content-type": "application/jsonl"}, body=line * 3)] * 2
+
+    async def way(client: Any) -> Any:
+        return (await settle(client.files.content("file-1"))).content
+
+    async def streamed(client: Any) -> Any:
+        async with entered(client.files.with_streaming_response.content("file-1")) as made:
+            return await settle(made.read())
+
+    for made in (way, streamed):
+        with replay(tmp_path, mode="record"):
+            assert run(driver, made) == line * 3
+        with replay(tmp_path):
+            text = run(driver, made, base_url=DEAD)
+        assert text == line.replace(b"sk-proj-0123456789abcdefghijABCDEFGHIJ", b"[REDACTED]") * 3
+        (side,) = tmp_path.rglob("*.jsonl")
+        assert b"sk-proj" not in side.read_bytes()
+
+
+def test_variants_and_their_side_files(driver, server, tmp_path):
+    """Each variant has its own; what is recorded anew leaves nothing of the old ones."""
+    replies = [
+        Reply(headers={"content-type": "audio/wav"}, body=bytes([number]) * 100) for number in range(255, 251, -1)
+    ]
+    server.replies = replies[:3]
+
+    async def way(client: Any) -> Any:
+        return (await settle(client.audio.speech.create(**ASK))).content[:1]
+
+    with replay(tmp_path, mode="record"):
+        for _ in range(3):
+            run(driver, way)
+    with replay(tmp_path):
+        assert [run(driver, way, base_url=DEAD) for _ in range(3)] == [b"\xff", b"\xfe", b"\xfd"]
+    assert len(list(tmp_path.rglob("*.wav"))) == 3
+    server.replies = replies[3:]
+    with replay(tmp_path, mode="record"):
+        run(driver, way)
+    assert [file.read_bytes()[:1] for file in tmp_path.rglob("*.wav")] == [b"\xfc"]
+
+
+def test_an_empty_answer_has_no_side_file(driver, server, tmp_path):
+    """There is nothing to keep."""
+    server.replies = [Reply(headers={"content-type": "audio/mpeg"}, body=b"")] * 2
+    for way in (read, streaming_read):
+        with replay(tmp_path, mode="record"):
+            assert run(driver, way) == b""
+        with replay(tmp_path):
+            assert run(driver, way, base_url=DEAD) == b""
+    assert list(tmp_path.rglob("*.mp3")) == []
+
+
+def test_an_error_instead_of_bytes(driver, server, tmp_path):
+    """It is what it is of any other call."""
+    server.replies = [plain({"error": {"message": "no"}}, 400)] * 2
+    for way in (read, streaming_read):
+        for mode in ("record", "replay"):
+            with replay(tmp_path, mode=mode), pytest.raises(openai.BadRequestError, match="no"):
+                run(driver, way)
+
+
+def test_many_small_pieces_are_told_together(server, client, tmp_path, monkeypatch):
+    """Of more pieces than a person would look at, neighbours are one."""
+    monkeypatch.setattr("inferencereplay.sdk.bytes_capture.MOST_PIECES", 4)
+    pieces = [(0.001, bytes([128 + number] * 10)) for number in range(11)]
+    server.replies = [Reply(headers={"content-type": "audio/pcm"}, pieces=pieces)]
+    with replay(tmp_path, mode="record"), client.audio.speech.with_streaming_response.create(**ASK) as made:
+        live = made.read()
+    response = json.loads(next(tmp_path.rglob("*.json")).read_text())["response"]
+    assert len(response["pieces"]) == len(response["offsets"]) <= 4
+    assert sum(response["pieces"]) == 110
+    with replay(tmp_path), client.audio.speech.with_streaming_response.create(**ASK) as made:
+        assert made.read() == live
+
+
+@pytest.mark.slow
+def test_200_megabytes_take_no_memory(server, client, tmp_path):
+    """Neither while they are recorded nor in a replay, and compressed neither."""
+    block = random.Random(1).randbytes(1024 * 1024)
+    pieces = [(0.0, block)] * 200
+    server.replies = [Reply(headers={"content-type": "video/mp4"}, pieces=pieces)]
+    peaks = []
+    for mode in ("record", "replay"):
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        with replay(tmp_path, mode=mode), client.audio.speech.with_streaming_response.create(**ASK) as made:
+            total = checked = 0
+            for part in made.iter_bytes():
+                total += len(part)
+                checked = zlib.crc32(part, checked)
+        peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+        assert (total, checked) == (200 * 1024 * 1024, zlib.crc32(block * 200) if mode == "record" else checked)
+    assert max(peaks) < 80 * 1024
