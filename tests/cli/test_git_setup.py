@@ -221,3 +221,22 @@ def test_a_whole_answer_is_taken_before_an_incomplete_one(tmp_path):
     left = data(tmp_path, "a", LATE, end="closed", left=1.0, body=Response().body, elapsed=None)
     assert choose(b"", left, whole).is_theirs
     assert choose(b"", whole, left) == (False, "")
+
+
+def test_the_commands_that_git_calls(cli, tmp_path):
+    """A file that is no recording is printed as it is; a merge writes to our side, or leaves it."""
+    torn = tmp_path / "torn.json"
+    torn.write_text("torn\n")
+    assert cli("git-textconv", torn).out == "torn\n"
+    files = [tmp_path / name for name in ("base", "ours", "theirs")]
+    for file, at in zip(files, (BASE, EARLY, LATE), strict=True):
+        file.write_bytes(data(tmp_path, file.name, at))
+    theirs = files[2].read_bytes()
+    done = cli("git-merge", *files, "a.json")
+    assert (done.status, done.err, files[1].read_bytes()) == (0, "", theirs)
+    files[2].write_bytes(data(tmp_path, "edited", BASE))
+    done = cli("git-merge", *files, "a.json")
+    assert (done.status, files[1].read_bytes()) == (1, theirs)
+    assert done.err.startswith("a.json: a side was edited by hand; take either side: `git checkout --ours FILE`")
+    number = data(tmp_path, "a", EARLY).replace(b'"model": "m"', b'"model": ' + b"9" * 5_000)
+    assert choose(b"", number, data(tmp_path, "a", LATE)).reason == "the two sides have different requests"

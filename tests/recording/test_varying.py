@@ -8,7 +8,7 @@ from editing import TOO_DEEP
 from written import plain, raw, said, streamed
 
 from inferencereplay.recording.format import Failure, Redirect, Response
-from inferencereplay.recording.varying import are_equal, constant, without_varying
+from inferencereplay.recording.varying import Constant, are_equal, constant, without_varying
 
 CHAT = "/chat/completions"
 BASE = {
@@ -171,3 +171,14 @@ def test_said_and_written():
     """A chat without ids is equal to itself."""
     assert is_equal(said("a"), said("a"))
     assert not is_equal(said("a"), said("b"))
+
+
+def test_what_is_nested_too_deeply_is_not_equal():
+    """It cannot be compared."""
+    deep = []
+    for _ in range(100_000):
+        deep = [deep]
+    held = Constant({"body": deep}, ())
+    assert not are_equal(held, held)
+    while deep:  # or its end would recurse too
+        deep = deep.pop()

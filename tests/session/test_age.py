@@ -21,7 +21,8 @@ from conftest import ASK, chunk, completion, plain, sse
 
 from inferencereplay import InvalidSetting, RecordingExpired, RecordingNotFound, Session, VirtualClock, replay, wrap
 from inferencereplay.catalogue.entries import Catalogue
-from inferencereplay.session.age import parse_age, parse_on_expiry, read_duration, shown
+from inferencereplay.server.variant_order import put_in_order
+from inferencereplay.session.age import Expiry, parse_age, parse_on_expiry, read_duration, shown
 from inferencereplay.session.child_reports import ChildReports, Reporter
 from inferencereplay.session.garbage import run_noted
 from inferencereplay.session.settings import DEFAULTS, resolve
@@ -86,7 +87,8 @@ def test_the_settings(monkeypatch):
     monkeypatch.setenv("INFERENCEREPLAY_MAX_AGE", "2d")
     monkeypatch.setenv("INFERENCEREPLAY_ON_EXPIRY", "error")
     assert (resolve(None, {}).max_age, resolve(None, {}).on_expiry) == (2 * DAY, "error")
-    assert resolve(None, {"max_age": "1d", "on_expiry": "record"})[-5:-3] == (DAY, "record")
+    found = resolve(None, {"max_age": "1d", "on_expiry": "record"})
+    assert (found.max_age, found.on_expiry) == (DAY, "record")
     with pytest.raises(InvalidSetting, match=r"on_expiry='fail' is not valid. Valid are 'warn', 'error', 'record'\."):
         replay(on_expiry="fail")
     with pytest.raises(InvalidSetting, match="on_expiry=None is not valid"):
@@ -346,3 +348,16 @@ def test_without_max_age_nothing_is_looked_at(recorded, client):
         text(client)
     assert (session.hits, session.expired) == (1, [])
     assert os.environ.get("INFERENCEREPLAY_MAX_AGE") is None
+
+
+def test_a_file_that_cannot_be_read_has_not_expired():
+    """So it gives way to nothing because of its age."""
+    assert not Expiry(DAY, "record").has_expired(b"torn")
+
+
+def test_an_order_of_variants_and_a_replacement_do_not_go_together(tmp_path):
+    """Over HTTP, where variants may come in another order."""
+    session = Session(tmp_path, mode=MISSING, max_age="1d", on_expiry="record")
+    with pytest.raises(InvalidSetting, match=r"variants='cycle' does not say which .* Take variants='in-order'\."):
+        put_in_order(session, "cycle")
+    assert put_in_order(session, "in-order") is session
