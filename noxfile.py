@@ -3,8 +3,8 @@
 `nox` runs all generations, `nox -s "sdk(3)"` one; `nox -s faults` injects faults at full length; `nox -s frameworks`
 runs all frameworks, each with the newest versions that it takes, and some on an older SDK;
 `nox -s "frameworks(langchain-openai)"` one; `nox -s clients` runs clients of the server, in other languages and load
-tools among them; `nox -s stores` runs the tests of object stores against an emulator of Azure; `nox -s compare`
-measures this package beside others, `nox -s compare -- --quick` with less.
+tools among them; `nox -s stores` runs the tests of object stores against an emulator of Azure;
+`nox -s compare` measures this package beside others, `nox -s compare -- --quick` with less.
 """
 
 from __future__ import annotations

@@ -404,7 +404,7 @@ def no_stores(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]
     opening_urls._states.clear()
     yield
     opening_urls._states.clear()
-    opening_urls._memory.clear()
+    opening_urls._open.cache_clear()
     at_hand.opened.clear()
 
 

@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import http.server
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -113,7 +114,7 @@ class Proxy:
     busiest: int = 0
 
     def __post_init__(self) -> None:
-        proxy, self._open, self._busy, self._lock = self, 0, 0, threading.Lock()
+        proxy, self._open, self._busy, self._lock = self, set(), 0, threading.Lock()
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -124,14 +125,14 @@ class Proxy:
 
             def handle(self) -> None:
                 with proxy._lock:
-                    proxy._open += 1
-                    proxy.most = max(proxy.most, proxy._open)
+                    proxy._open.add(self.connection)
+                    proxy.most = max(proxy.most, len(proxy._open))
                 try:
                     with contextlib.suppress(OSError):
                         super().handle()
                 finally:
                     with proxy._lock:
-                        proxy._open -= 1
+                        proxy._open.discard(self.connection)
 
             def finish(self) -> None:
                 with contextlib.suppress(OSError):
@@ -159,6 +160,11 @@ class Proxy:
         self._http.shutdown()
         self._http.server_close()
         self._thread.join()
+        with self._lock:
+            opened = [*self._open]
+        for connection in opened:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def count(self, method: str, part: str = "") -> int:
         """Return how many requests of a method there were."""

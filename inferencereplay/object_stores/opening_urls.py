@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from inferencereplay.errors import InvalidSetting
 from inferencereplay.object_stores.cache_settings import read_settings
@@ -35,12 +37,14 @@ _CLIENT = (
     *("read_timeout", "timeout", "user_agent"),
 )
 """The settings of obstore's HTTP client; each has a variable, as in `AWS_ALLOW_HTTP`."""
-_PREFIXES = {"s3": "AWS_", "s3a": "AWS_", "gs": "GOOGLE_", "memory": "", "http": "HTTP_STORE_", "https": "HTTP_STORE_"}
-_TELLING = re.compile(r"^(?:AWS|AZURE|GOOGLE|AZURITE)_.*(?:ENDPOINT|ACCOUNT_NAME|EMULATOR|_URL)")
-"""The variables that lead a URL elsewhere."""
-_states: dict[tuple[str, CacheSettings, int], CachedObjects] = {}
-_memory: dict[str, Any] = {}
-"""The stores in memory; they last as long as the process."""
+_PREFIXES = {"s3": "AWS_", "s3a": "AWS_", "gs": "GOOGLE_", "http": "HTTP_STORE_", "https": "HTTP_STORE_"}
+_READ = ("AWS_", "AZURE_", "AZURITE_", "GOOGLE_", "HTTP_STORE_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_")
+_TELLING = re.compile(r"ENDPOINT|ACCOUNT_NAME|EMULATOR|_URL$")
+"""Those of these variables that lead a URL elsewhere."""
+_WEB = ("http://", "https://")
+MOST_KEPT = 64
+_states: dict[tuple[object, ...], CachedObjects] = {}
+"""What the sessions of the process share of each store."""
 
 
 def open_url(url: StoreURL, *, is_recorded: bool = False) -> ObjectStore:
@@ -66,49 +70,56 @@ def open_url(url: StoreURL, *, is_recorded: bool = False) -> ObjectStore:
         raise InvalidSetting(message) from error
     from inferencereplay.object_stores.object_store import ObjectStore  # noqa: PLC0415 - it imports obstore
 
+    settings = read_settings()
     at_hand.opened.add(url)
-    scheme = url.partition(":")[0]
-    opened, prefix = _open(url, scheme)
-    is_writable = type(opened).__name__ != "HTTPStore"
-    return ObjectStore(str(url), _shared(url, opened, prefix), is_writable=is_writable, is_recorded=is_recorded)
+    known = str(url), _variables(), settings, os.getpid()
+    objects = _states.get(known)
+    if objects is None:
+        if len(_states) >= MOST_KEPT:
+            _states.clear()
+        objects = _states[known] = _make(url, settings)
+    return ObjectStore(str(url), objects, is_writable=not url.startswith(_WEB), is_recorded=is_recorded)
 
 
-def _shared(url: StoreURL, opened: Any, prefix: str) -> CachedObjects:
-    """Return what all sessions of the process share of a store."""
+def _make(url: StoreURL, settings: CacheSettings) -> CachedObjects:
+    """Make what all sessions of the process share of a store."""
     from inferencereplay.object_stores.cached_objects import CachedObjects  # noqa: PLC0415 - it imports obstore
     from inferencereplay.object_stores.object_cache import ObjectCache  # noqa: PLC0415 - as above
     from inferencereplay.object_stores.objects import Objects  # noqa: PLC0415 - as above
 
-    settings = read_settings()
-    place = _place(url)
-    known = place, settings, os.getpid()
-    found = _states.get(known)
-    if found is None:
-        is_near = url.startswith("memory:")
-        cache = ObjectCache(settings, place) if settings.folder and not is_near else None
-        objects = Objects(str(url), opened, prefix)
-        found = _states[known] = CachedObjects(objects, cache, 0 if is_near else settings.age)
-    return found
+    scheme, _, rest = url.partition("://")
+    host, _, path = rest.partition("/")
+    root, prefix = (url, "") if url.startswith(_WEB) else (f"{scheme}://{host}", unquote(path))
+    try:
+        opened = _open(root, _variables(), os.getpid())
+    except Exception as error:  # noqa: BLE001 - obstore's and those of the URL have no common class
+        message = f"{url} cannot be opened: {reason(error).text}."
+        raise InvalidSetting(message) from None
+    objects = Objects(str(url), opened, prefix)
+    if scheme == "memory":
+        return CachedObjects(objects, None, 0)
+    return CachedObjects(objects, ObjectCache(settings, _place(url)) if settings.folder else None, settings.age)
+
+
+def _variables() -> tuple[tuple[str, str], ...]:
+    """Return the variables that obstore reads."""
+    return tuple(sorted(item for item in os.environ.items() if item[0].startswith(_READ)))
 
 
 def _place(url: StoreURL) -> str:
     """Return what tells a store from all others: by its settings one URL may lead to several."""
-    telling = sorted(item for item in os.environ.items() if _TELLING.match(item[0]))
-    return "\0".join((url, *("=".join(item) for item in telling)))
+    return "\0".join((url, *("=".join(item) for item in _variables() if _TELLING.search(item[0]))))
 
 
-def _open(url: StoreURL, scheme: str) -> tuple[Any, str]:
-    """Return obstore's store, and what the names of objects begin with."""
-    from obstore.store import MemoryStore, from_url  # noqa: PLC0415 - as above
+@functools.lru_cache(16)
+def _open(url: str, _variables: object, _process: int) -> Any:
+    """Return obstore's store, which takes milliseconds to make: of a bucket, whatever is recorded in it."""
+    from obstore.store import MemoryStore, from_url  # noqa: PLC0415 - it imports obstore
 
+    scheme = url.partition(":")[0]
     if scheme == "memory":
-        name, _, prefix = url.partition("://")[2].partition("/")
-        return _memory.setdefault(name, MemoryStore()), prefix
-    try:
-        return from_url(url, client_options=client_options(scheme), retry_config=RETRIES), ""
-    except Exception as error:  # noqa: BLE001 - obstore's and those of the URL have no common class
-        message = f"{url} cannot be opened: {reason(error).text}."
-        raise InvalidSetting(message) from None
+        return MemoryStore()
+    return from_url(url, client_options=client_options(scheme), retry_config=RETRIES)
 
 
 def client_options(scheme: str) -> Any:

@@ -43,6 +43,7 @@ def failing(proxy, bucket, monkeypatch):
     """Make a proxy that fails, by a function that gets faults."""
     monkeypatch.setenv("AWS_TIMEOUT", "1 second")
     monkeypatch.setitem(opening_urls.RETRIES, "retry_timeout", timedelta(seconds=2))
+    opening_urls._open.cache_clear()
 
     def fail(*faults, **more):
         proxy.faults[:] = faults

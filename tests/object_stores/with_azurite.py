@@ -70,13 +70,10 @@ with tempfile.TemporaryDirectory() as folder:
         }
         tests = [HERE / "test_object_store.py", HERE / "test_sessions_in_stores.py"]
         kept = f"test_object_store or {' or '.join(SESSIONS)}"
-        done = subprocess.run(
-            (sys.executable, "-m", "pytest", "-q", *map(str, tests), "-k", kept),
-            env={**os.environ, **settings},
-            check=False,
-        )
+        command = (sys.executable, "-m", "pytest", "-q", *map(str, tests), "-k", kept)
+        status = subprocess.run(command, env={**os.environ, **settings}, check=False).returncode
     finally:
         azurite.terminate()
         azurite.wait()
         azurite.stdout.close()
-sys.exit(done.returncode)
+sys.exit(status)
