@@ -35,6 +35,7 @@ else:
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 SHOWN = {
+    "files-and-audio.md": 3,
     "README.md": 4,
     "architecture.md": 1,
     "command-line.md": 2,

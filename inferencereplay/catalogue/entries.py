@@ -8,11 +8,13 @@ from __future__ import annotations
 import datetime
 import errno
 import functools
+import hashlib
+import io
 import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from inferencereplay.catalogue.concurrency import at_once
 from inferencereplay.catalogue.conversation import (
@@ -33,12 +35,14 @@ from inferencereplay.store.llama_stack import walk
 from inferencereplay.store.location import StoreURL, parse_location
 from inferencereplay.store.opening import open_store
 from inferencereplay.store.opening_files import open_files
+from inferencereplay.store.side_folder import open_side, side_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from inferencereplay.catalogue.conversation import Conversation, Message, Usage
     from inferencereplay.recording.request import JSON, Request
+    from inferencereplay.recording.side_file import SideFile
     from inferencereplay.store.files import Content, Files
     from inferencereplay.store.location import Location
 
@@ -218,8 +222,19 @@ class Catalogue:
         """
         if not self.is_local:
             found = self._fetch(name)
-            return Entry(name, interpret(found.data, self._inside + name), len(found.data), moment(found.modified))
+            recording = interpret(found.data, self._inside + name)
+            for side in recording.side_files:
+                side.bind(functools.partial(self._fetch_side, name, side))
+            return Entry(name, recording, len(found.data), moment(found.modified))
         return _read(self._file(name), name)
+
+    def _fetch_side(self, name: str, side: SideFile) -> BinaryIO:
+        """Open a side file that is not local."""
+        data = self._fetch(side_path(name, side.ending)).data
+        if len(data) != side.length or hashlib.sha256(data).hexdigest() != side.sha256:
+            place = side_path(self._inside + name, side.ending)
+            raise corrupt(place, "$", "it is another content than the recorded one", "Record it again")
+        return io.BytesIO(data)
 
     def checked_content(self, name: str) -> bytes:
         """Return the content of one file of the directory; the errors are those of `read`."""
@@ -348,7 +363,10 @@ def _content(file: str) -> tuple[bytes, os.stat_result]:
 
 def _read(file: str, name: str) -> Entry:
     data, found = _content(file)
-    return Entry(name, interpret(data, file), len(data), moment(found.st_mtime_ns))
+    recording = interpret(data, file)
+    for side in recording.side_files:
+        side.bind(functools.partial(open_side, file, side))
+    return Entry(name, recording, len(data), moment(found.st_mtime_ns))
 
 
 def moment(nanoseconds: int) -> datetime.datetime:

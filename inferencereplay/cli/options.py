@@ -217,7 +217,9 @@ def flag(name: str) -> str:
 
 def setting(name: str, help_: str, **more: Any) -> Callable[[Any], Any]:
     """Add the option of a setting that is inherited from the environment where the option is not given."""
-    given = f"{flag(name)}/{flag(f'no_{name}')}" if name in ("record_errors", "keep_equal") else flag(name)
+    given = (
+        f"{flag(name)}/{flag(f'no_{name}')}" if name in ("record_errors", "keep_uploads", "keep_equal") else flag(name)
+    )
     return click.option(given, help=f"{help_}  [env var: {VARIABLES[name]}]", default=None, **more)
 
 
@@ -230,6 +232,7 @@ _SESSION = (
     setting("normalize", NORMALIZERS_HELP, multiple=True, metavar="NAME"),
     setting("redact", REDACT_HELP, metavar="REGEX"),
     setting("record_errors", "Store errors of every status, also 429 and 5xx."),
+    setting("keep_uploads", "Store the contents of files that the program sends, not only their digests."),
     setting("keep_equal", "Leave a file as it is if the new answer equals it but for ids and times (the default)."),
     setting("max_age", "The age from which on recordings have expired, such as 30d.", metavar="AGE"),
     setting("on_expiry", "What becomes of their calls: warn (the default), error, record.", metavar="WHAT"),

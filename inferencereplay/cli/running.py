@@ -61,7 +61,7 @@ def run(directory: Directories, used: Path | None, command: tuple[str, ...], **g
 def _as_options(settings: Mapping[str, str]) -> Iterator[str]:
     """Yield the options that the command for recording repeats; it has a mode of its own."""
     for name, text in settings.items():
-        if name in ("record_errors", "keep_equal"):
+        if name in ("record_errors", "keep_uploads", "keep_equal"):
             yield options.flag(name if text == "true" else f"no_{name}")
         elif name != "mode":
             yield from (options.flag(name), *(text.split(",") if name == "pace" else [text]))

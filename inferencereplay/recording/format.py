@@ -148,6 +148,8 @@ class Response(msgspec.Struct, omit_defaults=True):
         chunks: the events' data.
         rest: the bytes after the chunks, from the first event on that is not UTF-8.
         binary: a plain answer that is neither JSON nor text, or that the SDK gives out as bytes.
+        base64: the images and sounds in the body or the chunks that are long, in whose place there are the endings of
+            these side files.
         pieces: the sizes of its parts, each of which arrived at one of `offsets`; empty if it was read as a whole.
         retries: how often the SDK tried again before this answer came.
         frames: what both sides of a WebSocket connection sent; `offsets` and `end` are the connection's then, and
@@ -177,6 +179,7 @@ class Response(msgspec.Struct, omit_defaults=True):
     rest: bytes = b""
     binary: SideFile | None = None
     pieces: list[Bytes] = []
+    base64: list[SideFile] = []
     retries: Count = 0
     frames: list[websocket.Frame] | None = None
 
@@ -213,7 +216,7 @@ class Recording(msgspec.Struct):
     @property
     def side_files(self) -> list[SideFile]:
         """The side files that it names."""
-        return [*self.request.uploads, *filter(None, (self.response.binary,))]
+        return [*self.request.uploads, *filter(None, (self.response.binary,)), *self.response.base64]
 
 
 class _Around(msgspec.Struct):
@@ -581,6 +584,7 @@ def _plain_members(response: Response) -> list[bytes]:
         if response.encoding:
             members.append(b'"encoding": ' + _json(response.encoding))
     if bytes(response.body):
+        members += _base64_member(response)
         if response.indent != -1:
             members.append(b'"indent": %d' % response.indent)
         if response.leading:
@@ -597,11 +601,16 @@ def _stream_members(response: Response) -> list[bytes]:
         members.append(b'"events": ' + _json(response.events))
     if response.verbatim:
         members.append(b'"verbatim": ' + _json(response.verbatim))
+    members += _base64_member(response)
     chunks = b",\n".join(b"      " + bytes(chunk) for chunk in response.chunks)
     members.append(b'"chunks": [\n' + chunks + b"\n    ]" if chunks else b'"chunks": []')
     if response.rest:
         members.append(b'"rest": ' + _json(response.rest))
     return members
+
+
+def _base64_member(response: Response) -> list[bytes]:
+    return [b'"base64": ' + _json(response.base64)] if response.base64 else []
 
 
 def _offsets_member(response: Response) -> list[bytes]:

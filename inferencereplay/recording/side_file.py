@@ -96,6 +96,10 @@ class SideFile(msgspec.Struct, dict=True):
         source: Callable[[], BinaryIO] = self.__dict__["source"]
         return source()
 
+    def check(self) -> None:
+        """Compare the content with what the recording says of it; errors are those of `open`."""
+        self.open().close()
+
     def blocks(self) -> Iterator[bytes]:
         """Yield the content in blocks; errors are those of `open`."""
         with self.open() as file:

@@ -47,7 +47,7 @@ ENDPOINTS = re.compile(
 TIMES = ("elapsed", "left", "offsets")
 """Members of a file that hold times of arrival; whether they are there counts."""
 CHANCE = ("downloaded", "retries", "leading", "trailing", "pieces")
-"""Members of a file that depend on the network: bytes, attempts, pieces, white space that keeps a connection open."""
+"""Members of a file that depend on the network: bytes, attempts, pieces, white space that keeps connections open."""
 
 
 class Constant(NamedTuple):

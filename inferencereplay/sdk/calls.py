@@ -235,7 +235,7 @@ def play(session: Session, call: ClientCall, answer: Answer, pacer: Pacer | None
 def _play(session: Session, call: ClientCall, answer: Answer, pacer: Pacer | None, retries: int) -> Flow:
     recorded, name, end = answer
     if recorded.binary is not None:
-        yield work(lambda: recorded.binary.open().close())  # type: ignore[union-attr]  # compared with its digest
+        yield work(recorded.binary.check)
     if recorded.is_unanswered:
         yield sleep(session, session.patience(recorded))
         raise incomplete(recorded, name)

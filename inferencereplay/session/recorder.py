@@ -14,6 +14,7 @@ import msgspec
 from inferencereplay.locks import make_lock
 from inferencereplay.pacing.clocks import SYSTEM_CLOCK
 from inferencereplay.recording import format as files
+from inferencereplay.recording.base64_parts import take_out
 from inferencereplay.recording.control_characters import visible
 from inferencereplay.recording.format import Recording, Response, recorded_request
 from inferencereplay.redaction.payloads import redact_request, redact_response
@@ -282,6 +283,7 @@ class Recorder(Generic[_Numbering]):
         if response.binary is not None:
             self._redact_binary(response, pending)
         redact_response(response, pending.redactor)
+        take_out(response)
         request, origin = pending.request, pending.call.find_origin()
         held = recorded_request(request)
         held.uploads = [without_secrets(side, pending.redactor, "") for side in pending.call.uploads]

@@ -433,7 +433,11 @@ def parse_ignore(ignore: Any, source: str = "ignore") -> tuple[str, ...]:
     except TypeError:
         paths = (ignore,)  # refused below
     for path in paths:
-        if not isinstance(path, str) or not all(part and not part.isdigit() for part in path.split(".")) or "[" in path:
+        if (
+            not isinstance(path, str)
+            or not all(part and not part.isdigit() for part in path.split("."))
+            or "[" in path.replace("[]", "")
+        ):
             rule = "Give names with dots, such as 'metadata.run_id'; a list is gone through, as in 'messages.name'"
             message = f"{source}={path!r} is no path into a request's body. {rule}."
             raise InvalidSetting(message)

@@ -15,8 +15,9 @@ import secrets
 from typing import TYPE_CHECKING
 
 from inferencereplay.errors import RecordingCorrupt, StoreError
+from inferencereplay.recording.base64_parts import put_back
 from inferencereplay.recording.body_text import body_text
-from inferencereplay.recording.format import corrupt, decode, decode_for, lay_out, stored_request
+from inferencereplay.recording.format import VERSION, corrupt, decode, decode_for, lay_out, stored_request
 from inferencereplay.recording.request import parse_json
 from inferencereplay.store.address import DIGITS, file_name, folder_names, parse_file_name
 from inferencereplay.store.atomic_write import link, sweep, written
@@ -90,12 +91,16 @@ class DirectoryStore:
         found = self._open(name, self._folder(request.path))
         if found is None:
             return None
-        return self._bound(decode_for(request, key, found[0], name), name), _stamp(found[1])
+        recording = self._bound(decode_for(request, key, found[0], name), name)
+        if recording.response.base64:
+            put_back(recording.response)
+        return recording, _stamp(found[1])
 
     def _bound(self, recording: Recording, name: str) -> Recording:
         """Return a recording of a file, whose side files can be opened."""
-        for side in recording.side_files:
-            side.bind(functools.partial(open_side, name, side))
+        if recording.inferencereplay != VERSION:
+            for side in recording.side_files:
+                side.bind(functools.partial(open_side, name, side))
         return recording
 
     def get(self, path: str, key: str, variant: int) -> bytes | None:

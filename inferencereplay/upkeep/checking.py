@@ -13,7 +13,7 @@ import msgspec
 
 from inferencereplay.catalogue.entries import Entry, Unreadable
 from inferencereplay.catalogue.processes import portions
-from inferencereplay.errors import RecordingCorrupt
+from inferencereplay.errors import RecordingCorrupt, StoreError
 from inferencereplay.recording.control_characters import visible
 from inferencereplay.recording.difference import differences
 from inferencereplay.recording.format import check_request
@@ -21,7 +21,7 @@ from inferencereplay.recording.frames import encode as encode_frame
 from inferencereplay.recording.request import parse_json
 from inferencereplay.redaction.payloads import redact_response
 from inferencereplay.session.age import age_of, shown
-from inferencereplay.upkeep import numbering
+from inferencereplay.upkeep import beside, numbering
 
 if TYPE_CHECKING:
     import datetime
@@ -41,7 +41,7 @@ class Problem(NamedTuple):
 
     Attributes:
         name: the file, relative to the directory.
-        kind: `unreadable`, `key`, `secret`, `gap` or `expired`; or `no date`, which is no fault.
+        kind: `unreadable`, `key`, `side file`, `secret`, `gap`, `orphan` or `expired`; or `no date`, which is no fault.
         message: for people; it holds nothing secret.
     """
 
@@ -70,7 +70,7 @@ def check(
             spread(functools.partial(_check, part, redactor, max_age), portions(names))
         )
         if not part.store.is_foreign:
-            found = itertools.chain(found, _gaps(names))
+            found = itertools.chain(found, _gaps(names), _orphans(part))
         yield from found if part is catalogue else (_of_layer(part, item) for item in found)
 
 
@@ -98,7 +98,7 @@ def _check(
         if isinstance(item, Unreadable):
             problems = [Problem(item.name, "unreadable", item.reason)]
         else:
-            problems = [*_key_problems(catalogue, item), *_secret_problems(item, redactor)]
+            problems = [*_key_problems(catalogue, item), *_side_problems(item), *_secret_problems(item, redactor)]
             problems += [] if max_age is None else _age_problems(item, max_age)
         checked.append((item.name, [found._replace(message=visible(found.message)) for found in problems]))
     return checked
@@ -135,6 +135,21 @@ def _age_problems(entry: Entry, max_age: datetime.timedelta) -> list[Problem]:
     if age <= max_age:
         return []
     return [Problem(entry.name, "expired", f"{entry.name}: it is {shown(age)} old. Record it again.")]
+
+
+def _side_problems(entry: Entry) -> Iterator[Problem]:
+    """Compare side files with their digests."""
+    for side in entry.recording.side_files:
+        try:
+            side.check()
+        except (RecordingCorrupt, StoreError) as error:  # noqa: PERF203 - each by itself
+            yield Problem(entry.name, "side file", f"{entry.name}: {str(error).partition(': ')[2]}")
+
+
+def _orphans(catalogue: Catalogue) -> Iterator[tuple[str, list[Problem]]]:
+    for name in beside.orphans(catalogue.files):
+        message = f"{name}: no recording names this side file. Delete it."
+        yield name, [Problem(name, "orphan", visible(message))]
 
 
 def _secret_problems(entry: Entry, redactor: Redactor) -> Iterator[Problem]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from inferencereplay.catalogue.concurrency import THREADS, at_once
 from inferencereplay.catalogue.entries import Entry, moment
 from inferencereplay.errors import InvalidSetting
-from inferencereplay.upkeep import numbering
+from inferencereplay.upkeep import beside, numbering
 
 if TYPE_CHECKING:
     import datetime
@@ -48,7 +48,7 @@ def choose(
 
 
 def remove(catalogue: Catalogue, chosen: Mapping[str, tuple[int, datetime.datetime]]) -> list[str]:
-    """Remove recordings with the files beside them, and close the gaps that this leaves among the variants.
+    """Remove recordings with their side files and stray ones, and close the gaps that this leaves among the variants.
 
     Args:
         catalogue: the directory, or layers.
@@ -68,6 +68,7 @@ def remove(catalogue: Catalogue, chosen: Mapping[str, tuple[int, datetime.dateti
         with part.files.locked():  # of several commands one after the other
             for _ in at_once(functools.partial(_remove, part.files), mine.items(), THREADS if not part.is_local else 1):
                 pass
+            beside.remove_orphans(part.files)
             touched = {numbering.split(name)[0] for name in mine}
             left = numbering.collect(part.names()) if touched else {}
             for address in sorted(touched & left.keys()):
@@ -80,4 +81,4 @@ def _remove(files: Files, chosen: tuple[str, tuple[int, datetime.datetime]]) -> 
     name, stamp = chosen
     found = files.state(name)
     if found is not None and (found.size, moment(found.modified)) == stamp:
-        files.remove(name)
+        beside.remove(files, name)

@@ -14,7 +14,7 @@ from inferencereplay.errors import InvalidSetting, RecordingCorrupt, StoreError
 from inferencereplay.recording.control_characters import visible
 from inferencereplay.recording.format import VERSION, Recording, corrupt, encode, recorded_request
 from inferencereplay.recording.request import NotSerializable
-from inferencereplay.upkeep import numbering
+from inferencereplay.upkeep import beside, numbering
 
 if TYPE_CHECKING:
     import datetime
@@ -171,7 +171,7 @@ def _settle(catalogue: Catalogue, session: Session, item: _Planned, targets: lis
     for target in targets:
         if _content(catalogue.files, target) == data:
             if not is_dry:
-                catalogue.files.remove(item.name)
+                beside.remove(catalogue.files, item.name)
             return Move(item.name, target)
     return Move(item.name, targets[0], visible(f"{targets[0]} is a recording of a request that is the same now"))
 
@@ -259,9 +259,10 @@ def _write(catalogue: Catalogue, session: Session, step: _Step) -> bool:
     if step.target == name:
         catalogue.files.replace(name, data)
         return True
+    beside.copy_sides(catalogue.files, name, step.target)
     if not catalogue.files.add(step.target, data, like=name):
         return False
-    catalogue.files.remove(name)
+    beside.remove(catalogue.files, name)
     return True
 
 

@@ -8,6 +8,7 @@ import math
 import sys
 from collections import OrderedDict, UserDict
 from decimal import Decimal
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -27,6 +28,7 @@ from inferencereplay.recording.request import (
     without,
 )
 
+FORMAT = Path(__file__).parents[2] / "docs" / "format.md"
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 numbers = st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**200), 2**200)
 leaves = st.none() | st.booleans() | numbers | texts
@@ -216,6 +218,16 @@ def test_the_key_is_the_hash_of_the_canonical_request():
     assert b"query" not in request.canonical
     asked = Request("GET", "/é", b"null", {"b": "2", "a": ["1", "3"]})
     assert asked.canonical.decode() == '{"body":null,"method":"GET","path":"/é","query":{"a":["1","3"],"b":"2"}}'
+
+
+def test_the_key_of_a_form():
+    """docs/format.md has this example as well."""
+    file = {"content_type": "audio/wav", "filename": "hello.wav", "length": 5}
+    file["sha256"] = "ef856cf88a52b74c23efdb717f092a10245654c1f2cf37b9da058b67d6fa60c2"
+    form = {"model": "whisper-1", "file": file, "timestamp_granularities[]": ["word", "segment"]}
+    request = Request("POST", "/audio/transcriptions", canonical_json(form), {}, "form")
+    assert request.key == "486a7d25b0ef2a4e145ee5ae249de76093e69e849d8f3180cf8a5835762fcf6f"
+    assert request.canonical.decode() in FORMAT.read_text("utf-8")
 
 
 @given(st.lists(st.tuples(st.sampled_from(["GET", "POST"]), texts, values), min_size=2, max_size=2))

@@ -256,6 +256,7 @@ GIVEN = {
     "IGNORE": ("user, metadata.run_id", "ignore", ("user", "metadata.run_id"), ("seed",)),
     "REDACT": (r"T-\d{1,3}", "redact", r"T-\d{1,3}", ("x",)),
     "RECORD_ERRORS": ("Yes", "record_errors", True, False),
+    "KEEP_UPLOADS": ("1", "keep_uploads", True, False),
     "EXHAUSTED": ("error", "exhausted", "error", "repeat"),
     "TEST_ID": ("tests/a.py::test", "test_id", "tests/a.py::test", "other"),
     "LIVE": ("/models, /embeddings", "live", ("/models", "/embeddings"), ("/x",)),

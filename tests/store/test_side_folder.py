@@ -1,0 +1,205 @@
+"""Side files: none without its recording and no recording without them, whatever happens in between."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from conftest import Reply
+
+from inferencereplay import Session, replay
+from inferencereplay.catalogue.entries import Catalogue
+from inferencereplay.recording.side_file import side_file
+from inferencereplay.redaction.redactor import Redactor
+from inferencereplay.session.variants import Variants
+from inferencereplay.store.directory import DirectoryStore
+from inferencereplay.store.folder_files import FolderFiles
+from inferencereplay.upkeep.checking import check
+from inferencereplay.upkeep.copying import Copying
+from inferencereplay.upkeep.pruning import remove
+from inferencereplay.upkeep.rekeying import rekey
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SOUND = b"\xff\xfb" * 500
+ASK: dict[str, Any] = {"model": "tts-1", "voice": "alloy", "input": "Hi"}
+OLD = 1_000_000_000
+
+
+def sound(*, fill: int = 0) -> Reply:
+    return Reply(headers={"content-type": "audio/mpeg"}, body=SOUND + bytes([fill]))
+
+
+def sides(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*.mp3"))
+
+
+def kinds(folder: Path) -> set[str]:
+    return {problem.kind for _, found in check(Catalogue(folder), Redactor()) for problem in found}
+
+
+@pytest.fixture
+def recorded(client, server, tmp_path):
+    """Record three variants of one request; return the directory."""
+    server.replies = [sound(fill=number) for number in range(3)]
+    with replay(tmp_path, mode="record"):
+        for _ in range(3):
+            client.audio.speech.create(**ASK)
+    return tmp_path
+
+
+def heard(client: Any, folder: Any, count: int = 3) -> list[int]:
+    with replay(folder):
+        return [client.audio.speech.create(**ASK).content[-1] for _ in range(count)]
+
+
+def test_a_kill_before_the_recording_leaves_what_a_later_recorder_removes(client, server, tmp_path, monkeypatch):
+    """Its side file is an orphan, which `check` tells, and which a recorder takes away once its writer must be dead."""
+    server.replies = [sound()]
+
+    def record() -> None:
+        monkeypatch.setattr(Variants, "store", lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
+        with replay(tmp_path, mode="record"):
+            client.audio.speech.create(**ASK)
+
+    process = multiprocessing.get_context("fork").Process(target=record)
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    (orphan,) = sides(tmp_path)
+    assert list(tmp_path.rglob("*.json")) == []
+    assert kinds(tmp_path) == {"orphan"}
+    server.replies = [sound(fill=1), sound(fill=2)]
+    with replay(tmp_path, mode="record"):
+        client.audio.speech.create(**ASK, speed=1)
+    assert orphan.exists(), "it is new, and its recording may come just now"
+    os.utime(orphan, (OLD, OLD))
+    with replay(tmp_path, mode="record"):
+        client.audio.speech.create(**ASK, speed=2)
+    assert orphan not in sides(tmp_path)
+    assert len(sides(tmp_path)) == 2
+    assert kinds(tmp_path) == set()
+
+
+def test_an_answer_that_is_not_stored_leaves_nothing(client, server, tmp_path, monkeypatch):
+    """Whether a recording has precedence or the disk is full."""
+    server.replies = [sound(), sound(fill=1)]
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched, replay(tmp_path, mode="record"):
+        patched.setattr(DirectoryStore, "replace", full)
+        assert client.audio.speech.create(**ASK).content == SOUND + b"\0"
+    assert (sides(tmp_path), list(tmp_path.rglob("*.json"))) == ([], [])
+    with monkeypatch.context() as patched, replay(tmp_path, mode="record") as session:
+        patched.setattr("os.link", full)
+        patched.setattr("os.replace", full)
+        assert client.audio.speech.create(**ASK).content == SOUND + b"\1"
+    assert (session.recorded, list(tmp_path.rglob("*.*"))) == (0, [])
+
+
+def test_two_recorders_of_one_answer_share_its_side_file(server, client, tmp_path):
+    """What one of them has just written the other one does not remove."""
+    store, side = DirectoryStore(tmp_path), side_file(SOUND, "audio/mpeg")
+    place = "/audio/speech", "0" * 64, 1
+    with store.put_side(*place, side):
+        with store.put_side(*place, side):
+            pass
+        store.drop_side(*place, side)
+        (file,) = sides(tmp_path)
+    store.drop_side(*place, side)
+    assert sides(tmp_path) == []
+    with store.put_side(*place, side):
+        file.write_bytes(b"torn")
+        with store.put_side(*place, side):
+            assert file.read_bytes() == SOUND
+
+
+def test_many_writers_and_removers(tmp_path):
+    """Whoever has put a side file finds it, as long as it is held."""
+    place, side = ("/x", "0" * 64, 1), side_file(SOUND, "audio/mpeg")
+    failures = []
+
+    def work() -> None:
+        store = DirectoryStore(tmp_path)
+        for _ in range(100):
+            with store.put_side(*place, side):
+                if not sides(tmp_path):
+                    failures.append(1)
+            store.drop_side(*place, side)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (failures, sides(tmp_path)) == ([], [])
+
+
+def test_check_tells_what_is_wrong_with_side_files(recorded):
+    """One that is gone, and one that is another content."""
+    assert kinds(recorded) == set()
+    first, second, _ = sides(recorded)
+    first.unlink()
+    second.write_bytes(SOUND + b"x")
+    problems = [problem for _, found in check(Catalogue(recorded), Redactor()) for problem in found]
+    assert [problem.kind for problem in problems] == ["side file", "side file"]
+    assert first.name in "".join(problem.message for problem in problems)
+
+
+def test_prune_removes_them_and_closing_a_gap_takes_them_along(client, recorded):
+    """And what no recording names."""
+    catalogue = Catalogue(recorded)
+    stray = sides(recorded)[0].with_name(f"{'0' * 32}.{'1' * 16}.mp3")
+    stray.write_bytes(b"x")
+    os.utime(stray, (OLD, OLD))
+    first = next(entry for entry in catalogue.entries() if entry.variant == 1)
+    remove(catalogue, {first.name: (first.size, first.modified)})
+    assert heard(client, recorded, 2) == [1, 2]
+    assert len(sides(recorded)) == 2
+    assert kinds(recorded) == set()
+
+
+def test_rekey_takes_them_along(client, recorded):
+    """A request has another key with other settings; each variant keeps its content."""
+    moves = list(rekey(Catalogue(recorded), Session(recorded, mode="replay", ignore="input"), is_dry=False))
+    assert (len(moves), [move.problem for move in moves]) == (3, ["", "", ""])
+    with replay(recorded, ignore="input"):
+        made = [client.audio.speech.create(**(ASK | {"input": "else"})).content[-1] for _ in range(3)]
+    assert made == [0, 1, 2]
+    assert kinds(recorded) == set()
+    assert len(sides(recorded)) == 3
+
+
+def test_copies_have_them(client, recorded, tmp_path_factory):
+    """A recording never comes without them."""
+    target = tmp_path_factory.mktemp("copy")
+    copying = Copying(FolderFiles(recorded), FolderFiles(target))
+    list(copying.run(copying.plan()))
+    assert heard(client, target) == [0, 1, 2]
+
+
+def test_layers_have_them(client, server, recorded, tmp_path_factory):
+    """Variants that are joined by a new one are copied with theirs."""
+    upper = tmp_path_factory.mktemp("upper")
+    server.replies = [sound(fill=9)]
+    with replay([upper, recorded], mode="record-if-missing", exhausted="record"):
+        made = [client.audio.speech.create(**ASK).content[-1] for _ in range(4)]
+    assert made == [0, 1, 2, 9]
+    assert heard(client, upper, 4) == [0, 1, 2, 9]
+    assert kinds(upper) == set()
+
+
+def test_a_side_file_that_cannot_be_read_is_told(client, recorded, monkeypatch):
+    """Its error names it."""
+    first = sides(recorded)[0]
+    first.unlink()
+    os.mkfifo(first)
+    with pytest.raises(Exception, match="no regular file"):
+        heard(client, recorded, 1)
