@@ -1,8 +1,8 @@
 """Measure what a frame of a WebSocket connection costs: `python benchmarks/connections.py [--quick] [--json FILE]`.
 
 A server in a process of its own sends events. They are read live and while recording, in turns; the difference is the
-recorder's. Replayed frames are compared with what the SDK itself takes to parse them. Processor time is measured, of all
-threads of the client.
+recorder's. Replayed frames are compared with what the SDK itself takes to parse them. Processor time is measured, of
+all threads of the client.
 """
 
 from __future__ import annotations
