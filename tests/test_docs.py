@@ -46,7 +46,7 @@ SHOWN = {
     "pytest.md": 1,
     "recordings-in-git.md": 2,
     "serve.md": 1,
-    "stores.md": 2,
+    "stores.md": 1,
     "traces.md": 2,
     "verify.md": 1,
 }
