@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import random
 import time
 from typing import TYPE_CHECKING, Any
 
 from inferencereplay.errors import RecordingCorrupt, StoreError
+from inferencereplay.object_stores import side_objects
 from inferencereplay.object_stores.near_objects import near
 from inferencereplay.object_stores.objects import RequestError
 from inferencereplay.object_stores.prefetching import prefetch
+from inferencereplay.object_stores.side_objects import bind, side_name
 from inferencereplay.object_stores.threads import each
-from inferencereplay.recording.format import decode, decode_for, lay_out, stored_request
+from inferencereplay.recording.base64_parts import put_back
+from inferencereplay.recording.format import VERSION, decode, decode_for, lay_out, stored_request
 from inferencereplay.recording.request import parse_json
+from inferencereplay.recording.side_file import endings_in
 from inferencereplay.store.address import LONGEST_GAP, file_name, folder_names, parse_file_name
 from inferencereplay.store.at_hand import Errand, fetch
 
@@ -27,6 +32,7 @@ if TYPE_CHECKING:
     from inferencereplay.object_stores.prefetching import Prefetched
     from inferencereplay.recording.format import Recording
     from inferencereplay.recording.request import JSON, Request
+    from inferencereplay.recording.side_file import SideFile
 
 MOST_ATTEMPTS = 12
 """How often a write is tried again that another writer has come before."""
@@ -72,7 +78,7 @@ class ObjectStore:
         """
         name = self._name(path, key, variant)
         found = self._found(name, path, key, variant)
-        return None if found is None else decode(found.data, self._shown(name))
+        return None if found is None else self._bound(decode(found.data, self._shown(name)), name)
 
     def load(self, request: Request, key: str, variant: int) -> tuple[Recording, tuple[Any, ...]] | None:
         """Return a recording that has to be one of `request`, and its stamp; `None` if there is none.
@@ -83,7 +89,21 @@ class ObjectStore:
         """
         name = self._name(request.path, key, variant)
         found = self._found(name, request.path, key, variant)
-        return None if found is None else (decode_for(request, key, found.data, self._shown(name)), found.version)
+        if found is None:
+            return None
+        recording = self._bound(decode_for(request, key, found.data, self._shown(name)), name)
+        if recording.response.base64:
+            put_back(recording.response)
+        return recording, found.version
+
+    def _bound(self, recording: Recording, name: str) -> Recording:
+        """Return a recording whose side files can be opened."""
+        if recording.inferencereplay != VERSION and recording.side_files:
+            bind(self._cached, recording, name, self._fetch_all)
+        return recording
+
+    def _fetch_all(self, names: Sequence[str]) -> list[Found | None]:
+        return [*map(_given, self._fetch_each("get", names, self._ask, self._ask_async))]
 
     def known_stamp(self, path: str, key: str, variant: int) -> tuple[Any, ...] | None:
         """Return the stamp of a recording that was read not long ago."""
@@ -220,9 +240,14 @@ class ObjectStore:
         """
         name = self._name(path, key, variant)
         found = self._objects.get(name)
-        if found is None or not self._write(self._name(path, key, to), found.data, lambda _: False):
+        target = self._name(path, key, to)
+        if found is None or self._objects.head(target) is not None:
+            return False
+        side_objects.copy(self._cached, self._write_side, name, target, found.data)
+        if not self._write(target, found.data, lambda _: False):
             return False
         self._cached.remove(name)
+        side_objects.remove(self._cached, name, found.data)
         return True
 
     def delete(self, path: str, key: str, variant: int) -> None:
@@ -231,7 +256,32 @@ class ObjectStore:
         Raises:
             StoreError: if it cannot be removed.
         """
-        self._cached.remove(self._name(path, key, variant))
+        name = self._name(path, key, variant)
+        found = self._objects.get(name)
+        self._cached.remove(name)
+        if found is not None:
+            side_objects.remove(self._cached, name, found.data)
+
+    def put_side(self, path: str, key: str, variant: int, side: SideFile) -> contextlib.AbstractContextManager[None]:
+        """Store a side file, before the recording that names it.
+
+        Raises:
+            StoreError: if it cannot be written.
+        """
+        self._write_side(side_name(self._name(path, key, variant), side.ending), side.read())
+        return contextlib.nullcontext()
+
+    def drop_side(self, path: str, key: str, variant: int, side: SideFile) -> None:
+        """Remove a side file if another recording is there, which does not name it."""
+        name = self._name(path, key, variant)
+        with contextlib.suppress(StoreError):
+            there = self._objects.get(name)
+            if there is not None and side.ending not in endings_in(there.data):
+                self._cached.remove(side_name(name, side.ending))
+
+    def _write_side(self, name: str, data: bytes) -> None:
+        """Write a side file; its name tells the content, so another one there is damaged."""
+        self._write(name, data, lambda _: True)
 
     def _write(self, name: str, data: bytes, gives_way: Callable[[bytes], bool]) -> bool:
         """Write an object where there is none, or in the place of one that gives way.
@@ -268,6 +318,8 @@ class ObjectStore:
         if version is None:
             return None
         self._cached.wrote(name, data, version)
+        if there is not None and there.data != data:
+            side_objects.remove(self._cached, name, there.data, kept=data)
         return True
 
     def _put(self, name: str, data: bytes, there: Found | None) -> Version | None:
