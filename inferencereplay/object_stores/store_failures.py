@@ -42,13 +42,17 @@ class Reason(NamedTuple):
 
 
 _SILENT = Reason("there was no answer in time. Look at the network", is_outage=True, is_unclear=True)
+_NO_CREDENTIALS = Reason(f"no credentials were found. {_SETTINGS}", is_outage=True)
+_METADATA = ("/latest/api/token", "169.254.169.254", "metadata.google.internal")
+"""Where a machine in a cloud asks for its role: the last place to find credentials."""
 _SIGNS = (
+    *((sign, _NO_CREDENTIALS) for sign in _METADATA),
     ("BadScheme", Reason(f"the endpoint is http://, which has to be allowed: AWS_ALLOW_HTTP=true. {_SETTINGS}")),
     ("without LOCATION", Reason(f"the bucket is in another region, or at another endpoint. {_SETTINGS}")),
     ("kind: Connect", Reason("nobody answers there. Look at the endpoint and the network", is_outage=True)),
     ("body error", Reason("the connection broke within an answer. Try again", is_unclear=True)),
     *((sign, _SILENT) for sign in ("kind: Timeout", "kind: Request", "TimedOut", "dns error")),
-    *((sign, Reason(f"no credentials were found. {_SETTINGS}", is_outage=True)) for sign in ("metadata", "credential")),
+    ("credential", _NO_CREDENTIALS),
 )
 """What obstore says of a request that got no answer, in this order."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import time
 from dataclasses import replace
@@ -111,6 +112,15 @@ def test_a_dead_endpoint_is_told(client, dead, caplog):
     assert time.monotonic() - begin < LONGEST
     assert (texts[0], texts[-1], session.recorded) == ("answer 1", "answer 10", 0)
     assert len([record for record in caplog.records if "was not recorded" in record.getMessage()]) == 10
+
+
+def test_missing_credentials_are_told(client, dead, monkeypatch):
+    """A machine in no cloud has no other place to find them."""
+    monkeypatch.setenv("AWS_METADATA_ENDPOINT", os.environ["AWS_ENDPOINT"])
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    with pytest.raises(StoreError, match=r"no credentials were found\. See 'Settings' in docs/stores\.md"), replay(dead):
+        ask(client)
 
 
 def test_a_store_that_comes_back_is_asked_again(client, failing, proxy, monkeypatch):

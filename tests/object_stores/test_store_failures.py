@@ -30,6 +30,7 @@ SECRET = "a-secret-of-the-environment"
         ("status code: 429 Too Many", "the store refuses so many requests (429)"),
         ("status code: 418", "the store answered 418"),
         ("something\n\nDebug source kind: Connect", "nobody answers there"),
+        ("PUT http://169.254.169.254/latest/api/token\n\nDebug source kind: Connect", "no credentials were found"),
         ("no credential was found", "no credentials were found. See 'Settings' in docs/stores.md"),
         (f"odd https://host/a?sig={SECRET} and {SECRET}  here", "odd https://host/a?… and [REDACTED] here"),
     ],
