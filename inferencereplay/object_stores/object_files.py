@@ -6,6 +6,7 @@ import contextlib
 import re
 from typing import TYPE_CHECKING
 
+from inferencereplay.recording.side_file import endings_in
 from inferencereplay.store.files import Content, FileState, recording_of
 
 if TYPE_CHECKING:
@@ -70,14 +71,22 @@ class ObjectFiles:
         self._write(name, data, lambda _: True)
 
     def move(self, name: str, to: str) -> bool:
-        """Give a file another name; return `False` if that is taken, or the file is gone.
+        """Give a recording, with its side files, another name; return `False` if that is taken, or it is gone.
 
         It is copied and then removed: a process that dies in between leaves it under both.
         """
         found = self._objects.get(name)
-        if found is None or not self.add(to, found.data):
+        if found is None:
             return False
-        self.remove(name)
+        sides = [tuple(file.removesuffix(".json") + end for file in (name, to)) for end in endings_in(found.data)]
+        for old, new in sides:
+            side = self._objects.get(old)
+            if side is not None:
+                self.add(new, side.data)
+        if not self.add(to, found.data):
+            return False
+        for old in (name, *(old for old, _ in sides)):
+            self.remove(old)
         return True
 
     def remove(self, name: str) -> None:

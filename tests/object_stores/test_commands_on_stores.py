@@ -230,6 +230,23 @@ def test_files_of_a_store(url, local):
     assert stored(url) == contents(local)
 
 
+def test_side_files_move_with_their_recording(url):
+    """Each has its recording's name and an ending that the recording tells; one that is gone is passed over."""
+    files = open_files(StoreURL(url))
+    old, new = "b" * 32, "c" * 32
+    ending, gone = f".{'1' * 16}.mp3", f".{'2' * 16}.wav"
+    data = f'{{"sides": [{{"ending": "{ending}"}}, {{"ending": "{gone}"}}]}}'.encode()
+    files.add(f"{old}{ending}", b"sound")
+    files.add(f"{old}.json", data)
+    assert files.move(f"{old}.json", f"{new}.json")
+    assert {name: content for name, content in stored(url).items() if "/" not in name} == {
+        f"{new}{ending}": b"sound",
+        f"{new}.json": data,
+    }
+    files.add(f"{old}.json", b'{"another": 1}')
+    assert not files.move(f"{old}.json", f"{new}.json")
+
+
 # Keeping in order.
 
 
