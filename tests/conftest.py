@@ -38,7 +38,12 @@ if TYPE_CHECKING:
 HAS_RESPONSES = hasattr(openai.types, "responses")
 """Whether this version of the SDK has the Responses API, which is newer than its WebSockets."""
 collect_ignore = (
-    [] if HAS_RESPONSES else ["sdk/test_responses.py", "sdk/test_websockets.py", "stubs/test_stubs_of_responses.py"]
+    []
+    if HAS_RESPONSES
+    else [
+        *("sdk/test_responses.py", "stubs/test_stubs_of_responses.py"),
+        *("sdk/test_websockets.py", "sdk/test_replayed_connection.py", "faults/test_connection_faults.py"),
+    ]
 )
 if importlib.util.find_spec("openai._send_queue") is None:  # openai before 2.54
     collect_ignore.append("sdk/test_reconnects.py")

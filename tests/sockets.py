@@ -20,7 +20,7 @@ from inferencereplay.recording.format import decode
 from inferencereplay.sdk import private
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 KEY = "sk-test-0123456789abcdef"
@@ -68,10 +68,10 @@ def greet(socket: Any) -> None:
 
 
 @contextlib.contextmanager
-def serving() -> Iterator[Sockets]:
+def serving(refuse: Callable[[Any, Any], Any] | None = None) -> Iterator[Sockets]:
     """Serve WebSockets on loopback."""
     served = Sockets()
-    with serve(served.answer, "127.0.0.1", 0, process_request=served.refuse) as server:
+    with serve(served.answer, "127.0.0.1", 0, process_request=refuse or served.refuse) as server:
         served.url = f"ws://127.0.0.1:{server.socket.getsockname()[1]}/v1"
         thread = threading.Thread(target=server.serve_forever)
         thread.start()

@@ -7,6 +7,7 @@ program's messages.
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, cast
 
 from inferencereplay.errors import RecordingCorrupt
@@ -90,10 +91,8 @@ class ConnectionVariants:
 
     def _all(self, request: Request, key: str) -> Iterator[tuple[int, Recording]]:
         files = self._files(request.path, key)
-        for number in sorted(files.stamps()):
-            recording = self._cache.read(request, key, number)
-            if recording is not None:
-                yield number, recording
+        read = ((number, self._cache.read(request, key, number)) for number in sorted(files.stamps()))
+        return ((number, recording) for number, recording in read if recording is not None)
 
     # Recording; the methods are those that a recorder calls of `Variants`.
 
@@ -131,9 +130,8 @@ class ConnectionVariants:
                     return (
                         files.keep(number, data, is_whole=is_whole, stays=stays) if self._replaces else Outcome.REFUSED
                     )
-            number = max(stamps, default=0) + 1
-            while not self._store.add(path, key, number, data):
-                number += 1
+            free = itertools.count(max(stamps, default=0) + 1)
+            number = next(number for number in free if self._store.add(path, key, number, data))
             self._note(files, key, number, call)
             return Outcome.STORED
 

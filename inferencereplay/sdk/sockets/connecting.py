@@ -80,7 +80,8 @@ def open_connection(opening: Opening) -> Flow:
         opened = yield from opening.dial(Dialer(find))
     except Target as found:
         target = found
-    else:  # another library has put something in the place of `connect`
+    else:
+        log.warning("A connection of %s is neither recorded nor replayed: %s", type(opening.manager).__name__, FOREIGN)
         return opened
     session, client = opening.session, opening.client
     if garbage.has_noted() and session.mode is not Mode.REPLAY:
