@@ -6,7 +6,9 @@ import contextlib
 import re
 from typing import TYPE_CHECKING
 
+from inferencereplay.recording.side_file import endings_in
 from inferencereplay.store.files import Content, FileState, recording_of
+from inferencereplay.store.side_folder import side_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -70,14 +72,22 @@ class ObjectFiles:
         self._write(name, data, lambda _: True)
 
     def move(self, name: str, to: str) -> bool:
-        """Give a file another name; return `False` if that is taken, or the file is gone.
+        """Give a recording, with its side files, another name; return `False` if that is taken, or it is gone.
 
-        It is copied and then removed: a process that dies in between leaves it under both.
+        All is copied and then removed: a process that dies in between leaves it under both.
         """
         found = self._objects.get(name)
-        if found is None or not self.add(to, found.data):
+        if found is None:
+            return False
+        sides = [(side_path(name, ending), side_path(to, ending)) for ending in endings_in(found.data)]
+        for old, new in sides:
+            if (content := self._objects.get(old)) is not None:
+                self.add(new, content.data)
+        if not self.add(to, found.data):
             return False
         self.remove(name)
+        for old, _ in sides:
+            self.remove(old)
         return True
 
     def remove(self, name: str) -> None:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
+import hashlib
+import io
 import random
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from inferencereplay.errors import RecordingCorrupt, StoreError
 from inferencereplay.object_stores.near_objects import near
 from inferencereplay.object_stores.objects import RequestError
 from inferencereplay.object_stores.prefetching import prefetch
 from inferencereplay.object_stores.threads import each
-from inferencereplay.recording.format import decode, decode_for, lay_out, stored_request
+from inferencereplay.recording.base64_parts import put_back
+from inferencereplay.recording.format import VERSION, corrupt, decode, decode_for, lay_out, stored_request
 from inferencereplay.recording.request import parse_json
 from inferencereplay.store.address import LONGEST_GAP, file_name, folder_names, parse_file_name
 from inferencereplay.store.at_hand import Errand, fetch
+from inferencereplay.store.side_folder import side_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -27,6 +32,7 @@ if TYPE_CHECKING:
     from inferencereplay.object_stores.prefetching import Prefetched
     from inferencereplay.recording.format import Recording
     from inferencereplay.recording.request import JSON, Request
+    from inferencereplay.recording.side_file import SideFile
 
 MOST_ATTEMPTS = 12
 """How often a write is tried again that another writer has come before."""
@@ -72,7 +78,7 @@ class ObjectStore:
         """
         name = self._name(path, key, variant)
         found = self._found(name, path, key, variant)
-        return None if found is None else decode(found.data, self._shown(name))
+        return None if found is None else self._bound(decode(found.data, self._shown(name)), name)
 
     def load(self, request: Request, key: str, variant: int) -> tuple[Recording, tuple[Any, ...]] | None:
         """Return a recording that has to be one of `request`, and its stamp; `None` if there is none.
@@ -83,7 +89,26 @@ class ObjectStore:
         """
         name = self._name(request.path, key, variant)
         found = self._found(name, request.path, key, variant)
-        return None if found is None else (decode_for(request, key, found.data, self._shown(name)), found.version)
+        if found is None:
+            return None
+        recording = self._bound(decode_for(request, key, found.data, self._shown(name)), name)
+        if recording.response.base64:
+            put_back(recording.response)
+        return recording, found.version
+
+    def _bound(self, recording: Recording, name: str) -> Recording:
+        """Return a recording of an object, whose side files can be opened; they are held in memory."""
+        for side in recording.side_files if recording.inferencereplay != VERSION else ():
+            side.bind(functools.partial(self._open_side, name, side))
+        return recording
+
+    def _open_side(self, name: str, side: SideFile) -> BinaryIO:
+        place = side_path(name, side.ending)
+        found = self._cached.get(place)
+        if found is None or hashlib.sha256(found.data).hexdigest() != side.sha256:
+            problem = "is missing" if found is None else "is another content than the recorded one"
+            raise corrupt(self._shown(name), "$", f"its side file {place} {problem}", "Record it again")
+        return io.BytesIO(found.data)
 
     def known_stamp(self, path: str, key: str, variant: int) -> tuple[Any, ...] | None:
         """Return the stamp of a recording that was read not long ago."""
@@ -218,12 +243,23 @@ class ObjectStore:
         Raises:
             StoreError: if it cannot be moved.
         """
-        name = self._name(path, key, variant)
-        found = self._objects.get(name)
-        if found is None or not self._write(self._name(path, key, to), found.data, lambda _: False):
-            return False
-        self._cached.remove(name)
-        return True
+        return self.files().move(self._name(path, key, variant), self._name(path, key, to))
+
+    @contextlib.contextmanager
+    def put_side(self, path: str, key: str, variant: int, side: SideFile) -> Iterator[None]:
+        """Store a side file.
+
+        Raises:
+            StoreError: if it cannot be written.
+        """
+        self._write(side_path(self._name(path, key, variant), side.ending), side.read(), lambda _: True)
+        yield
+
+    def drop_side(self, path: str, key: str, variant: int, side: SideFile) -> None:
+        """Leave a side file where it is: without locks, nobody sees whether another recorder has just stored it.
+
+        `inferencereplay prune` removes those that no recording names.
+        """
 
     def delete(self, path: str, key: str, variant: int) -> None:
         """Remove a recording if it is there.
