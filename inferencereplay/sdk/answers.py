@@ -96,6 +96,20 @@ def way_of(ways: Mapping[tuple[str | None, bool], Way], arguments: Mapping[str, 
     return ways.get((mode, bool(arguments.get("stream"))))
 
 
+def covers_bytes(response: Response) -> bool:
+    """Whether the answer of a call for bytes can be given without the SDK path."""
+    return response.status == OK and response.binary is not None and _is_plain(response)
+
+
+def bytes_answer(cast_to: Any, session: Session, client: Any, choice: Choice, read_options: Callable[[], Any]) -> Any:
+    """Return what the SDK returns for a call for bytes; see `Way.answer`.
+
+    Raises:
+        RecordingCorrupt: if the side file is gone, torn, or another one.
+    """
+    return cast_to(_Answer(choice.play, session, client, choice.request, read_options).read_response())
+
+
 def _is_plain(response: Response) -> bool:
     """Whether the SDK can be given an answer without the redirects and failures that belong to a connection."""
     return not (response.is_stream or response.failure or response.redirects or excessive_spaces(response))
@@ -128,7 +142,7 @@ class _Answer(NamedTuple):
         Raises:
             APIStatusError: of the class that belongs to the status.
         """
-        response = self._response()
+        response = self.read_response()
         try:
             response.raise_for_status()
         except private.http_library(self.client).HTTPStatusError:
@@ -178,9 +192,9 @@ class _Answer(NamedTuple):
         """Return the HTTP response, as it is when it was read."""
         library = private.http_library(self.client)
         headers = functools.partial(build_headers, self.play.recording.response, library)
-        return late(library.Response, self._response, headers=headers)
+        return late(library.Response, self.read_response, headers=headers)
 
-    def _response(self) -> Any:
+    def read_response(self) -> Any:
         """Build the HTTP response, and read it."""
         response = self._unread(None)
         response.read()

@@ -59,7 +59,8 @@ class FilePieces:
             await in_thread(lambda: self._read(size))
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, and forget what was read of it."""
+        self._block, self._place = b"", 0
         if self._file is not None:
             self._file.close()
 

@@ -11,16 +11,50 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_args, get_orig
 from inferencereplay.errors import InvalidSetting, StoreError
 from inferencereplay.recording.request import NotSerializable
 from inferencereplay.sdk import private
-from inferencereplay.sdk.answers import OK, Way
+from inferencereplay.sdk.answers import OK, Way, bytes_answer, covers_bytes
 from inferencereplay.sdk.fast_replay import Choice, Endpoint, may_replay
 from inferencereplay.sdk.model_builder import AnyModelBuilder, EventBuilder
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from inferencereplay.recording.format import Response
     from inferencereplay.recording.request import Request
     from inferencereplay.session.session import Session
 
 _MODES = ("true", "stream", None)
+
+
+class FoundBytes(NamedTuple):
+    """The recording that answers a call of `request` for bytes.
+
+    Attributes:
+        choice: the recording.
+        cast_to: what the SDK gives out.
+        options: the SDK's, of the call.
+    """
+
+    choice: Choice
+    cast_to: Any
+    options: Any
+
+    @property
+    def is_due_at_once(self) -> bool:
+        """Whether the whole answer is read before the caller gets it."""
+        return True
+
+    @property
+    def recorded(self) -> Response:
+        """The recorded answer."""
+        return self.choice.play.recording.response
+
+    def answer(self, session: Session, client: Any) -> Any:
+        """Return what the SDK returns.
+
+        Raises:
+            RecordingCorrupt: if the side file is gone, torn, or another one.
+        """
+        return bytes_answer(self.cast_to, session, client, self.choice, lambda: self.options)
 
 
 class Found(NamedTuple):
@@ -71,28 +105,39 @@ def choose(  # noqa: PLR0913 - the arguments of `request`, in any of its version
     stream: bool = False,
     stream_cls: Any = None,
     **_: Any,
-) -> Found | None:
+) -> Found | FoundBytes | None:
     """Choose the recording that answers a call of `request`, or `None` if the call is not for the fast path.
 
     Raises:
         RecordingCorrupt: if the file that should answer cannot be used.
     """
-    if not may_replay(session, client) or not _is_covered(cast_to, options):
+    if not may_replay(session, client) or not _is_covered(options):
         return None
+    if private.returns_bytes(cast_to):
+        # In async code a large file is read in a thread, on the SDK path.
+        if private.is_async(client) or private.mode_of(options) is not None:
+            return None
+        bytes_choice = _choose(session, client, options, covers_bytes)
+        return None if bytes_choice is None else FoundBytes(bytes_choice, cast_to, options)
     way = _way(cast_to, options, stream_cls, is_stream=stream)
-    request = way and _read(client, options)
-    if way is None or request is None:
+    choice = None if way is None else _choose(session, client, options, way.covers)
+    return None if way is None or choice is None else Found(choice, way, options)
+
+
+def _choose(session: Session, client: Any, options: Any, covers: Callable[[Response], bool]) -> Choice | None:
+    request = _read(client, options)
+    if request is None:
         return None
     try:
-        play = session.play(session.call(request, functools.partial(private.secrets, client, options)), way.covers)
+        play = session.play(session.call(request, functools.partial(private.secrets, client, options)), covers)
     except (InvalidSetting, NotSerializable, StoreError):  # the SDK path handles it, and raises the error
         return None
-    return None if play is None else Found(Choice(play, request), way, options)
+    return None if play is None else Choice(play, request)
 
 
-def _is_covered(cast_to: Any, options: Any) -> bool:
+def _is_covered(options: Any) -> bool:
     """Whether a request sends JSON, and its answer is parsed as the call says."""
-    return private.sends_json(options) and not private.returns_bytes(cast_to) and not private.is_custom(options)
+    return private.sends_json(options) and not private.is_custom(options)
 
 
 def _read(client: Any, options: Any) -> Request | None:

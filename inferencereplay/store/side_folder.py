@@ -109,24 +109,30 @@ def kept_side(path: str, side: SideFile, temporary: str) -> Iterator[None]:
             if not os.path.lexists(path):
                 with written(temporary, side.blocks()):
                     link(temporary, path)
-            descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
-            if not HAS_LOCKS or (take_lock(descriptor, is_shared=True) and _is_still(path, descriptor)):
+            if (descriptor := _held(path)) is not None:
                 held.callback(os.close, descriptor)
                 break
-            os.close(descriptor)
-            time.sleep(_PAUSE)
+            time.sleep(_PAUSE)  # another process is removing it
         if os.lstat(path).st_size != side.length:  # a person has changed it
             with written(temporary, side.blocks()):
                 os.replace(temporary, path)  # noqa: PTH105
         yield
 
 
-def _is_still(path: str, descriptor: int) -> bool:
-    """Whether an open file has not been removed meanwhile."""
+def _held(path: str) -> int | None:
+    """Open a file and take its lock, together with others; return `None` if it is removed meanwhile."""
     try:
-        return os.path.samestat(os.lstat(path), os.fstat(descriptor))
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
     except FileNotFoundError:
-        return False
+        return None
+    if not HAS_LOCKS:  # pragma: no cover - Windows
+        return descriptor
+    if take_lock(descriptor, is_shared=True):
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.lstat(path), os.fstat(descriptor)):
+                return descriptor
+    os.close(descriptor)
+    return None
 
 
 def drop_side(file: str, ending: str) -> None:

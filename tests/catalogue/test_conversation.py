@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
+import mimetypes
 from pathlib import Path
 
 import msgspec
 import openai
 import pytest
+from conftest import Reply
+from conftest import plain as json_reply
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -437,3 +442,48 @@ def test_long_addresses_are_cut(length, end):
     content = [{"type": "image_url", "image_url": url}]
     (message,) = plain({"choices": []}, {"model": "m", "messages": [{"role": "user", "content": content}]}).messages
     assert message.parts == (Part("image_url", url[:200] + end),)
+
+
+def test_files_and_contents_have_a_line_each(client, server, tmp_path):
+    """What was sent, by name, type, size and digest; and what came back, by size and name."""
+    image = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(100_000)).decode()
+    server.replies = [
+        Reply(headers={"content-type": "audio/mpeg"}, body=b"\xff\xfb\x00"),
+        json_reply({"text": "Hello."}),
+        Reply(headers={"content-type": "text/plain"}, body=b"1\n00:00"),
+        json_reply({"created": 1, "data": [{"b64_json": image}]}),
+        json_reply({"created": 1, "data": []}),
+    ]
+    with replay(tmp_path, mode="record"):
+        client.audio.speech.create(model="m", voice="alloy", input="Hi")
+        client.audio.transcriptions.create(model="m", file=("a.wav", b"RIFF"), language="en")
+        client.audio.transcriptions.create(model="m", file=("a.wav", b"RIFF"), response_format="srt")
+        client.images.generate(prompt="A fox")
+        client.post("/images", cast_to=object, files=[("image", ("a.png", b"1")), ("image", ("b.bin", b"2"))])
+    talks = {entry.name: entry.conversation for entry in Catalogue(tmp_path).entries()}
+    lines = {(*_asked(talk), "→", *_answers(talk)) for talk in talks.values()}
+    speech = "3 bytes, " + next(tmp_path.rglob("*.mp3")).name.partition(".")[2]
+    drawn = "100,008 bytes, " + next(tmp_path.rglob("*.png")).name.partition(".")[2]
+    digest = hashlib.sha256(b"RIFF").hexdigest()[:12]
+    guessed = mimetypes.guess_type("a.wav")[0]
+    sent = f"a.wav, {guessed}, 4 bytes, SHA-256 {digest}…"
+    assert lines == {
+        ("Hi", "→", f"audio: {speech}"),
+        (sent, "→", "text: Hello."),
+        (sent, "→", "text: 1\n00:00"),
+        ("A fox", "→", f"image: {drawn}"),
+        (
+            "a.png, image/png, 1 bytes, SHA-256 6b86b273ff34…",
+            "b.bin, application/octet-stream, 1 bytes, SHA-256 d4735e3a265e…",
+            "→",
+        ),
+    }
+    assert {"language": "en"} in [talk.settings for talk in talks.values()]
+
+
+def _answers(talk):
+    return [f"{part.kind}: {part.text}" for choice in talk.choices for part in choice.message.parts]
+
+
+def _asked(talk):
+    return [part.text for message in talk.messages for part in message.parts]

@@ -119,7 +119,10 @@ def test_missing_credentials_are_told(client, dead, monkeypatch):
     monkeypatch.setenv("AWS_METADATA_ENDPOINT", os.environ["AWS_ENDPOINT"])
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
-    with pytest.raises(StoreError, match=r"no credentials were found\. See 'Settings' in docs/stores\.md"), replay(dead):
+    with (
+        pytest.raises(StoreError, match=r"no credentials were found\. See 'Settings' in docs/stores\.md"),
+        replay(dead),
+    ):
         ask(client)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import concurrent.futures
 import json
 import logging
@@ -12,16 +13,22 @@ from pathlib import Path
 
 import openai
 import pytest
-from conftest import ASK, cheap, chunk, sse
+from conftest import ASK, Reply, cheap, chunk, plain, sse
 from forkserver import forkserver
 from object_servers import KEY, SECRET
 from ways import DEAD
 
-from inferencereplay import InvalidSetting, RecordingNotFound, Session, replay, unwrap, wrap
+from inferencereplay import InvalidSetting, RecordingCorrupt, RecordingNotFound, Session, replay, unwrap, wrap
+from inferencereplay.catalogue.entries import Catalogue
+from inferencereplay.redaction.redactor import Redactor
 from inferencereplay.session.run_coordinator import RunCoordinator
 from inferencereplay.store.directory import DirectoryStore
+from inferencereplay.store.folder_files import FolderFiles
 from inferencereplay.store.location import StoreURL
 from inferencereplay.store.opening import open_store
+from inferencereplay.upkeep.checking import check
+from inferencereplay.upkeep.copying import Copying
+from inferencereplay.upkeep.pruning import remove
 
 pytest_plugins = ["pytester"]
 
@@ -69,6 +76,36 @@ def test_what_is_missing_is_recorded(client, server, store_url):
     assert (session.hits, session.recorded, server.count) == (1, 1, 2)
     with replay(store_url):
         assert [ask(client), ask(client)] == [first, second]
+
+
+def test_side_files_are_objects_too(client, server, bucket, tmp_path):
+    """Bytes and long images come back; variants take theirs along, and so does a copy; a torn one is told."""
+    image = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(100_000)).decode()
+    asked = {"model": "m", "voice": "alloy", "input": "Hi"}
+    server.replies = [Reply(headers={"content-type": "audio/mpeg"}, body=b"\xff\xfb" + bytes([n])) for n in range(3)]
+    server.replies.append(plain({"created": 1, "data": [{"b64_json": image}]}))
+    with replay(bucket, mode="record") as session:
+        live = [client.audio.speech.create(**asked).content for _ in range(3)]
+        drawn = client.images.generate(prompt="x")
+    with replay(bucket):
+        assert [client.audio.speech.create(**asked).content for _ in range(3)] == live
+        assert client.images.generate(prompt="x") == drawn
+    catalogue = Catalogue(bucket)
+    first = next(entry for entry in catalogue.entries() if entry.path == "/audio/speech" and entry.variant == 1)
+    remove(catalogue, {first.name: (first.size, first.modified)})
+    list((copying := Copying(catalogue.files, FolderFiles(tmp_path))).run(copying.plan()))
+    for place in (bucket, tmp_path):
+        with replay(place):
+            assert [client.audio.speech.create(**asked).content for _ in range(2)] == live[1:]
+    assert not [found for _, found in check(Catalogue(bucket), Redactor()) if found]
+    side = next(item.name for item in catalogue.files.list() if item.name.endswith(".mp3"))
+    catalogue.files.replace(side, b"x")
+    with pytest.raises(RecordingCorrupt, match="another content"), replay(bucket):
+        for _ in range(2):
+            client.audio.speech.create(**asked)
+    assert {problem.kind for _, found in check(Catalogue(bucket), Redactor()) for problem in found} == {"side file"}
+    catalogue.files.remove(side)
+    assert session.recorded == 4
 
 
 def test_a_miss_names_the_nearest(client, store_url):

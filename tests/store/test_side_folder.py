@@ -128,7 +128,7 @@ def test_many_writers_and_removers(tmp_path):
 
     def work() -> None:
         store = DirectoryStore(tmp_path)
-        for _ in range(100):
+        for _ in range(25):
             with store.put_side(*place, side):
                 if not sides(tmp_path):
                     failures.append(1)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from inferencereplay.catalogue.conversation.answered import read_choices, read_error, read_usage, summarize
 from inferencereplay.catalogue.conversation.asked import read_messages, read_settings, read_tools
 from inferencereplay.catalogue.conversation.connection import read_connection, read_connection_tokens
+from inferencereplay.catalogue.conversation.file_parts import received
 from inferencereplay.catalogue.conversation.parts import (
     Choice,
     Conversation,
@@ -125,7 +126,8 @@ def _plain(kind: str, response: Response) -> Streamed:
     error = ""
     if response.status >= _FIRST_ERROR:
         error = read_error(body) or response.text or f"HTTP status {response.status}"
-    return Streamed(read_choices(kind, body), read_usage(body), (), error, string(members(body).get("model")))
+    choices = read_choices(kind, body) or (received(body, response) if kind == "other" else ())
+    return Streamed(choices, read_usage(body), (), error, string(members(body).get("model")))
 
 
 def _failure(response: Response) -> str:

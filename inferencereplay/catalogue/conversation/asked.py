@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from inferencereplay.catalogue.conversation.file_parts import is_file, sent_files
 from inferencereplay.catalogue.conversation.parts import (
     Message,
     Part,
@@ -40,7 +41,11 @@ def read_messages(kind: str, body: JSON) -> tuple[Message, ...]:
     if kind == "response":
         return tuple(_response_input(body))
     name = "prompt" if kind == "completion" else "input"
-    return tuple(Message(name, (Part("text", text),)) for text in _texts(body.get(name)))
+    asked = [Message(name, (Part("text", text),)) for text in _texts(body.get(name))]
+    if kind != "other":
+        return tuple(asked)
+    prompt = [Message("prompt", (Part("text", text),)) for text in _texts(body.get("prompt"))]
+    return (*asked, *prompt, *sent_files(body))
 
 
 def read_tools(body: JSON) -> tuple[Tool, ...]:
@@ -51,7 +56,7 @@ def read_tools(body: JSON) -> tuple[Tool, ...]:
 
 def read_settings(body: JSON) -> dict[str, JSON]:
     """Return the other members of the body, such as `temperature`."""
-    return {name: value for name, value in members(body).items() if name not in _SHOWN_APART}
+    return {name: value for name, value in members(body).items() if name not in _SHOWN_APART and not is_file(value)}
 
 
 def read_message(item: JSON) -> Message:
