@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from inferencereplay.catalogue.recording_map import RecordingMap
 from inferencereplay.errors import RecordingExpired
-from inferencereplay.store.interface import layers_of, located_in
+from inferencereplay.store.interface import full_name, layers_of, located_in
 from inferencereplay.store.location import is_missing
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Tally:
         self.counts.update({name: getattr(session, name) for name in COUNTED})
         for directory, names in by_layer(session.store, session.used()).items():
             self.used.setdefault(directory, set()).update(names)
-        self.expired.update(f"{session.store.directory}/{name}" for name in session.expired)
+        self.expired.update(full_name(session.store, name) for name in session.expired)
         self.faults.update(session.faults)
         self.idle.update(map(repr, session.unused_faults()))
         if session.is_live:
@@ -135,10 +135,10 @@ def by_layer(store: Store, names: Iterable[str]) -> dict[str, list[str]]:
     layers = layers_of(store)
     if len(layers) == 1:
         return {store.directory: [*names]}
-    used: dict[str, list[str]] = {layer.directory: [] for layer in layers}
+    used: dict[str, list[str]] = {layer.directory: [] for layer in getattr(store, "searched", layers)}
     for name in names:
         layer, inner = located_in(store, name)
-        used[layer.directory].append(inner)
+        used.setdefault(layer.directory, []).append(inner)
     return used
 
 

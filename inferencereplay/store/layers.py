@@ -44,12 +44,14 @@ class LayeredStore:
         layers: as given.
         written: the one that recordings are written to.
         directory: the directories of all of them, for messages.
+        searched: those of which a session knows afterwards what it did not use: while it replaces, the written one.
     """
 
     def __init__(self, layers: Sequence[Store], write_to: int = 0, *, above: Sequence[Store] | None = None) -> None:
         self.layers = tuple(layers)
         self.written = self.layers[write_to]
         self.directory = ", ".join(layer.directory for layer in layers)
+        self.searched = self.layers if above is None else (self.written,)
         self._above = self.layers[:write_to] if above is None else above
 
     @property

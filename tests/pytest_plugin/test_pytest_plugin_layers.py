@@ -88,7 +88,7 @@ def test_record_writes_to_one_layer_and_leaves_the_others(lower):
         def test_again(): assert ask("one") == "answer 2"
         """
     )
-    assert summary(lower.record(passed=2))[0] == "1 hit, 0 misses, 1 recorded, 1 unused"
+    assert summary(lower.record(passed=2))[0] == "1 hit, 0 misses, 1 recorded, 0 unused"  # others' are not looked at
     assert layers(lower) == {"own": 1, "shared": 1}
     lower.run(passed=2)
 
@@ -136,6 +136,25 @@ def test_a_part_of_the_tests_adds_its_names(suite):
     assert used(suite) == sorted({*names, "recordings/of/another.json"})
     suite.run(passed=2)
     assert used(suite) == names
+
+
+def test_sessions_that_a_test_opens_itself_count_too(suite):
+    """With what the tests of markers use."""
+    suite.write(
+        test_a="""
+        import inferencereplay
+
+        @pytest.mark.inferencereplay
+        def test_one():
+            assert ask("one") == "answer 1"
+
+        def test_two():
+            with inferencereplay.replay("own", mode="record-if-missing"):
+                assert ask("two") == "answer 2"
+        """
+    )
+    suite.record("--inferencereplay-used=used.txt", passed=2)
+    assert [name.partition("/")[0] for name in used(suite)] == ["own", "recordings"]
 
 
 def test_names_that_cannot_be_written_are_a_warning(suite):
