@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from suites import suite
 from written import ask, said, streamed, write
 
 from inferencereplay import InvalidSetting, RecordingNotFound, Session, replay
@@ -20,6 +21,9 @@ from inferencereplay.store.files import FileState
 from inferencereplay.store.location import StoreURL
 from inferencereplay.store.opening_files import open_files
 from inferencereplay.upkeep import copying
+
+pytest_plugins = ["pytester"]
+__all__ = ["suite"]
 
 
 def chat(client, text, **more):
@@ -402,6 +406,19 @@ def test_what_was_used_last_is_fetched_together(client, url, local, tmp_path, fe
     with replay([tmp_path / "own", url], prefetch=str(used)):
         pass
     assert sorted(fetched) == [first, second]
+
+
+def test_pytest_fetches_what_its_tests_used(suite, fetched, no_stores):
+    """The first run writes the names, with the URL; the next one fetches these together."""
+    url = f"memory://{suite.path.name}/recordings"
+    suite.ini(inferencereplay_dir=url, inferencereplay_used="used.txt")
+    suite.write(test_a='@pytest.mark.inferencereplay\ndef test_it(): assert ask("one") == "answer 1"')
+    suite.record(passed=1)
+    (name,) = stored(url)
+    assert (suite.path / "used.txt").read_text().splitlines()[1:] == [f"{url}/{name}"]
+    assert fetched == []
+    suite.run(passed=1)
+    assert fetched == [name]
 
 
 def test_nothing_is_fetched_without_a_file_or_for_directories(url, local, tmp_path, fetched, caplog):
