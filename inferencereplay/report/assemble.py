@@ -1,7 +1,8 @@
 """Assemble the HTML file of its parts and the data.
 
-The page's policy allows this script and this style sheet, by their hashes, and nothing else: no other script, no
-request, no form. It is the second protection; the first is that the script makes text of the data.
+The page's policy allows this script and this style sheet, by their hashes, the images and sounds that the page itself
+holds, and nothing else: no other script, no request, no form. It is the second protection; the first is that the script
+makes text of the data.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ def assemble(data: JSON) -> bytes:
             "default-src 'none'",
             f"script-src '{_hash(script)}'",
             f"style-src '{_hash(style)}'",
+            "img-src data:",
+            "media-src data:",
             "base-uri 'none'",
             "form-action 'none'",
         )

@@ -18,7 +18,7 @@ LARGEST = 2_000_000
 """Bytes of the content of one recording, its long texts shortened."""
 MOST_NAMED = 100
 """Files that a notice lists."""
-_LISTS = ("messages", "tools", "offsets", "blocks", "pieces")
+_LISTS = ("messages", "tools", "offsets", "blocks", "pieces", "media")
 _EMPTY: Content = {"query": {}, "settings": {}, "body": None, **{name: [] for name in _LISTS}}
 _UNREADABLE = "Not readable as a recording: {}."
 _NOT_LISTED = f"Not listed, because a report has room for {MOST_ROWS:,} rows: {{}}. The totals count them."

@@ -8,6 +8,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from inferencereplay.catalogue.conversation import parsed
+from inferencereplay.report.media import media
 from inferencereplay.report.shortened import shorten, shortened
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def describe(entry: Entry) -> tuple[Facts, Content]:
         "file": entry.name.encode("utf-8", "replace").decode(),
         **{name: _cut(fact) for name, fact in facts.items()},
     }
-    return shortened(kept), shortened(content)
+    return shortened(kept), {**shortened(content), "media": media(entry)}
 
 
 def _cut(fact: Any) -> Any:

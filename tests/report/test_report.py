@@ -12,12 +12,13 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from conftest import Reply
 from written import ask, plain, said, streamed, write
 
-from inferencereplay import StoreError
+from inferencereplay import StoreError, replay
 from inferencereplay.cli import main
 from inferencereplay.recording.format import Failure, Response
-from inferencereplay.report import budget, build_report, shortened, write_report
+from inferencereplay.report import budget, build_report, media, shortened, write_report
 from inferencereplay.report.assemble import SCRIPTS, embedded
 
 ROOT = Path(__file__).parents[2]
@@ -392,3 +393,25 @@ def test_the_command(tmp_path, capsys):
     printed = capsys.readouterr()
     assert printed.out.endswith(f"{target}\n")
     assert "Not readable as a recording: 1 file." in printed.err
+
+
+def test_sounds_and_images_are_embedded(client, server, tmp_path):
+    """Up to a size, of the types that browsers know; what cannot be read is left out."""
+    image = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(100_000)).decode()
+    bodies = [b"\xff\xfb\x00", b"\xff\xfb" * (media.LARGEST // 2 + 1), b"\xff\xfe"]
+    server.replies = [Reply(headers={"content-type": "audio/mpeg"}, body=body) for body in bodies]
+    server.replies[2].headers["content-type"] = "application/zip"
+    server.replies.append(Reply(body=json.dumps({"created": 1, "data": [{"b64_json": image}]}).encode()))
+    with replay(tmp_path, mode="record"):
+        for text in ("small", "large", "archive"):
+            client.audio.speech.create(model="m", voice="alloy", input=text)
+        client.images.generate(prompt="picture")
+    made = {recording["title"]: recording["media"] for recording in data(tmp_path)["recordings"]}
+    small = next(file for file in tmp_path.rglob("*.mp3") if file.stat().st_size == 3)
+    url = f"data:audio/mpeg;base64,{base64.b64encode(bodies[0]).decode()}"
+    name = small.name.partition(".")[2]
+    assert made["small"] == [{"kind": "audio", "name": name, "is_sent": False, "url": url}]
+    assert (made["large"], made["archive"]) == ([], [])
+    assert made["picture"][0]["url"] == f"data:image/png;base64,{image}"
+    small.write_bytes(b"x")
+    assert {recording["title"]: recording["media"] for recording in data(tmp_path)["recordings"]}["small"] == []

@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import struct
+import zlib
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from conftest import Reply
+from openai._legacy_response import HttpxBinaryResponseContent
 from written import ask, plain, said, streamed, write
 
+from inferencereplay import replay
 from inferencereplay.recording.format import Failure, Response
 from inferencereplay.report import budget, write_report
 
@@ -62,7 +67,9 @@ def show(chromium, tmp_path):
         page.on("console", lambda message: complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("dialog", lambda dialog: complaints.append(dialog.message) or dialog.dismiss())
-        page.on("request", lambda request: request.url.startswith("file://") or complaints.append(request.url))
+        page.on(
+            "request", lambda request: request.url.startswith(("file://", "data:")) or complaints.append(request.url)
+        )
         page.clock.install(time=0)
         page.clock.pause_at(1_000)
         page.goto(written.file.as_uri())
@@ -283,6 +290,25 @@ def test_an_answer_without_timing(show, tmp_path):
     assert shown(page) == "one"
     page.clock.run_for(100)
     assert shown(page) == "one two"
+
+
+def test_sounds_and_images(show, tmp_path, client, server):
+    """What came is in the answer, what was sent is in the conversation; the page itself holds them."""
+    picture = zlib.compress(b"\0\xff\0\0")
+    head = struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0)
+    image = b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(part)) + kind + part + struct.pack(">I", zlib.crc32(kind + part))
+        for kind, part in ((b"IHDR", head), (b"IDAT", picture), (b"IEND", b""))
+    )
+    server.replies = [Reply(headers={"content-type": "image/png"}, body=image)]
+    with replay(tmp_path / "kept", mode="record", keep_uploads=True):
+        sound = ("a.wav", b"RIFF\xff\0\0\0WAVEfmt ", "audio/wav")
+        client.post("/pictures", cast_to=HttpxBinaryResponseContent, files={"sound": sound})
+    page = show(tmp_path / "kept")
+    open_first(page)
+    drawn = page.locator(".player .media img")
+    assert drawn.evaluate("image => image.decode().then(() => image.naturalWidth)") == 1
+    assert page.locator(".turns + .media audio").count() == 1
 
 
 def test_choices_and_tools(show, tmp_path):

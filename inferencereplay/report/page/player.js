@@ -127,6 +127,7 @@ function answerBox(recording) {
     if (several && isFirst) box.append(h("h3", {}, `Choice ${block.choice + 1}`));
     box.append(blocks[index].box);
   });
+  box.append(...mediaBoxes(recording, false));
   if (!blocks.length) box.append(h("p", { class: "soft" }, recording.left_out || "The answer holds no text."));
   if (recording.failure) box.append(h("p", { class: "badge bad" }, recording.failure));
   let written = 0;

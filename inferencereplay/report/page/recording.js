@@ -47,12 +47,24 @@ function facts(recording) {
   ]);
 }
 
+/** Sounds, images and videos, which the page holds. */
+function mediaBoxes(recording, isSent) {
+  const makers = {
+    __proto__: null,
+    audio: (item) => h("audio", { controls: true, src: item.url }),
+    image: (item) => h("img", { src: item.url, alt: item.name }),
+    video: (item) => h("video", { controls: true, src: item.url }),
+  };
+  return recording.media.filter((item) => item.is_sent === isSent).map((item) =>
+    h("figure", { class: "media" }, makers[item.kind](item), h("figcaption", { class: "soft mono" }, item.name)));
+}
+
 function turns(recording) {
   if (!recording.messages.length) return null;
   return h("section", { class: "turns", "aria-label": "Conversation" }, recording.messages.map((message) =>
     h("article", { class: `card turn ${message.role === "user" ? "user" : ""}` },
       h("h3", {}, message.role, message.name ? ` · ${message.name}` : ""),
-      message.parts.map((part) => partBox(part)))));
+      message.parts.map((part) => partBox(part)))), mediaBoxes(recording, true));
 }
 
 function partBox(part) {
