@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from datetime import datetime, timezone
 
 import pytest
 
 from inferencereplay import StoreError
-from inferencereplay.object_stores import near_objects, objects, opening_urls, write_conditions
+from inferencereplay.object_stores import near_objects, object_cache, objects, opening_urls, write_conditions
 from inferencereplay.object_stores.objects import Objects, Version
 from inferencereplay.object_stores.store_failures import reason
 from inferencereplay.object_stores.threads import each_in_time
+from inferencereplay.sdk import distant_reads
+from inferencereplay.store import at_hand
 from inferencereplay.store.location import StoreURL
 from inferencereplay.store.opening import open_store
 
@@ -131,3 +134,69 @@ def test_writers_that_always_come_too_late_give_up(no_stores, monkeypatch):
         StoreError, match=r"^memory:///busy/x/0+\.json cannot be written: other writers came before, 12"
     ):
         store.add("/x", "0" * 64, 1, b"1")
+
+
+def test_what_goes_while_it_is_written_is_looked_at_again():
+    """A store says that there is no such object to a write that has come too late."""
+    odd = Odd()
+    odd.put = lambda *_, **__: (_ for _ in ()).throw(FileNotFoundError("a"))
+    one = Objects("s3://b", odd)
+    assert one.create("a", b"1") is None
+    assert one.exchange("a", b"1", Version(0, '"1"', None, 1)) is None
+
+
+def test_nothing_is_asked_in_a_forked_child(monkeypatch):
+    """There obstore would hang."""
+    monkeypatch.setattr(objects._process, "is_usable", False)
+    with pytest.raises(StoreError, match="forked after its parent had used it"):
+        Objects("s3://b", Odd()).get("a")
+
+
+def test_a_stamp_that_cannot_be_told_is_empty(no_stores, monkeypatch):
+    """On the event loop as in a thread."""
+    store = open_store(StoreURL("memory:///stamps"))
+    monkeypatch.setattr(store._objects, "_outage", (float("inf"), reason(ValueError("x"))))
+    assert store.stamp("/x", "0" * 64, 1) == ()
+    assert asyncio.run(store._head_async("a")) == ()
+
+
+def test_an_error_in_a_thread_reaches_the_decision():
+    """It is raised where the decision meets it."""
+
+    def fail():
+        raise KeyError("a")
+
+    with pytest.raises(KeyError, match="a"):
+        asyncio.run(distant_reads.decide(lambda: at_hand.fetch(at_hand.Errand("a", fail))))
+
+
+def test_writes_that_are_refused_or_come_too_late(no_stores, monkeypatch):
+    """A refusal is raised at once; a move to a number that is taken meanwhile is none."""
+    store = open_store(StoreURL("memory:///late"))
+    store.add("/x", "0" * 64, 2, b"1")
+    with monkeypatch.context() as changed:
+        changed.setattr(store, "_write", lambda *_: False)
+        assert not store.move("/x", "0" * 64, 2, 1)
+
+    def refuse(*_, **__):
+        raise objects.RequestError("refused", reason(ValueError("status code: 403")))
+
+    monkeypatch.setattr(store, "_try_to_write", refuse)
+    with pytest.raises(StoreError, match="refused"):
+        store.add("/x", "0" * 64, 1, b"1")
+
+
+def test_a_cached_object_that_is_gone_is_asked_for(no_stores, monkeypatch):
+    """Somebody may delete the cache while a miss is compared."""
+    store = open_store(StoreURL("memory:///near"))
+    store._objects.create(f"x/{'0' * 32}.json", b"1")
+    monkeypatch.setattr(store._cached, "is_current", lambda *_: True)
+    ((_, found),) = near_objects.near(store._cached, "x/", 10)
+    assert found.data == b"1"
+
+
+def test_a_cache_of_no_size_keeps_nothing(tmp_path):
+    """All of it is removed."""
+    (tmp_path / "file").write_bytes(b"1")
+    assert object_cache.evict(str(tmp_path), 0, 0) == 0
+    assert list(tmp_path.iterdir()) == []
