@@ -264,7 +264,7 @@ def test_other_content_is_told_by_its_digest(driver, server, tmp_path):
     server.replies = [answer]
 
     async def way(client: Any, content: Any = b"v=0\r\no=x") -> Any:
-        options = {"headers": {"content-type": "application/sdp"}}
+        options = {"headers": {"Content-Type": "application/sdp"}}
         return await settle(client.post("/realtime/calls", body=content, cast_to=str, options=options))
 
     with replay(tmp_path, mode="record"):
