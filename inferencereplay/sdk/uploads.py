@@ -73,15 +73,15 @@ class _Reading:
         self.instead: dict[int, Any] = {}
 
     def content(self, content: Any, content_type: str) -> JSON:
-        if not isinstance(content, (bytes, bytearray)):
+        if not isinstance(content, bytes):
             message = f"its content is an object of the type {type(content).__name__}"
             raise NotSerializable(message)
-        return self._described({"content_type": content_type}, bytes(content), content_type)
+        return self._described({"content_type": content_type}, content, content_type)
 
     def form(self, fields: Any) -> JSON:
         made: dict[str, JSON] = {}
         for field in fields:
-            value = self._part(field) if hasattr(field, "file") else self._value(field.value)
+            value = self._part(field) if hasattr(field, "file") else field.value
             there = made.get(field.name)
             if field.name not in made:
                 made[field.name] = value
@@ -90,14 +90,6 @@ class _Reading:
             else:
                 made[field.name] = [there, value]
         return made
-
-    def _value(self, value: Any) -> JSON:
-        if isinstance(value, bytes):
-            try:
-                return value.decode()
-            except UnicodeDecodeError:
-                return self._described({}, value, "")
-        return value
 
     def _part(self, field: Any) -> JSON:
         """Describe a file, or a field with a content type, which the HTTP library takes for a file without a name."""

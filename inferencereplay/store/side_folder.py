@@ -60,14 +60,11 @@ def open_side(file: str, side: SideFile) -> BinaryIO:
     except OSError as error:
         message = f"{path} cannot be read: {error.strerror}. {way_out(error)}."
         raise StoreError(message) from error
-    try:
-        problem = _problem(path, side, opened)
-    except BaseException:
-        opened.close()
-        raise
-    if problem:
-        opened.close()
-        raise corrupt(file, "$", f"its side file {os.path.basename(path)} {problem}", mend)  # noqa: PTH119
+    with contextlib.ExitStack() as closing:
+        closing.callback(opened.close)
+        if problem := _problem(path, side, opened):
+            raise corrupt(file, "$", f"its side file {os.path.basename(path)} {problem}", mend)  # noqa: PTH119
+        closing.pop_all()
     return opened
 
 

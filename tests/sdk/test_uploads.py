@@ -15,7 +15,7 @@ import pytest
 from conftest import HAS_RESPONSES, Reply, plain, sse
 from ways import DEAD, items, run, settle
 
-from inferencereplay import RecordingNotFound, Session, replay
+from inferencereplay import NotRecordable, RecordingNotFound, Session, replay
 
 TEXT = {"text": "Hello."}
 SOUND = b"RIFF\x00\xff" * 50
@@ -157,6 +157,32 @@ def test_several_files_of_one_field(driver, server, tmp_path):
     assert names == ["a.png", "b.png", "c.png"][: len(names)]
 
 
+def test_parts_without_a_name_are_fields(driver, server, tmp_path):
+    """With a content type, as the SDK sends JSON within a form: their text is shown, if it is one."""
+    server.replies = [plain(TEXT)]
+    parts = [
+        ("session", (None, b'{"type": "realtime"}', "application/json")),
+        ("plain", (None, "text")),
+        ("raw", (None, b"\xff", "application/x-raw")),
+        ("many", (None, "1")),
+        ("many", (None, "2")),
+        ("many", (None, "3")),
+        ("open", (None, io.BytesIO(b"abc"), "text/plain")),
+    ]
+
+    async def way(client: Any) -> Any:
+        return await settle(client.post("/x", cast_to=object, files=parts, body={"a": [1, True], "b": {"c": None}}))
+
+    with replay(tmp_path, mode="record"):
+        live = run(driver, way)
+    with replay(tmp_path):
+        assert run(driver, way, base_url=DEAD) == live
+    form = recordings(tmp_path)[0]["request"]["form"]
+    assert form["session"] == {"content_type": "application/json", "text": '{"type": "realtime"}'}
+    assert (form["plain"], form["many"]) == ({"text": "text"}, [{"text": "1"}, {"text": "2"}, {"text": "3"}])
+    assert (form["raw"]["length"], form["open"]["length"], form["raw"]["content_type"]) == (1, 3, "application/x-raw")
+
+
 def test_secrets_in_fields_and_names_are_redacted(driver, server, tmp_path):
     """Before hashing, on recording and on replay alike."""
     secret = "sk-proj-0123456789abcdefghijABCDEFGHIJ"
@@ -238,7 +264,7 @@ def test_other_content_is_told_by_its_digest(driver, server, tmp_path):
     server.replies = [answer]
 
     async def way(client: Any, content: Any = b"v=0\r\no=x") -> Any:
-        options = {"headers": {"content-type": "application/sdp"}}
+        options = {"headers": {"Content-Type": "application/sdp"}}
         return await settle(client.post("/realtime/calls", body=content, cast_to=str, options=options))
 
     with replay(tmp_path, mode="record"):
@@ -251,6 +277,11 @@ def test_other_content_is_told_by_its_digest(driver, server, tmp_path):
         "length": 8,
         "sha256": hashlib.sha256(b"v=0\r\no=x").hexdigest(),
     }
+    if "content" in openai._models.FinalRequestOptions.model_fields:  # newer versions of the SDK
+        once = {"method": "post", "url": "/x", "content": iter([b"x"])}
+        options = openai._models.FinalRequestOptions.construct(**once)
+        with pytest.raises(NotRecordable, match="its content is an object of the type"), replay(tmp_path):
+            run(driver, lambda client: client.request(str, options), base_url=DEAD)
     with pytest.raises(RecordingNotFound, match="length: 8 → 3"), replay(tmp_path):
         run(driver, lambda client: way(client, b"v=1"), base_url=DEAD)
 

@@ -16,6 +16,7 @@ from inferencereplay.catalogue.entries import Catalogue
 from inferencereplay.recording.side_file import side_file
 from inferencereplay.redaction.redactor import Redactor
 from inferencereplay.session.variants import Variants
+from inferencereplay.store import side_folder
 from inferencereplay.store.directory import DirectoryStore
 from inferencereplay.store.folder_files import FolderFiles
 from inferencereplay.upkeep.checking import check
@@ -164,6 +165,30 @@ def test_prune_removes_them_and_closing_a_gap_takes_them_along(client, recorded)
     assert heard(client, recorded, 2) == [1, 2]
     assert len(sides(recorded)) == 2
     assert kinds(recorded) == set()
+
+
+def test_a_new_orphan_stays_and_a_missing_side_file_is_no_obstacle(client, recorded):
+    """The one may be a recording's that comes just now; without the other one the recording moves all the same."""
+    stray = sides(recorded)[0].with_name(f"{'0' * 32}.{'1' * 16}.mp3")
+    stray.write_bytes(b"x")
+    remove(Catalogue(recorded), {})
+    assert stray.exists()
+    stray.unlink()
+    sides(recorded)[0].unlink()
+    moves = list(rekey(Catalogue(recorded), Session(recorded, mode="replay", ignore="input"), is_dry=False))
+    assert [move.problem for move in moves] == ["", "", ""]
+    assert kinds(recorded) == {"side file"}
+
+
+def test_the_memory_of_what_was_compared_is_bounded(client, recorded, monkeypatch):
+    """It is forgotten as a whole."""
+    for file in sides(recorded):
+        os.utime(file, (1, 1))
+    monkeypatch.setattr(side_folder, "_MOST_CHECKED", 1)
+    monkeypatch.setattr(side_folder, "_SETTLED", -1)
+    monkeypatch.setattr(side_folder, "_checked", {})
+    assert heard(client, recorded) == [0, 1, 2]
+    assert len(side_folder._checked) == 1
 
 
 def test_rekey_takes_them_along(client, recorded):

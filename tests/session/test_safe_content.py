@@ -1,0 +1,31 @@
+"""Side files without secrets: text is redacted, also where it is long; other content stays as it is."""
+
+from __future__ import annotations
+
+import pytest
+
+from inferencereplay.recording.side_file import side_file
+from inferencereplay.redaction.redactor import Redactor
+from inferencereplay.session import safe_content
+from inferencereplay.session.safe_content import without_secrets
+
+SECRET = "sk-proj-0123456789abcdefghijABCDEFGHIJ"
+
+
+@pytest.mark.parametrize("content", [b"\xff" + SECRET.encode(), b"\0" + SECRET.encode(), b"no secret", b"caf\xc3"])
+def test_what_is_no_text_or_has_no_secret_stays(content):
+    """It is the same object."""
+    side = side_file(content, "")
+    assert without_secrets(side, Redactor(), "") is side
+
+
+def test_a_long_text_is_cut_at_the_ends_of_lines(monkeypatch):
+    """A secret is found wherever it is; a line that never ends is cut where it must be."""
+    monkeypatch.setattr(safe_content, "MOST_AT_ONCE", 500)
+    monkeypatch.setattr("inferencereplay.recording.side_file.BLOCK", 300)
+    line = f'{{"text": "é", "key": "{SECRET}"}}\n'
+    safe = without_secrets(side_file((line * 30).encode(), ""), Redactor(), "application/jsonl")
+    assert safe.read().decode() == line.replace(SECRET, "[REDACTED]") * 30
+    assert safe.ending.endswith(".jsonl")
+    long = side_file(b"x" * 2_000, "")
+    assert without_secrets(long, Redactor(), "") is long
