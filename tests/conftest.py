@@ -42,7 +42,8 @@ collect_ignore = (
     if HAS_RESPONSES
     else [
         *("sdk/test_responses.py", "stubs/test_stubs_of_responses.py"),
-        *("sdk/test_websockets.py", "sdk/test_replayed_connection.py", "faults/test_connection_faults.py"),
+        *("sdk/test_websockets.py", "sdk/test_replayed_connection.py", "sdk/test_connection_audio.py"),
+        "faults/test_connection_faults.py",
     ]
 )
 if importlib.util.find_spec("openai._send_queue") is None:  # openai before 2.54

@@ -17,6 +17,7 @@ import logging
 import pkgutil
 import sys
 import tempfile
+import threading
 import types
 import typing
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ import typing_extensions
 from conftest import Reply, Server, cheap
 from openai import _resource
 from ways import entered, facts, items, settle
+from websockets.sync import server as sockets
 
 from inferencereplay import NotRecordable, RecordingNotFound, replay
 from inferencereplay.redaction.redactor import Redactor
@@ -268,6 +270,26 @@ class SurfaceServer(Server):
             for cls in resources():
                 for method in methods(cls):
                     self._learn(method, probe)
+        self._sockets = sockets.serve(self._talk, "127.0.0.1", 0)
+        self._listener = threading.Thread(target=self._sockets.serve_forever)
+        self._listener.start()
+
+    @property
+    def socket_url(self) -> str:
+        """The base URL of WebSocket connections."""
+        return f"ws://127.0.0.1:{self._sockets.socket.getsockname()[1]}/v1"
+
+    def _talk(self, socket: Any) -> None:
+        """Answer a WebSocket connection with two events, and close it."""
+        self._count += 1
+        socket.send('{"type": "session.created", "event_id": "1", "session": {"id": "s"}}')
+        socket.send('{"type": "error", "event_id": "2", "error": {"type": "t", "message": "no"}}')
+
+    def stop(self) -> None:
+        """Stop both servers."""
+        self._sockets.shutdown()
+        self._listener.join()
+        super().stop()
 
     def _learn(self, method: Method, probe: Any) -> None:
         try:
@@ -351,9 +373,9 @@ def verdict(server: SurfaceServer, client: Any, method: Method, directory: Path)
     return "equal" if live == recorded == replayed else f"different: {live!r}, {recorded!r}, {replayed!r}"
 
 
-def client_of(server: Server) -> openai.OpenAI:
+def client_of(server: SurfaceServer) -> openai.OpenAI:
     """Make a client that may use every resource."""
-    more = {"admin_api_key": "sk-admin-0123456789abcdef", "websocket_base_url": server.url.replace("http", "ws")}
+    more = {"admin_api_key": "sk-admin-0123456789abcdef", "websocket_base_url": server.socket_url}
     known = {name: value for name, value in more.items() if name in inspect.signature(openai.OpenAI).parameters}
     options = {"api_key": "sk-test-0123456789abcdef", "base_url": server.url, "max_retries": 0, **known}
     return openai.OpenAI(**options, **cheap())

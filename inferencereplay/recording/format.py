@@ -154,6 +154,7 @@ class Response(msgspec.Struct, omit_defaults=True):
         retries: how often the SDK tried again before this answer came.
         frames: what both sides of a WebSocket connection sent; `offsets` and `end` are the connection's then, and
             `elapsed` is the time that it took to open.
+        audio: what was taken out of the frames; see `frame_audio`.
     """
 
     status: int = 200
@@ -182,6 +183,7 @@ class Response(msgspec.Struct, omit_defaults=True):
     base64: list[SideFile] = []
     retries: Count = 0
     frames: list[websocket.Frame] | None = None
+    audio: SideFile | None = None
 
     @property
     def is_stream(self) -> bool:
@@ -216,7 +218,8 @@ class Recording(msgspec.Struct):
     @property
     def side_files(self) -> list[SideFile]:
         """The side files that it names."""
-        return [*self.request.uploads, *filter(None, (self.response.binary,)), *self.response.base64]
+        one = filter(None, (self.response.binary, self.response.audio))
+        return [*self.request.uploads, *one, *self.response.base64]
 
 
 class _Around(msgspec.Struct):
@@ -565,6 +568,8 @@ def _response_members(response: Response) -> list[bytes]:
 def _connection_members(response: Response, frames: list[websocket.Frame]) -> list[bytes]:
     members = [b'"elapsed": %.6f' % response.elapsed] if response.elapsed is not None else []
     members += _offsets_member(response)
+    if response.audio is not None:
+        members.append(b'"audio": ' + _json(response.audio))
     lines = b",\n".join(b"      " + websocket.encode(frame) for frame in frames)
     members.append(b'"frames": [\n' + lines + b"\n    ]" if lines else b'"frames": []')
     return members

@@ -124,7 +124,7 @@ class Application:
         elif scope["type"] == "http":
             await self._answer(scope, receive, send)
         else:
-            await send({"type": "websocket.close", "code": 1003, "reason": "WebSockets are not recorded"})
+            await send({"type": "websocket.close", "code": 1003, "reason": "WebSockets are not served"})
 
     @property
     def deadlines(self) -> Deadlines:

@@ -6,14 +6,13 @@ digest. `ignore` and `normalize` apply to each message, and secrets are redacted
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from inferencereplay.recording.difference import differences
+from inferencereplay.recording.frame_audio import AUDIO, digest
 from inferencereplay.recording.frames import CLIENT
 from inferencereplay.recording.request import Request, canonical_json, parse_json
 
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
     from inferencereplay.session.call import Call
 
 EVENT_ID = "event_id"
-AUDIO = "audio"
-"""The member of a message that holds audio as Base64."""
 MOST_LINES = 12
 _read = msgspec.json.Decoder().decode
 
@@ -92,32 +89,16 @@ def described(payload: bytes) -> str:
     return repr(kind) if isinstance(kind, str) else f"a message of {len(payload)} bytes"
 
 
-def digested(payload: bytes) -> bytes:
-    """Return a message with audio as its digest; the very same bytes without any."""
-    if b'"audio"' not in payload:
-        return payload
-    value = _decoded(payload)
-    if not isinstance(value, dict) or not isinstance(value.get(AUDIO), str):
-        return payload
-    return msgspec.json.encode({**value, AUDIO: digest(value[AUDIO])})
-
-
-def digest(audio: str) -> dict[str, Any] | str:
-    """Return the digest of Base64: SHA-256 and length in bytes of what it stands for; other text as it is."""
-    try:
-        content = base64.b64decode(audio, validate=True)
-    except (binascii.Error, ValueError):
-        return audio
-    return {"sha256": hashlib.sha256(content).hexdigest(), "length": len(content)}
-
-
 def _value(payload: bytes) -> Any:
     """Return a message as it is compared: JSON as Python objects, or the bytes of any other."""
     value = _decoded(payload)
     if isinstance(value, dict):
         value.pop(EVENT_ID, None)
-        if isinstance(value.get(AUDIO), str):
-            value[AUDIO] = digest(value[AUDIO])
+        audio = value.get(AUDIO)
+        if isinstance(audio, str):
+            value[AUDIO] = digest(audio)
+        elif isinstance(audio, dict):
+            audio.pop("start", None)
     return value
 
 

@@ -7,6 +7,7 @@ program's messages.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from typing import TYPE_CHECKING, cast
 
@@ -18,6 +19,7 @@ from inferencereplay.session.variants import Claim
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from inferencereplay.recording.format import Recording, Response
     from inferencereplay.recording.request import Request
@@ -112,9 +114,38 @@ class ConnectionVariants:
         self._pending.pop(call, None)
 
     def store(  # noqa: PLR0913 - as `Variants` has it
-        self, path: str, key: str, call: int, data: bytes, *, is_whole: bool, stays: Stays | None = None
+        self,
+        path: str,
+        key: str,
+        call: int,
+        data: bytes,
+        *,
+        is_whole: bool,
+        stays: Stays | None = None,  # noqa: ARG002 - no file stays because its frames are equal
+    ) -> Outcome:
+        """Store a recording without side files; see `store_beside`."""
+        beside: Callable[[int], AbstractContextManager[None]] = contextlib.nullcontext  # type: ignore[assignment]
+        return self.store_beside(path, key, call, data, is_whole=is_whole, beside=beside)
+
+    def store_beside(  # noqa: PLR0913 - the address and the recording
+        self,
+        path: str,
+        key: str,
+        call: int,
+        data: bytes,
+        *,
+        is_whole: bool,
+        beside: Callable[[int], AbstractContextManager[None]],
     ) -> Outcome:
         """Store a recording, if none with precedence exists, and the connection has not ended.
+
+        Args:
+            path: the request's.
+            key: the request's.
+            call: what `begin` returned.
+            data: the recording.
+            is_whole: whether it is complete.
+            beside: returns what stores its side files, from the number that it gets.
 
         Raises:
             OSError: if it cannot be written.
@@ -127,13 +158,31 @@ class ConnectionVariants:
             for number in sorted(stamps):
                 if (key, number) not in self._own and self._holds(files, number, response):
                     self._note(files, key, number, call)
-                    return (
-                        files.keep(number, data, is_whole=is_whole, stays=stays) if self._replaces else Outcome.REFUSED
-                    )
+                    return self._replace(files, number, data, beside, is_whole=is_whole)
             free = itertools.count(max(stamps, default=0) + 1)
-            number = next(number for number in free if self._store.add(path, key, number, data))
+            number = next(number for number in free if self._add(files, number, data, beside))
             self._note(files, key, number, call)
             return Outcome.STORED
+
+    def _replace(
+        self,
+        files: VariantFiles,
+        number: int,
+        data: bytes,
+        beside: Callable[[int], AbstractContextManager[None]],
+        *,
+        is_whole: bool,
+    ) -> Outcome:
+        if not self._replaces:
+            return Outcome.REFUSED
+        with beside(number):
+            return files.keep(number, data, is_whole=is_whole, stays=None)
+
+    def _add(
+        self, files: VariantFiles, number: int, data: bytes, beside: Callable[[int], AbstractContextManager[None]]
+    ) -> bool:
+        with beside(number):
+            return self._store.add(*files.address(number), data)
 
     def stored_as(self, call: int) -> int:
         """Return the number under which a recording was stored."""

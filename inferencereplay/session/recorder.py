@@ -6,7 +6,7 @@ import contextlib
 import datetime
 import functools
 import logging
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast, runtime_checkable
 from urllib.parse import unquote
 
 import msgspec
@@ -25,7 +25,11 @@ from inferencereplay.store.address import Address
 from inferencereplay.store.interface import layers_of, written_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
     from inferencereplay.recording.request import Request
+    from inferencereplay.recording.side_file import SideFile
     from inferencereplay.session.call import Call
     from inferencereplay.session.calls_log import LoggedCall
     from inferencereplay.session.variants import Claim, Stays
@@ -64,6 +68,24 @@ class Numbering(Protocol):
 
     def remove(self, path: str, key: str) -> None:
         """Remove what a session that knew fewer secrets has stored."""
+        ...
+
+
+@runtime_checkable
+class LateNumbering(Protocol):
+    """What finds a number when a recording is stored: `ConnectionVariants`."""
+
+    def store_beside(  # noqa: PLR0913 - the address and the recording
+        self,
+        path: str,
+        key: str,
+        call: int,
+        data: bytes,
+        *,
+        is_whole: bool,
+        beside: Callable[[int], AbstractContextManager[None]],
+    ) -> Outcome:
+        """Store a recording, within `beside` its number."""
         ...
 
 
@@ -266,6 +288,8 @@ class Recorder(Generic[_Numbering]):
 
     def _store_whole(self, pending: PendingRecording, recording: Recording) -> Outcome:
         """Store a recording after its side files; one that is not stored leaves none behind."""
+        if isinstance(self.variants, LateNumbering):
+            return self._store_late(self.variants, pending, recording)
         place = pending.request.path, pending.key, int(pending.number)
         sides, store = recording.side_files, cast("SideFiles", written_of(self._store))
         outcome = Outcome.REFUSED
@@ -278,6 +302,26 @@ class Recorder(Generic[_Numbering]):
             for side in () if outcome is Outcome.STORED else sides:
                 store.drop_side(*place, side)
         return outcome
+
+    def _store_late(self, variants: LateNumbering, pending: PendingRecording, recording: Recording) -> Outcome:
+        """Store a recording whose number is found only now, each time after its side files."""
+        path, key = pending.request.path, pending.key
+        beside = functools.partial(self._beside, path, key, recording.side_files)
+        data, is_whole = files.encode(recording), recording.response.is_whole
+        return variants.store_beside(path, key, pending.number, data, is_whole=is_whole, beside=beside)
+
+    @contextlib.contextmanager
+    def _beside(self, path: str, key: str, sides: list[SideFile], number: int) -> Iterator[None]:
+        """Store side files, and remove those that no recording of that number names at the end."""
+        store = cast("SideFiles", written_of(self._store))
+        try:
+            with contextlib.ExitStack() as kept:
+                for side in sides:
+                    kept.enter_context(store.put_side(path, key, number, side))
+                yield
+        finally:
+            for side in sides:
+                store.drop_side(path, key, number, side)
 
     def _recording(self, pending: PendingRecording, response: Response) -> Recording:
         if response.binary is not None:

@@ -79,7 +79,8 @@ class RecordingCache:
         if found is None:
             return None
         recording, stamp = found
-        if stamp[-1] <= LARGEST_KEPT and not recording.response.base64 and now - stamp[0] > SETTLED:
+        has_sides = bool(recording.response.base64 or recording.response.audio)
+        if stamp[-1] <= LARGEST_KEPT and not has_sides and now - stamp[0] > SETTLED:
             self._kept.keep(place, stamp, recording)
         return recording
 

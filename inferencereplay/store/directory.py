@@ -18,6 +18,7 @@ from inferencereplay.errors import RecordingCorrupt, StoreError
 from inferencereplay.recording.base64_parts import put_back
 from inferencereplay.recording.body_text import body_text
 from inferencereplay.recording.format import VERSION, corrupt, decode, decode_for, lay_out, stored_request
+from inferencereplay.recording.frame_audio import put_back_audio
 from inferencereplay.recording.request import parse_json
 from inferencereplay.store.address import DIGITS, file_name, folder_names, parse_file_name
 from inferencereplay.store.atomic_write import link, sweep, written
@@ -94,6 +95,8 @@ class DirectoryStore:
         recording = self._bound(decode_for(request, key, found[0], name), name)
         if recording.response.base64:
             put_back(recording.response)
+        if recording.response.audio is not None:
+            put_back_audio(recording.response)
         return recording, _stamp(found[1])
 
     def _bound(self, recording: Recording, name: str) -> Recording:

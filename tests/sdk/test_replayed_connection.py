@@ -351,27 +351,23 @@ def test_an_interrupt_while_it_is_stored(sockets, tmp_path, monkeypatch):
 
 
 @KINDS
-def test_a_refusal_that_cannot_be_stored(sockets, tmp_path, is_async, caplog):
+def test_a_refusal_of_bytes(tmp_path, is_async):
     """Its body is no text."""
-    sockets.refusal = 404, "no"
-    original = sockets.refuse
 
-    def refuse(connection: Any, request: Any) -> Any:
-        answer = original(connection, request)
-        answer.body = b"\xff\xfe\xfd"
-        answer.reason_phrase = "Nowhere"
+    def refuse(connection: Any, _: Any) -> Any:
+        answer = connection.respond(404, "no")
+        answer.body = b"\xff\xfe\xfd\x00"
         return answer
 
     async def way(client: Any) -> Any:
         with pytest.raises(InvalidStatus) as caught:
             async with connected(client):
                 raise AssertionError("it was opened")
-        return caught.value.response.reason_phrase
+        return bytes(caught.value.response.body)
 
-    with serving(refuse=refuse) as served, replay(tmp_path, mode="record") as session:
-        assert run(way, served.url, is_async=is_async) == "Nowhere"
-    assert session.recorded == 0
-    assert "WEBSOCKET /realtime was not recorded: " in caplog.text
+    with serving(refuse=refuse) as served:
+        live = recorded(way, served, tmp_path, is_async=is_async)
+    assert replayed(way, tmp_path, is_async=is_async) == live
 
 
 @KINDS

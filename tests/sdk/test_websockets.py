@@ -717,3 +717,65 @@ def test_a_frame_costs_little():
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert len(done.stdout.splitlines()) == 4
+
+
+@KINDS
+def test_a_secret_in_pieces_is_redacted(sockets, tmp_path, is_async):
+    """It reaches over several events; each kind of text is searched as a whole."""
+    token = "sk-proj-" + "a1B2c3D4e5F6" * 4
+    kinds = ["response.output_text.delta", "response.output_audio_transcript.delta", "response.audio_transcript.delta"]
+
+    def talk(socket: Any) -> None:
+        socket.recv()
+        for kind in kinds:
+            shared = {"response_id": "r", "item_id": kind, "output_index": 0, "content_index": 0}
+            for start in range(0, len(token), 9):
+                socket.send(event(kind, delta=token[start : start + 9], **shared))
+        socket.close()
+
+    async def way(client: Any) -> Any:
+        async with connected(client) as connection:
+            await settle(connection.send(_update("a")))
+            with pytest.raises(ConnectionClosedOK):
+                while True:
+                    await settle(connection.recv_bytes())
+
+    sockets.talk = talk
+    recorded(way, sockets, tmp_path, is_async=is_async)
+    texts = [json.loads(item.payload)["delta"] for item in frames(tmp_path) if b"delta" in item.payload]
+    assert token not in "".join(texts)
+    assert texts.count("[REDACTED]") == len(kinds)
+
+
+def test_many_connections_at_once(sockets, tmp_path):
+    """Tasks of one program: each hears what it asked for, recorded and replayed, in whatever order."""
+
+    def talk(socket: Any) -> None:
+        socket.send(event("session.created", session={"id": "s"}))
+        for message in socket:
+            socket.send(event("session.updated", session={"instructions": json.loads(message)["session"]}))
+
+    async def one(client: Any, text: str, heard: dict[str, Any]) -> None:
+        async with connected(client) as connection:
+            await connection.recv()
+            for part in range(3):
+                await connection.send(_update(f"{text} {part}"))
+                answer = json.loads(await connection.recv_bytes())
+                heard[f"{text} {part}"] = answer["session"]["instructions"]["instructions"]
+
+    async def way(client: Any, texts: list[str]) -> Any:
+        heard: dict[str, Any] = {}
+        async with anyio.create_task_group() as group:
+            for text in texts:
+                group.start_soon(one, client, text, heard)
+        return heard
+
+    sockets.talk = talk
+    texts = [f"text {number}" for number in range(8)]
+    with replay(tmp_path, mode="record") as session:
+        heard = run(lambda client: way(client, texts), sockets.url, is_async=True)
+    assert session.recorded == 8
+    assert all(said == answered for said, answered in heard.items())
+    with replay(tmp_path) as session:
+        assert run(lambda client: way(client, texts[::-1]), NOBODY, is_async=True) == heard
+    assert (session.hits, session.misses, session.unused()) == (8, 0, [])

@@ -139,7 +139,7 @@ def _refuse(recorded: Response, _: str, __: dict[str, Any]) -> dict[str, Any]:
 def _record(opening: Opening, pending: PendingRecording) -> Flow:
     """Open a live connection, and store what passes through it when it is closed."""
     start = SYSTEM_CLOCK.now()
-    capture = ConnectionCapture(start, pending.keep, pending.drop)
+    capture = ConnectionCapture(start, pending.keep, pending.drop, keeps_audio=opening.session.keeps_uploads)
     is_async = private.is_async(opening.client)
     default = AsyncClientConnection if is_async else ClientConnection
 
@@ -174,10 +174,7 @@ def _keep_error(pending: PendingRecording, error: Exception, seconds: float) -> 
         log.warning("%s was not recorded: it is transient (record_errors=True stores it): %s", pending.line, shown)
         pending.recorder.skip(pending, f"an answer {status}" if status else "a connection error")
         return
-    try:
-        kept = answer_of(error, seconds) if isinstance(error, InvalidStatus) else None
-    except ValueError as reason:
-        log.warning("%s was not recorded: %s", pending.line, visible(pending.redactor.text(str(reason))))
-        pending.drop()
+    if isinstance(error, InvalidStatus):
+        pending.keep(answer_of(error, seconds))
     else:
-        pending.keep(kept or Response(status=0, failure=failure_of(error)))
+        pending.keep(Response(status=0, failure=failure_of(error)))

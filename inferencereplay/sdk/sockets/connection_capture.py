@@ -18,11 +18,11 @@ from inferencereplay.locks import make_lock
 from inferencereplay.pacing.clocks import SYSTEM_CLOCK
 from inferencereplay.recording import frames as recorded
 from inferencereplay.recording.format import Response
+from inferencereplay.recording.frame_audio import take_out_audio
 from inferencereplay.recording.frames import ABNORMAL, CLIENT, NO_STATUS, SERVER, SWITCHING, Frame
 from inferencereplay.sdk.http_replay import kept_headers
 from inferencereplay.sdk.sockets.handshake_errors import failure_of
 from inferencereplay.session import garbage
-from inferencereplay.session.client_messages import digested
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,9 +39,13 @@ class ConnectionCapture:
         start: the system clock's time at the start of the call.
         keep: stores the answer; either it or `drop` is called, once.
         drop: is called if the answer cannot be stored.
+        keeps_audio: whether the audio that the program sends is stored.
     """
 
-    def __init__(self, start: float, keep: Callable[[Response], object], drop: Callable[[], None]) -> None:
+    def __init__(
+        self, start: float, keep: Callable[[Response], object], drop: Callable[[], None], *, keeps_audio: bool
+    ) -> None:
+        self._keeps_audio = keeps_audio
         self._start = start
         self._keep = keep
         self._drop = drop
@@ -176,6 +180,7 @@ class ConnectionCapture:
             frames.append((self._ended or SYSTEM_CLOCK.now(), Frame(SERVER, close=ABNORMAL)))
         response.offsets = [max(0.0, at - self._start) for at, _ in frames]
         response.frames = [frame for _, frame in frames]
+        take_out_audio(response, keeps_clients=self._keeps_audio)
         return response
 
 
@@ -191,7 +196,6 @@ def _join(noted: list[tuple[float, str, Any]]) -> list[tuple[float, Frame]]:
             parts.append(frame)
             if frame.fin:
                 payload = b"".join(bytes(part.data) for part in parts)
-                payload = digested(payload) if sender == CLIENT else payload
                 is_binary = parts[0].opcode is Opcode.BINARY
                 joined.append((at, recorded.message(sender, payload, is_binary=is_binary)))
                 parts.clear()

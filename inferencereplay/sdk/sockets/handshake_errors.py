@@ -37,11 +37,7 @@ def failure_of(error: BaseException | None, connection: Any = None) -> Failure:
 
 
 def answer_of(error: InvalidStatus, seconds: float) -> Response:
-    """Make the answer of a recording from a server's refusal to open a connection.
-
-    Raises:
-        ValueError: if its body is neither JSON nor text.
-    """
+    """Make the answer of a recording from a server's refusal to open a connection."""
     refusal = error.response
     kept = Response(refusal.status_code, kept_headers(dict(refusal.headers.raw_items())), elapsed=seconds)
     if refusal.reason_phrase != _phrase(kept.status):
