@@ -291,7 +291,6 @@ def mapped(shelf, monkeypatch):
         ("tests/test_a.py", (), 2),
         ("tests", ("shelf",), 2),
         ("./tests/", (), 2),
-        (".", (), 2),
         ("tests/test_b.py::test_three", ("--dir", "shelf"), 2),
         ("tests/test_a.py::test_two", ("elsewhere",), 0),
     ],
