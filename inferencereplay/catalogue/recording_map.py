@@ -109,12 +109,16 @@ def used_by(tests: dict[str, dict[str, set[str]]], wanted: str) -> dict[str, set
 
     Args:
         tests: what `read_map` returns.
-        wanted: the id of a test, or of a file, a class or a function with parameters, for all tests in it.
+        wanted: the id of a test, or of a file, a class or a function with parameters, for all tests in it. A path may
+            be spelled in another way than pytest's, such as `./tests/`.
 
     Raises:
         InvalidSetting: if there is no such test.
     """
-    found = [name for name in tests if name == wanted or name.startswith((f"{wanted}::", f"{wanted}[", f"{wanted}/"))]
+    path, sign, inside = wanted.partition("::")
+    plain = Path(os.path.relpath(path or os.curdir)).as_posix() + sign + inside
+    starts = tuple(name + end for name in (wanted, plain) for end in ("::", "[", "/"))
+    found = [name for name in tests if name in (wanted, plain) or name.startswith(starts)]
     if not found:
         near = difflib.get_close_matches(wanted, tests, 1, 0.0)
         message = f"The map has no test {wanted!r}{f'; the nearest is {near[0]!r}' if near else ''}."

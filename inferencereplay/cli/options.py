@@ -148,7 +148,8 @@ def in_directory(command: Callable[..., Any]) -> _Command:
     @functools.wraps(command)
     def chosen(directory: Directories, folder: Location | None = None, **options: Any) -> Any:
         names_file = any(os.path.isfile(options.get(name) or "") for name in _REFERENCES)  # noqa: PTH113
-        return command(directory=folder or (directory if names_file else found(directory)), **options)
+        is_named = names_file or options.get("test") is not None  # whose map has the directories
+        return command(directory=folder or (directory if is_named else found(directory)), **options)
 
     return to_directory(chosen)
 

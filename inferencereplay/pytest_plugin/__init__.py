@@ -147,6 +147,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     state = session.config.stash[STATE]
     if state.collected - {item.nodeid for item in session.items}:
         state.tally.absent.add("tests were left out")  # by a plugin that tells nobody
+    state.collected.intersection_update(item.nodeid for item in session.items)
     for item in session.items:
         if not state.is_worker:  # what one raises here is lost; the test itself refuses the marker then
             check_markers(item, state)
@@ -347,6 +348,7 @@ def pytest_runtest_makereport(
     state = item.config.stash[STATE]
     state.has_failed |= report.failed
     if call.when == "teardown":
+        state.collected.discard(item.nodeid)
         if unit:
             del item.stash[UNIT]  # which would keep the sessions of all tests in memory
         state.settle()
@@ -398,6 +400,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         return
     if state.tally.map is not None:
         _write_map(session.config, state)
+    if state.collected:  # none where workers run the tests; those tell by themselves what they have not done
+        state.tally.partial.add("not all tests were run")
     if state.tally:
         if exitstatus == pytest.ExitCode.OK:
             _tidy(session.config, state)

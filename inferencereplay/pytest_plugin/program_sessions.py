@@ -91,7 +91,7 @@ class ProgramSessions:
         is_own = options.get("mode") is not None and settings["mode"] == options["mode"]
         if session.mode is Mode.RECORD and not is_own:
             self._join(session)
-        if session.is_live and not is_own and self._tally is not None:
+        if session.is_live and self._tally is not None:
             self._tally.partial.add("tests ran live")
         self._counted[session] = dict.fromkeys(_COUNTED, 0)
         self._held.append(session)

@@ -15,6 +15,8 @@ from inferencereplay.store.location import is_url, located
 if TYPE_CHECKING:
     from inferencereplay.pytest_plugin.tally import Tally
 
+_FURTHER = "--inferencereplay-variants=all uses them, and --inferencereplay-rewrite removes those that no test asks for"
+
 
 class Finding(NamedTuple):
     """What a run says about unused recordings.
@@ -43,21 +45,28 @@ def find_unused(config: pytest.Config, tally: Tally, exitstatus: int) -> Finding
         return Finding([], unclear)
     local = [directory for directory in tally.used if not is_url(directory)]
     searched = [directory for directory in local if holds_all(config, directory)]
-    used = {
-        os.path.join(os.path.realpath(directory), name)  # noqa: PTH118
-        for uses in (tally.used, tally.noted)
-        for directory, names in uses.items()
-        if not is_url(directory)
-        for name in names
-    }
+    used = _used(tally)
     there = {file for directory in searched for file in _files(directory)}  # one directory may be inside another
     others = sorted(set(local) - set(searched))
     unused = sorted(file for file in there if os.path.realpath(file) not in used)
     return Finding(unused, f"the run took in a part of the tests of {', '.join(others)} only" if others else "")
 
 
+def _used(tally: Tally) -> set[str]:
+    """Return the paths of the recordings that were used."""
+    return {
+        os.path.join(os.path.realpath(directory), name)  # noqa: PTH118
+        for uses in (tally.used, tally.noted)
+        for directory, names in uses.items()
+        if not is_url(directory)
+        for name in names
+    }
+
+
 def delete_unused(config: pytest.Config, tally: Tally, finding: Finding, started: float) -> Finding:
     """Delete the unused recordings of directories that belong to the tests of this run alone.
+
+    Further answers to a request that was made stay: a run for all variants uses them.
 
     Args:
         config: pytest's.
@@ -65,12 +74,18 @@ def delete_unused(config: pytest.Config, tally: Tally, finding: Finding, started
         finding: the unused recordings.
         started: when the run began, in seconds since 1970; a file that was written later is another program's.
     """
+    from inferencereplay.upkeep.numbering import split  # noqa: PLC0415 - for this option only
+
     if tally.absent:
         return finding._replace(kept=(finding.doubt or ", ".join(sorted(tally.absent)),))
     deleted: list[str] = []
     kept: list[str] = []
+    asked = {split(file)[0] for file in _used(tally)}
+    further = {file for file in finding.files if split(os.path.realpath(file))[0] in asked}
+    if further:
+        kept.append(f"{len(further)} answer what tests asked; {_FURTHER}")
     for directory in sorted(filter(os.path.isdir, tally.used)):
-        files = {file for file in finding.files if Path(file).is_relative_to(directory)} - {*deleted}
+        files = {file for file in finding.files if Path(file).is_relative_to(directory)} - {*deleted} - further
         if files and not _is_inside(config, directory):
             kept.append(f"{os.path.relpath(directory)} is not in a folder of this run's tests")
         elif files:
@@ -78,14 +93,14 @@ def delete_unused(config: pytest.Config, tally: Tally, finding: Finding, started
                 deleted += _delete(directory, files, started)
             except (OSError, InferenceReplayError) as error:
                 kept.append(str(error))
-    left = len({*finding.files} - {*deleted})
-    if left and not kept:
-        kept.append(f"{left} cannot be read, or came during the run")
+    left = len({*finding.files} - {*deleted} - further)
+    if left and not kept[bool(further) :]:
+        kept.append(f"{left} cannot be read, came during the run, or lie where no session of the tests looks")
     return finding._replace(deleted=tuple(deleted), kept=tuple(kept))
 
 
 def _delete(directory: str, files: set[str], started: float) -> list[str]:
-    from inferencereplay.catalogue.entries import Catalogue, Entry  # noqa: PLC0415 - for this option only
+    from inferencereplay.catalogue.entries import Catalogue, Entry  # noqa: PLC0415 - as above
     from inferencereplay.upkeep.pruning import remove  # noqa: PLC0415 - as above
 
     catalogue = Catalogue(Path(directory))
@@ -94,7 +109,9 @@ def _delete(directory: str, files: set[str], started: float) -> list[str]:
     chosen = {
         entry.name: (entry.size, entry.modified)
         for entry in catalogue.scan(names)
-        if isinstance(entry, Entry) and entry.modified < since
+        if isinstance(entry, Entry)
+        and entry.modified < since
+        and entry.name in catalogue.store.sources(entry.path, entry.key, entry.variant)
     }
     remove(catalogue, chosen)
     return sorted(os.path.join(directory, name) for name in chosen)  # noqa: PTH118

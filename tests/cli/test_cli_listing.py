@@ -290,6 +290,7 @@ def mapped(shelf, monkeypatch):
         ("tests/test_a.py::test_one[b]", (), 0),
         ("tests/test_a.py", (), 2),
         ("tests", ("shelf",), 2),
+        ("./tests/", (), 2),
         ("tests/test_b.py::test_three", ("--dir", "shelf"), 2),
         ("tests/test_a.py::test_two", ("elsewhere",), 0),
     ],
@@ -308,13 +309,20 @@ def test_several_directories_of_a_test(cli, mapped):
     assert done.status == 0
     names = [row["name"] for row in json.loads(done.out)]
     assert [Path(name).is_relative_to("shelf") or "shelf" in Path(name).parts for name in names] == [True, True]
-    assert "1 of the map are gone" in done.err
+    assert "1 recording of the map not found" in done.err
 
 
 def test_a_map_that_is_older_than_its_directory(cli, mapped):
     """What is gone is counted."""
     (Path("shelf") / mapped[0]).unlink()
-    assert "1 of the map are gone" in cli("list", "--test", "tests/test_a.py::test_one").err
+    assert "1 recording of the map not found" in cli("list", "--test", "tests/test_a.py::test_one").err
+
+
+def test_the_map_names_the_directories(cli, mapped):
+    """No other one is looked for, and none is said to be read."""
+    Path("tests/recordings").mkdir(parents=True)
+    done = cli("list", "--test", f"{Path('tests').absolute()}/test_a.py::test_one")
+    assert (len(keys(done)), done.err) == (1, "")
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,7 @@ def test_each_setting_has_an_option(handed, monkeypatch, tmp_path, options, vari
     assert made == {
         "INFERENCEREPLAY_MODE": "replay",
         "INFERENCEREPLAY_DIR": str(tmp_path / "recordings"),
+        "INFERENCEREPLAY_DEFAULT_DIR": str(tmp_path / "recordings"),  # nobody has named it
         f"INFERENCEREPLAY_{variable}": text,
     }
     assert run == (repeated or "--ignore user,metadata.run_id")

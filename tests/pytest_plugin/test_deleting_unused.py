@@ -12,6 +12,7 @@ pytest_plugins = ["pytester"]
 __all__ = ["suite"]
 DELETE = "--inferencereplay-unused=delete"
 TWO = "pytestmark = pytest.mark.inferencereplay\n\ndef test_a(): ask('a')\n\ndef test_b(): ask('b')\n"
+LEFT = "not deleted: {} cannot be read, came during the run, or lie where no session of the tests looks"
 ONE = "pytestmark = pytest.mark.inferencereplay\n\ndef test_a(): ask('a')\n"
 
 
@@ -98,7 +99,7 @@ def test_what_came_during_the_run_stays(old):
     """Another program may have recorded it; a file that nobody can read stays as well."""
     for name in old.files():
         os.utime(old.path / name, (time.time() + 60,) * 2)
-    assert summary(old.run(DELETE, passed=1))[-1] == "not deleted: 1 cannot be read, or came during the run"
+    assert summary(old.run(DELETE, passed=1))[-1] == LEFT.format(1)
     assert len(old.files()) == 2
 
 
@@ -111,6 +112,59 @@ def test_a_folder_that_cannot_be_changed(old, monkeypatch):
 
     monkeypatch.setattr("inferencereplay.upkeep.pruning.remove", fail)
     assert summary(old.run(DELETE, passed=1))[-1] == "not deleted: the disk is read-only"
+
+
+@pytest.mark.parametrize("option", ["--collect-only", "--fixtures", "--setup-plan"])
+def test_a_run_without_tests_deletes_nothing(old, option):
+    """A block that a `conftest.py` opens when it is imported uses a directory, whatever is done with the tests."""
+    old.write(conftest="from inferencereplay import replay\nwith replay('tests/recordings'): ask('a')")
+    assert "not deleted: " in summary(old.run(DELETE, option))[-1]
+    assert len(old.files()) == 2
+
+
+def test_a_run_that_somebody_ends_early_deletes_nothing(old):
+    """A plugin's loop may leave tests out after they were collected, and tell nobody."""
+    old.write(
+        conftest="""
+        def pytest_runtestloop(session):
+            session.items[0].config.hook.pytest_runtest_protocol(item=session.items[0], nextitem=None)
+            return True
+        """,
+        tests__test_b="def test_b(): pass",
+    )
+    assert summary(old.run(DELETE, passed=1))[-1] == "not deleted: not all tests were run"
+    assert len(old.files()) == 2
+
+
+def test_a_block_that_the_code_makes_live(old):
+    """What it would have used is unknown, whoever says that it is live."""
+    live = "def test_live():\n    with replay('tests/recordings', mode='live'): pass"
+    old.write(tests__test_a=f"from inferencereplay import replay\n{ONE}\n{live}")
+    assert summary(old.run(DELETE, passed=2))[-1] == "not deleted: tests ran live"
+    assert len(old.files()) == 2
+
+
+def test_recordings_of_other_directories_inside_stay(old):
+    """A session finds a recording at one place of its directory; others may be another suite's, or an example's."""
+    (old.path / "tests" / "recordings").rename(old.path / "examples")
+    old.write(tests__test_a="from inferencereplay import replay\n\ndef test_a():\n    with replay('.'): ask('a')")
+    old.record(passed=1)
+    assert summary(old.run(DELETE, passed=1))[-1] == LEFT.format(2)
+    assert len(old.files()) == 3
+
+
+def test_further_answers_stay(old):
+    """A run with one answer for each request is not asked about the others; two options are, and both work."""
+    old.write(tests__test_a=ONE)
+    old.record("--inferencereplay-times=2", passed=2)
+    for name in old.files():
+        os.utime(old.path / name, (time.time() - 3600,) * 2)
+    lines = summary(old.run(DELETE, passed=1))
+    assert lines[-1].startswith("not deleted: 1 answer what tests asked; --inferencereplay-variants=all uses them")
+    assert summary(old.run(DELETE, "--inferencereplay-variants=all", passed=2))[0].endswith(" 0 unused")
+    assert len(old.files()) == 2
+    old.live("--inferencereplay-rewrite", passed=1)
+    assert len(old.files()) == 1
 
 
 @pytest.mark.slow
