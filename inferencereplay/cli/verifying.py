@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from inferencereplay.verification.eligibility import Target
 
 _ONLY_PLANNED = 2
-_POSITIVE = click.FloatRange(min=0, min_open=True)
+_POSITIVE = options.Number(min=0, min_open=True)
 _OPTIONS = (
     click.option("--base-url", metavar="URL", help="The server to ask; by default OPENAI_BASE_URL, or OpenAI's."),
     click.option("-y", "--yes", "is_sure", is_flag=True, help="Ask; without it only the plan is shown."),
@@ -69,14 +69,14 @@ _OPTIONS = (
     ),
     click.option(
         "--similarity",
-        type=click.FloatRange(0, 1),
+        type=options.Number(0, 1),
         default=0,
         show_default=True,
         help="The least similarity of texts and vectors; 1: equal words; 0: letters never count.",
     ),
     click.option(
         "--length-factor",
-        type=click.FloatRange(min=1),
+        type=options.Number(min=1),
         default=3,
         show_default=True,
         help="How many times longer or shorter a text may be.",
