@@ -426,6 +426,17 @@ def test_an_answer_that_says_nothing(cli, kept, server):
     assert server.count == asked + 4
 
 
+def test_a_home_that_cannot_be_written(cli, kept, server, tmp_path):
+    """As in a container: all are asked, and where it matters it is told that another run could not go on."""
+    (tmp_path / "user").write_text("")
+    arguments = ("verify", kept, "--base-url", server.url, "--yes")
+    done = cli(*arguments)
+    assert (done.status, done.err, server.count) == (0, "", 8)
+    done = cli(*arguments, "--max-requests", 1)
+    assert done.err.startswith("The same command asks all again: ")
+    assert done.err.endswith(".jsonl cannot be written (Not a directory).\n")
+
+
 def test_it_gives_up(cli, tmp_path, server):
     """If the first requests get no answer, the others are not asked."""
     for index in range(9):
@@ -711,6 +722,16 @@ def test_the_environment_of_sessions_does_not_count(cli, kept, server, monkeypat
     for name, value in {"MODE": "replay", "TEST_ID": "a", "LIVE": "/chat/completions", **others}.items():
         monkeypatch.setenv(f"INFERENCEREPLAY_{name}", value)
     assert cli("verify", kept, "--base-url", server.url, "--yes").status == 0
+
+
+def test_secrets_of_the_environment(cli, tmp_path, server, monkeypatch):
+    """The pattern of sessions counts for the recorded answer too, whose file may be older than the pattern."""
+    write(tmp_path / "kept", ask("a"), said("it is internal-1234"))
+    answer(server, lambda _: json.loads(bytes(said("it is internal-1234").body)))
+    monkeypatch.setenv("INFERENCEREPLAY_REDACT", r"internal-\d+")
+    done = cli("verify", tmp_path / "kept", "--base-url", server.url, "--yes", "--similarity", 1, "--json")
+    assert "internal" not in done.out
+    assert "text, similarity 0" not in done.out
 
 
 def test_schemas_need_their_library(cli, tmp_path, server, monkeypatch):
