@@ -12,6 +12,14 @@ _REGULAR = (b"100644", b"100755")
 """The modes of files that are neither links nor other repositories."""
 
 
+def _environment() -> dict[str, str]:
+    """Return the environment without the `GIT_DIR` that git gives to a hook of a linked working tree.
+
+    With it, git would take the folder that it is run in for the top of the working tree.
+    """
+    return {name: value for name, value in os.environ.items() if name != "GIT_DIR" or "GIT_WORK_TREE" in os.environ}
+
+
 class Repository:
     """The repository that a place belongs to.
 
@@ -55,7 +63,9 @@ class Repository:
     def _run(self, arguments: tuple[str, ...]) -> subprocess.CompletedProcess[bytes]:
         command = ["git", "--literal-pathspecs", "-C", str(self._folder), *arguments]
         try:
-            return subprocess.run(command, capture_output=True, check=False, stdin=subprocess.DEVNULL)  # noqa: S603 - no shell
+            return subprocess.run(  # noqa: S603 - no shell
+                command, capture_output=True, check=False, stdin=subprocess.DEVNULL, env=_environment()
+            )
         except OSError as error:
             message = f"git cannot be run: {error.strerror}. Install it, or give two directories."
             raise InferenceReplayError(message) from error
@@ -85,7 +95,15 @@ class Repository:
             return self.commit(revisions), ""
         is_since = second.startswith(".")
         one, other = self.commit(first or "HEAD"), self.commit(second.removeprefix(".") or "HEAD")
-        return (self.ask("merge-base", one, other).decode().strip() if is_since else one), other
+        return (self._parting(revisions, one, other) if is_since else one), other
+
+    def _parting(self, revisions: str, one: str, other: str) -> str:
+        done = self._run(("merge-base", one, other))
+        if done.returncode:
+            mend = "Compare them with two dots, or complete a shallow clone: git fetch --unshallow"
+            message = f"{revisions}: the two have no common commit in {self.root}. {mend}."
+            raise InferenceReplayError(message)
+        return done.stdout.decode().strip()
 
     def path(self, place: Path) -> str:
         """Return the path of a place in the repository, relative to its top folder; empty for that folder.
@@ -102,7 +120,7 @@ class Repository:
 
     def files(self, commit: str, path: str) -> dict[str, str]:
         """Return the ids of the files below a path, or of the file there, by their paths in the repository."""
-        listed = self.ask("ls-tree", "-r", "-z", "--full-tree", commit, *((path,) if path else ()))
+        listed = self.ask("ls-tree", "-r", "-z", "--full-tree", commit, "--", *((path,) if path else ()))
         found = {}
         for line in listed.split(b"\0")[:-1]:
             mode, _, rest = line.partition(b" ")
@@ -123,7 +141,9 @@ class Blobs:
         self._command = ["git", "-C", str(repository.root), "cat-file", "--batch"]
 
     def __enter__(self) -> Blobs:  # noqa: PYI034 - typing has Self from 3.11 on
-        self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603 - no shell
+        self._process = subprocess.Popen(  # noqa: S603 - no shell
+            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=_environment()
+        )
         return self
 
     def __exit__(self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: object) -> None:

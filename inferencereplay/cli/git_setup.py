@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
 import shutil
 import sys
@@ -46,7 +47,7 @@ def git_setup(directory: Path, *, is_undone: bool) -> int:
         for name, value in _settings().items():
             repository.ask("config", "--local", name, value)
             terminal.show(("git config ", "bold"), f"--local {name} {shlex.quote(value)}")
-    elif not _has(own, lambda line: line.endswith(f" {_OWN}")):
+    elif not any(line.removesuffix("\r").endswith(f" {_OWN}") for line in _read(own).split("\n")):
         for section in _SECTIONS:
             _remove_section(repository, section)
     return 0
@@ -71,27 +72,29 @@ def _pattern(path: str) -> str:
     return '"' + pattern.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _lines(file: Path) -> list[str]:
-    return file.read_text("utf-8", "surrogateescape").splitlines() if file.exists() else []
+def _read(file: Path) -> str:
+    return file.read_bytes().decode("utf-8", "surrogateescape") if file.exists() else ""
 
 
-def _has(file: Path, is_meant: Callable[[str], bool]) -> bool:
-    return any(map(is_meant, _lines(file)))
+def _is(line: str) -> Callable[[str], bool]:
+    """Return whether a line is meant; git may have given it the line end of Windows."""
+    return lambda found: found.removesuffix("\r") == line
 
 
 def _add(file: Path, line: str) -> None:
-    if _has(file, line.__eq__):
+    text = _read(file)
+    if any(map(_is(line), text.split("\n"))):
         terminal.show(("in place     ", "bold"), f"{file}: {line}")
         return
     file.parent.mkdir(parents=True, exist_ok=True)
-    _write(file, [*_lines(file), line])
+    _write(file, text + "\n" * (text[-1:] not in ("", "\n")) + f"{line}\n")
     terminal.show(("added to     ", "bold"), f"{file}: {line}")
 
 
 def _take_back(file: Path, line: str) -> None:
-    lines = _lines(file)
-    rest = [item for item in lines if item != line]
-    if rest == lines:
+    text = _read(file)
+    rest = "\n".join(itertools.filterfalse(_is(line), text.split("\n")))
+    if rest == text:
         return
     if rest:
         _write(file, rest)
@@ -100,8 +103,8 @@ def _take_back(file: Path, line: str) -> None:
     terminal.show(("removed from ", "bold"), f"{file}: {line}")
 
 
-def _write(file: Path, lines: list[str]) -> None:
-    file.write_text("".join(f"{line}\n" for line in lines), "utf-8", "surrogateescape", newline="\n")
+def _write(file: Path, text: str) -> None:
+    file.write_bytes(text.encode("utf-8", "surrogateescape"))
 
 
 def _remove_section(repository: Repository, section: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import functools
 import importlib
+import math
 import os
 import sys
 from pathlib import Path
@@ -58,6 +59,17 @@ class Age(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # not gene
         found = read_duration(str(value))
         if found is None:
             self.fail(f"{value!r} is no duration. Give a number with s, m, h, d or w, such as 30d.", param, ctx)
+        return found
+
+
+class Number(click.FloatRange):
+    """A number in a range; NaN, which is below and above nothing, is in none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read a number."""
+        found: float = super().convert(value, param, ctx)
+        if math.isnan(found):
+            self.fail(f"{value!r} is no number.", param, ctx)
         return found
 
 

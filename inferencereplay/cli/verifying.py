@@ -15,6 +15,7 @@ from inferencereplay.catalogue.totals import load_prices
 from inferencereplay.cli import options, terminal, verification_lines
 from inferencereplay.errors import InvalidSetting
 from inferencereplay.redaction.redactor import Redactor
+from inferencereplay.session.settings import read_variable
 from inferencereplay.verification.asking_again import Asking
 from inferencereplay.verification.bounds import OPEN
 from inferencereplay.verification.changes import Thresholds
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from inferencereplay.verification.eligibility import Target
 
 _ONLY_PLANNED = 2
-_POSITIVE = click.FloatRange(min=0, min_open=True)
+_POSITIVE = options.Number(min=0, min_open=True)
 _OPTIONS = (
     click.option("--base-url", metavar="URL", help="The server to ask; by default OPENAI_BASE_URL, or OpenAI's."),
     click.option("-y", "--yes", "is_sure", is_flag=True, help="Ask; without it only the plan is shown."),
@@ -69,14 +70,14 @@ _OPTIONS = (
     ),
     click.option(
         "--similarity",
-        type=click.FloatRange(0, 1),
+        type=options.Number(0, 1),
         default=0,
         show_default=True,
         help="The least similarity of texts and vectors; 1: equal words; 0: letters never count.",
     ),
     click.option(
         "--length-factor",
-        type=click.FloatRange(min=1),
+        type=options.Number(min=1),
         default=3,
         show_default=True,
         help="How many times longer or shorter a text may be.",
@@ -119,8 +120,13 @@ class _Given:
     is_markdown: bool
 
     @functools.cached_property
+    def secrets(self) -> tuple[str, ...]:
+        """What is secret, as a session reads it: the environment's pattern unless there is an option."""
+        return self.redact or tuple(filter(None, (read_variable("redact"),)))
+
+    @functools.cached_property
     def redactor(self) -> Redactor:
-        return Redactor(self.redact)
+        return Redactor(self.secrets)
 
     @functools.cached_property
     def target(self) -> Target:
@@ -141,7 +147,7 @@ class _Given:
             "which": which,
             "target": self.target,
             "counts": dataclasses.astuple(self.thresholds),
-            "redact": self.redact,
+            "redact": self.secrets,
         }
 
 
@@ -213,7 +219,7 @@ def _run(directory: Directories, wanted: Filter, given: _Given, command: str, *,
         return _show_plan(plan, before, given, prices)
     if plan.needs_library:
         check_library()
-    server = LiveServer(given.base_url or default_base_url(), given.redact, timeout=given.timeout)
+    server = LiveServer(given.base_url or default_base_url(), given.secrets, timeout=given.timeout)
     asking = Asking(catalogue, server, given.thresholds, given.redactor, prices, replaces, by_errors)
     if not (given.is_json or given.is_markdown):
         verification_lines.show_plan(plan, len(before), prices)
@@ -277,12 +283,15 @@ def _ask(
             rest = portal.call(ask_all, advance)
     except KeyboardInterrupt:
         asked = len(outcomes) - len(before)
-        terminal.note(f"Stopped: {asked} of {total} were asked. The same command goes on with the others.")
+        rest_of_it = f"asks all again: {journal.failure}" if journal.failure else "goes on with the others"
+        terminal.note(f"Stopped: {asked} of {total} were asked. The same command {rest_of_it}.")
         raise
     finally:
         journal.close()
     if not rest and not any(outcome.verdict == UNANSWERED for outcome in outcomes):
         journal.forget()
+    elif journal.failure:
+        terminal.note(f"The same command asks all again: {journal.failure}.")
     return sorted(outcomes, key=lambda outcome: outcome.name), rest
 
 

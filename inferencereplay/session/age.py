@@ -138,7 +138,8 @@ class Expiry:
         oldest = sorted(names, key=lambda name: self.expired[name], reverse=True)
         listed = ", ".join(f"{name} ({shown(self.expired[name])})" for name in oldest[:MOST_NAMED])
         log.warning(
-            "%s in %s %s older than max_age (%s): %s%s. Record %s again, or give on_expiry='record'.",
+            "%s in %s %s older than max_age (%s): %s%s. Record %s again, or give on_expiry='record' "
+            "with mode='record-if-missing'.",
             "1 recording" if len(names) == 1 else f"{len(names)} recordings",
             directory,
             "is" if len(names) == 1 else "are",

@@ -570,7 +570,7 @@ _PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "record_errors": parse_flag,
     "keep_uploads": parse_flag,
     "exhausted": parse_exhausted,
-    "test_id": _accept,
+    "test_id": lambda test_id, _: test_id or None,
     "live": parse_selection,
     "only": parse_selection,
     "keep_calls": _parse_count,

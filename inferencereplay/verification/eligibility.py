@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import unquote
 
 from inferencereplay.catalogue.conversation.parts import members
 from inferencereplay.errors import RecordingCorrupt
@@ -58,7 +59,7 @@ def _request_problem(entry: Entry) -> str:
         request = entry.request
     except RecordingCorrupt as error:
         return str(error)
-    if not request.path.startswith("/") or any(mark in request.path for mark in "?#"):
+    if not _is_below(request.path):
         return "its path leads elsewhere"
     if request.key != entry.key:  # of a llama-stack file it is made of the request
         return "its request was edited (file it anew: inferencereplay rekey)"
@@ -72,6 +73,13 @@ def _request_problem(entry: Entry) -> str:
     if b'"file_id"' in request.body and _names_file(entry.body):
         return "it names a file that was uploaded to the server"
     return next((reason for name, reason in _HELD.items() if members(entry.body).get(name)), "")
+
+
+def _is_below(path: str) -> bool:
+    """Whether a path leads to a place below the base URL, however a server reads it: the key goes there."""
+    steps = re.split(r"[/\\]", unquote(path))
+    is_path = path.startswith("/") and not path.startswith("//")
+    return is_path and not any(mark in path for mark in "?#") and not {".", ".."} & {*steps}
 
 
 def _names_file(value: JSON) -> bool:

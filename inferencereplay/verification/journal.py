@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from inferencereplay.errors import StoreError
 from inferencereplay.verification.outcomes import UNANSWERED, Outcome
 
 if TYPE_CHECKING:
@@ -28,11 +27,16 @@ class Journal:
         folder: of the user's, for such files.
         conditions: what a run has to have in common with the one that was stopped: the directory, the server, what
             counts as a change.
+
+    Attributes:
+        file: the file.
+        failure: why outcomes cannot be kept, for people; otherwise empty.
     """
 
     def __init__(self, folder: Path, conditions: Mapping[str, Any]) -> None:
         name = hashlib.sha256(msgspec.json.encode(conditions, order="deterministic")).hexdigest()[:32]
         self.file = folder / f"{name}.jsonl"
+        self.failure = ""
         self._descriptor: int | None = None
 
     def load(self, marks: Mapping[str, str]) -> list[Outcome]:
@@ -55,11 +59,9 @@ class Journal:
         return [outcome for name, outcome in found.items() if _counts(outcome, marks.get(name))]
 
     def add(self, outcome: Outcome) -> None:
-        """Keep an outcome.
-
-        Raises:
-            StoreError: if it cannot be written.
-        """
+        """Keep an outcome, if the file can be written."""
+        if self.failure:
+            return
         try:
             if self._descriptor is None:
                 self.file.parent.mkdir(parents=True, exist_ok=True)
@@ -67,8 +69,7 @@ class Journal:
                 self._descriptor = os.open(self.file, flags, 0o600)
             os.write(self._descriptor, b"\n" + msgspec.json.encode(outcome))
         except OSError as error:
-            message = f"{self.file} cannot be written ({error.strerror}). Another run could not go on from here."
-            raise StoreError(message) from error
+            self.failure = f"{self.file} cannot be written ({error.strerror})"
 
     def close(self) -> None:
         """Close the file; it stays."""
@@ -79,7 +80,8 @@ class Journal:
     def forget(self) -> None:
         """Remove the file: the run is complete."""
         self.close()
-        self.file.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self.file.unlink()
 
 
 def _counts(outcome: Outcome, mark: str | None) -> bool:

@@ -29,6 +29,8 @@ OPENAI = "https://api.openai.com/v1"
 _NO_KEY = "none"
 """For servers that need no key; the SDK insists on one."""
 _VERSION = "api-version"
+_AZURE = (".azure.com", ".azure.us", ".azure.cn", ".azure-api.net")
+"""Ends of the names of Azure's hosts; `AZURE_OPENAI_ENDPOINT` names others."""
 
 
 def default_base_url() -> str:
@@ -80,6 +82,7 @@ class LiveServer:
         if not self._key:
             message = f"{OPENAI} needs a key. Set OPENAI_API_KEY, or name another server by --base-url."
             raise InvalidSetting(message)
+        self._is_azure = _is_azure(base_url)
         self._clients: dict[str, Any] = {}
         self._folder: Any = None
         self._count = 0
@@ -126,6 +129,7 @@ class LiveServer:
             live=(),
             only=(),
             faults=(),
+            test_id="",
             keep_calls=1,
             **more,
         )
@@ -141,17 +145,18 @@ class LiveServer:
             more["body"] = body
         make = getattr(self._client(request.query), request.method.lower())
         # As the SDK's own parameters, lists would get another pair of brackets. Azure's version is the client's.
-        query = urlencode({name: value for name, value in request.query.items() if name != _VERSION}, doseq=True)
+        rest = {name: value for name, value in request.query.items() if name != _VERSION or not self._is_azure}
+        query = urlencode(rest, doseq=True)
         made = await make(f"{request.path}?{query}" if query else request.path, cast_to=object, **more)
         if is_stream:
             async for _ in made:
                 pass
 
     def _client(self, query: dict[str, JSON]) -> Any:
-        """Return a client; one of Azure for a request that names the version of its API."""
+        """Return a client; one of Azure for a request to it that names the version of its API."""
         import openai  # noqa: PLC0415 - takes 200 ms and more
 
-        version = query.get(_VERSION, "")
+        version = query.get(_VERSION, "") if self._is_azure else ""
         if version not in self._clients:
             options: dict[str, Any] = {"base_url": self._base_url, "timeout": self._timeout}
             if version:
@@ -160,6 +165,12 @@ class LiveServer:
             else:
                 self._clients[version] = openai.AsyncOpenAI(api_key=self._key, **options)
         return self._clients[version]
+
+
+def _is_azure(base_url: str) -> bool:
+    """Whether a server may get the key of Azure: a recording cannot make another one get it."""
+    host = urlsplit(base_url).hostname or ""
+    return host.endswith(_AZURE) or host == urlsplit(os.environ.get("AZURE_OPENAI_ENDPOINT", "")).hostname
 
 
 def _as_it_is(body: JSON) -> JSON:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 MOST_ROWS = 100
 """Rows of a table: a comment on GitHub has at most 65,536 characters."""
 _MOST_NAMES = 3
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~$@&])")
-"""Characters that Markdown, or GitHub's, would read; `@` would notify somebody."""
+_BEFORE_BAR = re.compile(r"(\\*)\|")
+"""A bar, which ends a cell of a table also in code, and the backslashes before it, which would escape each other."""
 
 
 def by_reason(not_asked: Iterable[NotAsked]) -> dict[str, list[str]]:
@@ -54,14 +54,15 @@ def _number(speed: Speed, attribute: str, unit: str) -> str:
 
 def markdown(title: str, summary: Summary, outcomes: list[Outcome], not_asked: list[NotAsked]) -> str:
     """Return the outcomes as Markdown."""
-    lines = [f"### {_plain(title)}", "", ", ".join(_counts(summary)) + ".", ""]
+    lines = [f"### {title}", "", ", ".join(_counts(summary)) + ".", ""]
     lines += _table(("recording", "model", "changed", "recorded", "now"), _changes(outcomes))
     failed = [outcome for outcome in outcomes if outcome.verdict == UNANSWERED]
-    lines += _table(("no answer", "model", "reason"), ((item.name, item.model, item.reason) for item in failed))
+    rows = ((item.name, item.model, item.reason) for item in failed)
+    lines += _table(("no answer", "model", "reason"), (map(_code, row) for row in rows))
     lines += _table(("median", "recorded", "now"), speed_rows(summary))
     reasons = by_reason(not_asked).items()
-    rows = ((str(len(names)), reason, shown_names(names)) for reason, names in reasons)
-    lines += _table(("not asked", "reason", "recordings"), rows)
+    named = ((str(len(names)), _code(reason), _code(shown_names(names))) for reason, names in reasons)
+    lines += _table(("not asked", "reason", "recordings"), named)
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -82,17 +83,27 @@ def _changes(outcomes: list[Outcome]) -> Iterator[tuple[str, ...]]:
     for outcome in outcomes:
         if outcome.verdict == CHANGED:
             for change in outcome.changes:
-                yield outcome.name, outcome.model, change.kind, change.old, change.new
+                yield _code(outcome.name), _code(outcome.model), change.kind, _code(change.old), _code(change.new)
 
 
-def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
-    lines = [f"| {' | '.join(map(_plain, row))} |" for row in rows]
+def _table(heads: tuple[str, ...], rows: Iterable[Iterable[str]]) -> list[str]:
+    lines = [f"| {' | '.join(row)} |" for row in rows]
     if not lines:
         return []
     more = [f"… and {len(lines) - MOST_ROWS} more", ""] if len(lines) > MOST_ROWS else []
     return [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads), *lines[:MOST_ROWS], "", *more]
 
 
-def _plain(text: str) -> str:
-    """Return a text in which nothing is Markdown or HTML."""
-    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+def _code(text: str) -> str:
+    """Return a text as code, in which nothing is Markdown or HTML, links to something, or notifies somebody.
+
+    The format: https://github.github.com/gfm/#code-spans and https://github.github.com/gfm/#tables-extension-.
+    """
+    plain = " ".join(text.split())
+    longest = max(map(len, re.findall("`+", plain)), default=0)
+    fence, blank = "`" * (longest + 1), " " * bool(longest)
+    return plain and f"{fence}{blank}{_BEFORE_BAR.sub(_escaped, plain)}{blank}{fence}"
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return f"{found[1] * 2}\\|"

@@ -22,6 +22,7 @@ from written import plain as answered
 from inferencereplay import replay
 from inferencereplay.recording.format import Failure, Response, decode, stored_request
 from inferencereplay.recording.request import canonical_json
+from inferencereplay.verification.live_answers import LiveServer
 
 GIVEN = Path(__file__).parents[1] / "recordings" / "llama_stack"
 KEY = "sk-test-0123456789abcdef"
@@ -255,7 +256,13 @@ def test_connections_and_uploads_are_not_asked(cli, tmp_path, server):
     ]
 
 
-@pytest.mark.parametrize("path", ["{url}/chat/completions", "/files?a=/chat/completions", "/files#/chat/completions"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("{url}/chat/completions", "/files?a=/chat/completions", "/files#/chat/completions"),
+        *("//a/responses", "/../admin/responses", "/a/%2E./%2e%2e/b/responses", "/..\\b/responses"),
+    ],
+)
 def test_a_path_leads_nowhere_else(cli, tmp_path, server, path):
     """A file that somebody else wrote sends the key to no other server, and reaches no other endpoint."""
     write(tmp_path / "kept", ask("a"), said("a"))
@@ -387,10 +394,12 @@ def test_credentials_in_the_url_are_not_shown(cli, kept, server):
         (("--redact", "("), "redact"),
         (("--sample", "0"), "'--sample'"),
         (("--rate", "0"), "'--rate'"),
+        (("--rate", "nan"), "Invalid value for '--rate': 'nan' is no number."),
+        (("--max-cost", "nan"), "'nan' is no number."),
         (("--similarity", "2"), "'--similarity'"),
         (("--older-than", "soon"), "'soon' is no duration"),
     ],
-    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
 def test_wrong_options(cli, kept, arguments, told):
     """Each gets one error."""
@@ -415,6 +424,17 @@ def test_an_answer_that_says_nothing(cli, kept, server):
     asked = server.count
     assert cli("refresh", kept, "--base-url", server.url, "--yes").status == 0
     assert server.count == asked + 4
+
+
+def test_a_home_that_cannot_be_written(cli, kept, server, tmp_path):
+    """As in a container: all are asked, and where it matters it is told that another run could not go on."""
+    (tmp_path / "user").write_text("")
+    arguments = ("verify", kept, "--base-url", server.url, "--yes")
+    done = cli(*arguments)
+    assert (done.status, done.err, server.count) == (0, "", 8)
+    done = cli(*arguments, "--max-requests", 1)
+    assert done.err.startswith("The same command asks all again: ")
+    assert done.err.endswith(".jsonl cannot be written (Not a directory).\n")
 
 
 def test_it_gives_up(cli, tmp_path, server):
@@ -656,6 +676,8 @@ def test_azure(cli, tmp_path, server, monkeypatch):
     with openai.AzureOpenAI(**azure) as client, replay(tmp_path / "kept", mode="record"):
         client.chat.completions.create(**ASK)
     monkeypatch.setenv("AZURE_OPENAI_API_KEY", "a" * 20)
+    monkeypatch.setenv("AZURE_OPENAI_AD_TOKEN", "t" * 20)
+    monkeypatch.setenv("AZURE_OPENAI_ENDPOINT", azure["azure_endpoint"])
     done = cli("verify", tmp_path / "kept", "--base-url", f"{azure['azure_endpoint']}/openai", "--yes")
     assert done.status == 0
     one, two = server.requests
@@ -665,12 +687,51 @@ def test_azure(cli, tmp_path, server, monkeypatch):
     assert "1 not asked: it is for Azure (name the server to ask: --base-url)" in cli("verify", tmp_path / "kept").out
 
 
+def test_the_key_of_azure_is_for_azure(cli, tmp_path, server, monkeypatch):
+    """A file that somebody else wrote names a version of Azure's API, and another server gets its own key only."""
+    write(tmp_path / "kept", ask("a"), said("a"), **{"api-version": "2026-01-01"})
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("AZURE_OPENAI_API_KEY", "a" * 20)
+    monkeypatch.setenv("AZURE_OPENAI_AD_TOKEN", "t" * 20)
+    monkeypatch.setenv("AZURE_OPENAI_ENDPOINT", "https://a.example")
+    cli("verify", tmp_path / "kept", "--base-url", server.url, "--yes")
+    (request,) = server.requests
+    assert request[1].endswith("/chat/completions?api-version=2026-01-01")
+    assert headers(request)["authorization"] == f"Bearer {KEY}"
+    assert not {"a" * 20, "t" * 20} & {value.removeprefix("Bearer ") for value in headers(request).values()}
+
+
+@pytest.mark.parametrize(
+    ("url", "is_azure"),
+    [
+        ("https://me.openai.azure.com/openai", True),
+        ("https://me.azure-api.net", True),
+        ("https://openai.azure.com.example/v1", False),
+        ("https://azure.com@a.example/v1", False),
+    ],
+)
+def test_the_hosts_of_azure(monkeypatch, url, is_azure):
+    """By the end of the name."""
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    assert LiveServer(url)._is_azure == is_azure
+
+
 def test_the_environment_of_sessions_does_not_count(cli, kept, server, monkeypatch):
     """What a program's sessions let through is recorded here; their invalid settings are not read."""
     others = {"IGNORE": "messages[0]", "NORMALIZE": "nothing", "FAULTS": "nothing", "ONLY": "/models"}
-    for name, value in {"MODE": "replay", "LIVE": "/chat/completions", **others}.items():
+    for name, value in {"MODE": "replay", "TEST_ID": "a", "LIVE": "/chat/completions", **others}.items():
         monkeypatch.setenv(f"INFERENCEREPLAY_{name}", value)
     assert cli("verify", kept, "--base-url", server.url, "--yes").status == 0
+
+
+def test_secrets_of_the_environment(cli, tmp_path, server, monkeypatch):
+    """The pattern of sessions counts for the recorded answer too, whose file may be older than the pattern."""
+    write(tmp_path / "kept", ask("a"), said("it is internal-1234"))
+    answer(server, lambda _: json.loads(bytes(said("it is internal-1234").body)))
+    monkeypatch.setenv("INFERENCEREPLAY_REDACT", r"internal-\d+")
+    done = cli("verify", tmp_path / "kept", "--base-url", server.url, "--yes", "--similarity", 1, "--json")
+    assert "internal" not in done.out
+    assert "text, similarity 0" not in done.out
 
 
 def test_schemas_need_their_library(cli, tmp_path, server, monkeypatch):
@@ -695,7 +756,7 @@ def test_markdown(cli, kept, server):
     assert lines[0] == "### inferencereplay refresh"
     assert lines[2].startswith("4 asked, ")
     assert lines[2].endswith("1 not asked.")
-    assert any(line.endswith(r"| m | model | m | \<b\>\|\[a\](b)\@ann |") for line in lines)
+    assert any(line.endswith(r"| `m` | model | `m` | `<b>\|[a](b)@ann` |") for line in lines)
     assert "| not asked | reason | recordings |" in lines
     server.renumber(*[Reply(500, {"x-should-retry": "false"}, b"{}")] * 4)
     failed = cli("verify", kept, "--base-url", server.url, "--yes", "--markdown")

@@ -91,6 +91,22 @@ def test_lines_of_others_stay(cli, repository):
     assert attributes.read_text() == "*.png binary\n"
 
 
+def test_lines_of_others_stay_to_the_byte(cli, repository):
+    """Ends of lines among them; our own line may have got one of Windows."""
+    attributes = repository / ".gitattributes"
+    before = b"*.txt text\r\n# one \x0c line\r\n# caf\xe9\n*.bin binary"
+    attributes.write_bytes(before)
+    cli("git-setup", FOLDER)
+    cli("git-setup", FOLDER)
+    after = attributes.read_bytes()
+    assert after.startswith(before + b"\n")
+    assert after.count(b"inferencereplay") == 1
+    attributes.write_bytes(after[:-1] + b"\r\n")
+    assert cli("git-setup", FOLDER).out.startswith("in place ")
+    cli("git-setup", FOLDER, "--undo")
+    assert attributes.read_bytes() == before + b"\n"
+
+
 @pytest.mark.parametrize("name", ["plain", "with blank", 'a "quoted" name', "back\\slash", "star*", "ü"])
 def test_git_finds_the_files_of_any_directory(cli, repository, name):
     """Of just that one, at any depth."""

@@ -124,7 +124,7 @@ def test_warn(recorded, client, caplog, mode):
     (message,) = caplog.messages
     assert message.startswith(f"2 recordings in {directory} are older than max_age (30 days): chat/completions/")
     assert "(45 days), chat" in message
-    assert message.endswith(". Record them again, or give on_expiry='record'.")
+    assert message.endswith(". Record them again, or give on_expiry='record' with mode='record-if-missing'.")
     with replay(session):
         text(client)
     assert len(caplog.messages) == 1  # it was named before

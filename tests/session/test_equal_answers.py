@@ -216,6 +216,16 @@ def test_a_file_that_cannot_be_used_is_replaced(client, server, tmp_path):
     assert b"attempt4" in file.read_bytes()
 
 
+def test_a_secret_in_what_varies_leaves_the_file(client, server, tmp_path):
+    """An id that is known to be a secret now is stored no longer."""
+    assert record(tmp_path, client, server, answer("a", 1)).recorded == 1
+    (file,) = tmp_path.rglob("*.json")
+    secret = json.loads(file.read_text())["response"]["body"]["id"]
+    assert record(tmp_path, client, server, answer("a", 1), redact=[secret]).recorded == 1
+    assert secret not in file.read_text()
+    assert record(tmp_path, client, server, answer("a", 1), redact=[secret]).unchanged == 1
+
+
 def test_a_secret_that_is_known_now_leaves_the_file(client, server, tmp_path):
     """An equal answer does not keep a base URL that holds a secret."""
     record(tmp_path, client, server, answer("a", 1))
