@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import secrets
 import stat
 import time
@@ -38,6 +39,10 @@ STALE = 3_600 * 10**9
 """Nanoseconds after which a temporary file has no writer any more."""
 
 
+_FILE = re.compile(r"[0-9a-f]{63}(?:\.[0-9a-f]{16}(\.tmp))?")
+"""The names of the cache's files, and of those that are being written."""
+
+
 class _Header(msgspec.Struct):
     e_tag: str | None
     number: str | None
@@ -46,6 +51,7 @@ class _Header(msgspec.Struct):
     checksum: int
 
 
+_user = getattr(os, "geteuid", int)  # on Windows every file has the user 0
 _read_header = msgspec.json.Decoder(_Header).decode
 _write_header = msgspec.json.Encoder().encode
 
@@ -87,7 +93,7 @@ class ObjectCache:
             data, state = read_with_state(file, follows_links=False)
         except OSError:
             return None
-        found = _parse(data)
+        found = _parse(data) if state.st_uid == _user() else None  # what others of the machine write is not trusted
         if found is None:
             return None
         now = self.now()
@@ -158,6 +164,8 @@ class ObjectCache:
 def evict(folder: str, limit: int, now: int) -> int:
     """Remove the files of a folder that were used least recently until the others take less than `limit` bytes.
 
+    A file of another name is not the cache's: a user may have named a folder that holds other things as well.
+
     Returns:
         How many bytes are left to `limit`; at least a part of it, so that not every file is followed by a look.
     """
@@ -166,9 +174,10 @@ def evict(folder: str, limit: int, now: int) -> int:
         for entry in entries:
             with contextlib.suppress(OSError):  # another process removes it
                 state = entry.stat(follow_symlinks=False)
-                if not stat.S_ISREG(state.st_mode):
+                named = _FILE.fullmatch(entry.name)
+                if named is None or not stat.S_ISREG(state.st_mode):
                     continue
-                if entry.name.endswith(".tmp") and now - state.st_mtime_ns > STALE:
+                if named[1] and now - state.st_mtime_ns > STALE:
                     os.unlink(entry.path)  # noqa: PTH108
                     continue
                 files.append((state.st_atime_ns, state.st_size, entry.path))

@@ -16,7 +16,7 @@ _CONTAINER_BEFORE_AT = ("adl", "abfs", "abfss")
 """The schemes of Azure whose URLs name the container as others name a user."""
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _SETTINGS = "Give credentials by environment variables, such as AWS_ACCESS_KEY_ID: a URL is shown and logged."
-_BROKEN_URL = re.compile(rf"({'|'.join(SCHEMES)}):/[^/]")
+_BROKEN_URL = re.compile(rf"({'|'.join(SCHEMES)}):/[^/]", re.IGNORECASE)
 
 
 class StoreURL(str):
@@ -105,8 +105,9 @@ def _problem(url: SplitResult, user: str, host: str) -> str:
         return f"it comes with a user or a password. {_SETTINGS}"
     if url.query or url.fragment:
         return f"it comes with a query or a fragment. {_SETTINGS}"
-    names = url.path.strip("/").split("/")
-    if (any(names) and not {"", ".", ".."}.isdisjoint(names)) or not url.path.isprintable():
+    path = unquote(url.path)  # as the store reads it
+    names = path.strip("/").split("/")
+    if (any(names) and not {"", ".", ".."}.isdisjoint(names)) or not path.isprintable():
         return "a part of its path is empty, or no name."
     if url.scheme == "file":
         return "" if host in ("", "localhost") and any(names) else "it is no file of this machine. Give a path."

@@ -95,19 +95,40 @@ def test_it_is_bounded(cache, tmp_path):
 
 def test_the_least_recently_used_go_first(tmp_path, cache):
     """By the time of the last use, which a read notes; so go temporary files of writers that died."""
+    names = [str(number) * 63 for number in range(10)]
     for number in range(10):
         cache.keep(f"object {number}", found(b"x" * 100))
     for number, file in enumerate(sorted(files(tmp_path))):
         os.utime(file, ns=(number, number))
-        file.rename(tmp_path / f"{number}")
-    (tmp_path / "dead.tmp").write_bytes(b"x")
-    os.utime(tmp_path / "dead.tmp", (0, 0))
-    (tmp_path / "alive.tmp").write_bytes(b"x")
+        file.rename(tmp_path / names[number])
+    dead, alive = (f"{'a' * 63}.{'b' * 15}{number}.tmp" for number in (1, 2))
+    (tmp_path / dead).write_bytes(b"x")
+    os.utime(tmp_path / dead, (0, 0))
+    (tmp_path / alive).write_bytes(b"x")
     now = object_cache.ObjectCache.now()
-    size = (tmp_path / "0").stat().st_size
+    size = (tmp_path / names[0]).stat().st_size
     assert object_cache.evict(str(tmp_path), 5 * size, now) == size - 1
     left = sorted(path.name for path in tmp_path.iterdir() if path.is_file())
-    assert left == ["6", "7", "8", "9", "alive.tmp"]
+    assert left == [*names[6:], alive]
+
+
+def test_what_is_not_the_caches_stays(cache, tmp_path):
+    """A user may name a folder that holds other things: no file of another name is ever removed."""
+    cache.keep("object 0", found(b"x"))
+    (file,) = files(tmp_path)
+    theirs = [file.with_name(name) for name in ("thesis.txt", "old.tmp", "a" * 64)]
+    for path in theirs:
+        path.write_bytes(b"x" * SIZE)
+        os.utime(path, (0, 0))
+    object_cache.evict(str(file.parent), 1, ObjectCache.now())
+    assert sorted(files(tmp_path)) == sorted(theirs)
+
+
+def test_what_another_user_wrote_counts_as_none(cache, monkeypatch):
+    """A cache in a folder that others may write to must not let them choose the answers."""
+    cache.keep("a", found(b"content"))
+    monkeypatch.setattr(object_cache, "_user", lambda: os.geteuid() + 1)
+    assert cache.read("a") is None
 
 
 def test_the_time_of_the_last_use_is_noted(cache, tmp_path):

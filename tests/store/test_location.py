@@ -62,6 +62,10 @@ def test_what_is_no_url_is_a_path(given, path):
         (f"s3://bucket/a#{SECRET}", "it comes with a query or a fragment"),
         ("s3://bucket/a//b", "a part of its path is empty, or no name"),
         ("s3://bucket/a/../b", "a part of its path is empty, or no name"),
+        *(
+            (f"s3://bucket/{part}", "a part of its path is empty, or no name")
+            for part in ("%2E%2e/b", "a%2F..", "a%00")
+        ),
         ("s3://bucket/a\u200bb", "a part of its path is empty, or no name"),
         ("s3:///a", "it names no bucket, container or host. Give s3://NAME/recordings"),
         ("s3://[bucket/a", "directory= is no URL"),
@@ -69,6 +73,7 @@ def test_what_is_no_url_is_a_path(given, path):
         ("file:///", "it is no file of this machine. Give a path"),
         (Path("s3://bucket/a"), "directory='s3:/bucket/a' is no URL. Give it as a str, with two slashes"),
         ("s3:/bucket/a", "directory='s3:/bucket/a' is no URL"),
+        ("S3:/bucket/a", "directory='S3:/bucket/a' is no URL"),
         ("", "directory='' is no path of a directory"),
         (5, "directory=5 is no path of a directory"),
     ],
