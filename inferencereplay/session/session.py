@@ -97,8 +97,8 @@ class Session:
         redact: regular expressions for secrets, which add to the ones that are known.
         record_errors: whether every error is stored. Without it, only errors that the same request will get again are
             stored (400, 404, 413, 422); transient ones (401, 429, 5xx, a failed connection, …) are logged.
-        keep_uploads: whether the contents of files that the program sends are stored, in side files; without it, only
-            their names, lengths and digests are.
+        keep_uploads: whether the contents of files that the program sends are stored, in side files, and the audio
+            that it sends over WebSockets; without it, only their names, lengths and digests are.
         exhausted: what the call after the last variant gets: the last one again (`"repeat"`), a miss (`"error"`), or a
             live call that is stored (`"record"`; in `record-if-missing` only, a miss in `replay`).
         test_id: which of a llama-stack directory's recordings of one request to take.
