@@ -267,6 +267,10 @@ def test_other_content_is_told_by_its_digest(driver, server, tmp_path):
         options = {"headers": {"Content-Type": "application/sdp"}}
         return await settle(client.post("/realtime/calls", body=content, cast_to=str, options=options))
 
+    if not HAS_RESPONSES:  # older versions of the SDK cannot send it
+        with replay(tmp_path, mode="record"), pytest.raises(TypeError):
+            run(driver, way)
+        return
     with replay(tmp_path, mode="record"):
         live = run(driver, way)
     with replay(tmp_path):
