@@ -17,6 +17,8 @@ from conftest import Reply, plain
 from ways import DEAD, entered, items, run, settle
 
 from inferencereplay import IncompleteRecording, RecordingCorrupt, VirtualClock, replay
+from inferencereplay.recording.format import Response
+from inferencereplay.sdk.bytes_capture import BytesCapture
 
 
 class Lazily(list):  # type: ignore[type-arg]
@@ -347,6 +349,20 @@ def test_many_small_pieces_are_told_together(server, client, tmp_path, monkeypat
     assert sum(response["pieces"]) == 110
     with replay(tmp_path), client.audio.speech.with_streaming_response.create(**ASK) as made:
         assert made.read() == live
+
+
+def test_small_pieces_are_read_together(driver, server, tmp_path, monkeypatch):
+    """As many as are held in memory at once; empty ones are none."""
+    monkeypatch.setattr("inferencereplay.sdk.file_pieces.AT_ONCE", 150_000)
+    server.replies = [sound()]
+    with replay(tmp_path, mode="record"):
+        live = run(driver, streaming)
+    with replay(tmp_path):
+        assert run(driver, streaming, base_url=DEAD) == live
+    taken = BytesCapture(kept := Response())
+    taken.take([(0.1, b""), (0.2, b"\xff")])
+    taken.finish()
+    assert (kept.offsets, kept.pieces) == ([0.2], [1])
 
 
 @pytest.mark.slow
