@@ -33,6 +33,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        if self.path.endswith("/audio/speech"):
+            self._speak(body["model"])
+            return
         kind, pieces = scenes.answer(self.path, body)
         self.send_response(200)
         self.send_header("content-type", kind)
@@ -49,6 +52,18 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 time.sleep(between if number else first)
             self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
         self.wfile.write(b"0\r\n\r\n")
+
+    def _speak(self, model: str) -> None:
+        """Send 10 MB, a tenth of a megabyte at a time."""
+        content = scenes.sound()
+        self.send_response(200)
+        self.send_header("content-type", "audio/mpeg")
+        self.send_header("content-length", str(len(content)))
+        self.end_headers()
+        size, (_, between) = len(content) // 100, _pauses(model)
+        for start in range(0, len(content), size):
+            time.sleep(between)
+            self.wfile.write(content[start : start + size])
 
 
 def _pauses(model: str) -> tuple[float, float]:

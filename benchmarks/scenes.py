@@ -132,6 +132,12 @@ def answer(path: str, body: dict[str, Any]) -> tuple[str, tuple[bytes, ...]]:
     return _answered(path, body["model"], inputs, is_stream=bool(body.get("stream")), is_base64=is_base64)
 
 
+@functools.cache
+def sound() -> bytes:
+    """Return 10 MB that cannot be compressed."""
+    return random.Random(1).randbytes(10 * 1024 * 1024)
+
+
 def client(**options: Any) -> openai.OpenAI:
     """Make a client over an in-memory transport, or with `base_url=` of a real server."""
     if "base_url" not in options:

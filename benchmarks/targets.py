@@ -30,6 +30,7 @@ import directory_rows
 import msgspec
 import openai
 import scenes
+import side_file_rows
 import ways_of_calling
 from loopback import serving
 from measuring import Row, measure, ratio_row, speedup_row, table
@@ -429,6 +430,8 @@ ROWS = (
     first_chunk,
     recording_stream,
     directory_rows.recording_in_memory,
+    side_file_rows.sound,
+    side_file_rows.recording_sound,
     pace_of_one,
     pace_of_many,
     look_up,

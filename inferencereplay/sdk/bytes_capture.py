@@ -7,12 +7,31 @@ from typing import TYPE_CHECKING
 from inferencereplay.recording.side_file import HeldFile, side_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from inferencereplay.recording.format import Response
 
 MOST_PIECES = 4096
 """Pieces that a recording tells apart; of more, neighbours are told as one, which is there when its last part is."""
+
+
+class HeldPieces:
+    """Pieces with the times at which they arrived, in a file; they are read back in order."""
+
+    def __init__(self) -> None:
+        self._file = HeldFile()
+        self._arrivals: list[tuple[float, int]] = []
+
+    def take(self, pieces: Iterable[tuple[float, bytes]]) -> None:
+        """Take pieces."""
+        for seconds, data in pieces:
+            self._file.write(data)
+            self._arrivals.append((seconds, len(data)))
+
+    def __iter__(self) -> Iterator[tuple[float, bytes]]:
+        self._file.seek(0)
+        for seconds, size in self._arrivals:
+            yield seconds, self._file.read(size)
 
 
 class BytesCapture:

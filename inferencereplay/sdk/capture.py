@@ -5,6 +5,7 @@ Nothing here needs a client.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import weakref
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from inferencereplay.locks import make_lock
 from inferencereplay.pacing.clocks import SYSTEM_CLOCK, is_time_frozen
 from inferencereplay.recording.format import REDIRECTS, Redirect, Response
-from inferencereplay.sdk.bytes_capture import BytesCapture
+from inferencereplay.sdk.bytes_capture import BytesCapture, HeldPieces
 from inferencereplay.sdk.content import fill
 from inferencereplay.sdk.failures import failure_of
 from inferencereplay.sdk.http_replay import byte_stream, content_length, is_usual_reason, kept_headers
@@ -117,6 +118,7 @@ class ResponseCapture:
         self._drop = drop
         self._is_asked = is_stream
         self._bytes = BytesCapture(self.kept) if is_binary else None
+        self._encoded = HeldPieces()
         self._is_stream = not is_binary and "event-stream" in self.kept.headers.get("content-type", "")
         self._stream = StreamCapture(self.kept)
         self._pieces: list[tuple[float, bytes]] = []
@@ -171,12 +173,12 @@ class ResponseCapture:
     @property
     def is_full(self) -> bool:
         """Whether `spool` is to be called before more is added."""
-        return self._bytes is not None and not self._encoding and self._waiting > MOST_WAITING
+        return self._bytes is not None and self._waiting > MOST_WAITING
 
     def spool(self) -> None:
         """Hand on the pieces up to now, so that they take no more memory; it may have to write a file."""
         if self._bytes is not None:
-            self._bytes.take(self._pieces)
+            (self._encoded if self._encoding else self._bytes).take(self._pieces)
             self._pieces.clear()
             self._waiting = 0
 
@@ -237,7 +239,7 @@ class ResponseCapture:
 
         def arriving() -> Iterator[bytes]:
             nonlocal now
-            for now, data in self._pieces:  # noqa: B007 - the generator's reader looks at the time
+            for now, data in itertools.chain(self._encoded, self._pieces):  # noqa: B007 - the generator's reader looks at the time
                 yield data
 
         scratch = self._library.Response(200, headers={"content-encoding": encoding}, content=arriving())

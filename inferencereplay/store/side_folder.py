@@ -102,7 +102,7 @@ def kept_side(path: str, side: SideFile, temporary: str) -> Iterator[None]:
         OSError: if it cannot be written.
     """
     with contextlib.ExitStack() as held:
-        for _ in range(_TRIES):
+        for _ in range(_TRIES):  # pragma: no branch - nobody removes it so often
             if not os.path.lexists(path):
                 with written(temporary, side.blocks()):
                     link(temporary, path)
