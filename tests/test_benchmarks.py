@@ -89,7 +89,7 @@ sys.path.insert(0, "benchmarks")
 runpy.run_path("benchmarks/compare.py", run_name="__main__")
 """
 """The comparison where two of those that it compares are not installed."""
-WRITING = ("compare", "fidelity", "recording", "scale", "suite", "targets")
+WRITING = ("compare", "fidelity", "plugin", "recording", "scale", "suite", "targets")
 
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:
@@ -206,3 +206,13 @@ def test_the_parts_of_a_call_are_measured():
     done = run("benchmarks/hot_path.py")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count(" µs  ") == 14
+
+
+@pytest.mark.slow
+def test_the_plugin_is_measured(tmp_path):
+    """A suite is run without a marker, with it, and with all its tests replayed."""
+    file = tmp_path / "rows.json"
+    done = run("benchmarks/plugin.py", "--quick", "--json", str(file))
+    assert done.returncode == 0, done.stderr
+    assert [name for name, *_ in json.loads(file.read_text("utf-8"))] == ["the marker", "inferencereplay_all"]
+    assert done.stdout.count(" ms a test ") == 2
