@@ -107,7 +107,7 @@ def test_lines_of_others_stay_to_the_byte(cli, repository):
     assert attributes.read_bytes() == before + b"\n"
 
 
-@pytest.mark.parametrize("name", ["plain", "with blank", 'a "quoted" name', "back\\slash", "star*", "ü"])
+@pytest.mark.parametrize("name", ["plain", "with blank", 'a "quoted" name', "back\\slash", "star*", "ü", "line\nfeed"])
 def test_git_finds_the_files_of_any_directory(cli, repository, name):
     """Of just that one, at any depth."""
     cli("git-setup", name)
