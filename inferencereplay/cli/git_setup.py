@@ -23,6 +23,7 @@ _SHARED = f"-text -merge diff={_NAME} linguist-generated=true"
 _OWN = f"merge={_NAME}"
 """The attribute for this clone, which has the driver; elsewhere git would merge line by line."""
 _SECTIONS = (f"diff.{_NAME}", f"merge.{_NAME}")
+_QUOTED = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r"})
 _SPECIAL = {ord(sign): f"\\{sign}" for sign in "\\*?[]"}
 
 
@@ -69,7 +70,7 @@ def _pattern(path: str) -> str:
     pattern = f"/{path.translate(_SPECIAL)}/**/*.json" if path else "/**/*.json"
     if not any(sign.isspace() or sign == '"' for sign in pattern):
         return pattern
-    return '"' + pattern.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return '"' + pattern.translate(_QUOTED) + '"'
 
 
 def _read(file: Path) -> str:

@@ -130,7 +130,8 @@ class _Given:
 
     @functools.cached_property
     def target(self) -> Target:
-        return target_of(self.base_url)
+        target = target_of(self.base_url)
+        return target._replace(base_url=self.redactor.text(target.base_url))  # as it is in a recording
 
     @property
     def thresholds(self) -> Thresholds:

@@ -306,7 +306,7 @@ def _version_of(data: bytes) -> int:
 def _check_conflict(data: bytes, name: str) -> None:
     if mark := _CONFLICT.search(data):
         line = data.count(b"\n", 0, mark.start()) + 1
-        mend = "With git: `git checkout --ours FILE`, or --theirs, and `git add FILE`"
+        mend = "With git: `git checkout --ours FILE`, or --theirs, and `git add FILE`; once committed, record it again"
         raise corrupt(name, f"line {line}", "merge conflict; take either side", mend)
 
 

@@ -48,7 +48,7 @@ def bound_of(entry: Entry, assumed: int = OPEN) -> Bound:
     """
     body: dict[str, Any] = members(entry.body)
     counted = entry.usage.input
-    asked = counted if counted is not None else len(entry.request.body) * bool(body)
+    asked = counted if counted is not None and counted >= 0 else len(entry.request.body) * bool(body)
     if entry.kind not in _WRITING:
         return Bound(asked, 0, is_open=False)
     answers = max(1, number(body.get("n")) or 1, number(body.get("best_of")) or 1)
@@ -66,4 +66,5 @@ def cost_of(usage: Usage, price: Price) -> float | None:
         return None
     cached = usage.cached or 0
     reused = price.input if price.cached is None else price.cached
-    return ((usage.input - cached) * price.input + cached * reused + (usage.output or 0) * price.output) / _MILLION
+    cost = (usage.input - cached) * price.input + cached * reused + (usage.output or 0) * price.output
+    return max(0.0, cost / _MILLION)  # no count that is wrong makes room for others

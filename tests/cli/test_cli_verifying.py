@@ -386,6 +386,19 @@ def test_credentials_in_the_url_are_not_shown(cli, kept, server):
     assert "h1dden" not in done.out + done.err + cli("verify", kept, "--base-url", url).out
 
 
+def test_a_secret_in_the_url_is_not_shown(cli, tmp_path, server, client, monkeypatch):
+    """A gateway may have one in its path; requests that were recorded there are asked there all the same."""
+    url = server.url.replace("/v1", f"/{KEY}/v1")
+    server.replies = [plain(completion("a"))] * 2
+    with replay(tmp_path / "kept", mode="record"):
+        client.with_options(base_url=url).chat.completions.create(**ASK)
+    monkeypatch.setenv("OPENAI_BASE_URL", url)
+    for more in ((), ("--json",), ("--yes",)):
+        done = cli("verify", tmp_path / "kept", *more)
+        assert KEY not in done.out + done.err
+    assert server.count == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

@@ -6,12 +6,15 @@ import json
 import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 from repositories import git
 from written import ask, plain, streamed, write
 
 from inferencereplay.catalogue.comparison import blob_id
 from inferencereplay.cli.git_repository import Blobs, Repository
+from inferencereplay.recording.format import Response
+from inferencereplay.recording.frames import Frame
 
 GIVEN = Path(__file__).parents[1] / "recordings" / "llama_stack"
 
@@ -63,6 +66,24 @@ def test_all_shows_what_varies_too(cli, pair):
     shown = {line.strip().partition(":")[0] for line in lines}
     assert shown >= {"response.body.id", "response.headers.x-request-id", "response.elapsed", "response.body.created"}
     assert cli("diff", *pair, "--all", "--request").out.splitlines()[-1] == "1 added, 1 removed, 0 changed, 3 unchanged"
+
+
+def test_connections(cli, tmp_path):
+    """Ids of events and answers vary; what the frames say counts."""
+
+    def put(name, text, number):
+        event = {"type": "delta", "event_id": f"event_{number}", "item_id": f"item_{number}", "delta": text}
+        frame = Frame("server", msgspec.Raw(json.dumps(event).encode()))
+        held = Response(101, offsets=[0.5], end="done", frames=[frame])
+        file = write(tmp_path / name, {"model": "m"}, held, path="/realtime")
+        file.write_text(file.read_text().replace('"method": "POST"', '"method": "WEBSOCKET"'))
+        return tmp_path / name
+
+    old = put("old", "a", 1)
+    assert cli("diff", old, put("same", "a", 2)).out == "0 added, 0 removed, 0 changed, 1 unchanged\n"
+    assert cli("diff", old, put("same", "a", 2), "--all").status == 1
+    shown = cli("diff", old, put("other", "b", 2)).out.splitlines()
+    assert shown[1:] == ['  response.frames[0].json.delta: "a" → "b"', "0 added, 0 removed, 1 changed, 0 unchanged"]
 
 
 def test_as_json(cli, pair):

@@ -107,7 +107,7 @@ def test_lines_of_others_stay_to_the_byte(cli, repository):
     assert attributes.read_bytes() == before + b"\n"
 
 
-@pytest.mark.parametrize("name", ["plain", "with blank", 'a "quoted" name', "back\\slash", "star*", "ü"])
+@pytest.mark.parametrize("name", ["plain", "with blank", 'a "quoted" name', "back\\slash", "star*", "ü", "line\nfeed"])
 def test_git_finds_the_files_of_any_directory(cli, repository, name):
     """Of just that one, at any depth."""
     cli("git-setup", name)
@@ -248,6 +248,9 @@ def test_the_commands_that_git_calls(cli, tmp_path):
     for file, at in zip(files, (BASE, EARLY, LATE), strict=True):
         file.write_bytes(data(tmp_path, file.name, at))
     theirs = files[2].read_bytes()
+    done = cli("git-merge", *files, "a.json")
+    assert (done.status, done.err, files[1].read_bytes()) == (0, "", theirs)
+    files[2].write_bytes(data(tmp_path, "earlier", EARLY))
     done = cli("git-merge", *files, "a.json")
     assert (done.status, done.err, files[1].read_bytes()) == (0, "", theirs)
     files[2].write_bytes(data(tmp_path, "edited", BASE))

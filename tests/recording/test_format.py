@@ -526,6 +526,7 @@ def test_a_merge_conflict(marks, line, end):
         decode_for(REQUEST, REQUEST.key, data, NAME)
     assert caught.value.position == f"line {line}"
     assert "git checkout --ours" in str(caught.value)
+    assert "once committed, record it again" in str(caught.value)
 
 
 def test_a_text_with_marks_is_no_conflict():
