@@ -154,6 +154,22 @@ def test_commands_that_read_take_a_url(cli, url, local, tmp_path):
     assert "/".join(url.split("/")[-2:]) in (tmp_path / "report.html").read_text()
 
 
+def test_directories_and_urls_are_compared(cli, url, local, tmp_path):
+    """Either may be a URL; git has none, and a URL with a password is not shown."""
+    for sides in ((local, url), (url, url)):
+        done = cli("diff", *sides)
+        assert (done.status, done.out) == (0, "0 added, 0 removed, 0 changed, 3 unchanged\n")
+    write(tmp_path / "other", ask("one"), said("UN"))
+    done = cli("diff", url, tmp_path / "other")
+    assert (done.status, done.out.endswith("0 added, 2 removed, 1 changed, 0 unchanged\n")) == (1, True)
+    assert '"ONE" → "UN"' in done.out
+    for sides in (["main", url], ["main", "--", url]):
+        done = cli("diff", *sides)
+        assert (done.status, f"{url} is in no repository of git" in done.err) == (2, True)
+    done = cli("diff", "s3://user:word@bucket/a", local)
+    assert (done.status, "it comes with a user or a password" in done.err, "word@" in done.err) == (2, True, False)
+
+
 def test_a_recording_is_found_by_its_key_or_its_name(cli, url, local):
     """As in a directory."""
     name = min(contents(local))
