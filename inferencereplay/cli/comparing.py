@@ -111,7 +111,9 @@ def _place(side: str) -> Location:
 
 
 def _holds_recordings(place: Location) -> bool:
-    return not isinstance(place, Path) or place.is_dir()
+    if isinstance(place, Path):
+        return place.is_dir()
+    return parse_file_name(place.rpartition("/")[2]) is None
 
 
 def _compare_two(directory: Directories, sides: Sequence[str], compared: _Compare, *, is_json: bool) -> int:

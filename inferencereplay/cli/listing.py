@@ -124,7 +124,9 @@ def _used_names(catalogue: Catalogue, used: Mapping[str, set[str]]) -> Iterator[
         missing -= len(there)
         yield from there if part is catalogue else map(part.full_name, there)
     if missing:
-        terminal.note(f"{terminal.count(missing, 'recording')} of the map not found: the map is older than the directory.")
+        terminal.note(
+            f"{terminal.count(missing, 'recording')} of the map not found: the map is older than the directory."
+        )
 
 
 def _readable(items: Iterable[Row | Unreadable], unreadable: list[Unreadable]) -> Iterator[Row]:

@@ -132,6 +132,20 @@ def test_what_belongs_to_a_recording_is_copied_too(cli, url, local, tmp_path):
     assert contents(tmp_path / "pulled") == contents(local)
 
 
+def test_a_file_of_used_names_may_name_other_layers(cli, url, local, tmp_path):
+    """Those of a directory beside it are no recordings of a URL; a file that names none of the URL is an error."""
+    first, *_ = sorted(contents(local))
+    used = tmp_path / "used.txt"
+    used.write_text(f"local/{first}\n{url}/{first}\n")
+    done = cli("copy", url, tmp_path / "pulled", "--used", used)
+    assert (done.status, done.out, [*contents(tmp_path / "pulled")]) == (0, "", [first])
+    used.write_text(f"local/{first}\n")
+    done = cli("copy", url, tmp_path / "pulled", "--used", used)
+    assert (done.status, done.err) == (2, f"Error: {used} names no recording of {url}.\n")
+    done = cli("copy", url, f"{url}/inner")
+    assert (done.status, "is inside FROM" in done.err) == (2, True)
+
+
 # Reading.
 
 

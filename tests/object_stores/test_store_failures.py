@@ -239,6 +239,6 @@ def test_a_cached_object_that_is_gone_is_asked_for(no_stores, monkeypatch):
 
 def test_a_cache_of_no_size_keeps_nothing(tmp_path):
     """All of it is removed."""
-    (tmp_path / "file").write_bytes(b"1")
+    (tmp_path / ("a" * 63)).write_bytes(b"1")
     assert object_cache.evict(str(tmp_path), 0, 0) == 0
     assert list(tmp_path.iterdir()) == []
