@@ -26,6 +26,7 @@ from inferencereplay.cli.showing import find
 from inferencereplay.errors import InferenceReplayError
 from inferencereplay.recording.difference import ABSENT
 from inferencereplay.store.address import parse_file_name
+from inferencereplay.store.location import is_missing, is_url, parse_location
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from inferencereplay.cli.options import Directories
     from inferencereplay.recording.difference import Difference
     from inferencereplay.recording.request import JSON
+    from inferencereplay.store.location import Location
 
     _Compare = Callable[[Entry, Entry], list[Difference]]
 
@@ -77,30 +79,41 @@ def diff(  # noqa: PLR0913 - the options
 ) -> int:
     """Show where recordings differ, a line for each JSON path.
 
-    A and B are keys or files; OLD and NEW are directories. REVISION is one of git's, such as main: the files at the
-    paths, by default those of --dir, are compared with it. main..topic compares two revisions, main...topic what the
-    second one changed since they parted. Streams are compared by their assembled answers. Ids, times and the like do
-    not count without --all. Exit status 1 if there is a difference.
+    A and B are keys or files; OLD and NEW are directories or URLs. REVISION is one of git's, such as main: the files
+    at the paths, by default those of --dir, are compared with it. main..topic compares two revisions, main...topic
+    what the second one changed since they parted. Streams are compared by their assembled answers. Ids, times and the
+    like do not count without --all. Exit status 1 if there is a difference.
     """
     compared = functools.partial(compare, what=what or "", is_all=is_all)
     paths: list[str] | None = context.meta.get(_PATHS)
     revisions = sides[0]
     if paths is None and len(sides) == 2:  # noqa: PLR2004 - A and B
-        first, second = map(Path, sides)
-        if first.is_dir() and second.is_dir():
+        first, second = map(_place, sides)
+        if _holds_recordings(first) and _holds_recordings(second):
             return _show_changes(_in_directory(first), _in_directory(second), compared, is_json=is_json)
-        if not second.is_dir():
+        if not _holds_recordings(second):
             return _compare_two(directory, sides, compared, is_json=is_json)
         paths = [sides[1]]
     elif len(sides) > 1:
         message = "Give two recordings, two directories, or a revision and paths: main -- recordings, or main..topic."
         raise click.UsageError(message)
-    places = map(Path, paths) if paths else options.places(options.found(directory))
+    places = tuple(map(_place, paths) if paths else options.places(options.found(directory)))
     local = [place for place in places if isinstance(place, Path)]
     if not local:
-        message = f"{options.shown(directory)} is in no repository of git. Give the path of a directory: -- recordings."
+        message = f"{options.shown(places)} is in no repository of git. Give the path of a directory: -- recordings."
         raise click.UsageError(message)
     return _compare_revisions(revisions, local, compared, is_json=is_json)
+
+
+def _place(side: str) -> Location:
+    """Return the path or the URL that an argument is."""
+    return parse_location(side, "DIR") if is_url(side) else Path(side)
+
+
+def _holds_recordings(place: Location) -> bool:
+    if isinstance(place, Path):
+        return place.is_dir()
+    return parse_file_name(place.rpartition("/")[2]) is None
 
 
 def _compare_two(directory: Directories, sides: Sequence[str], compared: _Compare, *, is_json: bool) -> int:
@@ -150,11 +163,11 @@ def _compare_revisions(revisions: str, paths: Sequence[Path], compared: _Compare
         return _show_changes(old, new, compared, is_json=is_json)
 
 
-def _in_directory(path: Path, *, must_be: bool = True) -> dict[str, Version]:
-    """Return the recordings of a directory, or one file, by their names below it."""
-    if path.is_file():
+def _in_directory(path: Location, *, must_be: bool = True) -> dict[str, Version]:
+    """Return the recordings of a directory, of a URL, or one file, by their names below it."""
+    if isinstance(path, Path) and path.is_file():
         return {"": Version(functools.partial(Catalogue(path.parent).checked_content, path.name))}
-    if not must_be and not path.exists():
+    if not must_be and is_missing(str(path)):
         return {}
     catalogue = Catalogue(path)
     return {name: Version(functools.partial(catalogue.checked_content, name)) for name in catalogue.names()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import click
 from inferencereplay.cli import options, terminal
 from inferencereplay.errors import InvalidSetting
 from inferencereplay.session.used_names import read_used
-from inferencereplay.store.location import is_missing
+from inferencereplay.store.location import is_missing, is_url, real
 from inferencereplay.store.opening import open_store
 from inferencereplay.store.opening_files import open_files
 from inferencereplay.upkeep.copying import COPIED, DIFFERS, FAILED, MISSING, OUTCOMES, REPLACED, Copying
@@ -41,11 +42,9 @@ def copy(source: Location, target: Location, used: Path | None, *, overwrites: b
     if open_store(target).is_foreign:
         message = f"{target} is llama-stack's, and is never written. Copy to another directory."
         raise InvalidSetting(message)
-    if source == target:
-        message = f"FROM and TO are both {source}."
-        raise click.UsageError(message)
+    _check_apart(files, place)
     copying = Copying(files, place, overwrites=overwrites, is_dry=is_dry)
-    plan = copying.plan(None if used is None else read_used(used, [f"{files.place}/"]))
+    plan = copying.plan(None if used is None else _used(used, files.place))
     counts: Counter[str] = Counter()
     size = 0
     for copied in terminal.progress(copying.run(plan), sum(map(len, plan)), "copying"):
@@ -61,6 +60,25 @@ def copy(source: Location, target: Location, used: Path | None, *, overwrites: b
     if counts[DIFFERS]:
         terminal.note("Replace those with another content by --overwrite.")
     return 1 if counts[DIFFERS] or counts[MISSING] or counts[FAILED] else 0
+
+
+def _used(file: Path, place: str) -> set[str]:
+    names = read_used(file, [f"{place}/"], is_distant=is_url(place))
+    if not names:
+        message = f"{file} names no recording of {place}."
+        raise InvalidSetting(message)
+    return names
+
+
+def _check_apart(source: Files, target: Files) -> None:
+    """Refuse to copy a place onto itself, and into itself, which would copy the copies the next time."""
+    start, end = real(source.place), real(target.place)
+    if start == end:
+        message = f"FROM and TO are both {source.place}."
+        raise click.UsageError(message)
+    if end.startswith(f"{start}{'/' if is_url(start) else os.sep}"):
+        message = f"TO, {target.place}, is inside FROM, {source.place}. Copy to a place beside it."
+        raise click.UsageError(message)
 
 
 def _open(source: Location) -> Files:

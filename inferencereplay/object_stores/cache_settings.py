@@ -42,11 +42,12 @@ def read_settings() -> CacheSettings:
     Raises:
         InvalidSetting: for an invalid value.
     """
-    folder = os.environ.get(FOLDER) or ""
+    folder = os.environ.get(FOLDER, "").strip()
     size = _amount(SIZE, DEFAULT_SIZE, _BYTES, "a number of bytes, such as 500MB or 2GB")
     age = _amount(AGE, DEFAULT_AGE, _SECONDS, "a duration, such as 30s, 10m, 1h or 7d")
     is_on = folder.lower() not in _OFF and size > 0
-    return CacheSettings((folder and os.path.expanduser(folder)) or _users() if is_on else "", size, age * 10**9)  # noqa: PTH111
+    place = os.path.abspath(os.path.expanduser(folder)) if folder else ""  # noqa: PTH100, PTH111 - it stays after a chdir
+    return CacheSettings(place or _users() if is_on else "", size, age * 10**9)
 
 
 def _users() -> str:

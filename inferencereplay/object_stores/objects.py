@@ -31,6 +31,14 @@ _FAILED = (BaseError, OSError, ValueError)
 """What obstore raises; a `FileNotFoundError` for an object, or a bucket, that is not there."""
 
 
+_PANICS = ("PanicException", "RustPanic")
+"""What a panic within obstore raises; no `Exception`, and in no module that can be imported."""
+_INVALID = (
+    "obstore broke down, as it does if the endpoint or a credential is not valid. Look for blanks, line ends and a "
+    "missing https:// in their variables"
+)
+
+
 class Version(NamedTuple):
     """What tells one content of an object from another.
 
@@ -253,6 +261,10 @@ class Objects:
             if why.is_outage and not (is_write and why.is_unclear):  # what is there is to be read back
                 self._outage = self._now() + OUTAGE, why
             raise self._error(what, why) from None
+        except BaseException as error:
+            if type(error).__name__ not in _PANICS:
+                raise
+            raise self._error(what, Reason(_INVALID)) from None
 
     def _error(self, what: str, why: Reason) -> RequestError:
         return RequestError(f"{self.url}: {what}: {why.text}.", why)

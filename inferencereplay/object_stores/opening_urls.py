@@ -41,6 +41,8 @@ _PREFIXES = {"s3": "AWS_", "s3a": "AWS_", "gs": "GOOGLE_", "http": "HTTP_STORE_"
 _READ = ("AWS_", "AZURE_", "AZURITE_", "GOOGLE_", "HTTP_STORE_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_")
 _TELLING = re.compile(r"ENDPOINT|ACCOUNT_NAME|EMULATOR|_URL$")
 """Those of these variables that lead a URL elsewhere."""
+_ENDPOINT = re.compile(r"(?:AWS|AZURE|AZURE_STORAGE)_ENDPOINT(?:_URL(?:_S3)?)?")
+_CREDENTIAL = re.compile(r"(?:AWS|AZURE|AZURE_STORAGE)_(?:ACCESS_KEY_ID|SECRET_ACCESS_KEY|SESSION_TOKEN|ACCOUNT_KEY)")
 _WEB = ("http://", "https://")
 MOST_KEPT = 64
 _states: dict[tuple[object, ...], CachedObjects] = {}
@@ -71,6 +73,7 @@ def open_url(url: StoreURL, *, is_recorded: bool = False) -> ObjectStore:
     from inferencereplay.object_stores.object_store import ObjectStore  # noqa: PLC0415 - it imports obstore
 
     settings = read_settings()
+    _check_variables(url)
     at_hand.opened.add(url)
     known = str(url), _variables(), settings, os.getpid()
     objects = _states.get(known)
@@ -79,6 +82,20 @@ def open_url(url: StoreURL, *, is_recorded: bool = False) -> ObjectStore:
             _states.clear()
         objects = _states[known] = _make(url, settings)
     return ObjectStore(str(url), objects, is_writable=not url.startswith(_WEB), is_recorded=is_recorded)
+
+
+def _check_variables(url: StoreURL) -> None:
+    """Refuse an endpoint or a credential on which obstore breaks down at the first request."""
+    for name, value in _variables():
+        is_endpoint = _ENDPOINT.fullmatch(name) is not None
+        problem = ""
+        if is_endpoint and value and not value.lower().startswith(_WEB):
+            problem = "does not begin with https:// or http://"
+        elif (is_endpoint or _CREDENTIAL.fullmatch(name)) and (value != value.strip() or not value.isprintable()):
+            problem = "holds a line end, a blank at its beginning or end, or another character that is not printed"
+        if problem:
+            message = f"{url} cannot be opened: the variable {name} {problem}."
+            raise InvalidSetting(message)
 
 
 def _make(url: StoreURL, settings: CacheSettings) -> CachedObjects:

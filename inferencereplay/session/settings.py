@@ -19,7 +19,7 @@ from inferencereplay.errors import InvalidSetting
 from inferencereplay.pacing.clocks import Clock, check_clock
 from inferencereplay.pacing.pacer import Pace, check_pace
 from inferencereplay.session.selection import Chosen, parse_paths, parse_selection
-from inferencereplay.store.location import Location, parse_location
+from inferencereplay.store.location import Location, parse_location, real
 
 if TYPE_CHECKING:
     import datetime
@@ -230,8 +230,10 @@ def _find_layer(wanted: Any, place: Any) -> int:
     if isinstance(wanted, int):
         if wanted < len(layers):
             return wanted
-    elif wanted in layers:
-        return layers.index(wanted)
+    else:
+        for number, layer in enumerate(layers):
+            if _known_as(layer) == _known_as(wanted):
+                return number
     shown = str(wanted) if isinstance(wanted, os.PathLike) else wanted
     named = ", ".join(f"{number} ({layer})" for number, layer in enumerate(layers))
     message = f"write_to={shown!r} is no layer. The layers are {named}: give a number or a name of them."
@@ -448,19 +450,29 @@ def parse_layers(directory: Any, source: str = "directory") -> Any:
     """Read a directory, or the layers of a list of them; one that is alone in a list is no layer.
 
     Raises:
-        InvalidSetting: for anything else, for a list of none, and for a directory that is in it twice.
+        InvalidSetting: for anything else, for what has no order, for a list of none, and for a directory that is in it
+            twice.
     """
+    if isinstance(directory, (set, frozenset)):
+        message = f"{source}={directory!r} has no order, and layers are looked up in order. Give a list."
+        raise InvalidSetting(message)
     if isinstance(directory, (Path, str, bytes, os.PathLike)) or not isinstance(directory, Iterable):
         return parse_location(directory, source)  # type: ignore[arg-type]  # which refuses bytes
     layers = tuple(parse_location(item, source) for item in directory)
     if not layers:
         message = f"{source}=[] names no directory. Give at least one."
         raise InvalidSetting(message)
-    twice = [layer for number, layer in enumerate(layers) if layer in layers[:number]]
+    names = [*map(_known_as, layers)]
+    twice = [layer for number, layer in enumerate(layers) if names[number] in names[:number]]
     if twice:
         message = f"{source} names {twice[0]} twice. Each layer has to be another directory."
         raise InvalidSetting(message)
     return layers if len(layers) > 1 else layers[0]
+
+
+def _known_as(place: Location) -> str:
+    """Return one name for a layer, whichever way a user names it."""
+    return real(str(place.absolute()))
 
 
 def split_layers(text: str) -> tuple[str, ...]:

@@ -18,6 +18,8 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _SETTINGS = "Give credentials by environment variables, such as AWS_ACCESS_KEY_ID: a URL is shown and logged."
 _BROKEN_URL = re.compile(rf"({'|'.join(SCHEMES)}):/[^/]", re.IGNORECASE)
 
+_LATER_URL = re.compile(rf"[,;\s]\s*({'|'.join(SCHEMES)})://", re.IGNORECASE)
+
 
 class StoreURL(str):
     """The URL of an object store, such as `s3://bucket/team/recordings`; it holds no secret."""
@@ -73,9 +75,12 @@ def parse_location(directory: str | os.PathLike[str], source: str = "directory")
 
 
 def _check_path(text: str, source: str) -> None:
-    """Refuse a URL that has lost a slash, as one does that is made a `pathlib.Path`."""
+    """Refuse a URL that has lost a slash, as one does that is made a `pathlib.Path`, and one after another place."""
     if _BROKEN_URL.match(text):
         message = f"{source}={text!r} is no URL. Give it as a str, with two slashes."
+        raise InvalidSetting(message)
+    if _LATER_URL.search(text):
+        message = f"{source} names several places in one text, or a URL after a blank. Give layers as a list."
         raise InvalidSetting(message)
 
 

@@ -70,7 +70,7 @@ class Copying:
             StoreError: if the source cannot be looked into.
         """
         wanted = None if used is None else set(used)
-        grouped: dict[str, list[str]] = {name: [] for name in sorted(wanted or ()) if recording_of(name) == name}
+        grouped: dict[str, list[str]] = {name: [] for name in sorted(wanted or ())}
         for state in self._source.list():
             recording = recording_of(state.name)
             if wanted is None or recording in wanted:

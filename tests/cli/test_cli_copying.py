@@ -94,6 +94,28 @@ def test_only_what_is_used_is_copied(cli, places, tmp_path, how):
     assert done.err.startswith("1 there already, 1 not found; ")
 
 
+def test_a_line_that_is_torn_is_told(cli, places, tmp_path):
+    """It names a recording that is not found: what a user wants copied is never left out in silence."""
+    source, target = places
+    used = tmp_path / "used.txt"
+    used.write_text(f"{names(source)[0]}\n{names(source)[1][:-8]}")
+    done = cli("copy", source, target, "--used", used)
+    assert (done.status, done.out) == (1, f"not found  {names(source)[1][:-8]}\n")
+    assert done.err.startswith("1 copied, 1 not found; ")
+
+
+@pytest.mark.parametrize("name", [".", "inner/copy", "link", "link/inner"])
+def test_nothing_is_copied_onto_or_into_itself(cli, places, tmp_path, name):
+    """The next copy would copy the copies."""
+    source, _ = places
+    (tmp_path / "from" / "link").symlink_to(source)
+    before = names(source)
+    done = cli("copy", source, source / name)
+    assert (done.status, done.out) == (2, "")
+    assert ("FROM and TO are both" if name in (".", "link") else "is inside FROM") in done.err
+    assert names(source) == before
+
+
 def test_what_belongs_to_a_recording_comes_along_and_before_it(places, monkeypatch):
     """A file beside it has its name with another ending; no other file is copied."""
     source, target = places

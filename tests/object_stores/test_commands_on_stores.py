@@ -132,6 +132,20 @@ def test_what_belongs_to_a_recording_is_copied_too(cli, url, local, tmp_path):
     assert contents(tmp_path / "pulled") == contents(local)
 
 
+def test_a_file_of_used_names_may_name_other_layers(cli, url, local, tmp_path):
+    """Those of a directory beside it are no recordings of a URL; a file that names none of the URL is an error."""
+    first, *_ = sorted(contents(local))
+    used = tmp_path / "used.txt"
+    used.write_text(f"local/{first}\n{url}/{first}\n")
+    done = cli("copy", url, tmp_path / "pulled", "--used", used)
+    assert (done.status, done.out, [*contents(tmp_path / "pulled")]) == (0, "", [first])
+    used.write_text(f"local/{first}\n")
+    done = cli("copy", url, tmp_path / "pulled", "--used", used)
+    assert (done.status, done.err) == (2, f"Error: {used} names no recording of {url}.\n")
+    done = cli("copy", url, f"{url}/inner")
+    assert (done.status, "is inside FROM" in done.err) == (2, True)
+
+
 # Reading.
 
 
@@ -152,6 +166,22 @@ def test_commands_that_read_take_a_url(cli, url, local, tmp_path):
     done = cli("report", url, "-o", tmp_path / "report.html")
     assert (done.status, done.out.startswith("3 recordings")) == (0, True)
     assert "/".join(url.split("/")[-2:]) in (tmp_path / "report.html").read_text()
+
+
+def test_directories_and_urls_are_compared(cli, url, local, tmp_path):
+    """Either may be a URL; git has none, and a URL with a password is not shown."""
+    for sides in ((local, url), (url, url)):
+        done = cli("diff", *sides)
+        assert (done.status, done.out) == (0, "0 added, 0 removed, 0 changed, 3 unchanged\n")
+    write(tmp_path / "other", ask("one"), said("UN"))
+    done = cli("diff", url, tmp_path / "other")
+    assert (done.status, done.out.endswith("0 added, 2 removed, 1 changed, 0 unchanged\n")) == (1, True)
+    assert '"ONE" → "UN"' in done.out
+    for sides in (["main", url], ["main", "--", url]):
+        done = cli("diff", *sides)
+        assert (done.status, f"{url} is in no repository of git" in done.err) == (2, True)
+    done = cli("diff", "s3://user:word@bucket/a", local)
+    assert (done.status, "it comes with a user or a password" in done.err, "word@" in done.err) == (2, True, False)
 
 
 def test_a_recording_is_found_by_its_key_or_its_name(cli, url, local):

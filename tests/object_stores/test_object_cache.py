@@ -298,6 +298,8 @@ def test_a_setting_that_is_not_valid_is_told(no_stores, monkeypatch, variable, v
         ),
         ({"CACHE": "OFF", "CACHE_SIZE": "2 gb", "CACHE_AGE": "7d"}, ("", 2 * 10**9, 604_800 * 10**9)),
         ({"CACHE": "/kept", "CACHE_SIZE": "0"}, ("", 0, 3_600 * 10**9)),
+        ({"CACHE": " "}, (None, 10**9, 3_600 * 10**9)),
+        ({"CACHE": " kept\n"}, (str(Path("kept").absolute()), 10**9, 3_600 * 10**9)),
     ],
 )
 def test_settings(no_stores, monkeypatch, variables, settings):

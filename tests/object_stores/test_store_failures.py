@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 
 import pytest
 
-from inferencereplay import StoreError
+from inferencereplay import InvalidSetting, StoreError
 from inferencereplay.object_stores import near_objects, object_cache, objects, opening_urls, write_conditions
 from inferencereplay.object_stores.objects import Objects, Version
 from inferencereplay.object_stores.store_failures import reason
@@ -79,6 +79,48 @@ def test_an_answer_that_is_not_whole_is_told():
         Objects("s3://b", Odd(2)).get("a")
     with pytest.raises(StoreError, match=r"it has 2,000,000,000 bytes, and at most"):
         Objects("s3://b", Odd(2_000_000_000)).get("a")
+
+
+class PanicException(BaseException):
+    """As obstore raises it."""
+
+
+class Broken(Odd):
+    """Raises what no program expects."""
+
+    def __init__(self, error):
+        super().__init__()
+        self.error = error
+
+    def get(self, path, options=None):
+        raise self.error
+
+
+def test_a_panic_is_an_error_as_others():
+    """It is no `Exception`, and must not end a program that is recorded; what ends programs still does."""
+    with pytest.raises(StoreError, match=r"^s3://b: a cannot be read: obstore broke down, as it does if the endpoint"):
+        Objects("s3://b", Broken(PanicException("text"))).get("a")
+    with pytest.raises(KeyboardInterrupt):
+        Objects("s3://b", Broken(KeyboardInterrupt())).get("a")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("AWS_ENDPOINT", f"{SECRET}:9000", "does not begin with https:// or http://"),
+        ("AZURE_STORAGE_ENDPOINT", SECRET, "does not begin with https:// or http://"),
+        ("AWS_ENDPOINT_URL_S3", f"http://{SECRET}:9000\r", "holds a line end"),
+        ("AWS_SECRET_ACCESS_KEY", f"{SECRET}\n", "holds a line end, a blank at its beginning or end, or another"),
+        ("AWS_SESSION_TOKEN", f" {SECRET}", "holds a line end"),
+        ("AZURE_STORAGE_ACCOUNT_KEY", f"{SECRET}\n", "holds a line end"),
+    ],
+)
+def test_a_variable_that_breaks_obstore_down_is_told(no_stores, monkeypatch, name, value, message):
+    """By its name, before a request is made, and without its value."""
+    monkeypatch.setenv(name, value)
+    with pytest.raises(InvalidSetting, match=f"^s3://b/a cannot be opened: the variable {name} {message}") as told:
+        open_store(StoreURL("s3://b/a"))
+    assert SECRET not in str(told.value)
 
 
 def test_what_cannot_be_removed_is_told():
@@ -197,6 +239,6 @@ def test_a_cached_object_that_is_gone_is_asked_for(no_stores, monkeypatch):
 
 def test_a_cache_of_no_size_keeps_nothing(tmp_path):
     """All of it is removed."""
-    (tmp_path / "file").write_bytes(b"1")
+    (tmp_path / ("a" * 63)).write_bytes(b"1")
     assert object_cache.evict(str(tmp_path), 0, 0) == 0
     assert list(tmp_path.iterdir()) == []

@@ -176,8 +176,15 @@ def test_a_text_holds_layers_as_lines_or_with_commas(environment, text, layers):
     [
         ([], "directory=[] names no directory. Give at least one."),
         (["a", "b", "a"], "directory names a twice. Each layer has to be another directory."),
+        (
+            ["a", Path("a").absolute()],
+            f"directory names {Path('a').absolute()} twice. Each layer has to be another directory.",
+        ),
+        ({"a"}, "directory={'a'} has no order, and layers are looked up in order. Give a list."),
+        ("a,s3://b/c", "directory names several places in one text, or a URL after a blank. Give layers as a list."),
+        (" s3://b/c", "directory names several places in one text, or a URL after a blank. Give layers as a list."),
     ],
-    ids=["none", "twice"],
+    ids=["none", "twice", "twice by other names", "set", "text", "blank"],
 )
 def test_layers_are_different_directories(environment, directory, message):
     """At least one, and none twice."""
@@ -190,7 +197,14 @@ def test_layers_are_different_directories(environment, directory, message):
 
 @pytest.mark.parametrize(
     ("directory", "write_to", "number"),
-    [("a", None, None), ("a", 0, 0), ("a", "a", 0), (["a", "b"], 1, 1), (["a", "b"], Path("b"), 1)],
+    [
+        ("a", None, None),
+        ("a", 0, 0),
+        ("a", "a", 0),
+        (["a", "b"], 1, 1),
+        (["a", "b"], Path("b"), 1),
+        (["a", "b"], Path("b").absolute(), 1),
+    ],
 )
 def test_write_to_is_the_number_of_a_layer(environment, directory, write_to, number):
     """Counted from 0; a name is looked up, and one directory is the layer 0. A variable is meant for layers."""
