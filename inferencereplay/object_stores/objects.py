@@ -235,6 +235,7 @@ class Objects:
         inside = len(self._prefix)
         pages = iter(self._store.list((self._prefix + folder).strip("/") or None))
         while True:
+            page: Any = ()
             with contextlib.suppress(_Absent), _process.slots, self._request("its objects cannot be listed"):
                 page = next(pages, ())
             yield from (Listed(meta["path"][inside:], _version(meta), _nanoseconds(meta)) for meta in page)

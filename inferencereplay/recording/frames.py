@@ -64,11 +64,12 @@ def message(sender: str, payload: bytes, *, is_binary: bool) -> Frame:
     """Make the frame of a message."""
     try:
         text = payload.decode()
+    except UnicodeDecodeError:
+        return Frame(sender, data=payload)
+    try:
         if payload.strip() == payload and b"\n" not in payload and b"\r" not in payload:
             msgspec.json.decode(payload)
             return Frame(sender, json=msgspec.Raw(payload), is_binary=is_binary)
-    except UnicodeDecodeError:
-        return Frame(sender, data=payload)
     except (msgspec.DecodeError, RecursionError):
         pass
     return Frame(sender, text=text, is_binary=is_binary)

@@ -84,7 +84,7 @@ class SideFile(msgspec.Struct, dict=True):
 
     def bind(self, source: Callable[[], BinaryIO]) -> None:
         """Set where the content is: a function that opens it."""
-        self.__dict__["source"] = source
+        vars(self)["source"] = source
 
     def open(self) -> BinaryIO:
         """Open the content.

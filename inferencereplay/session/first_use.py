@@ -34,7 +34,8 @@ def prefetch(store: Store, file: Path) -> None:
     """
     for layer in layers_of(store):
         place = str(file.absolute()), layer.directory
-        if not hasattr(layer, "prefetch") or place in _done or not file.exists():
+        prefetch = getattr(layer, "prefetch", None)
+        if prefetch is None or place in _done or not file.exists():
             continue
         _done.add(place)
         try:
@@ -43,7 +44,7 @@ def prefetch(store: Store, file: Path) -> None:
             log.warning("nothing was fetched beforehand: %s", error)
             continue
         with _progress(len(names), f"fetching from {layer.directory}") as report:
-            fetched = layer.prefetch(sorted(names), report)
+            fetched = prefetch(sorted(names), report)
         if fetched.failed:
             message = "%d of %d recordings were not fetched beforehand: %s"
             log.warning(message, fetched.failed, len(names), fetched.error)

@@ -458,7 +458,7 @@ def parse_layers(directory: Any, source: str = "directory") -> Any:
         raise InvalidSetting(message)
     if isinstance(directory, (Path, str, bytes, os.PathLike)) or not isinstance(directory, Iterable):
         return parse_location(directory, source)  # type: ignore[arg-type]  # which refuses bytes
-    layers = tuple(parse_location(item, source) for item in directory)
+    layers: tuple[Location, ...] = tuple(parse_location(item, source) for item in directory)
     if not layers:
         message = f"{source}=[] names no directory. Give at least one."
         raise InvalidSetting(message)
@@ -467,7 +467,7 @@ def parse_layers(directory: Any, source: str = "directory") -> Any:
     if twice:
         message = f"{source} names {twice[0]} twice. Each layer has to be another directory."
         raise InvalidSetting(message)
-    return layers if len(layers) > 1 else layers[0]
+    return layers[0] if len(layers) == 1 else layers
 
 
 def _known_as(place: Location) -> str:

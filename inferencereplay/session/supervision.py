@@ -24,6 +24,7 @@ class Supervisor(Protocol):
             InvalidSetting: for an invalid setting.
             StoreError: if the directory cannot be used.
         """
+        ...
 
     def meet(self, session: Session) -> None:
         """Learn of a session that the program has made itself, and uses now."""

@@ -187,7 +187,11 @@ class ReplayedConnection(_Replayed, ClientConnection):
         super().__init__(uri, conversation)
         self._changed = threading.Condition()
 
-    def recv(self, timeout: float | None = None, decode: bool | None = None) -> Any:  # noqa: FBT001 - as websockets
+    def recv(  # pyright: ignore[reportIncompatibleMethodOverride]  # it has overloads
+        self,
+        timeout: float | None = None,
+        decode: bool | None = None,  # noqa: FBT001 - as websockets
+    ) -> Any:
         """Receive the next message; see `websockets`."""
         until = None if timeout is None else SYSTEM_CLOCK.now() + timeout
         with self._changed:
