@@ -183,7 +183,7 @@ def test_recording_reaches_the_server_and_nothing_else_does(suite, monkeypatch, 
 
 @pytest.mark.parametrize("event", ["socket.connect", "socket.sendto"])
 def test_what_python_tells_of(guard, event):
-    """A socket is closed whose connection is refused, and one for datagrams stays. (No tracer sees Python's own call.)"""
+    """A socket is closed if its connection is refused, one for datagrams stays. No tracer sees the call by Python."""
     with socket.socket() as made:
         with pytest.raises(NetworkBlocked):
             _audit(event, (made, ELSEWHERE))

@@ -273,10 +273,11 @@ def test_an_expected_miss_is_not_counted_for_a_later_test(suite):
         test_a="""
         from inferencereplay import RecordingNotFound, replay
 
-        BLOCK = replay("recs", mode="replay")
+        with replay("recs", mode="replay") as session:
+            pass
 
         def miss():
-            with pytest.raises(RecordingNotFound), BLOCK:
+            with pytest.raises(RecordingNotFound), replay(session):
                 ask()
 
         def test_passes(): miss()
