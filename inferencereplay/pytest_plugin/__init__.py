@@ -400,7 +400,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         return
     if state.tally.map is not None:
         _write_map(session.config, state)
-    if state.collected:  # none where workers run the tests; those tell by themselves what they have not done
+    if state.collected and not state.tally.partial:  # none are collected where workers run them
         state.tally.partial.add("not all tests were run")
     if state.tally:
         if exitstatus == pytest.ExitCode.OK:

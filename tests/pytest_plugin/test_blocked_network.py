@@ -11,7 +11,7 @@ import trio
 from suites import suite, summary
 
 from inferencereplay import NetworkBlocked
-from inferencereplay.pytest_plugin.network_guard import NetworkGuard
+from inferencereplay.pytest_plugin.network_guard import NetworkGuard, _audit
 from inferencereplay.session.outgoing import sending
 
 pytest_plugins = ["pytester"]
@@ -179,3 +179,20 @@ def test_recording_reaches_the_server_and_nothing_else_does(suite, monkeypatch, 
     )
     result = suite.record(passed=1, failed=1)
     result.stdout.fnmatch_lines(["*NetworkBlocked: 127.0.0.1*"])
+
+
+@pytest.mark.parametrize("event", ["socket.connect", "socket.sendto"])
+def test_what_python_tells_of(guard, event):
+    """A socket is closed if its connection is refused, one for datagrams stays. No tracer sees the call by Python."""
+    with socket.socket() as made:
+        with pytest.raises(NetworkBlocked):
+            _audit(event, (made, ELSEWHERE))
+        assert (made.fileno() == -1) is (event == "socket.connect")
+    with pytest.raises(NetworkBlocked):
+        _audit("socket.getaddrinfo", ("host.invalid", 80))
+    _audit("socket.bind", (made, ELSEWHERE))
+    _audit("open", ("file",))
+    guard.stop()
+    guard.stop()
+    _audit("socket.getaddrinfo", ("host.invalid", 80))
+    assert sorted(guard.blocked) == ["192.0.2.1:9", "host.invalid"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
+from pathlib import Path
 
 import pytest
 from suites import suite, summary
@@ -172,3 +174,14 @@ def test_workers(old):
     """With xdist the run is complete if all workers were."""
     old.run(DELETE, "-n2", passed=1)
     assert len(old.files()) == 1
+
+
+def test_recordings_of_another_recorder_stay(suite):
+    """Files of llama-stack's are read, and never deleted."""
+    source = Path(__file__).parents[1] / "recordings" / "llama_stack"
+    shutil.copytree(source, suite.path / "theirs")
+    count = len([*(suite.path / "theirs").rglob("*.json")])
+    suite.write(test_a="@pytest.mark.inferencereplay('theirs')\ndef test_it(): pass")
+    lines = summary(suite.run(DELETE, passed=1))
+    assert lines[-1].startswith("not deleted: ")
+    assert len([*(suite.path / "theirs").rglob("*.json")]) == count

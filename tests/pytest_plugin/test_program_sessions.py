@@ -265,3 +265,26 @@ def test_workers_count_blocks(suite):
     suite.record("-n2", passed=3)
     assert suite.server.count == 1
     assert summary(suite.run("-n2", passed=3)) == ["3 hits, 0 misses, 0 recorded, 0 unused"]
+
+
+def test_an_expected_miss_is_not_counted_for_a_later_test(suite):
+    """A session that is entered again has forgotten its misses: only those since then are a failing test's."""
+    suite.write(
+        test_a="""
+        from inferencereplay import RecordingNotFound, replay
+
+        with replay("recs", mode="replay") as session:
+            pass
+
+        def miss():
+            with pytest.raises(RecordingNotFound), replay(session):
+                ask()
+
+        def test_passes(): miss()
+
+        def test_fails():
+            miss()
+            assert False
+        """
+    )
+    assert summary(suite.run(passed=1, failed=1))[0] == "0 hits, 1 miss, 0 recorded"
