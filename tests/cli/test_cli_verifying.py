@@ -473,6 +473,9 @@ def test_an_error_replaces_no_answer(cli, kept, server):
     server.renumber(*[gone] * 4)
     assert cli("refresh", kept, "--base-url", server.url, "--yes", "--errors", "--anew").status == 0
     assert {decode(data, name).response.status for name, data in contents(kept).items()} == {404}
+    server.renumber(*[plain({"error": {"message": "no"}}, 400)] * 4)
+    assert cli("refresh", kept, "--base-url", server.url, "--yes").status == 0
+    assert {decode(data, name).response.status for name, data in contents(kept).items()} == {400}
 
 
 def test_an_answer_of_bytes(cli, kept, server, monkeypatch):
@@ -689,7 +692,6 @@ def test_azure(cli, tmp_path, server, monkeypatch):
     with openai.AzureOpenAI(**azure) as client, replay(tmp_path / "kept", mode="record"):
         client.chat.completions.create(**ASK)
     monkeypatch.setenv("AZURE_OPENAI_API_KEY", "a" * 20)
-    monkeypatch.setenv("AZURE_OPENAI_AD_TOKEN", "t" * 20)
     monkeypatch.setenv("AZURE_OPENAI_ENDPOINT", azure["azure_endpoint"])
     done = cli("verify", tmp_path / "kept", "--base-url", f"{azure['azure_endpoint']}/openai", "--yes")
     assert done.status == 0
