@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 
 MOTO = """
 import logging, sys, threading
+from moto.s3.responses import S3Response
 from moto.server import ThreadedMotoServer
+put, lock = S3Response.put_object, threading.Lock()
+def put_one_by_one(response):  # moto looks at a condition, and stores later: now and then two writers win
+    with lock:
+        return put(response)
+S3Response.put_object = put_one_by_one
 logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
 server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
 server.start()

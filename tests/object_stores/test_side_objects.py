@@ -93,3 +93,37 @@ def test_one_without_a_recording_is_dropped(no_stores):
     with store.put_side(*place, side):
         store.drop_side(*place, side)
     assert names(store) == []
+
+
+@pytest.mark.parametrize("is_below", [True, False])
+def test_they_go_along_to_the_layer_that_is_written(client, server, store_url, tmp_path, is_below):
+    """With the earlier variants, which a further one takes along: from a store to a directory, and back."""
+    folder = str(tmp_path / "own")
+    lower, upper = (store_url, folder) if is_below else (folder, store_url)
+    record(client, server, lower, 0)
+    server.replies = [sound(1)]
+    with replay([upper, lower], mode="record-if-missing", exhausted="record") as session:
+        assert [client.audio.speech.create(**ASK).content[-1] for _ in range(2)] == [0, 1]
+    assert session.recorded == 1
+    assert heard(client, upper, 2) == [0, 1]
+    assert heard(client, lower, 1) == [0]
+
+
+def test_layers_drop_one_without_a_recording(no_stores, tmp_path):
+    """From the layer to which it was written."""
+    layers = open_store((tmp_path, StoreURL("memory:///sides")), write_to=1)
+    side, place = side_file(SOUND, "audio/mpeg"), ("/audio/speech", "0" * 64, 1)
+    with layers.put_side(*place, side):
+        assert len(names(layers.written)) == 1
+    layers.written.add(*place, b"another")
+    layers.drop_side(*place, side)
+    assert names(layers.written) == []
+
+
+def test_a_recording_moves_without_one_that_is_lost(no_stores):
+    """Nothing else can be done, and its reader is told."""
+    store, side = open_store(StoreURL("memory:///sides")), side_file(SOUND, "audio/mpeg")
+    store.add("/audio/speech", "0" * 64, 1, b'{"ending": "%b"}' % side.ending.encode())
+    assert store.move("/audio/speech", "0" * 64, 1, 2)
+    assert names(store) == []
+    assert [*store.list()] == [f"audio/speech/{'0' * 32}~2.json"]

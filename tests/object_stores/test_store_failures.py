@@ -10,7 +10,7 @@ import pytest
 
 from inferencereplay import InvalidSetting, StoreError
 from inferencereplay.object_stores import near_objects, object_cache, objects, opening_urls, write_conditions
-from inferencereplay.object_stores.objects import Objects, Version
+from inferencereplay.object_stores.objects import Found, Objects, Version
 from inferencereplay.object_stores.store_failures import reason
 from inferencereplay.object_stores.threads import each_in_time
 from inferencereplay.sdk import distant_reads
@@ -242,3 +242,11 @@ def test_a_cache_of_no_size_keeps_nothing(tmp_path):
     (tmp_path / ("a" * 63)).write_bytes(b"1")
     assert object_cache.evict(str(tmp_path), 0, 0) == 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_gone_or_damaged_is_compared_with_nothing(no_stores, monkeypatch):
+    """A miss is told all the same."""
+    store = open_store(StoreURL("memory:///near"))
+    damaged = Found(b"{", Version(0, None, None, 1))
+    monkeypatch.setattr("inferencereplay.object_stores.object_store.near", lambda *_: [("a", None), ("b", damaged)])
+    assert [*store.requests("/x", 10)] == []

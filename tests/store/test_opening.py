@@ -121,6 +121,9 @@ def test_a_directory_that_cannot_be_read_is_told(tmp_path):
     (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(StoreError, match=r"/loop cannot be read: Too many levels of symbolic links"):
         open_store(tmp_path / "loop")
+    assert open_store(tmp_path / "loop", is_recorded=True).directory == str(
+        tmp_path / "loop"
+    )  # it warns at each answer
 
 
 def test_a_test_id_needs_llama_stack(tmp_path):
