@@ -250,3 +250,5 @@ def test_what_is_gone_or_damaged_is_compared_with_nothing(no_stores, monkeypatch
     damaged = Found(b"{", Version(0, None, None, 1))
     monkeypatch.setattr("inferencereplay.object_stores.object_store.near", lambda *_: [("a", None), ("b", damaged)])
     assert [*store.requests("/x", 10)] == []
+    store._compared["/x"] = {"a": None}
+    assert [*store.newest([])] == []

@@ -74,6 +74,10 @@ def test_what_is_no_url_is_a_path(given, path):
         (Path("s3://bucket/a"), "directory='s3:/bucket/a' is no URL. Give it as a str, with two slashes"),
         ("s3:/bucket/a", "directory='s3:/bucket/a' is no URL"),
         ("S3:/bucket/a", "directory='S3:/bucket/a' is no URL"),
+        (
+            "a, s3://bucket/a",
+            "directory names several places in one text, or a URL after a blank. Give layers as a list",
+        ),
         ("", "directory='' is no path of a directory"),
         (5, "directory=5 is no path of a directory"),
     ],
