@@ -264,15 +264,16 @@ def decode(data: bytes, name: str) -> Recording:
         raise corrupt(name, _position(error, data), f"it cannot be read as a recording ({reason})") from error
     _check_version(recording.inferencereplay, name)
     if recording.inferencereplay != VERSION:
-        _adopt(recording, name)
-    _check(recording.response, name)
+        held = recording.request
+        held.body = held.form if len(held.form) else held.content if len(held.content) else held.body
+    _check(recording, name)
     return recording
 
 
-def _adopt(recording: Recording, name: str) -> None:
-    """Read what older versions of the format do not have."""
-    held = recording.request
-    held.body = held.form if len(held.form) else held.content if len(held.content) else held.body
+def _check_side_files(recording: Recording, name: str) -> None:
+    """No name may lead elsewhere than beside the recording."""
+    if recording.inferencereplay == VERSION:
+        raise corrupt(name, "$.inferencereplay", f"a recording of format {VERSION} has no side files")
     for side in recording.side_files:
         if not ENDING.fullmatch(side.ending) or not _DIGEST.fullmatch(side.sha256):
             raise corrupt(name, "$", f"{side.ending!r} is not the ending of a side file, or its SHA-256 is none")
@@ -317,8 +318,11 @@ def _check_version(version: int, name: str) -> None:
         raise corrupt(name, "$.inferencereplay", reason, "Upgrade inferencereplay, or record it again")
 
 
-def _check(response: Response, name: str) -> None:
-    """Make sure that an answer does not contradict itself."""
+def _check(recording: Recording, name: str) -> None:
+    """Make sure that a recording does not contradict itself."""
+    response = recording.response
+    if response.binary or response.base64 or response.audio or recording.request.uploads:
+        _check_side_files(recording, name)
     if not _is_simple(response):
         _check_parts(response, name)
 
@@ -459,8 +463,9 @@ def _decode_around(request: Request, data: bytes, name: str) -> Recording | None
         return None
     if around.request is not msgspec.UNSET or around.inferencereplay not in VERSIONS:
         return None
-    _check(around.response, name)
-    return Recording(around.inferencereplay, around.key, held, around.response, around.recorded)
+    recording = Recording(around.inferencereplay, around.key, held, around.response, around.recorded)
+    _check(recording, name)
+    return recording
 
 
 def check_request(recording: Recording, request: Request, key: str, name: str) -> None:

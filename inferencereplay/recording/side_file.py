@@ -24,7 +24,7 @@ BLOCK = 1024 * 1024
 """Bytes that are read at once."""
 MOST_HELD = 16 * 1024 * 1024
 """Bytes of one content that are held in memory; what is longer is in a temporary file without a name."""
-_NAMED = re.compile(rb'"ending": ?"(\.[0-9a-f]{16}\.[a-z0-9]{1,8})"')
+_NAMED = re.compile(rb'"ending"\s*:\s*"(\.[0-9a-f]{16}\.[a-z0-9]{1,8})"')
 _KINDS = {
     "application/gzip": "gz",
     "application/jsonl": "jsonl",

@@ -55,12 +55,22 @@ def open_regular(name: str) -> BinaryIO:
     Raises:
         OSError: if it is something else, or cannot be opened.
     """
-    descriptor = os.open(name, _FLAGS | _NO_FOLLOW)
+    try:
+        descriptor = open_here(name)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise OSError(errno.ELOOP, "it is a link, and no link is followed") from error
+        raise
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode):
         os.close(descriptor)
         raise _refusal(found, 0)
     return open(descriptor, "rb", buffering=0)  # noqa: PTH123 - a descriptor
+
+
+def open_here(name: str) -> int:
+    """Open what has a name, without waiting for it, and without following a link; return the descriptor."""
+    return os.open(name, _FLAGS | _NO_FOLLOW)
 
 
 def read_start(name: str, count: int) -> bytes:

@@ -17,7 +17,7 @@ from inferencereplay.errors import StoreError
 from inferencereplay.recording.format import corrupt
 from inferencereplay.recording.side_file import endings_in, read_blocks
 from inferencereplay.store.atomic_write import STALE, link, written
-from inferencereplay.store.bounded_read import open_regular, read, read_start, way_out
+from inferencereplay.store.bounded_read import open_here, open_regular, read, read_start, way_out
 from inferencereplay.store.folder_listing import aged, listed
 from inferencereplay.store.liveness import HAS_LOCKS, take_lock
 
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from inferencereplay.recording.side_file import SideFile
 
 _SIDE = re.compile(r"([0-9a-f]{32}(?:~[0-9]+)?)(\.[0-9a-f]{16}\.[a-z0-9]{1,8})")
-_NEWER = re.compile(rb'\{\s*"inferencereplay": ?([2-9]|[1-9][0-9])')
+_FIRST_VERSION = re.compile(rb'\{\s*"inferencereplay": ?1\s*,')
 _START = 60
-"""Bytes of a file that tell the version of its format."""
+"""Bytes of a file that tell the version of its format, in our layout."""
 _SETTLED = 100_000_000
 """Nanoseconds after which no change can have the time of the last one."""
 _MOST_CHECKED = 10_000
@@ -91,7 +91,7 @@ def _problem(path: str, side: SideFile, opened: BinaryIO) -> str:
 
 @contextlib.contextmanager
 def kept_side(path: str, side: SideFile, temporary: str) -> Iterator[None]:
-    """Write a side file unless it is there, and keep it from being removed while its recording is stored.
+    """Write a side file unless it is there already, and keep it from being removed while its recording is stored.
 
     Args:
         path: its path.
@@ -103,23 +103,32 @@ def kept_side(path: str, side: SideFile, temporary: str) -> Iterator[None]:
     """
     with contextlib.ExitStack() as held:
         for _ in range(_TRIES):  # pragma: no branch - nobody removes it so often
-            if not os.path.lexists(path):
+            if _is_other(path, side):  # a person has changed it
+                with written(temporary, side.blocks()):
+                    os.replace(temporary, path)  # noqa: PTH105
+            elif not os.path.lexists(path):
                 with written(temporary, side.blocks()):
                     link(temporary, path)
             if (descriptor := _held(path)) is not None:
                 held.callback(os.close, descriptor)
                 break
             time.sleep(_PAUSE)  # another process is removing it
-        if os.lstat(path).st_size != side.length:  # a person has changed it
-            with written(temporary, side.blocks()):
-                os.replace(temporary, path)  # noqa: PTH105
         yield
+
+
+def _is_other(path: str, side: SideFile) -> bool:
+    """Whether something else is in the place of a side file."""
+    try:
+        with open_regular(path) as opened:
+            return bool(_problem(path, side, opened))
+    except OSError as error:
+        return not isinstance(error, FileNotFoundError)
 
 
 def _held(path: str) -> int | None:
     """Open a file and take its lock, together with others; return `None` if it is removed meanwhile."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+        descriptor = open_here(path)
     except FileNotFoundError:
         return None
     if not HAS_LOCKS:  # pragma: no cover - Windows
@@ -136,7 +145,7 @@ def drop_side(file: str, ending: str) -> None:
     """Remove a side file of a recording's file, unless the recording names it, or one that is being stored may."""
     path = side_path(file, ending)
     with contextlib.suppress(OSError):
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+        descriptor = open_here(path)
         try:
             if take_lock(descriptor, is_shared=False) and ending not in named_sides(file):
                 os.unlink(path)  # noqa: PTH108
@@ -145,17 +154,22 @@ def drop_side(file: str, ending: str) -> None:
 
 
 def named_sides(file: str) -> set[str]:
-    """Return the endings of the side files that a recording's file names; of most, only the beginning is read."""
-    try:
-        return endings_in(read(file)) if _NEWER.match(read_start(file, _START)) else set()
-    except OSError:
+    """Return the endings of the side files that a recording's file names; of most, only the beginning is read.
+
+    Raises:
+        OSError: if it is there, and cannot be read: nobody may take its side files for orphans then.
+    """
+    if not os.path.lexists(file):
         return set()
+    return set() if _FIRST_VERSION.match(read_start(file, _START)) else endings_in(read(file))
 
 
 @contextlib.contextmanager
 def released(file: str) -> Iterator[None]:
     """Remove the side files that a recording named, and its successor does not, once the file has been changed."""
-    before = named_sides(file)
+    before: set[str] = set()
+    with contextlib.suppress(OSError):
+        before = named_sides(file)
     yield
     for ending in before:
         drop_side(file, ending)

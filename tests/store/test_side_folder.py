@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import multiprocessing
 import os
 import signal
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from conftest import Reply
 
-from inferencereplay import Session, replay
+from inferencereplay import RecordingCorrupt, Session, StoreError, replay
 from inferencereplay.catalogue.entries import Catalogue
 from inferencereplay.recording.side_file import side_file
 from inferencereplay.redaction.redactor import Redactor
@@ -228,3 +230,101 @@ def test_a_side_file_that_cannot_be_read_is_told(client, recorded, monkeypatch):
     os.mkfifo(first)
     with pytest.raises(Exception, match="no regular file"):
         heard(client, recorded, 1)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("length", [2, 20_000], ids=["short", "long"])
+def test_a_side_file_elsewhere_is_not_read(client, server, tmp_path, version, length):
+    """Neither of a short request, which is read, nor of a long one, which is only compared."""
+    server.replies = [sound()]
+    ask = {**ASK, "input": "x" * length}
+    with replay(tmp_path / "held", mode="record"):
+        client.audio.speech.create(**ask)
+    (file,) = tmp_path.rglob("*.json")
+    other = tmp_path / "other.txt"
+    other.write_bytes(b"private")
+    named = json.loads(file.read_text())["response"]["binary"]
+    digest = hashlib.sha256(other.read_bytes()).hexdigest()
+    text = file.read_text().replace(named["ending"], "/../../../../other.txt").replace(named["sha256"], digest)
+    text = text.replace(f'"length": {named["length"]}', '"length": 7')
+    file.write_text(text.replace('"inferencereplay": 2', f'"inferencereplay": {version}'))
+    file.with_suffix("").mkdir()  # through which the name would lead
+    with replay(tmp_path / "held"), pytest.raises(RecordingCorrupt, match="side file"):
+        client.audio.speech.create(**ask)
+
+
+def _in_another_layout(file: Path) -> None:
+    file.write_text(json.dumps(json.loads(file.read_text()), separators=(" , ", " : ")))
+
+
+def _in_another_order(file: Path) -> None:
+    held = json.loads(file.read_text())
+    file.write_text(json.dumps({name: held[name] for name in reversed(held)}))
+
+
+def _in_conflict(file: Path) -> None:
+    file.write_text(f"<<<<<<< HEAD\n{file.read_text()}=======\n{{}}\n>>>>>>> other\n")
+
+
+def _elsewhere(file: Path) -> None:
+    file.unlink()
+    file.symlink_to(file.parent / "not there at the moment")
+
+
+@pytest.mark.parametrize("change", [_in_another_layout, _in_another_order, _in_conflict, _elsewhere])
+def test_a_recorder_takes_no_side_file_for_an_orphan_whose_recording_it_cannot_read(client, server, tmp_path, change):
+    server.replies = [sound(), sound(fill=1)]
+    with replay(tmp_path, mode="record"):
+        client.audio.speech.create(**ASK)
+    (side,), (file,) = sides(tmp_path), tmp_path.rglob("*.json")
+    os.utime(side, (OLD, OLD))
+    change(file)
+    with replay(tmp_path, mode="record"):
+        client.audio.speech.create(**ASK, speed=2)
+    assert side.read_bytes() == SOUND + b"\0"
+
+
+def _pipe(side: Path) -> None:
+    side.unlink()
+    os.mkfifo(side)
+
+
+def _link(side: Path) -> None:
+    side.rename(side.parent / "there")
+    side.symlink_to(side.parent / "there")
+
+
+def _exchanged(side: Path) -> None:
+    side.write_bytes(SOUND + b"1")
+
+
+def _torn(side: Path) -> None:
+    side.write_bytes(SOUND)
+
+
+@pytest.mark.parametrize("change", [_pipe, _link, _exchanged, _torn])
+def test_what_is_in_the_place_of_a_side_file_is_replaced_when_it_is_recorded_again(client, server, tmp_path, change):
+    """A replay says so before that; nobody waits for the other end of a pipe."""
+    server.replies = [sound(), sound()]
+    with replay(tmp_path, mode="record"):
+        client.audio.speech.create(**ASK)
+    (side,) = sides(tmp_path)
+    change(side)
+    with replay(tmp_path), pytest.raises((RecordingCorrupt, StoreError), match=r"regular file|is a link|differs|bytes"):
+        client.audio.speech.create(**ASK)
+    with replay(tmp_path, mode="record"):
+        client.audio.speech.create(**ASK)
+    assert heard(client, tmp_path, 1) == [0]
+    assert kinds(tmp_path) == set()
+
+
+def test_a_pipe_that_is_named_as_an_orphan_stops_no_recorder(client, server, tmp_path):
+    server.replies = [sound(), sound(fill=1)]
+    with replay(tmp_path, mode="record"):
+        client.audio.speech.create(**ASK)
+    pipe = sides(tmp_path)[0].with_name(f"{'0' * 32}.0123456789abcdef.mp3")
+    os.mkfifo(pipe)
+    os.utime(pipe, (OLD, OLD))
+    with replay(tmp_path, mode="record"):
+        client.audio.speech.create(**ASK, speed=2)
+    assert not pipe.exists()
