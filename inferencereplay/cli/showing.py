@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,10 @@ if TYPE_CHECKING:
 
     from inferencereplay.catalogue.conversation import Conversation, Message
     from inferencereplay.cli.options import Directories
+    from inferencereplay.pacing.pacer import Pacer
+    from inferencereplay.recording.format import Response
     from inferencereplay.recording.frames import Frame
+    from inferencereplay.recording.side_file import SideFile
 
 _FIRST_ERROR = 400
 _STYLES = {"system": "yellow", "user": "green", "assistant": "cyan", "tool": "magenta"}
@@ -189,17 +193,21 @@ def _show_timing(talk: Conversation) -> None:
 def play(reference: str, directory: Directories, speed: str, pace: tuple[float, float] | None) -> int:
     """Stream an answer to the terminal at its recorded pace.
 
-    The first one of several answers is played. Exit status 1 if the recording holds no whole answer.
+    The first one of several answers is played. The bytes of a sound, an image or another file go to a pipe or a file:
+    inferencereplay play KEY | ffplay -. Exit status 1 if the recording holds no whole answer.
     """
     chosen = check_pace(Pace(*pace)) if pace else None
     rate = parse_speed(speed, "--speed")
     entry = find(directory, reference)
     talk, response = entry.conversation, entry.recording.response
-    count = response.arrivals if response.is_stream else 1
-    offsets = response.offsets if response.is_stream else [response.elapsed] if response.elapsed else []
+    is_timed = response.is_stream or bool(response.pieces)
+    count = (len(response.pieces) or response.arrivals) if is_timed else 1
+    offsets = response.offsets if is_timed else [response.elapsed] if response.elapsed else []
     if not offsets and chosen is None and not math.isinf(rate):
         terminal.note("No timing was recorded, so everything comes at once. Give one by --pace.")
     pacer = make_pacer(offsets, count, speed=rate, pace=chosen, clock=SYSTEM_CLOCK, note=lambda _: None)
+    if response.binary is not None and not sys.stdout.isatty():
+        return _play_bytes(response, response.binary, pacer)
     for index, text in _stream_texts(talk) if response.is_stream else [(0, _said(talk))]:
         if pacer:
             pacer.wait(index)
@@ -222,6 +230,16 @@ def _stream_texts(talk: Conversation) -> Iterator[tuple[int, str]]:
             place = piece.choice, piece.kind
             yield piece.chunk, "\n\n" + piece.text if last not in (None, place) else piece.text
             last = place
+
+
+def _play_bytes(response: Response, side: SideFile, pacer: Pacer | None) -> int:
+    """Write the content of an answer, each piece at its time."""
+    with side.open() as content:
+        for index, size in enumerate(response.pieces or [side.length]):
+            if pacer:
+                pacer.wait(index)
+            terminal.write_bytes(content.read(size))
+    return 0
 
 
 def _said(talk: Conversation) -> str:

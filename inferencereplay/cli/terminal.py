@@ -130,6 +130,12 @@ def write(text: str) -> None:
     sys.stdout.flush()
 
 
+def write_bytes(data: bytes) -> None:
+    """Write bytes at once, to a pipe or a file."""
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+
+
 def show_json(value: Any) -> None:
     """Print a value as indented JSON."""
     _write_whole(_json(value, indent=2))

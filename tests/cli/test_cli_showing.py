@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 from editing import edit
+from replies import Reply
 
+from inferencereplay import replay
 from inferencereplay.pacing.clocks import VirtualClock
 
 GIVEN = Path(__file__).parents[1] / "recordings" / "llama_stack"
@@ -180,6 +182,39 @@ def test_play_of_what_is_no_text(cli, clock):
     (error,) = GIVEN.glob("hist-1a00*")
     done = cli("play", error)
     assert (done.status, done.err.splitlines()[-1]) == (1, "APIConnectionError: Connection error.")
+
+
+SOUND = b"\xff\xfb" + bytes(4_000)
+
+
+@pytest.fixture
+def sound(server, client, tmp_path):
+    """The file of a recording of a sound, which was read in pieces."""
+    server.replies = [Reply(headers={"content-type": "audio/mpeg"}, body=SOUND)]
+    speech = client.audio.speech.with_streaming_response
+    with replay(tmp_path / "sounds", mode="record"), speech.create(model="m", voice="v", input="Hi") as response:
+        assert b"".join(response.iter_bytes(1_000)) == SOUND
+    (file,) = (tmp_path / "sounds").rglob("*.json")
+    return file
+
+
+def test_a_sound_is_played_into_a_pipe(sound, clock, capfdbinary):
+    """Byte for byte, at its time; without timing at once."""
+    from inferencereplay.cli import main  # noqa: PLC0415
+
+    assert main(["play", str(sound)]) == 0
+    assert capfdbinary.readouterr().out == SOUND
+    assert clock.time > 0
+    assert main(["play", str(sound), "--speed", "inf"]) == 0
+    assert capfdbinary.readouterr().out == SOUND
+
+
+def test_a_terminal_is_told_which_sound_it_is(cli, sound, clock, monkeypatch):
+    """Its bytes would do harm there."""
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    done = cli("play", sound)
+    assert done.out.startswith("4,002 bytes, ")
+    assert done.out.endswith(".mp3\n")
 
 
 def test_thoughts_and_words_are_played_apart(cli, shelf):
