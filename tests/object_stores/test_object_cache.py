@@ -16,6 +16,7 @@ from object_servers import Fault
 from inferencereplay import InvalidSetting, RecordingNotFound, Session, replay
 from inferencereplay.object_stores import object_cache, opening_urls
 from inferencereplay.object_stores.cache_settings import CacheSettings, read_settings
+from inferencereplay.object_stores.cached_objects import CachedObjects
 from inferencereplay.object_stores.object_cache import SHARDS, ObjectCache
 from inferencereplay.object_stores.objects import Found, Version
 from inferencereplay.session import recording_cache
@@ -328,3 +329,10 @@ def test_processes_share_it(client, proxy, bucket):
     )
     done = subprocess.run([sys.executable, "-c", code, bucket], capture_output=True, text=True, check=True)
     assert done.stdout == f"{text}\n"
+
+
+def test_a_check_that_lies_ahead_does_not_count_for_ever():
+    """A clock that was wrong leaves such times; a little ahead is a file system's own clock."""
+    cached = CachedObjects(None, None, 10**12)
+    assert cached._is_recent(cached.now() + 10**9, 10**12)
+    assert not cached._is_recent(cached.now() + 10**13, 10**12)
