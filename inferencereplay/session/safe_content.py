@@ -15,33 +15,40 @@ if TYPE_CHECKING:
 
 MOST_AT_ONCE = 16 * 1024 * 1024
 """Characters that are searched together; a longer text is cut at the ends of lines."""
+_ENCODINGS = ("utf-8", "utf-16-le", "utf-16-be", "latin-1")
+"""What is not in the first may be in several of the others; the last stands for all that are ASCII and more."""
 
 
 def without_secrets(side: SideFile, redactor: Redactor, content_type: str) -> SideFile:
     """Return a side file without what is secret; the same object if there is nothing."""
-    is_changed = False
-    held = HeldFile()
-    try:
-        for text in _texts(side):
-            safe = redactor.text(text)
-            is_changed |= safe is not text
-            held.write(safe.encode())
-    except UnicodeDecodeError:
-        return side
-    return side_file(held, content_type) if is_changed else side
+    for encoding in _ENCODINGS:
+        is_changed = False
+        held = HeldFile()
+        try:
+            for text in _texts(side, encoding):
+                safe = redactor.text(text)
+                is_changed |= safe is not text
+                held.write(safe.encode(encoding))
+        except UnicodeDecodeError:
+            continue
+        if is_changed:
+            return side_file(held, content_type)
+        if encoding == _ENCODINGS[0]:
+            break
+    return side
 
 
-def _texts(side: SideFile) -> Iterator[str]:
+def _texts(side: SideFile, encoding: str) -> Iterator[str]:
     """Yield a content as text, cut at the ends of lines where it is long.
 
     Raises:
-        UnicodeDecodeError: if it is no text.
+        UnicodeDecodeError: if it is no text in that encoding.
     """
-    decoder, text = codecs.getincrementaldecoder("utf-8")(), ""
+    decoder, text = codecs.getincrementaldecoder(encoding)(), ""
     for block in side.blocks():
         text += decoder.decode(block)
         if "\0" in text:
-            raise UnicodeDecodeError("utf-8", b"\0", 0, 1, "no text has it")
+            raise UnicodeDecodeError(encoding, b"\0", 0, 1, "no text has it")
         if len(text) > MOST_AT_ONCE:
             end = text.rfind("\n") + 1 or len(text)
             yield text[:end]

@@ -12,11 +12,21 @@ from inferencereplay.session.safe_content import without_secrets
 SECRET = "sk-proj-0123456789abcdefghijABCDEFGHIJ"
 
 
-@pytest.mark.parametrize("content", [b"\xff" + SECRET.encode(), b"\0" + SECRET.encode(), b"no secret", b"caf\xc3"])
+@pytest.mark.parametrize("content", [b"\xff\0" + SECRET.encode(), b"\0" + SECRET.encode(), b"no secret", b"caf\xc3"])
 def test_what_is_no_text_or_has_no_secret_stays(content):
     """It is the same object."""
     side = side_file(content, "")
     assert without_secrets(side, Redactor(), "") is side
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "latin-1", "shift-jis"])
+@pytest.mark.parametrize("more", ["", "x"], ids=["even", "odd"])
+def test_text_is_redacted_in_any_encoding(encoding, more):
+    """All else of it is as it was, byte for byte."""
+    text = f"naïve ﾃｷｽﾄ: {more}" if encoding != "latin-1" else f"naïve: {more}"
+    text = text.replace("ï", "i") if encoding == "shift-jis" else text
+    side = side_file(f"{text}\nkey {SECRET}\n".encode(encoding), "")
+    assert without_secrets(side, Redactor(), "").read() == f"{text}\nkey [REDACTED]\n".encode(encoding)
 
 
 def test_a_long_text_is_cut_at_the_ends_of_lines(monkeypatch):
