@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import shlex
@@ -21,6 +22,7 @@ from inferencereplay.recording.frames import encode as encode_frame
 from inferencereplay.recording.request import parse_json
 from inferencereplay.redaction.payloads import redact_response
 from inferencereplay.session.age import age_of, shown
+from inferencereplay.session.safe_content import without_secrets
 from inferencereplay.upkeep import beside, numbering
 
 if TYPE_CHECKING:
@@ -179,6 +181,10 @@ def _secrets(recording: Recording, redactor: Redactor) -> Iterator[str]:
     redact_response(hidden, redactor)
     if hidden != recording.response:
         yield from (item.path for item in differences(_plain(recording.response), _plain(hidden), "response"))
+    for side in recording.side_files:
+        with contextlib.suppress(RecordingCorrupt, StoreError):  # which is another problem
+            if without_secrets(side, redactor, "") is not side:
+                yield f"its side file {side.ending}"
 
 
 def _within(place: str, raw: bytes, redactor: Redactor) -> Iterator[str]:

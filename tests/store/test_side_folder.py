@@ -328,3 +328,19 @@ def test_a_pipe_that_is_named_as_an_orphan_stops_no_recorder(client, server, tmp
     with replay(tmp_path, mode="record"):
         client.audio.speech.create(**ASK, speed=2)
     assert not pipe.exists()
+
+
+@pytest.mark.parametrize("kind", ["application/jsonl", "audio/mpeg"])
+def test_a_secret_in_a_side_file_of_text_is_found(client, server, tmp_path, kind, monkeypatch):
+    """As one that an older version, or a person, has left there."""
+    content = b"key sk-proj-0123456789abcdefghijABCDEFGHIJ\n" + b"\0" * (kind == "audio/mpeg")
+    server.replies = [Reply(headers={"content-type": kind}, body=content)]
+    monkeypatch.setattr("inferencereplay.session.recorder.without_secrets", lambda side, *_: side)
+    with replay(tmp_path, mode="record"):
+        client.files.content("file-1")
+    found = [problem for _, problems in check(Catalogue(tmp_path), Redactor()) for problem in problems]
+    assert [problem.kind for problem in found] == ["secret"] * (kind == "application/jsonl")
+    assert all("at its side file ." in problem.message for problem in found)
+    (side,) = (file for file in tmp_path.rglob("*.*") if file.suffix != ".json")
+    side.write_bytes(content[:-1])
+    assert kinds(tmp_path) == {"side file"}
