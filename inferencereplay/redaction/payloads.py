@@ -65,8 +65,7 @@ def redact_response(response: Response, redactor: Redactor) -> None:
     response.chunks = [*map(msgspec.Raw, chunks)]
     if response.frames is not None:
         response.frames = _redacted_frames(response.frames, redactor)
-    rest = redactor.text(response.rest.decode("utf-8", "surrogateescape"))
-    response.rest = rest.encode("utf-8", "surrogateescape")
+    response.rest = _redacted_bytes(response.rest, redactor) or b""
     if bytes(response.body):
         body = redact_tokens(bytes(response.body), redactor)
         response.body = msgspec.Raw(redactor.json(body))
@@ -76,6 +75,11 @@ def redact_response(response: Response, redactor: Redactor) -> None:
         causes = [replace(cause, message=redactor.text(cause.message)) for cause in response.failure.causes]
         message = redactor.text(response.failure.message)
         response.failure = replace(response.failure, message=message, causes=causes)
+
+
+def _redacted_bytes(data: bytes | None, redactor: Redactor) -> bytes | None:
+    """Return what is not all UTF-8 without the secrets in it."""
+    return data and redactor.text(data.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
 
 
 def _redacted_frames(frames: list[Frame], redactor: Redactor) -> list[Frame]:
@@ -90,6 +94,7 @@ def _redacted_frames(frames: list[Frame], redactor: Redactor) -> list[Frame]:
             frame,
             json=msgspec.Raw(raws.get(index, b"")),
             text=frame.text and _redacted_text(frame.text, redactor),
+            data=_redacted_bytes(frame.data, redactor) if frame.sender == SERVER else frame.data,
             reason=redactor.text(frame.reason),
         )
         for index, frame in enumerate(frames)

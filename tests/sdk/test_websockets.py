@@ -719,6 +719,20 @@ def test_a_frame_costs_little():
     assert len(done.stdout.splitlines()) == 4
 
 
+def test_a_secret_in_a_frame_that_is_no_text_is_redacted(sockets, tmp_path):
+    def talk(socket: Any) -> None:
+        socket.send(b"\xff key " + KEY.encode())
+
+    sockets.talk = talk
+
+    async def way(client: Any) -> Any:
+        async with connected(client) as connection:
+            return await settle(connection.recv_bytes())
+
+    recorded(way, sockets, tmp_path, is_async=False)
+    assert replayed(way, tmp_path, is_async=False) == b"\xff key [REDACTED]"
+
+
 @KINDS
 def test_a_secret_in_pieces_is_redacted(sockets, tmp_path, is_async):
     """It reaches over several events; each kind of text is searched as a whole."""
