@@ -152,16 +152,19 @@ def test_sessions_of_imports_and_of_lasting_fixtures(suite):
     client = "openai.OpenAI(api_key='k', max_retries=0, http_client=openai.DefaultHttpxClient(verify=False))"
     suite.write(
         conftest=f"""
-        from inferencereplay import replay, wrap
+        from inferencereplay import replay, unwrap, wrap
         CLIENT = wrap({client}, "recs")
 
         @pytest.fixture(scope="session")
         def lasting():
             with replay("lasting"):
                 yield
+
+        def pytest_unconfigure():
+            unwrap(CLIENT)  # it lives as long as this process
         """,
         test_a=f"""
-        from inferencereplay import replay, wrap
+        from inferencereplay import replay, unwrap, wrap
         from conftest import CLIENT as FIRST
 
         SECOND = wrap({client}, "recs")
@@ -178,6 +181,9 @@ def test_sessions_of_imports_and_of_lasting_fixtures(suite):
 
         def test_lasting(lasting):
             ask("lasting")
+
+        def teardown_module():
+            unwrap(SECOND)
         """,
     )
     suite.record(passed=3)

@@ -90,9 +90,10 @@ def test_a_job_that_fails_does_not_stop_the_others(kind):
         seen = []
         loop.set_exception_handler(lambda _, context: seen.append(context["exception"]))
         deadlines = Deadlines(loop)
-        now = SYSTEM_CLOCK.now()
+        now, is_done = SYSTEM_CLOCK.now(), asyncio.Event()
         deadlines.add(now + 0.001, lambda _: 1 / 0)
-        await deadlines.wait(now + 0.002)
+        deadlines.add(now + 0.002, lambda _: is_done.set())
+        await is_done.wait()
         deadlines.close()
         return seen
 
