@@ -111,10 +111,10 @@ class CachedObjects:
             return False
         return self._is_recent(end[1], JUST_NOW if is_recorded else self._age)
 
-    def end(self, first: str, number: int) -> None:
-        """Note that there is no variant of this number, nor a later one."""
+    def end(self, first: str, number: int, *, is_recorded: bool) -> None:
+        """Note that there is no variant of this number, nor a later one; other processes learn it only in a replay."""
         self._ends[first] = number, self.now()
-        if self._cache is not None:
+        if self._cache is not None and not is_recorded:
             data = str(number).encode()
             self._cache.keep(first + _END, Found(data, Version(0, None, None, len(data))))
 
@@ -148,7 +148,7 @@ class CachedObjects:
         """Note an object that was written."""
         self.writes += 1
         self._learned(name, Found(data, version))
-        self._forget_end(name)
+        self.forget_end(name)
 
     def remove(self, name: str) -> None:
         """Remove an object if it is there.
@@ -159,9 +159,10 @@ class CachedObjects:
         self.objects.remove(name)
         self.writes += 1
         self._learned(name, None)
-        self._forget_end(name)
+        self.forget_end(name)
 
-    def _forget_end(self, name: str) -> None:
+    def forget_end(self, name: str) -> None:
+        """Forget which number has no variant: that of a request of which an object comes or goes."""
         first = _FURTHER.sub(".json", name)
         self._ends.pop(first, None)
         if self._cache is not None:

@@ -131,7 +131,7 @@ class ObjectStore:
             return None
         if error is None and answers[-1] is None:
             last = max((number for number, answer in enumerate(answers) if answer is not None), default=-1)
-            self._cached.end(first, variant + last + 1)
+            self._cached.end(first, variant + last + 1, is_recorded=self._is_recorded)
         return _given(answers[0])
 
     def _ask(self, name: str) -> Found | RequestError | None:
@@ -289,6 +289,7 @@ class ObjectStore:
         An answer may be lost, and a store may report a conflict although nothing landed: so what is there is read back.
         """
         self._cached.check_conditions()
+        self._cached.forget_end(name)  # before it is written: a process that is killed cannot do it afterwards
         failures: list[RequestError] = []
         for attempt in range(MOST_ATTEMPTS):
             try:
