@@ -210,12 +210,12 @@ def test_what_will_pass_is_not_stored_unless_asked_for(network, caller, tmp_path
 
 
 @pytest.mark.parametrize("caller", KINDS, indirect=True)
-def test_a_plain_answer_that_is_no_text_costs_one_warning(network, caller, tmp_path, caplog):
-    """Bytes that are neither JSON nor text reach the program as they are, and are not stored."""
+def test_a_plain_answer_that_is_no_text_replays(network, caller, tmp_path):
+    """Bytes that are neither JSON nor text reach the program as they are, and are kept in a side file."""
     network.play(whole(b'{"error": "\xff"}', 400))
     live = outcome(caller, plain)
-    with replay(tmp_path, mode="record") as session, caplog.at_level(logging.WARNING, "inferencereplay"):
+    with replay(tmp_path, mode="record") as session:
         assert outcome(caller, plain) == live
-    assert session.recorded == 0
-    (warning,) = caplog.messages
-    assert "neither JSON nor text" in warning
+    assert session.recorded == 1
+    with replay(tmp_path):
+        assert outcome(caller, plain, base_url=DEAD) == live

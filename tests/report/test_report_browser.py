@@ -308,7 +308,7 @@ def test_sounds_and_images(show, tmp_path, client, server):
     open_first(page)
     drawn = page.locator(".player .media img")
     assert drawn.evaluate("image => image.decode().then(() => image.naturalWidth)") == 1
-    assert page.locator(".turns + .media audio").count() == 1
+    assert page.locator(".turns .media audio").count() == 1
 
 
 def test_choices_and_tools(show, tmp_path):
