@@ -22,6 +22,7 @@ from inferencereplay.catalogue.entries import Catalogue
 from inferencereplay.conversion.cassettes.exchange import Unconvertible
 from inferencereplay.conversion.cassettes.interactions import read_cassette
 from inferencereplay.recording.format import encode
+from inferencereplay.sdk.capture import ResponseCapture
 
 HTTP = next(base.__module__ for base in openai.DefaultHttpxClient.__mro__ if base.__name__ == "Client")
 """The HTTP library of the SDK."""
@@ -324,6 +325,15 @@ def test_an_answer_that_is_no_text(cli, tmp_path, headers):
     (recording,) = (tmp_path / "out").rglob("*.json")
     (side,) = (file for file in recording.parent.iterdir() if file != recording)
     assert side.read_bytes() == b"\x89PNG\xff"
+
+
+def test_an_answer_that_cannot_be_stored_is_told(cli, tmp_path, monkeypatch):
+    """Whatever the reason; its error is not shown, for its message may hold the answer."""
+    monkeypatch.setattr(ResponseCapture, "_assemble", lambda _: 1 / 0)
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump({"interactions": [exchange()]}))
+    done = cli("import", "vcr", tmp_path / "c.yaml", tmp_path / "out")
+    assert done.out.endswith(": its answer cannot be stored\n")
+    assert done.status == 1
 
 
 def test_what_other_libraries_sent(cli, tmp_path):

@@ -667,3 +667,10 @@ def test_a_llama_stack_file_that_is_removed_is_told(client, tmp_path):
         assert client.chat.completions.create(**ASK).choices[0].message.content == "hi"
         file.unlink()
         client.chat.completions.create(**ASK)
+
+
+def test_stamps_of_several_variants(tmp_path):
+    """They are those of each; `None` where there is none."""
+    store = write(tmp_path, a=plain(ASK, answer()))
+    key = key_of(ASK)
+    assert store.stamps("/chat/completions", key, [1, 2]) == [store.stamp("/chat/completions", key, 1), None]

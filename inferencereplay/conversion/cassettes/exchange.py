@@ -132,8 +132,7 @@ def read_response(exchange: Exchange) -> Response:
     """Return the answer; it has no timing.
 
     Raises:
-        Unconvertible: if it is neither JSON nor text, if no installed package can unpack it, or if its status is
-            invalid.
+        Unconvertible: if it cannot be stored, if no installed package can unpack it, or if its status is invalid.
     """
     if exchange.status not in _STATUSES:
         reason = f"{exchange.status} is no HTTP status"
@@ -144,7 +143,7 @@ def read_response(exchange: Exchange) -> Response:
     capture.add_all(_unpacked(exchange))
     capture.finish()
     if not kept:
-        reason = "its answer is neither JSON nor text"
+        reason = "its answer cannot be stored"
         raise Unconvertible(reason)
     made = kept[0]
     made.offsets, made.elapsed = [], None
