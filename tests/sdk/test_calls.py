@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import datetime
 import json
+import logging
 import threading
 from typing import Any, get_args, get_origin
 
@@ -435,3 +436,13 @@ def test_what_is_being_written_is_not_written_again_when_the_task_is_cancelled()
         assert written == [1]
 
     asyncio.run(main())
+
+
+def test_an_answer_that_cannot_be_kept_costs_a_warning(client, tmp_path, monkeypatch, caplog):
+    """The program gets it; the message of the error is not shown, for it may hold the answer."""
+    monkeypatch.setattr("inferencereplay.sdk.calls.plain_response", lambda *_, **__: int("secret"))
+    with replay(tmp_path, mode="record") as session, caplog.at_level(logging.WARNING, "inferencereplay"):
+        assert client.chat.completions.create(**ASK).choices
+    assert session.recorded == 0
+    (warning,) = caplog.messages
+    assert warning.endswith("its answer cannot be stored (ValueError)")

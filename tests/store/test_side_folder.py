@@ -344,3 +344,19 @@ def test_a_secret_in_a_side_file_of_text_is_found(client, server, tmp_path, kind
     (side,) = (file for file in tmp_path.rglob("*.*") if file.suffix != ".json")
     side.write_bytes(content[:-1])
     assert kinds(tmp_path) == {"side file"}
+
+
+def test_no_side_file_is_stored_where_a_link_leads_out(tmp_path):
+    """As no recording is."""
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "files").symlink_to(tmp_path / "elsewhere")
+    store = DirectoryStore(tmp_path / "kept")
+    with pytest.raises(StoreError, match="leads out"):
+        store.put_side("/files", "0" * 64, 1, side_file(b"sound", "mp3"))
+    assert not any((tmp_path / "elsewhere").iterdir())
+
+
+def test_a_side_file_that_is_gone_is_not_held(tmp_path):
+    """Another process may remove it between two looks."""
+    assert side_folder._held(str(tmp_path / "none.mp3")) is None
