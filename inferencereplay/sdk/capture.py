@@ -10,12 +10,12 @@ import logging
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from inferencereplay.locks import make_lock
 from inferencereplay.pacing.clocks import SYSTEM_CLOCK, is_time_frozen
 from inferencereplay.recording.format import REDIRECTS, Redirect, Response
 from inferencereplay.sdk.bytes_capture import BytesCapture, HeldPieces
 from inferencereplay.sdk.content import fill
 from inferencereplay.sdk.failures import failure_of
+from inferencereplay.sdk.finishing import Finishing
 from inferencereplay.sdk.http_replay import byte_stream, content_length, is_usual_reason, kept_headers
 from inferencereplay.sdk.stream_capture import StreamCapture
 from inferencereplay.session import garbage
@@ -84,7 +84,7 @@ def _count_bytes(kept: Response, response: Any) -> None:
         kept.downloaded = count
 
 
-class ResponseCapture:
+class ResponseCapture(Finishing):
     """What a response delivers, with the time of each piece, until it ends one way or another.
 
     Args:
@@ -115,7 +115,7 @@ class ResponseCapture:
         self._start = start
         self._library = library
         self._keep = keep
-        self._drop = drop
+        super().__init__(drop)
         self._is_asked = is_stream
         self._bytes = BytesCapture(self.kept) if is_binary else None
         self._encoded = HeldPieces()
@@ -123,8 +123,6 @@ class ResponseCapture:
         self._stream = StreamCapture(self.kept)
         self._pieces: list[tuple[float, bytes]] = []
         self._waiting = self._size = 0
-        self._lock = make_lock()
-        self._is_finished = False
         self.is_exhausted = False
 
     def add(self, data: bytes) -> None:
@@ -144,18 +142,6 @@ class ResponseCapture:
     def fail(self, error: Exception) -> None:
         """Note what broke the connection."""
         self.kept.failure = failure_of(error, self._library)
-
-    def finish(self) -> None:
-        """Pass the answer to `keep` or `drop`. Only the first call does so, and only an interrupt is raised."""
-        try:
-            with self._lock:
-                if self._is_finished:
-                    return
-                self._is_finished = True
-            self._hand_on()
-        except BaseException:  # at whatever point it came
-            self._drop()
-            raise
 
     def _hand_on(self) -> None:
         self._ended = SYSTEM_CLOCK.now() - self._start

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from websockets.frames import Opcode
 from websockets.protocol import State
 
-from inferencereplay.locks import make_lock
 from inferencereplay.pacing.clocks import SYSTEM_CLOCK
 from inferencereplay.recording import frames as recorded
 from inferencereplay.recording.format import Response
 from inferencereplay.recording.frame_audio import take_out_audio
 from inferencereplay.recording.frames import ABNORMAL, CLIENT, NO_STATUS, SERVER, SWITCHING, Frame
+from inferencereplay.sdk.finishing import Finishing
 from inferencereplay.sdk.http_replay import kept_headers
 from inferencereplay.sdk.sockets.handshake_errors import failure_of
 from inferencereplay.session import garbage
@@ -32,7 +32,7 @@ log = logging.getLogger("inferencereplay")
 _DATA = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
 
 
-class ConnectionCapture:
+class ConnectionCapture(Finishing):
     """What both sides send, with the time of each frame, until the connection ends one way or another.
 
     Args:
@@ -48,14 +48,13 @@ class ConnectionCapture:
         self._keeps_audio = keeps_audio
         self._start = start
         self._keep = keep
-        self._drop = drop
+        super().__init__(drop)
         self._noted: list[tuple[float, str, Any]] = []
         self._opened = 0.0
         self._headers: dict[str, str] = {}
         self._ended: float | None = None
         self._error: BaseException | None = None
-        self._is_left = self._is_open = self._is_finished = False
-        self._lock = make_lock()
+        self._is_left = self._is_open = False
         self._made: Any = None
 
     def prepare(self, options: dict[str, Any], default: Any) -> dict[str, Any]:
@@ -145,18 +144,6 @@ class ConnectionCapture:
             self._ended = SYSTEM_CLOCK.now()
             if self._is_open:
                 garbage.note(self.finish)
-
-    def finish(self) -> None:
-        """Pass the answer to `keep` or `drop`. Only the first call does so, and only an interrupt is raised."""
-        try:
-            with self._lock:
-                if self._is_finished:
-                    return
-                self._is_finished = True
-            self._hand_on()
-        except BaseException:  # at whatever point it came
-            self._drop()
-            raise
 
     def _hand_on(self) -> None:
         try:
