@@ -144,10 +144,19 @@ class CachedObjects:
                 write_conditions.check(self.objects)
                 self._is_checked = True
 
+    def expect_write(self, name: str) -> None:
+        """Count an object no longer that is about to be written: a process that is killed cannot do it afterwards."""
+        self._known.pop(name, None)
+        if self._cache is not None:
+            self._cache.doubt(name)
+        self.forget_end(name)
+
     def wrote(self, name: str, data: bytes, version: Version) -> None:
-        """Note an object that was written."""
+        """Note an object that was written; the store is asked at the next read, for others may have replaced it."""
         self.writes += 1
-        self._learned(name, Found(data, version))
+        self._known[name] = self.now(), version
+        if self._cache is not None:
+            self._cache.keep(name, Found(data, version), is_checked=False)
         self.forget_end(name)
 
     def remove(self, name: str) -> None:

@@ -107,8 +107,14 @@ class ObjectCache:
         self._touch(cached.file, now, now)
         return now
 
-    def keep(self, name: str, found: Found) -> None:
-        """Keep an object that was read or written; a failure is passed over."""
+    def keep(self, name: str, found: Found, *, is_checked: bool = True) -> None:
+        """Keep an object that was read or written; a failure is passed over.
+
+        Args:
+            name: of the object.
+            found: its content and version.
+            is_checked: whether it counts unasked for some time.
+        """
         data, version = found
         if len(data) * LARGEST_PART > self._shard_size:
             return
@@ -116,8 +122,12 @@ class ObjectCache:
         content = b"".join((_MAGIC, _write_header(header), b"\n", data))
         file = self._file(name)
         with contextlib.suppress(OSError):
-            self._write(file, content)
+            self._write(file, content, None if is_checked else (self.now(), 0))
             self._account(os.path.dirname(file), len(content))  # noqa: PTH120
+
+    def doubt(self, name: str) -> None:
+        """Let the store be asked about an object at the next read; it answers while the store cannot be asked."""
+        self._touch(self._file(name), self.now(), 0)
 
     def forget(self, name: str) -> None:
         """Forget what is known of an object."""
@@ -136,7 +146,7 @@ class ObjectCache:
             os.utime(file, ns=(used, checked))
 
     @staticmethod
-    def _write(file: str, content: bytes) -> None:
+    def _write(file: str, content: bytes, times: tuple[int, int] | None) -> None:
         temporary = f"{file}.{secrets.token_hex(8)}.tmp"
         make = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         try:
@@ -147,6 +157,8 @@ class ObjectCache:
         try:
             with open(descriptor, "wb", buffering=0) as opened:  # noqa: PTH123 - a descriptor
                 opened.write(content)
+            if times is not None:
+                os.utime(temporary, ns=times)
             os.replace(temporary, file)  # noqa: PTH105
         except BaseException:
             with contextlib.suppress(OSError):

@@ -289,7 +289,7 @@ class ObjectStore:
         An answer may be lost, and a store may report a conflict although nothing landed: so what is there is read back.
         """
         self._cached.check_conditions()
-        self._cached.forget_end(name)  # before it is written: a process that is killed cannot do it afterwards
+        self._cached.expect_write(name)
         failures: list[RequestError] = []
         for attempt in range(MOST_ATTEMPTS):
             try:

@@ -177,6 +177,8 @@ def test_a_warm_replay_asks_nobody(client, proxy, bucket):
     """Neither in the same process nor in another one, before the time is over; then it asks once, for each."""
     with replay(bucket, mode="record"):
         texts = [ask(client), ask(client)]
+    with replay(bucket):
+        assert [ask(client), ask(client)] == texts
     as_another_process()
     proxy.seen.clear()
     for _ in range(2):
@@ -186,6 +188,32 @@ def test_a_warm_replay_asks_nobody(client, proxy, bucket):
             assert ask(client) == texts[0]
         as_another_process()
     assert proxy.seen == []
+
+
+def test_a_recording_whose_writer_was_killed_is_asked_for(cache):
+    """What was kept before it was replaced counts no more, although nobody could note the newer one."""
+    objects = CachedObjects(None, cache, 10**18)
+    cache.keep("a", found(b"older"))
+    assert objects.look("a") == found(b"older")
+    objects.expect_write("a")
+    assert objects.look("a") is None
+    assert objects.known("a") is None
+    assert cache.read("a").found == found(b"older"), "for as long as the store cannot be asked"
+
+
+def test_two_writers_of_one_recording_on_a_machine(client, bucket):
+    """Who notes last need not have written last: so a replay asks before it counts what was noted."""
+    with replay(bucket, mode="record") as session:
+        ask(client)
+        (name,) = session.store.list()
+        first = session.store._cached._cache.read(name).found
+    as_another_process()
+    with replay(bucket, mode="record"):
+        newer = ask(client)
+    session.store._cached.wrote(name, *first)
+    as_another_process()
+    with replay(bucket):
+        assert ask(client) == newer
 
 
 def test_what_counts_no_more_is_asked_for_by_its_e_tag(client, proxy, bucket, monkeypatch):
