@@ -52,6 +52,15 @@ def test_the_environment_decides_for_a_wrapped_client(client, recorded, server, 
     assert "replay" in told[0].message
 
 
+def test_an_environment_of_another_type_decides_as_well(client, recorded, monkeypatch):
+    """As a test may give a program a plain dict."""
+    directory, answer = recorded
+    monkeypatch.setattr(os, "environ", {**os.environ, "INFERENCEREPLAY_DIR": str(directory)})
+    with replay() as session:
+        assert chat(client) == answer
+    assert session.hits == 1
+
+
 def test_the_environment_is_silent_where_an_argument_speaks(client, recorded, monkeypatch, caplog):
     """A directory or a mode given as an argument needs no warning."""
     directory, answer = recorded

@@ -421,6 +421,8 @@ class _State:
                 return
             for owner, name, *_ in itertools.chain.from_iterable(self._patches.values()):
                 wrappers.remove(owner, name)
+            if not self._mended:
+                return
             for client in self._mended.values():
                 for owner, name, _ in self._of(client):
                     wrappers.remove_from(client, owner, name)

@@ -119,9 +119,12 @@ VARIABLES = {"directory": "INFERENCEREPLAY_DIR"} | {
 """The environment variable of each setting that a text can give."""
 DEFAULT = "INFERENCEREPLAY_DEFAULT_DIR"
 """The variable in which `inferencereplay run` repeats the directory if nobody has named one."""
-_OF_PLACES = ("write_to", "prefetch")
-_ALWAYS_READ = [name for name in VARIABLES if name not in _OF_PLACES]
-"""The settings whose variables are read whatever the directory is."""
+_OF_PLACES = {VARIABLES[name]: name for name in ("write_to", "prefetch")}
+"""The settings whose variables are read if the directory is not a single one, by their variables."""
+_ALWAYS_READ = {variable: name for name, variable in VARIABLES.items() if variable not in _OF_PLACES}
+"""The other settings."""
+_NAMES = {getattr(os.environ, "encodekey", str)(variable): variable for variable in VARIABLES.values()}
+"""The variables, as `os.environ` holds their names."""
 
 
 def list_options(function: _Function) -> _Function:
@@ -188,8 +191,7 @@ def resolve(directory: Directory | None, options: Mapping[str, Any]) -> Settings
         TypeError: for an unknown one.
     """
     given = parse_options(options if directory is None else {"directory": directory, **options})
-    found = {name: read_variable(name) for name in _ALWAYS_READ if name not in given}
-    chosen = {**DEFAULTS, **{name: value for name, value in found.items() if value is not None}, **given}
+    chosen = {**DEFAULTS, **_from_environment(_ALWAYS_READ, given), **given}
     place = chosen.pop("directory", None)
     if chosen["mode"] is None:
         chosen["mode"] = Mode.LIVE if place is None else Mode.REPLAY
@@ -198,7 +200,7 @@ def resolve(directory: Directory | None, options: Mapping[str, Any]) -> Settings
     _check_faults(chosen, given)
     place = Path(DEFAULT_DIRECTORY) if place is None else place
     if not isinstance(place, Path):  # the environment names these for layers and for URLs
-        chosen |= {name: read_variable(name) for name in _OF_PLACES if name not in given}
+        chosen |= _from_environment(_OF_PLACES, given)
     if chosen["write_to"] is not None:
         chosen["write_to"] = _find_layer(chosen["write_to"], place)
     is_from_environment = not given.keys() & {"directory", "mode"} and chosen["mode"] is not Mode.LIVE
@@ -266,6 +268,32 @@ def parse_options(options: Mapping[str, Any]) -> dict[str, Any]:
         raise TypeError(message)
     given = {name: value for name, value in options.items() if value is not None or DEFAULTS.get(name) is not None}
     return {name: _PARSERS[name](value, name) for name, value in given.items()}
+
+
+def _from_environment(names: Mapping[str, str], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the environment gives for settings that are not given.
+
+    Args:
+        names: the settings, each by its variable.
+        given: the settings that are given as arguments.
+    """
+    found = {}
+    for variable in names.keys() & _set_variables():
+        name = names[variable]
+        value = None if name in given else read_variable(name)
+        if value is not None:
+            found[name] = value
+    return found
+
+
+def _set_variables() -> Iterable[str]:
+    """Return the variables of settings that may be set.
+
+    Each look into `os.environ` encodes the name, and takes longer than all the rest of a setting; so the names are
+    looked up in what it holds, where it is Python's own.
+    """
+    held = getattr(os.environ, "_data", None)
+    return _NAMES.values() if held is None else map(_NAMES.__getitem__, held.keys() & _NAMES.keys())
 
 
 def read_variable(name: str) -> Any:

@@ -25,8 +25,8 @@ def _has_links(path: str, directory: str) -> bool:
     """
     if path != directory and not path.startswith(directory.rstrip("/") + "/"):
         return True
-    place = directory
-    for part in path[len(directory) :].split("/"):
+    place = directory.rstrip("/")
+    for part in path[len(directory) :].strip("/").split("/") if path != directory else ():
         place = f"{place}/{part}"
         try:
             if part == ".." or stat.S_ISLNK(os.lstat(place).st_mode):

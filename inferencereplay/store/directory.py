@@ -12,7 +12,7 @@ import heapq
 import os
 import re
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from inferencereplay.errors import RecordingCorrupt, StoreError
 from inferencereplay.recording.base64_parts import put_back
@@ -48,6 +48,9 @@ LARGEST_COMPARED = 16 * 1024 * 1024
 """Bytes of a file that a search for the nearest request reads."""
 START_COMPARED = 16 * 1024
 """Bytes of a file that such a search reads first; they hold most requests."""
+MOST_REMEMBERED = 1_000
+"""Folders of which a store remembers where they are."""
+_Found = TypeVar("_Found")
 _TEMPORARY = re.compile(r"\.[0-9a-f]{32}\.[0-9a-f]{16}\.tmp")
 _LINK_MET = (errno.ELOOP, errno.EMLINK)
 _GONE = (FileNotFoundError, NotADirectoryError)
@@ -66,8 +69,8 @@ class DirectoryStore:
     def __init__(self, directory: Path) -> None:
         self.directory = str(directory)
         self._inside = os.path.join(self.directory, "")  # noqa: PTH118 - ends in a separator
-        self._folder = functools.lru_cache(1_000)(self._make_folder)
-        self._leads_out = functools.lru_cache(1_000)(lambda folder: not is_inside(folder, self.directory))
+        self._folders = _Remembered(self._make_folder)
+        self._led_out = _Remembered(self._leads_out)
         self._swept: set[str] = set()
 
     def read(self, path: str, key: str, variant: int) -> Recording | None:
@@ -89,7 +92,7 @@ class DirectoryStore:
             StoreError: see `get`.
         """
         name = self._file(request.path, key, variant)
-        found = self._open(name, self._folder(request.path))
+        found = self._open(name, self._folders[request.path])
         if found is None:
             return None
         recording = self._bound(decode_for(request, key, found[0], name), name)
@@ -116,7 +119,7 @@ class DirectoryStore:
 
     def stamp(self, path: str, key: str, variant: int) -> tuple[int, ...] | None:
         """Return two times in nanoseconds, inode and size; at least one differs after every change of the file."""
-        if self._leads_out(self._folder(path)):
+        if self._led_out[self._folders[path]]:
             return ()  # `get` raises what is wrong
         try:
             found = os.stat(self._file(path, key, variant))  # noqa: PTH116
@@ -196,8 +199,8 @@ class DirectoryStore:
         """
         name = self._file(path, key, variant)
         folder = os.path.dirname(name)  # noqa: PTH120
-        if self._leads_out(folder):
-            raise self._led_out(folder)
+        if self._led_out[folder]:
+            raise self._refused_link(folder)
         os.makedirs(folder, exist_ok=True)  # noqa: PTH103
         return kept_side(side_path(name, side.ending), side, self._temporary(folder, key))
 
@@ -232,7 +235,7 @@ class DirectoryStore:
     def state(self, path: str) -> tuple[int, ...]:
         """Return two times and the inode of the folder of `path`; empty if there is none."""
         try:
-            found = os.stat(self._folder(path))  # noqa: PTH116
+            found = os.stat(self._folders[path])  # noqa: PTH116
         except OSError:
             return ()
         return found.st_ctime_ns, found.st_mtime_ns, found.st_ino
@@ -242,8 +245,8 @@ class DirectoryStore:
 
         A file that cannot be read is left out: this is for a search, and a request for that very file gets the error.
         """
-        folder = self._folder(path)
-        if self._leads_out(folder):
+        folder = self._folders[path]
+        if self._led_out[folder]:
             return
         files = listed(folder, parse_file_name)
         if len(files) > limit:
@@ -284,8 +287,8 @@ class DirectoryStore:
         """
         name = self._file(path, key, variant)
         folder = os.path.dirname(name)  # noqa: PTH120
-        if self._leads_out(folder):
-            raise self._led_out(folder)
+        if self._led_out[folder]:
+            raise self._refused_link(folder)
         os.makedirs(folder, exist_ok=True)  # noqa: PTH103
         temporary = self._temporary(folder, key)
         with written(temporary, data, like=like or name):
@@ -306,8 +309,8 @@ class DirectoryStore:
 
     def _open(self, name: str, folder: str, limit: int = LARGEST) -> tuple[bytes, os.stat_result] | None:
         """Read a file of a folder of this directory, also through a link within the directory; `None` without one."""
-        if self._leads_out(folder):
-            raise self._led_out(name)
+        if self._led_out[folder]:
+            raise self._refused_link(name)
         try:
             return read_with_state(name, limit, follows_links=False)
         except _GONE:
@@ -316,7 +319,7 @@ class DirectoryStore:
             if error.errno not in _LINK_MET:
                 raise _unreadable(name, error) from error
         if not is_inside(name, self.directory):
-            raise self._led_out(name)
+            raise self._refused_link(name)
         try:
             return read_with_state(name, limit)
         except _GONE:
@@ -324,16 +327,34 @@ class DirectoryStore:
         except OSError as error:
             raise _unreadable(name, error) from error
 
-    def _led_out(self, name: str) -> StoreError:
+    def _refused_link(self, name: str) -> StoreError:
         return StoreError(f"{name} is, or is reached by, a link that leads out of {self.directory}. Put a copy there.")
 
     def _file(self, path: str, key: str, variant: int) -> str:
         if variant == 1:  # as `file_name` does; inlined for the speed of every replayed call
-            return f"{self._folder(path)}{os.sep}{key[:DIGITS]}.json"
-        return f"{self._folder(path)}{os.sep}{file_name(key, variant)}"
+            return f"{self._folders[path]}{os.sep}{key[:DIGITS]}.json"
+        return f"{self._folders[path]}{os.sep}{file_name(key, variant)}"
 
     def _make_folder(self, path: str) -> str:
         return os.path.join(self.directory, *folder_names(path))  # noqa: PTH118
+
+    def _leads_out(self, folder: str) -> bool:
+        return not is_inside(folder, self.directory)
+
+
+class _Remembered(dict[str, _Found]):
+    """What a function returns for a text, asked once; all is forgotten when it is too much."""
+
+    __slots__ = ("_function",)
+
+    def __init__(self, function: Callable[[str], _Found]) -> None:
+        self._function = function
+
+    def __missing__(self, text: str) -> _Found:
+        if len(self) >= MOST_REMEMBERED:
+            self.clear()
+        found = self[text] = self._function(text)
+        return found
 
 
 def _stamp(found: os.stat_result) -> tuple[int, ...]:

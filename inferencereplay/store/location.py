@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from pathlib import Path
@@ -64,24 +65,33 @@ def parse_location(directory: str | os.PathLike[str], source: str = "directory")
         text = os.fspath(directory)
         if not isinstance(text, str) or not text or "\0" in text:
             raise TypeError  # noqa: TRY301 - one message for everything that is no path
-        os.fsencode(text)
         if not is_url(text):
-            _check_path(text, source)
-            return Path(text).expanduser()
+            path = _path(text, source)
+            return path.expanduser() if text[0] == "~" else path
+        os.fsencode(text)
     except (TypeError, UnicodeEncodeError, RuntimeError):  # RuntimeError: an unknown home, as in "~nobody"
         message = f"{source}={directory!r} is no path of a directory. Give a str or a pathlib.Path."
         raise InvalidSetting(message) from None
     return _parse_url(text, source)
 
 
-def _check_path(text: str, source: str) -> None:
-    """Refuse a URL that has lost a slash, as one does that is made a `pathlib.Path`, and one after another place."""
+@functools.lru_cache(256)
+def _path(text: str, source: str) -> Path:
+    """Make a path of a text.
+
+    Raises:
+        InvalidSetting: for a URL that has lost a slash, as one does that is made a `pathlib.Path`, and for one after
+            another place.
+        UnicodeEncodeError: for a text that no file can be named.
+    """
+    os.fsencode(text)
     if _BROKEN_URL.match(text):
         message = f"{source}={text!r} is no URL. Give it as a str, with two slashes."
         raise InvalidSetting(message)
     if _LATER_URL.search(text):
         message = f"{source} names several places in one text, or a URL after a blank. Give layers as a list."
         raise InvalidSetting(message)
+    return Path(text)
 
 
 def _parse_url(text: str, source: str) -> Location:

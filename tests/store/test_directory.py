@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from inferencereplay.errors import RecordingCorrupt, StoreError
 from inferencereplay.recording.format import RecordedRequest, Recording, Response, encode, lay_out
 from inferencereplay.recording.request import Request, canonical_json
+from inferencereplay.store import directory
 from inferencereplay.store.atomic_write import STALE
 from inferencereplay.store.directory import START_COMPARED, DirectoryStore
 
@@ -68,6 +69,16 @@ def test_names_are_the_settled_ones(store):
     assert files(store.directory) == names
     assert list(store.list()) == names
     assert [store.sources(CHAT, KEY, number) for number in (1, 2)] == [(name,) for name in names]
+
+
+def test_many_paths_are_forgotten_and_found_again(store, monkeypatch):
+    """A store remembers the folders of so many paths only."""
+    monkeypatch.setattr(directory, "MOST_REMEMBERED", 2)
+    for _ in range(2):
+        for name in ("a", "b", "c", "d"):
+            store.replace(f"/{name}", KEY, 1, name.encode())
+            assert store.get(f"/{name}", KEY, 1) == name.encode()
+    assert len(store._folders) <= 2
 
 
 def test_put_without_replace_overwrites_nothing(store):
