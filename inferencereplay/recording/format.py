@@ -262,8 +262,8 @@ def decode(data: bytes, name: str) -> Recording:
         _check_conflict(data, name)
         reason = _POSITION.sub("", str(error)).rstrip(" -")
         raise corrupt(name, _position(error, data), f"it cannot be read as a recording ({reason})") from error
-    _check_version(recording.inferencereplay, name)
     if recording.inferencereplay != VERSION:
+        _check_version(recording.inferencereplay, name)
         held = recording.request
         held.body = held.form if len(held.form) else held.content if len(held.content) else held.body
     _check(recording, name)

@@ -89,7 +89,7 @@ class Endpoint:
         return _are_plain(response.events, self) and not any(map(_raises, _suspects(response.chunks)))
 
 
-class Choice(NamedTuple):
+class Choice(msgspec.Struct):  # which is made faster than a NamedTuple
     """What answers a call of `create`.
 
     Attributes:

@@ -143,8 +143,9 @@ class Variants:
             read: returns a variant by its number, or `None`; by default its bytes.
         """
         read = read or self._files(path, key).get
-        call = self._calls.get(key, 0) + 1
-        number = min(call, self._last.get(key, call))
+        number = call = self._calls.get(key, 0) + 1
+        if call > 1:
+            number = min(call, self._last.get(key, call))
         data = read(number)
         if data is None:
             data, number = self._past_gap(read, number)
