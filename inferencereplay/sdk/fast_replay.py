@@ -19,6 +19,7 @@ from inferencereplay.recording.request import NotSerializable, Request, canonica
 from inferencereplay.sdk import private
 from inferencereplay.sdk.content import excessive_spaces
 from inferencereplay.sdk.http_replay import build_response
+from inferencereplay.session.decision import Play
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from inferencereplay.pacing.pacer import Pacer
     from inferencereplay.recording.format import Response
     from inferencereplay.sdk.model_builder import ModelBuilder
-    from inferencereplay.session.decision import Play
     from inferencereplay.session.session import Session
 
 _OK = 200
