@@ -11,11 +11,11 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections import Counter
 from typing import Any
 
 from inferencereplay.errors import NotRecordable, RecordingExpired, RecordingNotFound
 from inferencereplay.locks import make_lock
+from inferencereplay.session.child_counts import ChildCounts
 
 _MISSES = {cls.__name__: cls for cls in (RecordingNotFound, NotRecordable, RecordingExpired)}
 _MADE_THERE = "A child process made this call."
@@ -55,19 +55,11 @@ class Reporter:
         self.tell("miss", type(error).__name__, str(error), vars(error))
 
 
-class ChildReports:
+class ChildReports(ChildCounts):
     """Hears what the child processes of a session tell.
 
     Attributes:
         folder: where they write; it is removed with this object.
-        hits: calls that a recording answered.
-        misses: calls that no recording could answer.
-        recorded: recordings that were stored.
-        unchanged: answers that equal the stored ones.
-        let_through: calls that went to the network, and were not stored.
-        stubs: how often answers by hand were given, by the number of the stub.
-        used: the names of the recordings that answered a call or were stored.
-        faults: how often faults happened, by their places in the session's list.
 
     Raises:
         OSError: if the folder cannot be made.
@@ -75,10 +67,7 @@ class ChildReports:
 
     def __init__(self) -> None:
         self.folder = tempfile.mkdtemp(prefix="inferencereplay-")
-        self.hits = self.misses = self.recorded = self.unchanged = self.let_through = 0
-        self.stubs: Counter[int] = Counter()
-        self.used: set[str] = set()
-        self.faults: Counter[int] = Counter()
+        super().__init__()
         self._heard: dict[str, int] = {}
         self._lock = make_lock()
         weakref.finalize(self, _remove, self.folder, os.getpid())

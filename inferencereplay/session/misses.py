@@ -127,6 +127,23 @@ def explain_message(  # noqa: PLR0913 - facts for a message
     return RecordingNotFound(text, **facts, nearest=name, differences=differences)
 
 
+def explain_bypass(line: str, *, is_call: bool) -> str:
+    """Return the message for a request that bypassed the session.
+
+    Args:
+        line: its method and path.
+        is_call: whether the SDK makes the request for a call of its own.
+    """
+    reason = (
+        "another library's wrapper around this client's `request`, older than the session, calls the SDK's own "
+        "method. Install that wrapper inside the block."
+        if is_call
+        else "the program builds the request with the client's `_build_request`, and such a request belongs to no "
+        "call. Make the call with the client's methods, or build the request outside of the block."
+    )
+    return f"{line} was kept off the network, but cannot be answered: {reason}"
+
+
 def _command_line(redactor: Redactor) -> str:
     """Return the program's command line; before it is cut, for half a secret is not found any more."""
     return visible(redactor.text(shlex.join(program or sys.orig_argv)))
