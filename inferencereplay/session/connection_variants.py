@@ -19,12 +19,11 @@ from inferencereplay.session.variants import Claim
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
 
     from inferencereplay.recording.format import Recording, Response
     from inferencereplay.recording.request import Request
     from inferencereplay.session.recording_cache import RecordingCache
-    from inferencereplay.session.variants import Stays
+    from inferencereplay.session.variants import Beside, Stays
     from inferencereplay.store.interface import Store, WritableStore
 
 
@@ -122,20 +121,7 @@ class ConnectionVariants:
         *,
         is_whole: bool,
         stays: Stays | None = None,  # noqa: ARG002 - no file stays because its frames are equal
-    ) -> Outcome:
-        """Store a recording without side files; see `store_beside`."""
-        beside: Callable[[int], AbstractContextManager[None]] = contextlib.nullcontext  # type: ignore[assignment]
-        return self.store_beside(path, key, call, data, is_whole=is_whole, beside=beside)
-
-    def store_beside(  # noqa: PLR0913 - the address and the recording
-        self,
-        path: str,
-        key: str,
-        call: int,
-        data: bytes,
-        *,
-        is_whole: bool,
-        beside: Callable[[int], AbstractContextManager[None]],
+        beside: Beside = contextlib.nullcontext,
     ) -> Outcome:
         """Store a recording, if none with precedence exists, and the connection has not ended.
 
@@ -145,6 +131,7 @@ class ConnectionVariants:
             call: what `begin` returned.
             data: the recording.
             is_whole: whether it is complete.
+            stays: not asked.
             beside: returns what stores its side files, from the number that it gets.
 
         Raises:
@@ -169,7 +156,7 @@ class ConnectionVariants:
         files: VariantFiles,
         number: int,
         data: bytes,
-        beside: Callable[[int], AbstractContextManager[None]],
+        beside: Beside,
         *,
         is_whole: bool,
     ) -> Outcome:
@@ -178,9 +165,7 @@ class ConnectionVariants:
         with beside(number):
             return files.keep(number, data, is_whole=is_whole, stays=None)
 
-    def _add(
-        self, files: VariantFiles, number: int, data: bytes, beside: Callable[[int], AbstractContextManager[None]]
-    ) -> bool:
+    def _add(self, files: VariantFiles, number: int, data: bytes, beside: Beside) -> bool:
         with beside(number):
             return self._store.add(*files.address(number), data)
 

@@ -6,7 +6,7 @@ import contextlib
 import datetime
 import functools
 import logging
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 from urllib.parse import unquote
 
 import msgspec
@@ -25,14 +25,13 @@ from inferencereplay.store.address import Address
 from inferencereplay.store.interface import layers_of, written_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
+    from collections.abc import Iterator
 
     from inferencereplay.recording.request import Request
     from inferencereplay.recording.side_file import SideFile
     from inferencereplay.session.call import Call
     from inferencereplay.session.calls_log import LoggedCall
-    from inferencereplay.session.variants import Claim, Stays
+    from inferencereplay.session.variants import Beside, Claim, Stays
     from inferencereplay.store.interface import SideFiles, Store, WritableStore
 
 log = logging.getLogger("inferencereplay")
@@ -53,9 +52,17 @@ class Numbering(Protocol):
         ...
 
     def store(  # noqa: PLR0913 - as `Variants` has it
-        self, path: str, key: str, call: int, data: bytes, *, is_whole: bool, stays: Stays | None = None
+        self,
+        path: str,
+        key: str,
+        call: int,
+        data: bytes,
+        *,
+        is_whole: bool,
+        stays: Stays | None,
+        beside: Beside,
     ) -> Outcome:
-        """Store the answer to a call."""
+        """Store the answer to a call, within `beside` its number."""
         ...
 
     def stored_as(self, call: int) -> int:
@@ -68,24 +75,6 @@ class Numbering(Protocol):
 
     def remove(self, path: str, key: str) -> None:
         """Remove what a session that knew fewer secrets has stored."""
-        ...
-
-
-@runtime_checkable
-class LateNumbering(Protocol):
-    """What finds a number when a recording is stored: `ConnectionVariants`."""
-
-    def store_beside(  # noqa: PLR0913 - the address and the recording
-        self,
-        path: str,
-        key: str,
-        call: int,
-        data: bytes,
-        *,
-        is_whole: bool,
-        beside: Callable[[int], AbstractContextManager[None]],
-    ) -> Outcome:
-        """Store a recording, within `beside` its number."""
         ...
 
 
@@ -265,19 +254,6 @@ class Recorder(Generic[_Numbering]):
         log.info("%s was not recorded: %s", pending.line, reason)
         return reason
 
-    def _store_data(self, pending: PendingRecording, data: bytes, *, is_whole: bool) -> Outcome:
-        path, key, number = pending.request.path, pending.key, pending.number
-        place = Address(path, key, int(number))
-        if not self._keeps_equal:
-            return self.variants.store(path, key, number, data, is_whole=is_whole)
-        from inferencereplay.session import equal_answers  # noqa: PLC0415 - in `record` only
-
-        equal_answers.store_sent_back(pending.request)
-        store = cast("WritableStore", written_of(self._store))
-        renew = functools.partial(self._count, place, recorded=1, unchanged=-1)
-        stays = functools.partial(equal_answers.stays, store, place, renew)
-        return self.variants.store(path, key, number, data, is_whole=is_whole, stays=stays)
-
     def _tell_hidden(self, pending: PendingRecording) -> None:
         """Warn of a recording that no session will find: a layer above holds another one of the request."""
         hidden_by = getattr(self._store, "hidden_by", None)
@@ -288,27 +264,20 @@ class Recorder(Generic[_Numbering]):
 
     def _store_whole(self, pending: PendingRecording, recording: Recording) -> Outcome:
         """Store a recording after its side files; one that is not stored leaves none behind."""
-        if isinstance(self.variants, LateNumbering):
-            return self._store_late(self.variants, pending, recording)
-        place = pending.request.path, pending.key, int(pending.number)
-        sides, store = recording.side_files, cast("SideFiles", written_of(self._store))
-        outcome = Outcome.REFUSED
-        try:
-            with contextlib.ExitStack() as kept:
-                for side in sides:
-                    kept.enter_context(store.put_side(*place, side))
-                outcome = self._store_data(pending, files.encode(recording), is_whole=recording.response.is_whole)
-        finally:
-            for side in () if outcome is Outcome.STORED else sides:
-                store.drop_side(*place, side)
-        return outcome
-
-    def _store_late(self, variants: LateNumbering, pending: PendingRecording, recording: Recording) -> Outcome:
-        """Store a recording whose number is found only now, each time after its side files."""
-        path, key = pending.request.path, pending.key
-        beside = functools.partial(self._beside, path, key, recording.side_files)
+        path, key, number = pending.request.path, pending.key, pending.number
         data, is_whole = files.encode(recording), recording.response.is_whole
-        return variants.store_beside(path, key, pending.number, data, is_whole=is_whole, beside=beside)
+        beside = functools.partial(self._beside, path, key, recording.side_files)
+        stays = self._find_equal(pending) if self._keeps_equal else None
+        return self.variants.store(path, key, number, data, is_whole=is_whole, stays=stays, beside=beside)
+
+    def _find_equal(self, pending: PendingRecording) -> Stays:
+        """Return what says whether a file stays because its answer is equal."""
+        from inferencereplay.session import equal_answers  # noqa: PLC0415 - in `record` only
+
+        equal_answers.store_sent_back(pending.request)
+        place = Address(pending.request.path, pending.key, int(pending.number))
+        renew = functools.partial(self._count, place, recorded=1, unchanged=-1)
+        return functools.partial(equal_answers.stays, cast("WritableStore", written_of(self._store)), place, renew)
 
     @contextlib.contextmanager
     def _beside(self, path: str, key: str, sides: list[SideFile], number: int) -> Iterator[None]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from inferencereplay.session.run_coordinator import RunCoordinator
-    from inferencereplay.session.variants import Stays
+    from inferencereplay.session.variants import Beside, Stays
     from inferencereplay.store.interface import Store
 
 log = logging.getLogger("inferencereplay")
@@ -112,7 +112,15 @@ class RunVariants(Variants):
         return bool(self._pending)
 
     def store(  # noqa: PLR0913 - as in `Variants`
-        self, path: str, key: str, call: int, data: bytes, *, is_whole: bool, stays: Stays | None = None
+        self,
+        path: str,
+        key: str,
+        call: int,
+        data: bytes,
+        *,
+        is_whole: bool,
+        stays: Stays | None = None,
+        beside: Beside = contextlib.nullcontext,
     ) -> Outcome:
         """Store the answer to a call, if no more complete one, and none of the run, exists, and it has not ended.
 
@@ -126,7 +134,8 @@ class RunVariants(Variants):
         try:
             outcome = Outcome.REFUSED
             if not self._run.has(address):
-                outcome = self._files(path, key).keep(number, data, is_whole=is_whole, stays=stays)
+                with beside(number):
+                    outcome = self._files(path, key).keep(number, data, is_whole=is_whole, stays=stays)
             self.used.add((path, key, number))
             try:
                 self._run.settle(address, is_whole=is_whole)

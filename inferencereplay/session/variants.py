@@ -7,6 +7,7 @@ started. A failed call gives its number back, and gaps close as soon as no call 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from typing import TYPE_CHECKING, Any, cast
@@ -19,10 +20,12 @@ from inferencereplay.store.address import LONGEST_GAP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
 
     from inferencereplay.store.interface import Store, WritableStore
 
     Stays = Callable[[bytes, bytes], bool]
+    Beside = Callable[[int], AbstractContextManager[object]]
 
 log = logging.getLogger("inferencereplay")
 
@@ -206,7 +209,15 @@ class Variants:
             return any(state.pending for state in self._states.values())
 
     def store(  # noqa: PLR0913 - the address and the answer
-        self, path: str, key: str, call: int, data: bytes, *, is_whole: bool, stays: Stays | None = None
+        self,
+        path: str,
+        key: str,
+        call: int,
+        data: bytes,
+        *,
+        is_whole: bool,
+        stays: Stays | None = None,
+        beside: Beside = contextlib.nullcontext,
     ) -> Outcome:
         """Store the answer to a call, if no recording with precedence exists, and the call has not ended.
 
@@ -217,6 +228,7 @@ class Variants:
             data: the recording.
             is_whole: whether it is complete.
             stays: returns whether a file stays as it is; see `VariantFiles.keep`.
+            beside: returns what stores its side files, from its number.
 
         Raises:
             OSError: if it cannot be written; the call then counts as failed.
@@ -227,7 +239,8 @@ class Variants:
         try:
             with state.lock:
                 number = int(call)
-                outcome = state.files.keep(number, data, is_whole=is_whole, stays=stays)
+                with beside(number):
+                    outcome = state.files.keep(number, data, is_whole=is_whole, stays=stays)
                 is_there = bool(outcome)
                 state.own[number] = is_there
                 state.is_changed |= is_there
