@@ -96,18 +96,30 @@ def way_of(ways: Mapping[tuple[str | None, bool], Way], arguments: Mapping[str, 
     return ways.get((mode, bool(arguments.get("stream"))))
 
 
-def covers_bytes(response: Response) -> bool:
-    """Whether the answer of a call for bytes can be given without the SDK path."""
-    return response.status == OK and response.binary is not None and _is_plain(response)
+class BytesWay(NamedTuple):
+    """How a caller wants an answer that is bytes; see `Way`.
 
-
-def bytes_answer(cast_to: Any, session: Session, client: Any, choice: Choice, read_options: Callable[[], Any]) -> Any:
-    """Return what the SDK returns for a call for bytes; see `Way.answer`.
-
-    Raises:
-        RecordingCorrupt: if the side file is gone, torn, or another one.
+    Attributes:
+        cast_to: what the SDK gives out.
     """
-    return cast_to(_Answer(choice.play, session, client, choice.request, read_options).read_response())
+
+    cast_to: Any
+
+    def covers(self, response: Response) -> bool:
+        """Whether the caller can be given an answer without the SDK path."""
+        return response.status == OK and response.binary is not None and _is_plain(response)
+
+    def is_due_at_once(self, play: Play) -> bool:  # noqa: ARG002 - as `Way` has it
+        """Whether the whole answer is read before the caller gets it."""
+        return True
+
+    def answer(self, session: Session, client: Any, choice: Choice, read_options: Callable[[], Any]) -> Any:
+        """Return what the SDK returns; see `Way.answer`.
+
+        Raises:
+            RecordingCorrupt: if the side file is gone, torn, or another one.
+        """
+        return self.cast_to(_Answer(choice.play, session, client, choice.request, read_options).read_response())
 
 
 def _is_plain(response: Response) -> bool:

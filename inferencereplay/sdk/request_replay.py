@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_args, get_orig
 from inferencereplay.errors import InvalidSetting, StoreError
 from inferencereplay.recording.request import NotSerializable
 from inferencereplay.sdk import private
-from inferencereplay.sdk.answers import OK, Way, bytes_answer, covers_bytes
+from inferencereplay.sdk.answers import OK, BytesWay, Way
 from inferencereplay.sdk.fast_replay import Choice, Endpoint, may_replay
 from inferencereplay.sdk.model_builder import AnyModelBuilder, EventBuilder
 
@@ -25,36 +25,25 @@ if TYPE_CHECKING:
 _MODES = ("true", "stream", None)
 
 
-class FoundBytes(NamedTuple):
-    """The recording that answers a call of `request` for bytes.
+class ParsedWay(Way):
+    """How a caller wants an answer that its own parser reads, as of a call of `parse`."""
 
-    Attributes:
-        choice: the recording.
-        cast_to: what the SDK gives out.
-        options: the SDK's, of the call.
-    """
+    __slots__ = ()
 
-    choice: Choice
-    cast_to: Any
-    options: Any
-
-    @property
-    def is_due_at_once(self) -> bool:
-        """Whether the whole answer is read before the caller gets it."""
-        return True
-
-    @property
-    def recorded(self) -> Response:
-        """The recorded answer."""
-        return self.choice.play.recording.response
-
-    def answer(self, session: Session, client: Any) -> Any:
-        """Return what the SDK returns.
+    def answer(self, session: Session, client: Any, choice: Choice, read_options: Callable[[], Any]) -> Any:
+        """Return what the parser makes of the SDK's object.
 
         Raises:
-            RecordingCorrupt: if the side file is gone, torn, or another one.
+            APIStatusError: if a status is recorded that the SDK raises it for.
+            Exception: whatever the parser raises.
         """
-        return bytes_answer(self.cast_to, session, client, self.choice, lambda: self.options)
+        recorded = choice.play.recording.response
+        if recorded.status != OK:
+            return super().answer(session, client, choice, read_options)
+        made = private.parser(read_options())(self.endpoint.build_model(bytes(recorded.body)))
+        if isinstance(made, private.BaseModel):
+            private.set_request_id(made, recorded.headers)
+        return made
 
 
 class Found(NamedTuple):
@@ -67,7 +56,7 @@ class Found(NamedTuple):
     """
 
     choice: Choice
-    way: Way
+    way: Way | BytesWay
     options: Any
 
     @property
@@ -86,14 +75,9 @@ class Found(NamedTuple):
         Raises:
             APIStatusError: if a status is recorded that the SDK raises it for.
             Exception: whatever the call's own parser raises.
+            RecordingCorrupt: if the side file of an answer that is bytes is gone, torn, or another one.
         """
-        parse = private.parser(self.options)
-        if parse is None or self.way.mode is not None or self.recorded.status != OK:
-            return self.way.answer(session, client, self.choice, lambda: self.options)
-        made = parse(self.way.endpoint.build_model(bytes(self.recorded.body)))
-        if isinstance(made, private.BaseModel):
-            private.set_request_id(made, self.recorded.headers)
-        return made
+        return self.way.answer(session, client, self.choice, lambda: self.options)
 
 
 def choose(  # noqa: PLR0913 - the arguments of `request`, in any of its versions
@@ -105,7 +89,7 @@ def choose(  # noqa: PLR0913 - the arguments of `request`, in any of its version
     stream: bool = False,
     stream_cls: Any = None,
     **_: Any,
-) -> Found | FoundBytes | None:
+) -> Found | None:
     """Choose the recording that answers a call of `request`, or `None` if the call is not for the fast path.
 
     Raises:
@@ -113,13 +97,11 @@ def choose(  # noqa: PLR0913 - the arguments of `request`, in any of its version
     """
     if not may_replay(session, client) or not _is_covered(options):
         return None
-    if private.returns_bytes(cast_to):
-        # In async code a large file is read in a thread, on the SDK path.
-        if private.is_async(client) or private.mode_of(options) is not None:
-            return None
-        bytes_choice = _choose(session, client, options, covers_bytes)
-        return None if bytes_choice is None else FoundBytes(bytes_choice, cast_to, options)
-    way = _way(cast_to, options, stream_cls, is_stream=stream)
+    way: Way | BytesWay | None = None
+    if not private.returns_bytes(cast_to):
+        way = _way(cast_to, options, stream_cls, is_stream=stream)
+    elif not private.is_async(client) and private.mode_of(options) is None:
+        way = BytesWay(cast_to)  # in async code a large file is read in a thread, on the SDK path
     choice = None if way is None else _choose(session, client, options, way.covers)
     return None if way is None or choice is None else Found(choice, way, options)
 
@@ -155,6 +137,8 @@ def _way(cast_to: Any, options: Any, stream_cls: Any, *, is_stream: bool) -> Way
     endpoint = _endpoint(cast_to, stream_cls)
     if is_stream and (endpoint.build_chunk is None or parser is not None or not private.has_plain_events(options)):
         return None
+    if parser is not None and mode is None:
+        return ParsedWay(endpoint, mode, is_stream)
     return Way(endpoint, mode, is_stream=is_stream, is_parsed=parser is None)
 
 
