@@ -17,7 +17,7 @@ from inferencereplay import RecordingCorrupt, Session, StoreError, replay
 from inferencereplay.catalogue.entries import Catalogue
 from inferencereplay.recording.side_file import side_file
 from inferencereplay.redaction.redactor import Redactor
-from inferencereplay.session.variants import Variants
+from inferencereplay.session.variant_files import VariantFiles
 from inferencereplay.store import side_folder
 from inferencereplay.store.directory import DirectoryStore
 from inferencereplay.store.folder_files import FolderFiles
@@ -66,7 +66,7 @@ def test_a_kill_before_the_recording_leaves_what_a_later_recorder_removes(client
     server.replies = [sound()]
 
     def record() -> None:
-        monkeypatch.setattr(Variants, "store", lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
+        monkeypatch.setattr(VariantFiles, "keep", lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
         with replay(tmp_path, mode="record"):
             client.audio.speech.create(**ASK)
 
