@@ -58,20 +58,20 @@ class Request(msgspec.Struct, frozen=True):
         """64 hexadecimal digits."""
         digest = _BEGUN[self.kind].copy()
         digest.update(self.body)  # a copy of all the bytes takes longer, if the body is large
-        digest.update(self._after_body())
+        digest.update(self._after_body() if self.query else _end(self.method, self.path))
         return digest.hexdigest()
 
     def _after_body(self) -> bytes:
-        target = _target(self.method, self.path)
-        return b'%b,"query":%b}' % (target, _encode(self.query)) if self.query else target + b"}"
+        end = _end(self.method, self.path)
+        return b'%b,"query":%b}' % (end[:-1], _encode(self.query)) if self.query else end
 
 
 _BEGUN = {kind: hashlib.sha256(b'{"%b":' % kind.encode()) for kind in ("body", "content", "form")}
 
 
 @functools.lru_cache(1_000)
-def _target(method: str, path: str) -> bytes:
-    return b',"method":%b,"path":%b' % (_encode(method), _encode(path))
+def _end(method: str, path: str) -> bytes:
+    return b',"method":%b,"path":%b}' % (_encode(method), _encode(path))
 
 
 def canonical_json(value: JSON, convert: Callable[[Any], JSON] | None = None) -> bytes:

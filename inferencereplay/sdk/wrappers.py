@@ -141,7 +141,7 @@ def is_outermost(instance: Any, name: str) -> bool:
     """Return whether our wrapper is the first to be called for a method of an object."""
     if name in instance.__dict__:
         return False
-    return _is_ours(getattr(type(instance), name))
+    return type(getattr(type(instance), name)) is MethodWrapper
 
 
 class _Place(NamedTuple):

@@ -52,6 +52,7 @@ class Decider(CallNotes):
         self._pace = settings.pace
         self._exhausted = settings.exhausted
         self._never_waits = math.isinf(settings.speed) and settings.pace is None
+        self._may_store = mode is Mode.RECORD_IF_MISSING
         self._checks_age = is_answering and self._expiry is not None
         self.keeps_uploads = settings.keep_uploads
         self._selection = Selection(settings.live, settings.only)
@@ -195,18 +196,22 @@ class Decider(CallNotes):
             RecordingExpired: if the one that should answer is older than `max_age`, and `on_expiry="error"`.
             NotSerializable: if the request is nested too deeply to be searched.
         """
-        may_store = self.mode is Mode.RECORD_IF_MISSING
-        is_mixing = self._joined is not None or (may_store and self._exhausted == "record")
+        is_mixing = self._joined is not None or (self._may_store and self._exhausted == "record")
         found = None if is_mixing else self._peek(call.request)
-        if found is None or found.is_closed:
-            redacted = call.redacted
-            if is_mixing or redacted is not call.request:
-                found = self._peek(redacted) or found
-            if may_store and found is None and self._exhausted == "error" and self._first(call.request, redacted):
-                raise self.miss(call)
-        if may_store and found and found.is_closed:
-            return None
+        if found is None or found.recording.response.end == "closed":
+            found = self._find_redacted(call, found, is_mixing=is_mixing)
         return self._check_age(found, call) if self._checks_age and found else found
+
+    def _find_redacted(self, call: Call, found: Play | None, *, is_mixing: bool) -> Play | None:
+        """Return what would answer a call without its secrets, or else what would with them: an abandoned stream."""
+        redacted = call.redacted
+        if is_mixing or redacted is not call.request:
+            found = self._peek(redacted) or found
+        if not self._may_store:
+            return found
+        if found is None and self._exhausted == "error" and self._first(call.request, redacted):
+            raise self.miss(call)
+        return None if found and found.is_closed else found
 
     def _peek(self, request: Request) -> Play | None:
         key = request.key
