@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from typing import NamedTuple
@@ -43,9 +44,10 @@ def parse_file_name(name: str) -> tuple[str, int] | None:
     return (found[1], int(found[2] or 1)) if found else None
 
 
-def folder_names(path: str) -> list[str]:
+@functools.lru_cache(1_000)
+def folder_names(path: str) -> tuple[str, ...]:
     """Return the names of the nested folders in which the recordings of a request's path are."""
-    return [_safe(part) for part in path.split("/") if part]
+    return tuple(_safe(part) for part in path.split("/") if part)
 
 
 def _safe(part: str) -> str:
