@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from inferencereplay.recording.frames import CLIENT, SERVER
-from inferencereplay.recording.side_file import HeldFile, side_file
+from inferencereplay.recording.side_file import HashedFile, side_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +44,7 @@ def take_out_audio(response: Response, *, keeps_clients: bool) -> None:
         response: whose frames are changed, and which gets the side file if there is one.
         keeps_clients: whether the side file holds also what the program sent.
     """
-    frames, held = response.frames or [], HeldFile()
+    frames, held = response.frames or [], HashedFile()
     for frame in frames:
         if frame.sender == CLIENT and b'"audio"' in bytes(frame.json):
             _digest_client(frame, held if keeps_clients else None)
@@ -52,9 +52,9 @@ def take_out_audio(response: Response, *, keeps_clients: bool) -> None:
     taken = found if sum(len(text) for _, text, _ in found) > LONGEST else []
     places = []
     for _, _, content in taken:
-        places.append((held.tell(), len(content)))
-        held.write(content)
-    response.audio = side_file(held, "audio/pcm") if held.tell() else None
+        places.append((held.length, len(content)))
+        held.append(content)
+    response.audio = side_file(held, "audio/pcm") if held.length else None
     for (frame, text, _), place in zip(taken, places, strict=True):
         frame.json = msgspec.Raw(bytes(frame.json).replace(text, _place(response.audio, *place)))
 
@@ -84,14 +84,14 @@ def put_back_audio(response: Response) -> None:
             frame.json = msgspec.Raw(re.sub(wanted, text, bytes(frame.json), count=1))
 
 
-def _digest_client(frame: Frame, held: HeldFile | None) -> None:
+def _digest_client(frame: Frame, held: HashedFile | None) -> None:
     value = _read(frame.json)
     audio = value.get(AUDIO) if isinstance(value, dict) else None
     if not isinstance(audio, str) or isinstance(told := digest(audio), str):
         return
     if held is not None:
-        told["start"] = held.tell()
-        held.write(base64.b64decode(audio))
+        told["start"] = held.length
+        held.append(base64.b64decode(audio))
     frame.json = msgspec.Raw(msgspec.json.encode({**value, AUDIO: told}))
 
 

@@ -108,10 +108,11 @@ class SideFile(msgspec.Struct, dict=True):
     def read(self) -> bytes:
         """Return the content; errors are those of `open`."""
         with self.open() as file:
-            return file.read()
+            content = file.read(self.length)  # at once, into memory of that size
+            return content if len(content) == self.length else content + file.read()
 
 
-def side_file(content: bytes | HeldFile, content_type: str) -> SideFile:
+def side_file(content: bytes | HashedFile, content_type: str) -> SideFile:
     """Make a side file of a content.
 
     Args:
@@ -122,12 +123,7 @@ def side_file(content: bytes | HeldFile, content_type: str) -> SideFile:
         made = _made(content[:16], len(content), hashlib.sha256(content).hexdigest(), content_type)
         made.bind(lambda: io.BytesIO(content))
         return made
-    content.seek(0)
-    start, length, digest = b"", 0, hashlib.sha256()
-    for block in read_blocks(content):
-        start, length = start or block[:16], length + len(block)
-        digest.update(block)
-    made = _made(start, length, digest.hexdigest(), content_type)
+    made = _made(content.start, content.length, content.sha256, content_type)
     made.bind(lambda: _Again(content))  # type: ignore[return-value, arg-type]
     return made
 
@@ -145,6 +141,33 @@ class HeldFile(tempfile.SpooledTemporaryFile):  # type: ignore[type-arg]  # whic
     def __del__(self) -> None:
         """Close it: nobody else does, for its content may be asked for until then."""
         self.close()
+
+
+class HashedFile(HeldFile):
+    """Such a file whose SHA-256 is known once it is written: large contents are not read for it once more.
+
+    Attributes:
+        start: the first bytes.
+        length: bytes up to now.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.start = b""
+        self.length = 0
+        self._digest = hashlib.sha256()
+
+    def append(self, data: bytes) -> None:
+        """Write at the end."""
+        self.start += data[: 16 - len(self.start)]
+        self.length += len(data)
+        self._digest.update(data)
+        self.write(data)
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 up to now, 64 hexadecimal digits."""
+        return self._digest.hexdigest()
 
 
 class _Again:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from inferencereplay.recording.side_file import HeldFile, side_file
+from inferencereplay.recording.side_file import HashedFile, HeldFile, side_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -43,7 +43,7 @@ class BytesCapture:
 
     def __init__(self, kept: Response) -> None:
         self._kept = kept
-        self._file = HeldFile()
+        self._file = HashedFile()
         self._offsets: list[float] = []
         self._sizes: list[int] = []
 
@@ -51,7 +51,7 @@ class BytesCapture:
         """Take pieces, each with the time at which it arrived."""
         for seconds, data in pieces:
             if data:
-                self._file.write(data)
+                self._file.append(data)
                 self._offsets.append(seconds)
                 self._sizes.append(len(data))
         while len(self._sizes) > MOST_PIECES:

@@ -11,7 +11,7 @@ import io
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from inferencereplay.recording.request import NotSerializable, Request, canonical_json
-from inferencereplay.recording.side_file import BLOCK, HeldFile, side_file
+from inferencereplay.recording.side_file import BLOCK, HashedFile, side_file
 from inferencereplay.sdk import private
 
 if TYPE_CHECKING:
@@ -105,27 +105,29 @@ class _Reading:
 
     def _described(self, made: dict[str, JSON], content: Any, content_type: str) -> JSON:
         if isinstance(content, bytes):
+            side = side_file(content, content_type)
             if self._keeps:
-                self.uploads.append(side_file(content, content_type))
-            return {**made, "length": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+                self.uploads.append(side)
+            return {**made, "length": side.length, "sha256": side.sha256}
         length, digest, held = self._read(content)
         if held is not None and self._keeps:
             self.uploads.append(side_file(held, content_type))
         return {**made, "length": length, "sha256": digest}
 
-    def _read(self, file: Any) -> tuple[int, str, HeldFile | None]:
+    def _read(self, file: Any) -> tuple[int, str, HashedFile | None]:
         """Read a file as the HTTP library does: from its beginning, if it can go there."""
         can_repeat = _rewound(file)
-        held = None if can_repeat and not self._keeps else HeldFile()
+        held = None if can_repeat and not self._keeps else HashedFile()
         length, digest = 0, hashlib.sha256()
         for block in _blocks(file):
-            length += len(block)
-            digest.update(block)
             if held is not None:
-                held.write(block)
+                held.append(block)
+            else:
+                length += len(block)
+                digest.update(block)
         if not can_repeat and held is not None:
             self.instead[id(file)] = _Once(held, getattr(file, "name", None))
-        return length, digest.hexdigest(), held
+        return (length, digest.hexdigest(), None) if held is None else (held.length, held.sha256, held)
 
 
 def _rewound(file: Any) -> bool:
@@ -145,7 +147,7 @@ def _blocks(file: Any) -> Iterator[bytes]:
 class _Once:
     """A file that is read once from its beginning: like the one that the program has given, it has no length."""
 
-    def __init__(self, held: HeldFile, name: Any) -> None:
+    def __init__(self, held: HashedFile, name: Any) -> None:
         self._held = held
         self._place = 0
         if name is not None:
