@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from inferencereplay.redaction.literal_search import LiteralSearch
 from inferencereplay.redaction.opaque_data import LONG, is_chance, without_data
 from inferencereplay.redaction.token_prefixes import TOKEN_PREFIXES
 
@@ -204,13 +205,13 @@ SHAPES = (
     ),
     *(_beginning(*row) for row in TOKEN_PREFIXES),
 )
-_LITERALS = tuple(dict.fromkeys(text for shape in SHAPES if not shape.is_in_run for text in shape.literals))
-_RUN_LITERALS = tuple(dict.fromkeys(text for shape in SHAPES if shape.is_in_run for text in shape.literals if text))
+_LITERALS = LiteralSearch({text for shape in SHAPES if not shape.is_in_run for text in shape.literals})
+_RUN_LITERALS = LiteralSearch({text for shape in SHAPES if shape.is_in_run for text in shape.literals if text})
 _DISCORD = re.compile(r"[MNO][A-Za-z0-9_-]{22,28}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27}")
 """The one kind of token that has no fixed part but its dots."""
 
 _MARKS = bytes(97 if chr(code).isalnum() or chr(code) in "_.~+/=$%-" else 32 for code in range(128)) + b" " * 128
-_RUN = b"a" * _SHORTEST_RUN
+_RUN = re.compile(b"a" * _SHORTEST_RUN + b"a*")
 API_NAMES = frozenset(
     (
         *(b"chat.completion", b"chat.completion.chunk", b"completion_tokens", b"completion_tokens_details"),
@@ -231,11 +232,11 @@ def redact_shapes(text: str, redact: Callable[[str], str]) -> str:
     """
     if len(text) <= _SHORT and not _may_hold_token(text):
         return text
-    runs = _runs_of(text)
-    if not (_present(text, runs) or _DISCORD.search(runs)):  # as nearly always
+    present = _present(text, _runs_of(text))
+    if not any(present):  # as nearly always
         return text
     made, done = [], 0
-    for first, last in sorted(_found(text, runs), key=lambda span: (span[0], -span[1])):
+    for first, last in sorted(_found(text, *present), key=lambda span: (span[0], -span[1])):
         if first >= done:
             made += [text[done:first], redact(text[first:last])]
             done = last
@@ -245,20 +246,18 @@ def redact_shapes(text: str, redact: Callable[[str], str]) -> str:
 @functools.lru_cache(1_000)
 def _may_hold_token(text: str) -> bool:
     """Whether a short text, such as a name or a header, may hold a token; the same ones come again and again."""
-    runs = _runs_of(text)
-    return bool(_present(text, runs) or _DISCORD.search(runs))
+    return any(_present(text, _runs_of(text)))
 
 
 def _runs_of(text: str) -> str:
     return _long_runs(text.encode("utf-8", "surrogatepass")) if len(text) >= _SHORTEST_RUN else ""
 
 
-def _found(text: str, runs: str) -> Iterator[tuple[int, int]]:
-    """Yield where in a text each shape is; some are parts of others."""
-    is_discord = _DISCORD.search(runs)
+def _found(text: str, anywhere: set[str], in_runs: set[str]) -> Iterator[tuple[int, int]]:
+    """Yield where in a text each shape is, of which literal parts stand in it; some are parts of others."""
     for shape in SHAPES:
         for literal in shape.literals:
-            if literal in (runs if shape.is_in_run else text) and (literal or is_discord):
+            if literal in (in_runs if shape.is_in_run else anywhere):
                 for found in _places(text, shape, literal):
                     if shape.is_sure(literal) or not is_chance(found):
                         yield found.span()
@@ -288,9 +287,7 @@ def json_may_hold_token(raw: bytes, distinct: set[bytes]) -> bool:
         distinct = set(without_data(raw).split(b'"'))
     once = b'"'.join(distinct)
     runs = _long_runs(once)
-    present = [literal.encode() for literal in _present(once.decode("latin-1"), runs)]
-    if _DISCORD.search(runs):
-        return any(map(_holds_token, distinct))
+    present = [literal.encode() for literal in set[str]().union(*_present(once.decode("latin-1"), runs))]
     return bool(present) and any(_holds_token(part) for part in distinct if any(text in part for text in present))
 
 
@@ -303,21 +300,13 @@ def _holds_token(part: bytes) -> bool:
     return redact_shapes(text, lambda _: "") != text
 
 
-def _present(text: str, runs: str) -> list[str]:
-    """Return the literal parts of tokens that stand in a text, or in its long runs."""
-    return [literal for literal in _LITERALS if literal in text] + [
-        literal for literal in (_RUN_LITERALS if runs else ()) if literal in runs
-    ]
+def _present(text: str, runs: str) -> tuple[set[str], set[str]]:
+    """Return the literal parts of tokens in a text, and those in its long runs, where an empty one is Discord's."""
+    in_runs = _RUN_LITERALS.present(runs) if runs else set()
+    return _LITERALS.present(text), in_runs | {""} if "." in runs and _DISCORD.search(runs) else in_runs
 
 
 def _long_runs(raw: bytes) -> str:
     """Return the runs of characters that tokens are made of, as long as tokens are, a line each."""
-    marks, runs = raw.translate(_MARKS), set()
-    at = marks.find(_RUN)
-    while at >= 0:
-        last = marks.find(b" ", at)
-        if last < 0:
-            last = len(marks)
-        runs.add(raw[marks.rfind(b" ", 0, at) + 1 : last])
-        at = marks.find(_RUN, last)
-    return b"\n".join(runs - API_NAMES).decode()
+    spans = (found.span() for found in _RUN.finditer(raw.translate(_MARKS)))
+    return b"\n".join({raw[first:last] for first, last in spans} - API_NAMES).decode()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 from typing import TYPE_CHECKING
 
-from inferencereplay.recording.side_file import HeldFile, side_file
+from inferencereplay.recording.side_file import HashedFile, side_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from inferencereplay.redaction.redactor import Redactor
 
 MOST_AT_ONCE = 16 * 1024 * 1024
-"""Characters that are searched together; a longer text is cut at the ends of lines."""
+"""Characters that are searched together; a longer text is cut."""
+_ENDS = "\n, "
+"""Behind what it is cut: a line, or else a member of JSON, or else a word."""
 _ENCODINGS = ("utf-8", "utf-16-le", "utf-16-be", "latin-1")
 """What is not in the first may be in several of the others; the last stands for all that are ASCII and more."""
 
@@ -22,35 +24,52 @@ _ENCODINGS = ("utf-8", "utf-16-le", "utf-16-be", "latin-1")
 def without_secrets(side: SideFile, redactor: Redactor, content_type: str) -> SideFile:
     """Return a side file without what is secret; the same object if there is nothing."""
     for encoding in _ENCODINGS:
-        is_changed = False
-        held = HeldFile()
         try:
-            for text in _texts(side, encoding):
-                safe = redactor.text(text)
-                is_changed |= safe is not text
-                held.write(safe.encode(encoding))
+            held = _redacted(side, redactor, encoding)
         except UnicodeDecodeError:
             continue
-        if is_changed:
+        if held is not None:
             return side_file(held, content_type)
         if encoding == _ENCODINGS[0]:
             break
     return side
 
 
-def _texts(side: SideFile, encoding: str) -> Iterator[str]:
-    """Yield a content as text, cut at the ends of lines where it is long.
+def _redacted(side: SideFile, redactor: Redactor, encoding: str) -> HashedFile | None:
+    """Return a content without what is secret, or `None` if there is nothing, as nearly always: then nothing is copied.
 
     Raises:
         UnicodeDecodeError: if it is no text in that encoding.
     """
-    decoder, text = codecs.getincrementaldecoder(encoding)(), ""
+    clean = 0
+    for text in _texts(side, encoding):
+        if redactor.text(text) is not text:
+            break
+        clean += 1
+    else:
+        return None
+    held = HashedFile()
+    for index, text in enumerate(_texts(side, encoding)):
+        held.append((text if index < clean else redactor.text(text)).encode(encoding))
+    return held
+
+
+def _texts(side: SideFile, encoding: str) -> Iterator[str]:
+    """Yield a content as text, cut where it is long.
+
+    Raises:
+        UnicodeDecodeError: if it is no text in that encoding.
+    """
+    decoder, parts, length = codecs.getincrementaldecoder(encoding)(), [""], 0
     for block in side.blocks():
-        text += decoder.decode(block)
-        if "\0" in text:
+        part = decoder.decode(block)
+        if "\0" in part:
             raise UnicodeDecodeError(encoding, b"\0", 0, 1, "no text has it")
-        if len(text) > MOST_AT_ONCE:
-            end = text.rfind("\n") + 1 or len(text)
+        parts.append(part)
+        length += len(part)
+        if length > MOST_AT_ONCE:
+            text = "".join(parts)
+            end = next((at + 1 for sign in _ENDS if (at := text.rfind(sign)) >= 0), length)
             yield text[:end]
-            text = text[end:]
-    yield text + decoder.decode(b"", final=True)
+            parts, length = [text[end:]], length - end
+    yield "".join(parts) + decoder.decode(b"", final=True)
