@@ -411,7 +411,7 @@ def test_a_search_reads_bodies_as_they_are_laid_out(body):
     with tempfile.TemporaryDirectory() as directory:
         store = DirectoryStore(Path(directory, "recordings"))
         key, data = made(body)
-        large = data.replace(b'"recorded": {}', b'"recorded": {"at":"%s"}' % (b" " * START_COMPARED))
+        large = data.replace(b'"recorded": {}', b'"recorded": {"at":"%s"}' % (b" " * START_COMPARED), 1)
         for number, content in enumerate([data, msgspec.json.format(data, indent=-1), large], 1):
             store.add(CHAT, key, number, content)
         texts = dict(store.requests(CHAT, 9))
