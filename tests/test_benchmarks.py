@@ -29,6 +29,7 @@ ROWS = {
     "sound",
     "sound_first",
     "recording_sound",
+    "recording_sound_bound",
     "pace_of_one",
     "pace_of_many",
     "look_up",
