@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from inferencereplay.sdk import fast_replay, private
+from inferencereplay.sdk import fast_replay, private, steps
 from inferencereplay.sdk.content import excessive_spaces
 from inferencereplay.sdk.fast_replay import AsyncIteration, Chunks, iterate_sync
 from inferencereplay.sdk.http_replay import build_headers, build_response
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from inferencereplay.session.session import Session
 
 OK = 200
+SHORT = 64 * 1024
+"""Bytes of a content that is read sooner than a thread has begun."""
 _ERRORS = range(300, 1000)
 """The statuses that the SDK raises an error for; one of a redirect that leads nowhere is among them."""
 
@@ -58,6 +60,9 @@ class Way(NamedTuple):
     def is_due_at_once(self, play: Play) -> bool:
         """Whether the whole answer is read before the caller gets it."""
         return play.recording.response.status != OK or not (self.is_stream or self.mode == "stream")
+
+    async def read_async(self, choice: Choice) -> None:
+        """Read nothing: the whole answer is in the recording."""
 
     def answer(self, session: Session, client: Any, choice: Choice, read_options: Callable[[], Any]) -> Any:
         """Return what the SDK returns.
@@ -96,14 +101,18 @@ def way_of(ways: Mapping[tuple[str | None, bool], Way], arguments: Mapping[str, 
     return ways.get((mode, bool(arguments.get("stream"))))
 
 
-class BytesWay(NamedTuple):
-    """How a caller wants an answer that is bytes; see `Way`.
+class BytesWay:
+    """How a caller wants an answer that is bytes, for one call; see `Way`.
 
-    Attributes:
-        cast_to: what the SDK gives out.
+    Args:
+        cast_to: the SDK's class of such answers, which it makes of an HTTP response.
+        mode: `"true"` or `None`, as in `Way`.
     """
 
-    cast_to: Any
+    def __init__(self, cast_to: Any, mode: str | None) -> None:
+        self._cast_to = cast_to
+        self._mode = mode
+        self._content: bytes | None = None
 
     def covers(self, response: Response) -> bool:
         """Whether the caller can be given an answer without the SDK path."""
@@ -113,13 +122,35 @@ class BytesWay(NamedTuple):
         """Whether the whole answer is read before the caller gets it."""
         return True
 
+    async def read_async(self, choice: Choice) -> None:
+        """Read the content without blocking the event loop; errors are those of `answer`."""
+        side = choice.play.recording.response.binary
+        is_short = side is not None and side.length <= SHORT
+        await steps.read_async(functools.partial(self._read, choice), is_short=is_short)
+
     def answer(self, session: Session, client: Any, choice: Choice, read_options: Callable[[], Any]) -> Any:
         """Return what the SDK returns; see `Way.answer`.
 
         Raises:
             RecordingCorrupt: if the side file is gone, torn, or another one.
         """
-        return self.cast_to(_Answer(choice.play, session, client, choice.request, read_options).read_response())
+        content = self._read(choice)
+        choice.play.end()
+        answer = _Answer(choice.play, session, client, choice.request, read_options)
+        response = answer.late_response(content)
+        return answer.raw_of(response, self._cast_to) if self._mode else self._cast_to(response)
+
+    def _read(self, choice: Choice) -> bytes:
+        if self._content is None:
+            side = choice.play.recording.response.binary
+            assert side is not None  # noqa: S101 - for the type checker
+            self._content = side.read()
+        return self._content
+
+
+def bytes_way(cast_to: Any, mode: Any) -> BytesWay | None:
+    """Return how a caller wants an answer that is bytes, if the fast path can give it so."""
+    return BytesWay(cast_to, mode) if mode in (None, "true") else None
 
 
 def _is_plain(response: Response) -> bool:
@@ -170,7 +201,7 @@ class _Answer(NamedTuple):
         elif way.mode == "stream":
             response = self._unread(self.session.pacer(recorded))
         else:
-            response = self._late_response()
+            response = self.late_response()
             parsed = fast_replay.model(endpoint, self.play) if way.is_parsed else None
         return private.raw_response(
             way.mode,
@@ -182,6 +213,20 @@ class _Answer(NamedTuple):
             stream_cls=endpoint.stream,
             options=options,
             retries_taken=recorded.retries,
+        )
+
+    def raw_of(self, response: Any, cast_to: Any) -> Any:
+        """Return the SDK's raw response around one whose content was read, and is bytes."""
+        return private.raw_response(
+            "true",
+            cast_to(response),
+            raw=response,
+            client=self.client,
+            cast_to=cast_to,
+            stream=False,
+            stream_cls=None,
+            options=private.LateOptions(self.options),
+            retries_taken=self.play.recording.response.retries,
         )
 
     def options(self) -> Any:
@@ -200,23 +245,26 @@ class _Answer(NamedTuple):
         stream._iterator = iterate(stream._iterator, chunks)  # noqa: SLF001
         return response, stream
 
-    def _late_response(self) -> Any:
-        """Return the HTTP response, as it is when it was read."""
+    def late_response(self, content: bytes | None = None) -> Any:
+        """Return the HTTP response, as it is when it was read; its content, if that is no part of the recording."""
         library = private.http_library(self.client)
-        headers = functools.partial(build_headers, self.play.recording.response, library)
-        return late(library.Response, self.read_response, headers=headers)
+        parts: dict[str, Any] = {"headers": functools.partial(build_headers, self.play.recording.response, library)}
+        if content is not None:
+            parts[private.HELD_CONTENT] = lambda: content
+        return late(library.Response, functools.partial(self.read_response, content), **parts)
 
-    def read_response(self) -> Any:
+    def read_response(self, content: bytes | None = None) -> Any:
         """Build the HTTP response, and read it."""
-        response = self._unread(None)
+        response = self._unread(None, content)
         response.read()
         return response
 
-    def _unread(self, pacer: Pacer | None) -> Any:
+    def _unread(self, pacer: Pacer | None, content: bytes | None = None) -> Any:
         """Build the HTTP response."""
         library = private.http_library(self.client)
         play, request = self.play, self._late_request(library)
-        return build_response(play.recording.response, library, request, pacer, play.name, end=play.end)
+        recorded = play.recording.response
+        return build_response(recorded, library, request, pacer, play.name, end=play.end, content=content)
 
     def _late_request(self, library: Any) -> Any:
         """Return the HTTP request that the SDK would have sent."""

@@ -35,19 +35,34 @@ _TOGETHER = 20
 _UNSET = frozenset(private.UNSET)
 
 
-class Endpoint:
-    """What one `create` method sends and returns.
+class Sending:
+    """What one `create` method sends.
 
     Args:
         path: relative to the base URL.
         create: the SDK's method; only arguments that it knows are covered.
+        adds: members of the body that the SDK adds by itself.
+    """
+
+    def __init__(self, path: str, create: Callable[..., Any], adds: Mapping[str, Any] = MappingProxyType({})) -> None:
+        self.path = path
+        self.names = frozenset(inspect.signature(create).parameters) - {"self"}
+        self.adds = adds
+
+
+class Endpoint(Sending):
+    """What one `create` method sends and returns.
+
+    Args:
+        path: see `Sending`, as `create` and `adds`.
+        create: as above.
         build_model: makes a plain answer of its JSON, an object of its class.
         chunk: the type of a stream's chunk.
         build_chunk: makes a chunk of its JSON.
         stream: `openai.Stream[…]` or `openai.AsyncStream[…]` of such chunks; `None` where there are no streams.
         events: the prefix of the names of a stream's events; `None` where they have no names.
         covers: returns whether `build_model` can build a plain answer of its JSON.
-        adds: members of the body that the SDK adds by itself.
+        adds: as above.
     """
 
     def __init__(  # noqa: PLR0913 - what endpoints differ in
@@ -63,7 +78,7 @@ class Endpoint:
         covers: Callable[[bytes], bool] | None = None,
         adds: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
-        self.path = path
+        super().__init__(path, create, adds)
         self.model = build_model.cls
         self.build_model = build_model
         self.chunk = chunk
@@ -71,8 +86,6 @@ class Endpoint:
         self.stream = stream
         self.events = events
         self.covers = covers
-        self.adds = adds
-        self.names = frozenset(inspect.signature(create).parameters) - {"self"}
 
     def covers_plain(self, response: Response) -> bool:
         """Whether the fast path can give out a plain answer."""
@@ -104,7 +117,7 @@ class Choice(msgspec.Struct):  # which is made faster than a NamedTuple
 def choose(
     session: Session,
     client: Any,
-    endpoint: Endpoint,
+    endpoint: Sending,
     arguments: dict[str, Any],
     covers: Callable[[Response], bool],
 ) -> Choice | None:

@@ -52,6 +52,7 @@ def build_response(  # noqa: PLR0913 - what an answer is made of
     name: str,
     *,
     end: Callable[[], None] | None = None,
+    content: bytes | None = None,
 ) -> Any:
     """Build the HTTP response that `response` was made of.
 
@@ -64,6 +65,7 @@ def build_response(  # noqa: PLR0913 - what an answer is made of
         pacer: sets the time of each piece; `None` if nothing has to wait.
         name: the file, for messages.
         end: is called when the response is closed.
+        content: of a side file that has been read.
 
     Raises:
         RecordingCorrupt: if the indentation would make the answer many times as large as its JSON, or if its charset is
@@ -71,7 +73,9 @@ def build_response(  # noqa: PLR0913 - what an answer is made of
     """
     check_content(response, name)
     pieces: Iterator[bytes]
-    if response.binary is not None:
+    if content is not None:
+        pieces = iter((content,))
+    elif response.binary is not None:
         pieces = FilePieces(response)
     else:
         pieces = stream_pieces(response) if response.is_stream else iter((plain_content(response),))

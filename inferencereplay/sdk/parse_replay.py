@@ -243,6 +243,9 @@ class Found(NamedTuple):
         """The recorded answer."""
         return self.choice.play.recording.response
 
+    async def read_async(self) -> None:
+        """Read nothing: the whole answer is in the recording."""
+
     def answer(self, session: Session, client: Any, read_options: Callable[[], Any]) -> Any:
         """Return what the SDK returns.
 
@@ -255,7 +258,7 @@ class Found(NamedTuple):
 
 
 def choose(
-    session: Session, resource: Any, endpoint: Endpoint, templates: Templates, arguments: dict[str, Any]
+    endpoint: Endpoint, templates: Templates, session: Session, resource: Any, arguments: dict[str, Any]
 ) -> Found | None:
     """Choose the recording that answers a call of `parse`, or `None` if the call is not for the fast path.
 

@@ -19,6 +19,7 @@ from inferencereplay.locks import make_reentrant_lock
 from inferencereplay.pacing.event_loop import give_turn
 from inferencereplay.sdk import (
     answers,
+    bytes_replay,
     calls,
     fast_replay,
     fault_injection,
@@ -86,6 +87,7 @@ async def _request_async(wrapped: Any, instance: Any, args: tuple[Any, ...], kwa
             pacer = session.pacer(found.recorded)
             await (pacer.wait_async(-1) if pacer else give_turn())
             found.choice.play.end()
+        await found.read_async()
         return found.answer(session, instance)
     flow = _flow(session, wrapped, instance, args, kwargs)
     with sending():
@@ -157,13 +159,15 @@ def _create_async(endpoint: fast_replay.Endpoint) -> Callable[..., Any]:
     return create
 
 
-def _parse(endpoint: fast_replay.Endpoint, templates: parse_replay.Templates) -> Callable[..., Any]:
-    def parse(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _answered(choose: Callable[..., Any]) -> Callable[..., Any]:
+    """Handle calls of a method that are answered, each as a whole, by what `choose` finds for them."""
+
+    def method(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         client = instance._client  # noqa: SLF001
         session = _session(client)
         found = None
         if session is not None and not args and _may_bypass_request(client):
-            found = parse_replay.choose(session, instance, endpoint, templates, kwargs)
+            found = choose(session, instance, kwargs)
         if session is None or found is None:
             return wrapped(*args, **kwargs)
         if pacer := session.pacer(found.recorded):
@@ -171,25 +175,25 @@ def _parse(endpoint: fast_replay.Endpoint, templates: parse_replay.Templates) ->
             found.choice.play.end()
         return found.answer(session, client, functools.partial(private.options_of, wrapped, instance, kwargs))
 
-    return parse
+    return method
 
 
-def _parse_async(endpoint: fast_replay.Endpoint, templates: parse_replay.Templates) -> Callable[..., Any]:
-    async def parse(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _answered_async(choose: Callable[..., Any]) -> Callable[..., Any]:
+    async def method(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         client = instance._client  # noqa: SLF001
         session = _session(client)
         found = None
         if session is not None and not args and _may_bypass_request(client):
-            decision = functools.partial(parse_replay.choose, session, instance, endpoint, templates, kwargs)
-            found = await steps.decide_async(decision)
+            found = await steps.decide_async(functools.partial(choose, session, instance, kwargs))
         if session is None or found is None:
             return await wrapped(*args, **kwargs)
         pacer = session.pacer(found.recorded)
         await (pacer.wait_async(-1) if pacer else give_turn())
         found.choice.play.end()
+        await found.read_async()
         return found.answer(session, client, functools.partial(private.options_of, wrapped, instance, kwargs))
 
-    return parse
+    return method
 
 
 def _may_bypass_request(client: Any) -> bool:
@@ -283,15 +287,16 @@ def _responses_patches(module: Any) -> list[_Patch]:
 
 def _create_patches(owner: Any, async_owner: Any, *, chunk: Any, **shared: Any) -> list[_Patch]:
     kinds: tuple[tuple[Any, Any, Any, Any], ...] = (
-        (owner, _create, _parse, openai.Stream[chunk]),
-        (async_owner, _create_async, _parse_async, openai.AsyncStream[chunk]),
+        (owner, _create, _answered, openai.Stream[chunk]),
+        (async_owner, _create_async, _answered_async, openai.AsyncStream[chunk]),
     )
     patches = []
-    for cls, create, parse, stream in kinds:
+    for cls, create, answered, stream in kinds:
         endpoint = fast_replay.Endpoint(create=cls.create, stream=stream, chunk=chunk, **shared)
         patches.append(_Patch(cls, "create", create(endpoint), is_fast_path=True))
         if "parse" in cls.__dict__:
-            patches.append(_Patch(cls, "parse", parse(endpoint, parse_replay.Templates(cls.parse)), is_fast_path=True))
+            choose = functools.partial(parse_replay.choose, endpoint, parse_replay.Templates(cls.parse))
+            patches.append(_Patch(cls, "parse", answered(choose), is_fast_path=True))
     return patches
 
 
@@ -315,6 +320,12 @@ def _embeddings_patches(module: Any) -> list[_Patch]:
     ]
 
 
+def _speech_patches(module: Any) -> list[_Patch]:
+    kinds: tuple[tuple[Any, Any], ...] = ((module.Speech, _answered), (module.AsyncSpeech, _answered_async))
+    choose = functools.partial(bytes_replay.choose, fast_replay.Sending("/audio/speech", module.Speech.create))
+    return [_Patch(owner, "create", answered(choose), is_fast_path=True) for owner, answered in kinds]
+
+
 def _socket_patches(module: Any) -> list[_Patch]:
     return [
         _Patch(manager, name, _connect_async if "__aenter__" in manager.__dict__ else _connect)
@@ -327,6 +338,7 @@ _SITES: dict[str, Callable[[Any], list[_Patch]]] = {
     **dict.fromkeys(private.WEBSOCKET_MODULES, _socket_patches),
     "openai._base_client": _base_patches,
     "openai._client": _client_patches,
+    "openai.resources.audio.speech": _speech_patches,
     "openai.resources.chat.completions": _chat_patches,
     "openai.resources.completions": _text_patches,
     "openai.resources.embeddings": _embeddings_patches,

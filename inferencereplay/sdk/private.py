@@ -59,6 +59,10 @@ _CREDENTIALS = (
     "azure_ad_token",
     "_api_key",
 )
+HELD_CONTENT = "_content"
+"""Where a response of an HTTP library holds its content, once that was read."""
+BytesContent = _legacy_response.HttpxBinaryResponseContent
+"""The class of an answer that is bytes."""
 _RAW_HEADERS = frozenset((RAW_RESPONSE_HEADER.lower(), OVERRIDE_CAST_TO_HEADER.lower()))
 _FOREIGN_ANSWERS: tuple[type[Exception], ...] = (openai.OAuthError,) if hasattr(openai, "OAuthError") else ()
 _STREAM_MAPS_ERRORS = hasattr(_streaming, "request_exceptions")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_args, get_orig
 from inferencereplay.errors import InvalidSetting, StoreError
 from inferencereplay.recording.request import NotSerializable
 from inferencereplay.sdk import private
-from inferencereplay.sdk.answers import OK, BytesWay, Way
+from inferencereplay.sdk.answers import OK, BytesWay, Way, bytes_way
 from inferencereplay.sdk.fast_replay import Choice, Endpoint, may_replay
 from inferencereplay.sdk.model_builder import AnyModelBuilder, EventBuilder
 
@@ -69,6 +69,10 @@ class Found(NamedTuple):
         """Whether the whole answer is read before the caller gets it."""
         return self.way.is_due_at_once(self.choice.play)
 
+    async def read_async(self) -> None:
+        """Read what is to be read of the answer without blocking the event loop; errors are those of `answer`."""
+        await self.way.read_async(self.choice)
+
     def answer(self, session: Session, client: Any) -> Any:
         """Return what the SDK returns.
 
@@ -97,11 +101,11 @@ def choose(  # noqa: PLR0913 - the arguments of `request`, in any of its version
     """
     if not may_replay(session, client) or not _is_covered(options):
         return None
-    way: Way | BytesWay | None = None
-    if not private.returns_bytes(cast_to):
+    way: Way | BytesWay | None
+    if private.returns_bytes(cast_to):
+        way = bytes_way(cast_to, private.mode_of(options))
+    else:
         way = _way(cast_to, options, stream_cls, is_stream=stream)
-    elif not private.is_async(client) and private.mode_of(options) is None:
-        way = BytesWay(cast_to)  # in async code a large file is read in a thread, on the SDK path
     choice = None if way is None else _choose(session, client, options, way.covers)
     return None if way is None or choice is None else Found(choice, way, options)
 

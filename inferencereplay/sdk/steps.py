@@ -109,6 +109,14 @@ async def decide_async(decision: Callable[[], Any]) -> Any:
     return await worker_thread.decide(decision)
 
 
+async def read_async(job: Callable[[], object], *, is_short: bool) -> None:
+    """Run a function that reads a file: a short one on the event loop, as `decide_async` does, others in a thread."""
+    if is_short and os.stat is _STAT and not at_hand.opened:
+        job()
+    else:
+        await in_thread(job)
+
+
 async def in_thread(job: Callable[[], object]) -> None:
     """Run a blocking function without blocking the event loop."""
     from inferencereplay.sdk import worker_thread  # noqa: PLC0415 - it imports AnyIO

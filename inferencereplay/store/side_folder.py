@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import os
 import re
 import time
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from inferencereplay.errors import StoreError
 from inferencereplay.recording.format import corrupt
-from inferencereplay.recording.side_file import endings_in, read_blocks
+from inferencereplay.recording.side_file import MOST_HELD, endings_in, read_blocks
 from inferencereplay.store.atomic_write import STALE, link, written
 from inferencereplay.store.bounded_read import open_here, open_regular, read, read_start, way_out
 from inferencereplay.store.folder_listing import aged, listed
@@ -60,33 +61,56 @@ def open_side(file: str, side: SideFile) -> BinaryIO:
     except OSError as error:
         message = f"{path} cannot be read: {error.strerror}. {way_out(error)}."
         raise StoreError(message) from error
+    try:
+        return _compared(path, side, opened)
+    except _OtherContentError as error:
+        raise corrupt(file, "$", f"its side file {os.path.basename(path)} {error}", mend) from None  # noqa: PTH119
+
+
+class _OtherContentError(Exception):
+    """What a side file has instead of the recorded content."""
+
+
+def _compared(path: str, side: SideFile, opened: BinaryIO) -> BinaryIO:
+    """Return a file with the recorded content: the opened one, or what was read of it to be compared.
+
+    Raises:
+        _OtherContentError: if it has another content; the file is closed then.
+    """
     with contextlib.ExitStack() as closing:
         closing.callback(opened.close)
-        if problem := _problem(path, side, opened):
-            raise corrupt(file, "$", f"its side file {os.path.basename(path)} {problem}", mend)  # noqa: PTH119
-        closing.pop_all()
-    return opened
+        found = os.fstat(opened.fileno())
+        if found.st_size != side.length:
+            message = f"has {found.st_size:,} bytes, and the recording names {side.length:,}"
+            raise _OtherContentError(message)
+        state = found.st_ctime_ns, found.st_mtime_ns, found.st_ino, found.st_dev
+        place = f"{side.sha256} {path}"
+        if _checked.get(place) == state:
+            closing.pop_all()
+            return opened
+        digest, compared = _hashed(opened, side.length)
+        if digest != side.sha256:
+            message = "is another content than the recorded one: its SHA-256 differs"
+            raise _OtherContentError(message)
+        if time.time_ns() - found.st_ctime_ns > _SETTLED:
+            if len(_checked) >= _MOST_CHECKED:
+                _checked.clear()
+            _checked[place] = state
+        if compared is opened:
+            closing.pop_all()
+        return compared
 
 
-def _problem(path: str, side: SideFile, opened: BinaryIO) -> str:
-    found = os.fstat(opened.fileno())
-    if found.st_size != side.length:
-        return f"has {found.st_size:,} bytes, and the recording names {side.length:,}"
-    state = found.st_ctime_ns, found.st_mtime_ns, found.st_ino, found.st_dev
-    place = f"{side.sha256} {path}"
-    if _checked.get(place) == state:
-        return ""
+def _hashed(opened: BinaryIO, length: int) -> tuple[str, BinaryIO]:
+    """Return the SHA-256 of a file, and the content again: of all but large ones, the very bytes that were hashed."""
+    if length <= MOST_HELD:
+        content = opened.read(length)
+        return hashlib.sha256(content).hexdigest(), io.BytesIO(content)
     digest = hashlib.sha256()
     for block in read_blocks(opened):
         digest.update(block)
     opened.seek(0)
-    if digest.hexdigest() != side.sha256:
-        return "is another content than the recorded one: its SHA-256 differs"
-    if time.time_ns() - found.st_ctime_ns > _SETTLED:
-        if len(_checked) >= _MOST_CHECKED:
-            _checked.clear()
-        _checked[place] = state
-    return ""
+    return digest.hexdigest(), opened
 
 
 @contextlib.contextmanager
@@ -119,10 +143,12 @@ def kept_side(path: str, side: SideFile, temporary: str) -> Iterator[None]:
 def _is_other(path: str, side: SideFile) -> bool:
     """Whether something else is in the place of a side file."""
     try:
-        with open_regular(path) as opened:
-            return bool(_problem(path, side, opened))
+        _compared(path, side, open_regular(path)).close()
+    except _OtherContentError:
+        return True
     except OSError as error:
         return not isinstance(error, FileNotFoundError)
+    return False
 
 
 def _held(path: str) -> int | None:

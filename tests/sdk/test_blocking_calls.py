@@ -12,7 +12,7 @@ import anyio.to_thread
 import openai
 import pytest
 from blockbuster import BlockBuster
-from conftest import ASK, completion, plain, run_to_the_end
+from conftest import ASK, Reply, completion, plain, run_to_the_end
 from ways import DEAD
 
 from inferencereplay import RecordingNotFound, Session, wrap
@@ -125,3 +125,17 @@ def test_a_cancelled_task_has_nothing_to_give_back_of_an_answer():
             await task
 
     run_to_the_end(main, "asyncio")
+
+
+def test_a_content_is_read_in_a_thread_under_a_detector(server, tmp_path, detector):
+    """However short it is."""
+    server.replies = [Reply(headers={"content-type": "audio/mpeg"}, body=b"\xff\xfb" * 9)]
+
+    async def speak(url: str, session: Session) -> bytes:
+        async with openai.AsyncOpenAI(api_key="k", base_url=url, max_retries=0) as client:
+            made = await wrap(client, session).audio.speech.create(model="m", voice="alloy", input="Hi")
+            return made.content
+
+    kept = tmp_path / "kept"
+    assert asyncio.run(speak(server.url, Session(kept, mode="record"))) == b"\xff\xfb" * 9
+    assert asyncio.run(speak(DEAD, Session(kept, mode="replay"))) == b"\xff\xfb" * 9
