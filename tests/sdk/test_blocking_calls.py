@@ -16,6 +16,7 @@ from conftest import ASK, Reply, completion, plain, run_to_the_end
 from ways import DEAD
 
 from inferencereplay import RecordingNotFound, Session, wrap
+from inferencereplay.recording.side_file import SideFile
 from inferencereplay.sdk import worker_thread
 
 if TYPE_CHECKING:
@@ -127,9 +128,16 @@ def test_a_cancelled_task_has_nothing_to_give_back_of_an_answer():
     run_to_the_end(main, "asyncio")
 
 
-def test_a_content_is_read_in_a_thread_under_a_detector(server, tmp_path, detector):
+def test_a_content_is_read_in_a_thread_under_a_detector(server, tmp_path, detector, monkeypatch):
     """However short it is."""
     server.replies = [Reply(headers={"content-type": "audio/mpeg"}, body=b"\xff\xfb" * 9)]
+    readers, read = [], SideFile.read
+
+    def note(side: SideFile) -> bytes:
+        readers.append(threading.current_thread())
+        return read(side)
+
+    monkeypatch.setattr(SideFile, "read", note)
 
     async def speak(url: str, session: Session) -> bytes:
         async with openai.AsyncOpenAI(api_key="k", base_url=url, max_retries=0) as client:
@@ -138,4 +146,6 @@ def test_a_content_is_read_in_a_thread_under_a_detector(server, tmp_path, detect
 
     kept = tmp_path / "kept"
     assert asyncio.run(speak(server.url, Session(kept, mode="record"))) == b"\xff\xfb" * 9
+    readers.clear()
     assert asyncio.run(speak(DEAD, Session(kept, mode="replay"))) == b"\xff\xfb" * 9
+    assert [reader is threading.main_thread() for reader in readers] == [False]
