@@ -368,7 +368,7 @@ def _check_parts(response: Response, name: str) -> None:
 
 
 def _check_frames(response: Response, frames: list[websocket.Frame], name: str) -> None:
-    for position, reason in websocket.problems(frames, response.offsets):
+    for position, reason in websocket.problems(frames, response.offsets, response.end):
         raise corrupt(name, position, reason)
     if not response.end or response.chunks or response.rest or response.events:
         raise corrupt(name, "$.response.frames", "frames have an 'end', and no chunks")

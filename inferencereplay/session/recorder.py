@@ -14,7 +14,7 @@ import msgspec
 from inferencereplay.locks import make_lock
 from inferencereplay.pacing.clocks import SYSTEM_CLOCK
 from inferencereplay.recording import format as files
-from inferencereplay.recording.base64_parts import take_out
+from inferencereplay.recording.base64_parts import exchange, take_out
 from inferencereplay.recording.control_characters import visible
 from inferencereplay.recording.format import Recording, Response, recorded_request
 from inferencereplay.redaction.payloads import redact_request, redact_response
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from inferencereplay.recording.request import Request
     from inferencereplay.recording.side_file import SideFile
+    from inferencereplay.redaction.redactor import Redactor
     from inferencereplay.session.call import Call
     from inferencereplay.session.calls_log import LoggedCall
     from inferencereplay.session.variants import Beside, Claim, Stays
@@ -297,6 +298,7 @@ class Recorder(Generic[_Numbering]):
             self._redact_binary(response, pending)
         redact_response(response, pending.redactor)
         take_out(response)
+        _redact_taken(response, pending.redactor)
         request, origin = pending.request, pending.call.find_origin()
         held = recorded_request(request)
         held.uploads = [without_secrets(side, pending.redactor, "") for side in pending.call.uploads]
@@ -312,6 +314,16 @@ class Recorder(Generic[_Numbering]):
         safe = without_secrets(response.binary, pending.redactor, content_type)  # type: ignore[arg-type]
         if safe is not response.binary:
             response.binary, response.pieces, response.offsets = safe, [], []
+
+
+def _redact_taken(response: Response, redactor: Redactor) -> None:
+    """Redact the text in what was taken out of an answer; the parts of audio keep their places."""
+    for side in response.base64:
+        if (safe := without_secrets(side, redactor, "")) is not side:
+            exchange(response, side, safe)
+    audio = response.audio
+    if audio is not None and (safe := without_secrets(audio, redactor, "audio/pcm", keeps_length=True)) is not audio:
+        exchange(response, audio, safe)
 
 
 def _timestamp(seconds: float) -> str:
