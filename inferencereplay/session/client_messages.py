@@ -18,6 +18,7 @@ from inferencereplay.recording.frame_audio import AUDIO, digest
 from inferencereplay.recording.frames import CLIENT
 from inferencereplay.recording.nesting import is_deep
 from inferencereplay.recording.request import Request, canonical_json, parse_json
+from inferencereplay.recording.varying import EVENT_ID
 from inferencereplay.redaction.payloads import redact_bytes
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from inferencereplay.recording.frames import Frame
     from inferencereplay.session.call import Call
 
-EVENT_ID = "event_id"
 MOST_LINES = 12
 _read = msgspec.json.Decoder().decode
 

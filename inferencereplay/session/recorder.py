@@ -17,6 +17,7 @@ from inferencereplay.recording import format as files
 from inferencereplay.recording.base64_parts import exchange, take_out
 from inferencereplay.recording.control_characters import visible
 from inferencereplay.recording.format import Recording, Response, recorded_request
+from inferencereplay.recording.frames import CLIENT
 from inferencereplay.redaction.payloads import redact_request, redact_response
 from inferencereplay.session import garbage
 from inferencereplay.session.safe_content import without_secrets
@@ -268,17 +269,23 @@ class Recorder(Generic[_Numbering]):
         path, key, number = pending.request.path, pending.key, pending.number
         data, is_whole = files.encode(recording), recording.response.is_whole
         beside = functools.partial(self._beside, path, key, recording.side_files)
-        stays = self._find_equal(pending) if self._keeps_equal else None
+        stays = self._find_equal(pending, recording) if self._keeps_equal else None
         return self.variants.store(path, key, number, data, is_whole=is_whole, stays=stays, beside=beside)
 
-    def _find_equal(self, pending: PendingRecording) -> Stays:
+    def _find_equal(self, pending: PendingRecording, recording: Recording) -> Stays:
         """Return what says whether a file stays because its answer is equal."""
         from inferencereplay.session import equal_answers  # noqa: PLC0415 - in `record` only
 
-        equal_answers.store_sent_back(pending.request)
-        place = Address(pending.request.path, pending.key, int(pending.number))
-        renew = functools.partial(self._count, place, recorded=1, unchanged=-1)
-        return functools.partial(equal_answers.stays, cast("WritableStore", written_of(self._store)), place, renew)
+        sent = [frame.payload for frame in recording.response.frames or () if frame.sender == CLIENT]
+        equal_answers.store_sent_back(pending.request, *sent)
+        store = cast("WritableStore", written_of(self._store))
+
+        def stays(there: bytes, data: bytes) -> bool:
+            place = Address(pending.request.path, pending.key, self.variants.stored_as(pending.number))
+            renew = functools.partial(self._count, place, recorded=1, unchanged=-1)
+            return equal_answers.stays(store, place, renew, there, data)
+
+        return stays
 
     @contextlib.contextmanager
     def _beside(self, path: str, key: str, sides: list[SideFile], number: int) -> Iterator[None]:
