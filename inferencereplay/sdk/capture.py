@@ -199,7 +199,7 @@ class ResponseCapture(Finishing):
         taken.take(self._decoded())
         if self._is_left:
             self.kept.end, self.kept.sentinel = "closed", False
-        else:
+        if taken or not self._is_left:
             taken.finish()
 
     @property

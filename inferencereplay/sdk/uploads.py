@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from inferencereplay.recording.request import Request, canonical_json
+from inferencereplay.recording.request import NotSerializable, Request, canonical_json
 from inferencereplay.sdk import private
 from inferencereplay.sdk.body_description import BodyDescription
 
 if TYPE_CHECKING:
+    from inferencereplay.recording.request import JSON
     from inferencereplay.recording.side_file import SideFile
 
 
@@ -40,11 +41,21 @@ def read_body(client: Any, options: Any, *, keeps: bool) -> ReadBody:
     """
     reading = BodyDescription(keeps=keeps)
     sent = private.unsent_request(client, options)
-    fields = getattr(sent.stream, "fields", None)
-    if fields is None:
-        body, kind = reading.content(private.plain_content(options), sent.headers.get("content-type", "")), "content"
-    else:
-        body, kind = reading.form(fields), "form"
+    try:
+        body, kind = _describe(reading, sent, options)
+    except NotSerializable:
+        raise
+    except Exception:
+        with private.mapped_errors(sent):  # live, it comes while the request is being sent
+            raise
     path, query = private.target(client, options)
     request = Request(options.method.upper(), path, canonical_json(body), query, kind)
     return ReadBody(request, private.with_files(options, reading.instead), reading.uploads)
+
+
+def _describe(reading: BodyDescription, sent: Any, options: Any) -> tuple[JSON, str]:
+    """Describe the body of an HTTP request, and say what it is, as in `Request`."""
+    fields = getattr(sent.stream, "fields", None)
+    if fields is not None:
+        return reading.form(fields), "form"
+    return reading.content(private.plain_content(options), sent.headers.get("content-type", "")), "content"
