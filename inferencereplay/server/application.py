@@ -126,7 +126,7 @@ class Application:
         elif scope["type"] == "http":
             await self._answer(scope, receive, send)
         else:
-            await send({"type": "websocket.close", "code": 1003, "reason": "WebSockets are not served"})
+            await self._connect(scope, receive, send)
 
     @property
     def deadlines(self) -> Deadlines:
@@ -177,6 +177,14 @@ class Application:
                 await send_answer(reply.answer, send)
             else:
                 await until_left(self._send_in_time(reply.answer, reply.pacer, send), receive)
+
+    async def _connect(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        from inferencereplay.server import websocket_replies  # noqa: PLC0415 - few clients open WebSockets
+
+        self.metrics.add("requests")
+        refusal = self._access.refusal_of_connection(scope["headers"])
+        self.metrics.add("refused", refusal is not None)
+        await websocket_replies.answer(self.replies, refusal, scope, receive, send)
 
     async def _forward(self, incoming: Incoming, forward: Forward, receive: Receive, send: Send) -> None:
         if self._upstream is None:

@@ -186,11 +186,9 @@ class Replies:
             self.metrics.add("refused")
             return Reply(error_answer(error.status, error.message, "invalid_request_error"))
         except RecordingNotFound as error:
-            return self._miss(session, error)
+            return Reply(self.miss(session, error))
         except InferenceReplayError as error:
-            self.metrics.add("misses")
-            self._tell(str(error))
-            return Reply(error_answer(UNUSABLE, str(error), "recording_unusable"))
+            return Reply(self.unusable(error))
 
     def _decide(self, session: Session, incoming: Incoming) -> Reply | Forward:
         if session.is_live:
@@ -212,6 +210,11 @@ class Replies:
         if session.keeps_uploads:
             call.uploads = uploads_of(incoming)
         return Forward(decision)
+
+    def call_of(self, session: Session, incoming: Incoming, is_recorded: Callable[[Call], bool]) -> Call:
+        """Return a request as a call, under the first of its paths that is recorded; errors are those of a request."""
+        calls = [self._call(session, incoming, request) for request in self._requests(session, incoming)]
+        return next(filter(is_recorded, calls), calls[0])
 
     def _alike(self, session: Session, requests: tuple[Request, ...]) -> Iterator[Request]:
         """Yield the requests whose recordings may answer, the most likely one first."""
@@ -285,11 +288,18 @@ class Replies:
         call = self._call(session, incoming, request)
         if not session.is_let_through(call):
             if session.mode is Mode.REPLAY:
-                return self._miss(session, session.refuse(call, reason))
+                return Reply(self.miss(session, session.refuse(call, reason)))
             session.warn_once(call, reason)
         return Forward()
 
-    def _miss(self, session: Session, error: RecordingNotFound) -> Reply:
+    def unusable(self, error: InferenceReplayError) -> Answer:
+        """Count a recording that cannot be used, and return the answer that says why."""
+        self.metrics.add("misses")
+        self._tell(str(error))
+        return error_answer(UNUSABLE, str(error), "recording_unusable")
+
+    def miss(self, session: Session, error: RecordingNotFound) -> Answer:
+        """Count a miss, and return the answer that says what differs."""
         self.metrics.add("misses")
         if not self._keeps_misses:
             session.forget_misses()
@@ -297,7 +307,7 @@ class Replies:
         elif session is not self.session:
             self.session.missed.append(error)
         facts: dict[str, Any] = {"key": error.key, "nearest": error.nearest, "differences": error.differences}
-        return Reply(error_answer(NOT_FOUND, str(error), "recording_not_found", **facts))
+        return error_answer(NOT_FOUND, str(error), "recording_not_found", **facts)
 
     def _tell(self, why: str) -> None:
         """Log why a request has no answer, but not for each of a million requests."""
