@@ -109,7 +109,7 @@ def read_request(incoming: Incoming) -> Request:
 def uploads_of(incoming: Incoming) -> list[SideFile]:
     """Return the contents of the files that a request sends; errors are those of `read_request`."""
     described = BodyDescription(keeps=True)
-    if not is_json(incoming):
+    if incoming.body and not is_json(incoming):
         _describe(incoming, described)
     return described.uploads
 

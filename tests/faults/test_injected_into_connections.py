@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import struct
 import threading
@@ -193,6 +194,16 @@ def test_a_server_that_falls_silent(sockets, is_async, tmp_path):
     assert (len(heard), sent.code, sent.reason, received) == (2, 1011, "keepalive ping timeout", None)
     assert errors[0][2] == "sent 1011 (internal error) keepalive ping timeout; no close frame received"
     assert 40 <= clock.time < 41
+
+
+@KINDS
+def test_without_times(sockets, is_async, tmp_path):
+    """A recording that says none breaks off all the same."""
+    recorded(_until_done, sockets, tmp_path, is_async=is_async)
+    (file,) = tmp_path.rglob("*.json")
+    file.write_text(re.sub(r'"offsets": .*\n', "", file.read_text()))
+    with replay(tmp_path, faults=[Fault.timeout(after=2)], speed=1):
+        assert len(run(_listen, NOBODY, is_async=is_async)[0]) == 2
 
 
 @KINDS

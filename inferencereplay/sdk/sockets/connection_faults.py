@@ -61,18 +61,11 @@ class ConnectionFaults:
         """
         due = [] if self._faults is None else self._faults.next_attempt()
         hurt = UNHURT
-        for place, fault in due:
-            if fault.kind == "slow":
-                continue
-            if not fault.needs_answer:
-                if self._take(place):
-                    return (
-                        yield from self._replace(
-                            replace_connection(fault, self._network), is_late=fault.kind == "timeout"
-                        )
-                    )
-                continue
-            if hurt.decision is None:
+        for place, fault in (item for item in due if item[1].kind != "slow"):
+            if not fault.needs_answer and self._take(place):
+                made = replace_connection(fault, self._network)
+                return (yield from self._replace(made, is_late=fault.kind == "timeout"))
+            if fault.needs_answer and hurt.decision is None:
                 hurt = hurt._replace(decision=(yield from decide()))
             recorded = hurt.decision.recording.response if isinstance(hurt.decision, Play) else None
             if recorded is not None and alter_connection(fault, recorded) is not None and self._take(place):
