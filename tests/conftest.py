@@ -43,7 +43,8 @@ collect_ignore = (
     else [
         *("sdk/test_responses.py", "stubs/test_stubs_of_responses.py"),
         *("sdk/test_websockets.py", "sdk/test_replayed_connection.py", "sdk/test_connection_audio.py"),
-        "faults/test_connection_faults.py",
+        *("sdk/test_connection_contents.py", "session/test_equal_connections.py", "server/test_websocket_replies.py"),
+        *("faults/test_connection_faults.py", "faults/test_injected_into_connections.py"),
     ]
 )
 if importlib.util.find_spec("openai._send_queue") is None:  # openai before 2.54

@@ -58,7 +58,7 @@ class Entry:
     Attributes:
         name: relative to the catalogue's directory, or the given path.
         recording: the content; that of a llama-stack file is converted.
-        size: bytes.
+        size: bytes of the file.
         modified: when the file was last written (UTC).
     """
 
@@ -82,6 +82,12 @@ class Entry:
     def path(self) -> str:
         """The request's path, such as `/chat/completions`."""
         return self.recording.request.path
+
+    @property
+    def whole_size(self) -> int:
+        """Bytes of the file and of its side files."""
+        sides = self.recording.side_files
+        return self.size + sum({side.ending: side.length for side in sides}.values()) if sides else self.size
 
     @functools.cached_property
     def request(self) -> Request:

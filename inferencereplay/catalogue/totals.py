@@ -62,7 +62,7 @@ class Total(msgspec.Struct):
 
     Attributes:
         recordings: files.
-        bytes: their size.
+        bytes: their size, with side files.
         streams: how many answers were streamed.
         errors: how many answers are errors.
         incomplete: how many streams were recorded without their end.
@@ -90,7 +90,7 @@ class Total(msgspec.Struct):
         """Count one more recording."""
         response, usage = entry.recording.response, entry.usage
         self.recordings += 1
-        self.bytes += entry.size
+        self.bytes += entry.whole_size
         self.streams += response.is_stream and response.frames is None
         self.connections += response.frames is not None
         is_error = response.status >= _FIRST_ERROR or response.status == 0

@@ -159,7 +159,7 @@ def _row(entry: Entry) -> Row:
         status=response.status,
         end=response.end,
         chunks=response.arrivals,
-        bytes=entry.size,
+        bytes=entry.whole_size,
         text=_first_words(entry),
         is_connection=response.frames is not None,
     )

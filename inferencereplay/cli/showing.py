@@ -113,7 +113,7 @@ def show_conversation(entry: Entry, *, is_constant: bool = False) -> None:
     talk = entry.conversation
     terminal.show((f"{entry.recording.request.method} {entry.path}", "bold"), f"  {talk.model}")
     if not is_constant:
-        terminal.show((f"{entry.name}  {entry.date:%Y-%m-%d %H:%M:%S}  {terminal.size(entry.size)}", "dim"))
+        terminal.show((f"{entry.name}  {entry.date:%Y-%m-%d %H:%M:%S}  {terminal.size(entry.whole_size)}", "dim"))
     if talk.settings:
         said = (f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in talk.settings.items())
         terminal.show(("settings  ", "dim"), ", ".join(said))

@@ -81,10 +81,12 @@ def prune(
     used = read_used(unused_since, [part.full_name("") for part in catalogue.parts]) if unused_since else None
     before = options.ago(older_than) if older_than is not None else None
     chosen: dict[str, tuple[int, datetime.datetime]] = {}
+    size = 0
     for entry in choose(catalogue, used=used, before=before):
         terminal.show(terminal.name(entry.name))
         chosen[entry.name] = entry.size, entry.modified
-    saved = f"{terminal.count(len(chosen), 'recording')}, {terminal.size(sum(size for size, _ in chosen.values()))}"
+        size += entry.whole_size
+    saved = f"{terminal.count(len(chosen), 'recording')}, {terminal.size(size)}"
     if not is_sure:
         terminal.note(f"Would be removed: {saved}. Do it with --yes.")
         return 0

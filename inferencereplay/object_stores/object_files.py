@@ -93,6 +93,9 @@ class ObjectFiles:
         """Remove a file if it is there."""
         self._cached.remove(name)
 
+    def sweep(self) -> None:
+        """Remove nothing: an object is there whole, or not at all."""
+
 
 def _state(item: Listed) -> FileState:
     found = _MD5.fullmatch(item.version.e_tag or "")

@@ -49,6 +49,16 @@ def _side_file(text: bytes) -> SideFile | None:
     return side_file(content, "") if base64.b64encode(content) == text else None
 
 
+def exchange(response: Response, side: SideFile, safe: SideFile) -> None:
+    """Let an answer name another side file where it names one, after that was redacted."""
+    old, new = side.ending.encode(), safe.ending.encode()
+    response.base64 = [safe if item is side else item for item in response.base64]
+    response.audio = safe if response.audio is side else response.audio
+    _change(response, lambda raw: raw.replace(old, new))
+    for frame in response.frames or ():
+        frame.json = msgspec.Raw(bytes(frame.json).replace(old, new))
+
+
 def put_back(response: Response) -> None:
     """Put the texts back that were taken out.
 

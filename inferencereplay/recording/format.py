@@ -147,7 +147,8 @@ class Response(msgspec.Struct, omit_defaults=True):
         trailing: white space after it.
         chunks: the events' data.
         rest: the bytes after the chunks, from the first event on that is not UTF-8.
-        binary: a plain answer that is neither JSON nor text, or that the SDK gives out as bytes.
+        binary: a plain answer that is neither JSON nor text, or that the SDK gives out as bytes; if `end` is `closed`,
+            the bytes of it that had come when its caller left.
         base64: the images and sounds in the body or the chunks that are long, in whose place there are the endings of
             these side files.
         pieces: the sizes of its parts, each of which arrived at one of `offsets`; empty if it was read as a whole.
@@ -368,7 +369,7 @@ def _check_parts(response: Response, name: str) -> None:
 
 
 def _check_frames(response: Response, frames: list[websocket.Frame], name: str) -> None:
-    for position, reason in websocket.problems(frames, response.offsets):
+    for position, reason in websocket.problems(frames, response.offsets, response.end):
         raise corrupt(name, position, reason)
     if not response.end or response.chunks or response.rest or response.events:
         raise corrupt(name, "$.response.frames", "frames have an 'end', and no chunks")
@@ -407,7 +408,9 @@ def _is_text(raw: msgspec.Raw) -> bool:
 
 def _check_content(response: Response, name: str) -> None:
     """A member that is misspelt would otherwise pass for an empty answer."""
+    is_left = response.end == "closed" and response.binary is not None and not (response.chunks or response.rest)
     held = (response.end != "") + (response.text is not None) + (len(response.body) > 0) + (response.binary is not None)
+    held -= is_left  # the bytes up to the moment when the caller left
     if held > 1 or (held == 0 and response.failure is None):
         wanted = "one of 'body', 'text', 'binary', and 'chunks' with 'end'"
         raise corrupt(name, "$.response", f"an answer has {wanted}, and this one has {held or 'none'} of them")
@@ -567,7 +570,8 @@ def _response_members(response: Response) -> list[bytes]:
         members.append(b'"failure": ' + _json(response.failure))
     if response.frames is not None:
         return members + _connection_members(response, response.frames)
-    return members + (_stream_members(response) if response.end else _plain_members(response))
+    is_stream = response.end and response.binary is None
+    return members + (_stream_members(response) if is_stream else _plain_members(response))
 
 
 def _connection_members(response: Response, frames: list[websocket.Frame]) -> list[bytes]:

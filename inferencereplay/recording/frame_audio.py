@@ -28,6 +28,8 @@ AUDIO = "audio"
 """The member of a client's message that holds audio as Base64."""
 LONGEST = 64 * 1024
 """Characters of a connection's audio from the server that stay in its frames."""
+_SOUNDS = "audio.delta"
+"""How the types of the server's messages end whose `delta` is audio; that of a transcript may look like Base64 too."""
 _read = msgspec.json.Decoder().decode
 
 
@@ -101,7 +103,8 @@ def _from_server(frames: list[Frame]) -> Iterator[tuple[Frame, bytes, bytes]]:
         raw = bytes(frame.json)
         if frame.sender == SERVER and b"audio" in raw and b'"delta"' in raw:
             value = _read(raw)
-            text = value.get("delta") if isinstance(value, dict) else None
+            is_audio = isinstance(value, dict) and str(value.get("type")).endswith(_SOUNDS)
+            text = value.get("delta") if is_audio else None
             content = _content(text) if isinstance(text, str) and text else None
             if content is not None:
                 quoted = b'"%b"' % base64.b64encode(content)

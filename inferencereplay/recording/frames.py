@@ -6,9 +6,12 @@ joined.
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
+
+from inferencereplay.recording.nesting import is_deep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,7 +29,7 @@ class Frame(msgspec.Struct, omit_defaults=True):
 
     Attributes:
         sender: `client` or `server`.
-        json: the JSON of a message that is JSON on one line, exactly as it was sent.
+        json: the JSON of a message that is JSON on one line, and not nested too deeply, exactly as it was sent.
         text: any other message of text.
         data: a message that is neither, Base64 in the file.
         is_binary: whether `json` or `text` was sent as a binary message.
@@ -66,12 +69,11 @@ def message(sender: str, payload: bytes, *, is_binary: bool) -> Frame:
         text = payload.decode()
     except UnicodeDecodeError:
         return Frame(sender, data=payload)
-    try:
-        if payload.strip() == payload and b"\n" not in payload and b"\r" not in payload:
+    is_one_line = payload.strip() == payload and b"\n" not in payload and b"\r" not in payload
+    if is_one_line and not is_deep(payload):
+        with contextlib.suppress(msgspec.DecodeError):
             msgspec.json.decode(payload)
             return Frame(sender, json=msgspec.Raw(payload), is_binary=is_binary)
-    except (msgspec.DecodeError, RecursionError):
-        pass
     return Frame(sender, text=text, is_binary=is_binary)
 
 
@@ -93,8 +95,12 @@ def encode(frame: Frame) -> bytes:
     return b"{" + b", ".join(members) + b"}"
 
 
-def problems(frames: Sequence[Frame], offsets: Sequence[float]) -> Iterator[tuple[str, str]]:
-    """Yield where frames contradict themselves, and how."""
+def problems(frames: Sequence[Frame], offsets: Sequence[float], end: str) -> Iterator[tuple[str, str]]:
+    """Yield where the frames of a connection that ended so contradict themselves or that, and how."""
+    if end == "done" and not any(frame.close not in (None, ABNORMAL) for frame in frames):
+        yield "$.response.frames", "the connection is 'done', and neither side closes it"
+    if end == "error" and (not frames or frames[-1].close != ABNORMAL):
+        yield "$.response.frames", f"the connection broke, and its last frame has not the 'close' {ABNORMAL}"
     if offsets and len(offsets) != len(frames):
         yield "$.response.offsets", f"{len(offsets)} offsets for {len(frames)} frames"
     for index, frame in enumerate(frames):

@@ -22,10 +22,16 @@ from inferencereplay.recording.request import parse_json
 
 if TYPE_CHECKING:
     from inferencereplay.recording.format import Response
+    from inferencereplay.recording.frames import Frame
     from inferencereplay.recording.request import JSON
 
+EVENT_ID = "event_id"
+"""The member of a message of a WebSocket that is made anew for each."""
 IDS = frozenset(
-    ("id", "item_id", "response_id", "call_id", "request_id", "encrypted_content", "signature", "thought_signature")
+    (
+        *("id", "item_id", "previous_item_id", "response_id", "call_id", "request_id", "conversation_id", "session_id"),
+        *("encrypted_content", "signature", "thought_signature"),
+    )
 )
 """Members that hold an id, or an opaque text that a program sends back like one."""
 VALUES = frozenset(
@@ -36,7 +42,7 @@ VALUES = frozenset(
     )
 )
 """Members of which only the type counts: times, the build of the server, padding, and what its cache held."""
-OBJECTS = frozenset(("timings", "time_info", "x_groq"))
+OBJECTS = frozenset(("timings", "time_info", "x_groq", "rate_limits"))
 """Members in which that holds for every number."""
 HEADERS = re.compile(r"x-request-id|openai-processing-ms|openai-poll-after-ms|retry-after(-ms)?|x-ratelimit-.*")
 """Headers of which only the name counts."""
@@ -75,13 +81,21 @@ def constant(path: str, response: Response) -> Constant:
     members |= {name: members[name] not in (None, []) for name in TIMES}
     members["headers"] = _headers(response.headers)
     members["redirects"] = [[item.status, _headers(item.headers)] for item in response.redirects]
-    members["frames"] = [*map(parse_json, map(encode, response.frames or ()))]
     ids: dict[str, int] = {}
+    members["frames"] = [_frame(frame, ids) for frame in response.frames or ()]
     is_known = ENDPOINTS.fullmatch(path) is not None
     for name, parts in (("body", [response.body]), ("chunks", response.chunks)):
         values = [_parsed(bytes(part)) for part in parts]
         members[name] = [_masked(value, ids) for value in values] if is_known else values
     return Constant(members, tuple(ids))
+
+
+def _frame(frame: Frame, ids: dict[str, int]) -> JSON:
+    """Return a frame without what varies; the ids of a connection's events are new in each."""
+    held = _parsed(encode(frame))
+    if isinstance(held, dict) and isinstance(event := held.get("json"), dict):
+        held["json"] = _masked({name: value for name, value in event.items() if name != EVENT_ID}, ids)
+    return held
 
 
 def are_equal(first: Constant, second: Constant) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
@@ -10,6 +11,7 @@ from msgspec.structs import replace
 
 from inferencereplay.recording.format import Redirect
 from inferencereplay.recording.frames import CLIENT, SERVER
+from inferencereplay.recording.nesting import is_deep
 from inferencereplay.recording.request import (
     TOO_DEEP,
     NotSerializable,
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from inferencereplay.recording.format import Response
     from inferencereplay.recording.frames import Frame
     from inferencereplay.redaction.redactor import Redactor
+
+_WIDE = ("utf-16-le", "utf-16-be")
+"""Encodings in which text looks like no text to others: each second byte of most letters is zero."""
 
 
 def redact_request(request: Request, redactor: Redactor) -> Request:
@@ -65,7 +70,7 @@ def redact_response(response: Response, redactor: Redactor) -> None:
     response.chunks = [*map(msgspec.Raw, chunks)]
     if response.frames is not None:
         response.frames = _redacted_frames(response.frames, redactor)
-    response.rest = _redacted_bytes(response.rest, redactor) or b""
+    response.rest = redact_bytes(response.rest, redactor)
     if bytes(response.body):
         body = redact_tokens(bytes(response.body), redactor)
         response.body = msgspec.Raw(redactor.json(body))
@@ -77,9 +82,17 @@ def redact_response(response: Response, redactor: Redactor) -> None:
         response.failure = replace(response.failure, message=message, causes=causes)
 
 
-def _redacted_bytes(data: bytes | None, redactor: Redactor) -> bytes | None:
-    """Return what is not all UTF-8 without the secrets in it."""
-    return data and redactor.text(data.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+def redact_bytes(data: bytes, redactor: Redactor) -> bytes:
+    """Return bytes, which may be no text, without the secrets in them; the same object if there is nothing."""
+    for encoding in _WIDE if len(data) % 2 == 0 else ():
+        with contextlib.suppress(UnicodeDecodeError):
+            text = data.decode(encoding)
+            safe = redactor.text(text)
+            if safe is not text:
+                return safe.encode(encoding)
+    text = data.decode("utf-8", "surrogateescape")
+    safe = redactor.text(text)
+    return data if safe is text else safe.encode("utf-8", "surrogateescape")
 
 
 def _redacted_frames(frames: list[Frame], redactor: Redactor) -> list[Frame]:
@@ -94,7 +107,7 @@ def _redacted_frames(frames: list[Frame], redactor: Redactor) -> list[Frame]:
             frame,
             json=msgspec.Raw(raws.get(index, b"")),
             text=frame.text and _redacted_text(frame.text, redactor),
-            data=_redacted_bytes(frame.data, redactor) if frame.sender == SERVER else frame.data,
+            data=frame.data and redact_bytes(frame.data, redactor),
             reason=redactor.text(frame.reason),
         )
         for index, frame in enumerate(frames)
@@ -103,12 +116,14 @@ def _redacted_frames(frames: list[Frame], redactor: Redactor) -> list[Frame]:
 
 def _redacted_text(text: str, redactor: Redactor) -> str:
     """Redact a message of text, which may be JSON on several lines."""
-    try:
-        value = parse_json(text)
-    except ValueError:
-        return redactor.text(text)
-    safe = redactor.value(value)
-    return text if safe is value else canonical_json(safe).decode()
+    data = text.encode()
+    if not is_deep(data):
+        with contextlib.suppress(ValueError):
+            value = parse_json(data)
+            safe = redactor.value(value)
+            return text if safe is value else canonical_json(safe).decode()
+    safe = redact_bytes(data, redactor)
+    return text if safe is data else safe.decode("utf-8", "replace")
 
 
 def _safe_headers(headers: dict[str, str], redactor: Redactor) -> dict[str, str]:

@@ -51,7 +51,7 @@ def describe(entry: Entry) -> tuple[Facts, Content]:
         "first": said.timing.first_token if said.is_stream else None,
         "seconds": said.timing.total,
         "chunks": response.arrivals,
-        "size": entry.size,
+        "size": entry.whole_size,
         "tokens": _tokens(said),
         "rate": said.timing.tokens_per_second,
         "is_estimated": said.timing.is_estimated,

@@ -47,6 +47,10 @@ class BytesCapture:
         self._offsets: list[float] = []
         self._sizes: list[int] = []
 
+    def __bool__(self) -> bool:
+        """Whether anything has come."""
+        return bool(self._sizes)
+
     def take(self, pieces: Iterable[tuple[float, bytes]]) -> None:
         """Take pieces, each with the time at which it arrived."""
         for seconds, data in pieces:

@@ -95,6 +95,10 @@ class ResponseCapture(Finishing):
         drop: is called if the answer cannot be stored.
         is_stream: whether the caller asked for a stream, and the SDK parses it.
         is_binary: whether the SDK gives the content out as bytes.
+
+    Attributes:
+        kept: the answer of the recording.
+        is_exhausted: whether the end was read.
     """
 
     def __init__(  # noqa: PLR0913 - what a call knows
@@ -118,6 +122,7 @@ class ResponseCapture(Finishing):
         super().__init__(drop)
         self._is_asked = is_stream
         self._bytes = BytesCapture(self.kept) if is_binary else None
+        self.is_binary = is_binary
         self._encoded = HeldPieces()
         self._is_stream = not is_binary and "event-stream" in self.kept.headers.get("content-type", "")
         self._stream = StreamCapture(self.kept)
@@ -194,7 +199,7 @@ class ResponseCapture(Finishing):
         taken.take(self._decoded())
         if self._is_left:
             self.kept.end, self.kept.sentinel = "closed", False
-        else:
+        if taken or not self._is_left:
             taken.finish()
 
     @property

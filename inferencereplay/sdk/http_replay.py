@@ -257,7 +257,8 @@ def incomplete(response: Response, name: str) -> IncompleteRecording:
         )
         return IncompleteRecording(message, path=name)
     count = len(response.chunks)
-    kept = f"{count} chunks" if count else f"{len(response.rest)} bytes"
+    length = len(response.rest) if response.binary is None else response.binary.length
+    kept = f"{count} chunks" if count else f"{length} bytes"
     message = (
         f"{visible(name)} ends after {kept}: the program stopped reading there while it was recorded. "
         'Record it again (mode="record-if-missing" does), reading to the end.'

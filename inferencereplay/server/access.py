@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from inferencereplay.server.http_answers import Headers
 
 UNAUTHORIZED = 401
+FORBIDDEN = 403
 NOT_ALLOWED = 405
 KEY_HEADER = b"x-inferencereplay-key"
 """The key's own header, for a server that passes on what `Authorization` holds."""
@@ -40,6 +41,13 @@ class Access:
             return None
         message = "The API key is missing or wrong. Send it as Authorization: Bearer KEY."
         return error_answer(UNAUTHORIZED, message, "invalid_api_key")
+
+    def refusal_of_connection(self, headers: Headers) -> Answer | None:
+        """Return the answer to a WebSocket that is not allowed; a browser lets a page open it to any server."""
+        if b"origin" in dict(headers) and not self.for_page(headers):
+            message = "Web pages of other origins may not connect, unless --cors names the origin."
+            return error_answer(FORBIDDEN, message, "invalid_request_error")
+        return self.refusal("GET", headers)
 
     def without_key(self, headers: Headers) -> Headers:
         """Return headers without the one that holds the key."""

@@ -9,6 +9,7 @@ import msgspec
 
 from inferencereplay.errors import InvalidSetting
 from inferencereplay.recording.format import Provenance
+from inferencereplay.sdk.file_pieces import FilePieces
 from inferencereplay.sdk.worker_thread import in_thread
 from inferencereplay.server.access import Access
 from inferencereplay.server.asgi import read_incoming, send_answer, send_body, send_start, wait_for_leaving
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from inferencereplay.pacing.pacer import Pacer
+    from inferencereplay.recording.format import Response
     from inferencereplay.server.asgi import Receive, Send
     from inferencereplay.server.http_answers import Headers
     from inferencereplay.server.incoming import Incoming
@@ -124,7 +126,7 @@ class Application:
         elif scope["type"] == "http":
             await self._answer(scope, receive, send)
         else:
-            await send({"type": "websocket.close", "code": 1003, "reason": "WebSockets are not served"})
+            await self._connect(scope, receive, send)
 
     @property
     def deadlines(self) -> Deadlines:
@@ -169,10 +171,20 @@ class Application:
             reply = self.replies.play(incoming) or await self._decide(incoming)
             if isinstance(reply, Forward):
                 await self._forward(incoming, reply, receive, send)
+            elif reply.answer.file is not None:
+                await until_left(self._send_file(reply.answer, reply.answer.file, reply.pacer, send), receive)
             elif reply.pacer is None:
                 await send_answer(reply.answer, send)
             else:
                 await until_left(self._send_in_time(reply.answer, reply.pacer, send), receive)
+
+    async def _connect(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        from inferencereplay.server import websocket_replies  # noqa: PLC0415 - few clients open WebSockets
+
+        self.metrics.add("requests")
+        refusal = self._access.refusal_of_connection(scope["headers"])
+        self.metrics.add("refused", refusal is not None)
+        await websocket_replies.answer(self.replies, refusal, scope, receive, send)
 
     async def _forward(self, incoming: Incoming, forward: Forward, receive: Receive, send: Send) -> None:
         if self._upstream is None:
@@ -219,6 +231,24 @@ class Application:
                 await send_body(b"", send, more=False)
         finally:
             self.metrics.add("streams_open", -1)
+
+    async def _send_file(self, answer: Answer, recorded: Response, pacer: Pacer | None, send: Send) -> None:
+        """Send the content of a file piece by piece, each when it is due; they are not all in memory at once."""
+        pieces = FilePieces(recorded)
+        try:
+            if pacer is not None and not recorded.pieces:
+                await self._until(pacer, -1)
+            await send_start(answer.status, answer.headers, send)
+            await pieces.read_async()
+            for index, piece in enumerate(pieces):
+                if pacer is not None and recorded.pieces:
+                    await self._until(pacer, index)
+                await send_body(piece, send, more=True)
+                await pieces.read_async()
+        finally:
+            pieces.close()
+        if not answer.is_broken:
+            await send_body(b"", send, more=False)
 
     async def _until(self, pacer: Pacer, index: int) -> None:
         due = pacer.due(index)

@@ -12,6 +12,7 @@ import msgspec
 
 from inferencereplay.recording.format import corrupt
 from inferencereplay.sdk.content import plain_content
+from inferencereplay.sdk.file_pieces import FilePieces
 from inferencereplay.sdk.http_replay import SENTINEL, check_content, kept_headers, stream_pieces
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Answer:
         status: the HTTP status; 0 if the connection breaks without an answer.
         headers: with the length of the content, but for a status that has none.
         pieces: the content; of a stream that has to keep its pace, the bytes of each event.
+        file: the recorded answer whose content is in a large file, and not in `pieces`.
         is_stream: whether the pieces come one by one.
         is_broken: whether the connection breaks after the content.
         reason: the phrase after the status, if it is not the usual one.
@@ -45,6 +47,7 @@ class Answer:
     is_stream: bool = False
     is_broken: bool = False
     reason: str | None = None
+    file: Response | None = None
 
     @property
     def size(self) -> int:
@@ -77,7 +80,7 @@ def recorded_answer(recorded: Response, name: str, *, is_paced: bool = False) ->
         is_paced: whether the events of a stream are sent one by one.
 
     Raises:
-        RecordingCorrupt: if it cannot be sent by HTTP.
+        RecordingCorrupt: if it cannot be sent by HTTP, or its side file is not the recorded one.
     """
     if not recorded.status:
         return Answer(0, [(b"content-length", b"1")], [], is_broken=True)
@@ -85,14 +88,27 @@ def recorded_answer(recorded: Response, name: str, *, is_paced: bool = False) ->
     if recorded.status > _LARGEST_STATUS:
         raise corrupt(name, "$.response.status", f"{recorded.status} cannot be sent by HTTP")
     is_broken = recorded.failure is not None or recorded.end == "closed"
-    pieces = _stream(recorded, is_broken=is_broken) if recorded.is_stream else [plain_content(recorded)]
+    headers = _headers(recorded, name)
+    if not is_small(recorded) and recorded.binary is not None:
+        recorded.binary.check()
+        headers.append((b"content-length", b"%d" % (recorded.binary.length + is_broken)))
+        return Answer(recorded.status, headers, [], True, is_broken, recorded.reason, recorded)  # noqa: FBT003 - a stream
+    if recorded.binary is not None:
+        pieces = [*FilePieces(recorded)]
+    else:
+        pieces = _stream(recorded, is_broken=is_broken) if recorded.is_stream else [plain_content(recorded)]
+    is_stream = recorded.is_stream or bool(recorded.pieces)
     if not is_paced and len(pieces) > 1:
         pieces = [b"".join(pieces)]
-    headers = _headers(recorded, name)
     if recorded.status not in _NO_CONTENT:
         # A connection that breaks delivers less than it has promised.
         headers.append((b"content-length", b"%d" % (sum(map(len, pieces)) + is_broken)))
-    return Answer(recorded.status, headers, pieces, recorded.is_stream, is_broken, recorded.reason)
+    return Answer(recorded.status, headers, pieces, is_stream, is_broken, recorded.reason)
+
+
+def is_small(recorded: Response) -> bool:
+    """Whether the content of a recorded answer is in memory, or in a small file."""
+    return recorded.binary is None or recorded.binary.length <= LARGEST_JOINED
 
 
 def _stream(recorded: Response, *, is_broken: bool) -> list[bytes]:

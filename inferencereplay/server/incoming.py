@@ -16,9 +16,14 @@ from inferencereplay.recording.request import (
 )
 from inferencereplay.redaction.header_secrets import header_secrets, literals_of
 from inferencereplay.redaction.redactor import secret_values
+from inferencereplay.sdk.body_description import BodyDescription
+from inferencereplay.server import multipart
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from inferencereplay.recording.request import JSON
+    from inferencereplay.recording.side_file import SideFile
 
 SESSION_HEADER = b"x-inferencereplay-session"
 """Which session a request belongs to; the requests without it are of one session."""
@@ -84,8 +89,8 @@ class LeadsOut(Refused):
     """A path that leads out of the API, which the upstream server does not get either."""
 
 
-class NotJson(Refused):
-    """A body that says itself that it is not JSON, such as an upload."""
+class NoForm(Refused):
+    """A body that says that it is a form, and is none."""
 
 
 def read_request(incoming: Incoming) -> Request:
@@ -93,11 +98,29 @@ def read_request(incoming: Incoming) -> Request:
 
     Raises:
         LeadsOut: for a path with `..`.
-        Refused: for a body that is no JSON, or is nested too deeply.
-        NotJson: for a body that need not be JSON.
+        Refused: for a body that is to be JSON and is none, or is nested too deeply.
+        NoForm: for a form that cannot be read.
     """
     check_path(incoming.path)
-    return Request(incoming.method, incoming.path, _canonical(incoming), parse_query(incoming.query))
+    body, kind = _canonical(incoming)
+    return Request(incoming.method, incoming.path, body, parse_query(incoming.query), kind)
+
+
+def uploads_of(incoming: Incoming) -> list[SideFile]:
+    """Return the contents of the files that a request sends; errors are those of `read_request`."""
+    described = BodyDescription(keeps=True)
+    if incoming.body and not is_json(incoming):
+        _describe(incoming, described)
+    return described.uploads
+
+
+def is_json(incoming: Incoming) -> bool:
+    """Whether the body of a request is JSON, whatever its content type says."""
+    try:
+        parse_json(incoming.body)
+    except ValueError:
+        return False
+    return True
 
 
 def check_path(path: str) -> None:
@@ -111,16 +134,30 @@ def check_path(path: str) -> None:
         raise LeadsOut(BAD_REQUEST, "The path of the request has parts that lead out of the API: '..'.")
 
 
-def _canonical(incoming: Incoming) -> bytes:
+def _canonical(incoming: Incoming) -> tuple[bytes, str]:
+    """Return the canonical JSON of a body, and what the body is, as in `Request`."""
     if not incoming.body:
-        return b"null"
+        return b"null", "body"
     try:
-        return canonical_json(parse_json(incoming.body))
+        return canonical_json(parse_json(incoming.body)), "body"
     except (ValueError, NotSerializable) as error:
-        kind = incoming.text(b"content-type")
-        if kind and "json" not in kind:
-            raise NotJson(BAD_REQUEST, f"its body is no JSON, but {kind.partition(';')[0]}") from error
-        raise Refused(BAD_REQUEST, f"The body of the request is not JSON that can be recorded: {error}.") from error
+        content_type = incoming.text(b"content-type")
+        if not content_type or "json" in content_type:
+            message = f"The body of the request is not JSON that can be recorded: {error}."
+            raise Refused(BAD_REQUEST, message) from error
+    made, kind = _describe(incoming, BodyDescription(keeps=False))
+    return canonical_json(made), kind
+
+
+def _describe(incoming: Incoming, description: BodyDescription) -> tuple[JSON, str]:
+    """Describe a body that is not JSON as the recorder of the Python SDK does, and say what it is."""
+    content_type = incoming.text(b"content-type")
+    if not content_type.lower().startswith(multipart.KIND):
+        return description.content(incoming.body, content_type), "content"
+    try:
+        return description.form(multipart.read_form(content_type, incoming.body)), "form"
+    except ValueError as error:
+        raise NoForm(BAD_REQUEST, f"its body is no form ({multipart.KIND}): {error}") from error
 
 
 def readings(path: str) -> tuple[str, ...]:

@@ -17,15 +17,16 @@ from inferencereplay.pacing.pacer import Pacer
 from inferencereplay.recording.request import NotSerializable, Request
 from inferencereplay.redaction.payloads import redact_request
 from inferencereplay.sdk.http_replay import incomplete
-from inferencereplay.server.http_answers import Answer, error_answer, json_answer, recorded_answer
+from inferencereplay.server.http_answers import Answer, error_answer, is_small, json_answer, recorded_answer
 from inferencereplay.server.incoming import (
     SESSION_HEADER,
     LeadsOut,
-    NotJson,
+    NoForm,
     Refused,
     check_path,
     read_request,
     readings,
+    uploads_of,
 )
 from inferencereplay.server.variant_order import put_in_order
 from inferencereplay.session.call import Call
@@ -38,7 +39,7 @@ from inferencereplay.store import at_hand
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from inferencereplay.recording.format import Provenance, Recording
+    from inferencereplay.recording.format import Provenance, Recording, Response
     from inferencereplay.server.contents import Contents
     from inferencereplay.server.incoming import Incoming
     from inferencereplay.server.metrics import Metrics
@@ -54,6 +55,8 @@ LARGEST_READ = 4 * 1024
 """Bytes of the largest body whose reading is kept."""
 MOST_READY = 32 * 1024 * 1024
 """Bytes of all answers that are kept ready."""
+LARGEST_AT_ONCE = 4 * 1024 * 1024
+"""Bytes of the largest body that is read on the event loop."""
 MODELS = "/models/"
 MOST_TOLD = 100
 """Misses, and files that cannot be used, that are logged; a load tool may make any number of requests."""
@@ -145,24 +148,26 @@ class Replies:
     def play(self, incoming: Incoming) -> Reply | None:
         """Return the recorded answer and count it; `None` if there is none, or it cannot be found by a mere look-up.
 
-        It is called on the event loop, and never waits for an object store.
+        It is called on the event loop: it never waits for an object store, and reads no large file.
         """
+        if len(incoming.body) > LARGEST_AT_ONCE:
+            return None
         if not at_hand.opened:
-            return self._play(incoming)
+            return self._play(incoming, is_small)
         try:
             with at_hand.only({}):
-                return self._play(incoming)
+                return self._play(incoming, is_small)
         except at_hand.NotAtHand:
             return None
 
-    def _play(self, incoming: Incoming) -> Reply | None:
+    def _play(self, incoming: Incoming, covers: Callable[[Response], bool] | None = None) -> Reply | None:
         session = self.session_of(incoming)
         if session.is_live:
             return None
         try:
             requests = self._requests(session, incoming)
             for request in requests if self._contents.is_exact else self._alike(session, requests):
-                if play := session.play(self._call(session, incoming, request)):
+                if play := session.play(self._call(session, incoming, request), covers):
                     return self._hit(session, incoming, play)
         except (Refused, NotSerializable, InferenceReplayError):
             return None
@@ -173,7 +178,7 @@ class Replies:
         session = self.session_of(incoming)
         try:
             return self._decide(session, incoming)
-        except (NotJson, NotSerializable) as error:
+        except (NoForm, NotSerializable) as error:
             return self._unrecordable(session, incoming, str(error))
         except Refused as error:
             if session.mode is not Mode.REPLAY and not isinstance(error, LeadsOut):
@@ -181,18 +186,18 @@ class Replies:
             self.metrics.add("refused")
             return Reply(error_answer(error.status, error.message, "invalid_request_error"))
         except RecordingNotFound as error:
-            return self._miss(session, error)
+            return Reply(self.miss(session, error))
         except InferenceReplayError as error:
-            self.metrics.add("misses")
-            self._tell(str(error))
-            return Reply(error_answer(UNUSABLE, str(error), "recording_unusable"))
+            return Reply(self.unusable(error))
 
     def _decide(self, session: Session, incoming: Incoming) -> Reply | Forward:
         if session.is_live:
             check_path(incoming.path)
             return Forward()
-        if not self._contents.is_exact and self._contents.refresh() and (reply := self._play(incoming)):
-            return reply
+        if not self._contents.is_exact:
+            self._contents.refresh()
+            if reply := self._play(incoming):
+                return reply
         call = self._call(session, incoming, self._requests(session, incoming)[0])
         is_ours = session.mode is Mode.REPLAY and not session.is_let_through(call)
         if is_ours and (answer := self._models(incoming)):
@@ -200,7 +205,16 @@ class Replies:
         decision = _decision(session, call)
         if isinstance(decision, Play):
             return self._hit(session, incoming, decision)
-        return Forward(decision if isinstance(decision, PendingRecording) else None)
+        if not isinstance(decision, PendingRecording):
+            return Forward()
+        if session.keeps_uploads:
+            call.uploads = uploads_of(incoming)
+        return Forward(decision)
+
+    def call_of(self, session: Session, incoming: Incoming, is_recorded: Callable[[Call], bool]) -> Call:
+        """Return a request as a call, under the first of its paths that is recorded; errors are those of a request."""
+        calls = [self._call(session, incoming, request) for request in self._requests(session, incoming)]
+        return next(filter(is_recorded, calls), calls[0])
 
     def _alike(self, session: Session, requests: tuple[Request, ...]) -> Iterator[Request]:
         """Yield the requests whose recordings may answer, the most likely one first."""
@@ -274,11 +288,18 @@ class Replies:
         call = self._call(session, incoming, request)
         if not session.is_let_through(call):
             if session.mode is Mode.REPLAY:
-                return self._miss(session, session.refuse(call, reason))
+                return Reply(self.miss(session, session.refuse(call, reason)))
             session.warn_once(call, reason)
         return Forward()
 
-    def _miss(self, session: Session, error: RecordingNotFound) -> Reply:
+    def unusable(self, error: InferenceReplayError) -> Answer:
+        """Count a recording that cannot be used, and return the answer that says why."""
+        self.metrics.add("misses")
+        self._tell(str(error))
+        return error_answer(UNUSABLE, str(error), "recording_unusable")
+
+    def miss(self, session: Session, error: RecordingNotFound) -> Answer:
+        """Count a miss, and return the answer that says what differs."""
         self.metrics.add("misses")
         if not self._keeps_misses:
             session.forget_misses()
@@ -286,7 +307,7 @@ class Replies:
         elif session is not self.session:
             self.session.missed.append(error)
         facts: dict[str, Any] = {"key": error.key, "nearest": error.nearest, "differences": error.differences}
-        return Reply(error_answer(NOT_FOUND, str(error), "recording_not_found", **facts))
+        return error_answer(NOT_FOUND, str(error), "recording_not_found", **facts)
 
     def _tell(self, why: str) -> None:
         """Log why a request has no answer, but not for each of a million requests."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
+import importlib.util
 import logging
 import signal
 import socket
@@ -12,6 +13,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
+from uvicorn.config import WS_PROTOCOLS
 
 from inferencereplay.server.protocol import KEEP_ALIVE, ReplayProtocol
 
@@ -25,7 +27,7 @@ GRACE = 5
 ENDING = (signal.SIGINT, signal.SIGTERM)
 """The signals that end a server in order."""
 BACKLOG = 2_048
-_OURS = {"access_log": False, "date_header": False, "server_header": False, "proxy_headers": False, "ws": "none"}
+_OURS = {"access_log": False, "date_header": False, "server_header": False, "proxy_headers": False}
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -51,6 +53,7 @@ def make_server(application: Application) -> uvicorn.Server:
     protocol = functools.partial(ReplayProtocol, application)
     options: dict[str, Any] = {
         **_OURS,
+        "ws": _websockets(),
         "http": protocol,
         "timeout_keep_alive": KEEP_ALIVE,
         "timeout_graceful_shutdown": GRACE,
@@ -58,6 +61,14 @@ def make_server(application: Application) -> uvicorn.Server:
     }
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # an answer that breaks is an error to it
     return uvicorn.Server(uvicorn.Config(application, **options))
+
+
+def _websockets() -> str:
+    """Return which of uvicorn's ways to serve WebSockets is used: by the package `websockets`, if it is installed."""
+    if importlib.util.find_spec("websockets") is None:  # pragma: no cover - the tests have it
+        return "none"
+    newer = "websockets-sansio"
+    return newer if newer in WS_PROTOCOLS else "websockets"
 
 
 def serve(application: Application, listening: socket.socket) -> None:

@@ -54,6 +54,8 @@ _OF_ONE_CONNECTION = frozenset(
 )
 """Headers that are for one connection, not for the next one (RFC 9110, 7.6.1), or that the HTTP library sets."""
 _SENTINEL = re.compile(rb"(?:^|[\r\n])data: ?\[DONE\]\s*$")
+_ACCEPTS_BYTES = ("application/binary", "application/octet-stream", "application/sdp", "audio/", "image/", "video/")
+_BYTES = (*_ACCEPTS_BYTES, "application/zip", "application/pdf", "application/gzip", "application/x-tar")
 _OF_CONTENT = frozenset((b"content-encoding", b"content-length"))
 
 
@@ -104,7 +106,7 @@ class Upstream:
         start = SYSTEM_CLOCK.now()
         try:
             response = await self._client.send(self._request(incoming), stream=True)
-            plain = None if pending is None or _is_stream(response, incoming) else pending
+            plain = None if pending is None or _is_captured(response, incoming, pending) else pending
             if plain:
                 await response.aread()
         except self._library.RequestError as error:
@@ -161,9 +163,11 @@ class Upstream:
     def _capture(self, response: Any, incoming: Incoming, pending: PendingRecording, start: float) -> ResponseCapture:
         """Store a stream while it passes through."""
         pending.learn(private.secrets_sent(response))
-        began, is_stream = start_of(response, start), _asks_for_stream(incoming)
-        keep = functools.partial(self._keep, pending)
-        capture = ResponseCapture(response, began, self._library, keep, pending.drop, is_stream=is_stream)
+        began, is_binary = start_of(response, start), _is_binary(response, incoming)
+        is_stream, keep = not is_binary and _asks_for_stream(pending), functools.partial(self._keep, pending)
+        capture = ResponseCapture(
+            response, began, self._library, keep, pending.drop, is_stream=is_stream, is_binary=is_binary
+        )
         capture.kept.retries = _retries(incoming)
         record_stream(response, capture, self._library, in_thread)
         return capture
@@ -213,7 +217,12 @@ async def _pass_through(response: Any, capture: ResponseCapture | None, send: Se
     await send_start(response.status_code, headers, send)
     line_start = True
     async for piece in response.aiter_raw():
-        if capture is not None and _SENTINEL.search(piece) and (line_start or b"\ndata" in piece):
+        if (
+            capture is not None
+            and not capture.is_binary
+            and _SENTINEL.search(piece)
+            and (line_start or b"\ndata" in piece)
+        ):
             await in_thread(capture.finish)
         line_start = piece.endswith((b"\n", b"\r"))
         await send_body(piece, send, more=True)
@@ -229,16 +238,23 @@ def _headers(response: Any) -> list[tuple[bytes, bytes]]:
     return [header for header in kept if header[0] not in _OF_ONE_CONNECTION] + length
 
 
-def _is_stream(response: Any, incoming: Incoming) -> bool:
-    """Whether an answer is stored while it passes through; the SDK reads errors itself."""
+def _is_captured(response: Any, incoming: Incoming, pending: PendingRecording) -> bool:
+    """Whether an answer is stored while it passes through: a stream, or bytes; the SDK reads errors itself."""
     is_sent = "event-stream" in response.headers.get("content-type", "")
-    return response.status_code < _FIRST_ERROR and (is_sent or _asks_for_stream(incoming))
+    is_streamed = is_sent or _asks_for_stream(pending) or _is_binary(response, incoming)
+    return response.status_code < _FIRST_ERROR and is_streamed
 
 
-def _asks_for_stream(incoming: Incoming) -> bool:
-    """Whether the SDK would return a stream; what is to be stored has been read as JSON."""
-    body = parse_json(incoming.body) if incoming.body else None
-    return isinstance(body, dict) and body.get("stream") is True
+def _asks_for_stream(pending: PendingRecording) -> bool:
+    """Whether the SDK would return a stream; in a form, all values are texts."""
+    body = parse_json(pending.call.request.body)
+    return isinstance(body, dict) and body.get("stream") in (True, "true")
+
+
+def _is_binary(response: Any, incoming: Incoming) -> bool:
+    """Whether an answer is bytes to its client, as all SDKs tell by what they accept; or is by its type."""
+    kind = response.headers.get("content-type", "")
+    return incoming.text(b"accept").startswith(_ACCEPTS_BYTES) or kind.startswith(_BYTES)
 
 
 def _retries(incoming: Incoming) -> int:

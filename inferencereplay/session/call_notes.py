@@ -137,7 +137,8 @@ class CallNotes:
     @property
     def unchanged(self) -> int:
         """How many live answers equal the stored ones, whose files stayed as they were, as `hits`."""
-        return self.recorder.unchanged + self._heard().unchanged
+        connections = self._connection_recorder
+        return self.recorder.unchanged + (connections.unchanged if connections else 0) + self._heard().unchanged
 
     @property
     def expired(self) -> list[str]:

@@ -1,11 +1,13 @@
 """Whether a message of the program is the recorded one, and how the two differ.
 
 Messages are compared as JSON, without `event_id`, which programs make anew for each message. Audio is compared by its
-digest. `ignore` and `normalize` apply to each message, and secrets are redacted in both.
+digest. `ignore` and `normalize` apply to each message, and secrets are redacted in both. What is no JSON, or is nested
+too deeply to be read, is compared byte by byte.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +16,10 @@ import msgspec
 from inferencereplay.recording.difference import differences
 from inferencereplay.recording.frame_audio import AUDIO, digest
 from inferencereplay.recording.frames import CLIENT
+from inferencereplay.recording.nesting import is_deep
 from inferencereplay.recording.request import Request, canonical_json, parse_json
+from inferencereplay.recording.varying import EVENT_ID
+from inferencereplay.redaction.payloads import redact_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +28,6 @@ if TYPE_CHECKING:
     from inferencereplay.recording.frames import Frame
     from inferencereplay.session.call import Call
 
-EVENT_ID = "event_id"
 MOST_LINES = 12
 _read = msgspec.json.Decoder().decode
 
@@ -44,9 +48,12 @@ class ClientMessages:
         """Whether a message is the recorded one."""
         if payload == frame.payload and is_text == frame.is_text:
             return True
-        recorded, sent = _value(frame.payload), _value(payload)
-        if is_text != frame.is_text or isinstance(recorded, bytes) or isinstance(sent, bytes):
+        if is_text != frame.is_text:
             return False
+        recorded, sent = _value(frame.payload), _value(payload)
+        if isinstance(recorded, bytes) or isinstance(sent, bytes):
+            redactor = self._call.redactor
+            return redact_bytes(frame.payload, redactor) == redact_bytes(payload, redactor)
         return bool(recorded == sent) or self._prepared(recorded) == self._prepared(sent)
 
     def differences(self, frame: Frame, payload: bytes, *, is_text: bool) -> tuple[str, ...]:
@@ -56,7 +63,8 @@ class ClientMessages:
             return (f"a message of {kinds[frame.is_text]} → a message of {kinds[is_text]}",)
         recorded, sent = _value(frame.payload), _value(payload)
         if isinstance(recorded, bytes) or isinstance(sent, bytes):
-            return (f"{_told(frame.payload)} → {_told(payload)}",)
+            safe = redact_bytes(payload, self._call.redactor)
+            return (f"{_told(frame.payload)} → {_told(safe)}",)
         found = [
             str(item) for item in differences(parse_json(self._prepared(recorded)), parse_json(self._prepared(sent)))
         ]
@@ -103,10 +111,10 @@ def _value(payload: bytes) -> Any:
 
 
 def _decoded(payload: bytes) -> Any:
-    try:
-        return _read(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return payload
+    with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+        if not is_deep(payload):
+            return _read(payload)
+    return payload
 
 
 def _told(payload: bytes) -> str:

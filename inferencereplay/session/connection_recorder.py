@@ -55,4 +55,5 @@ def make_connection_recorder(  # noqa: PLR0913 - what a session knows
         is_equal=are_equal,
         use=use,
     )
-    return Recorder(store, variants, record_errors=settings.record_errors)
+    keeps_equal = settings.keep_equal and replaces
+    return Recorder(store, variants, record_errors=settings.record_errors, keeps_equal=keeps_equal)

@@ -120,7 +120,7 @@ class ConnectionVariants:
         data: bytes,
         *,
         is_whole: bool,
-        stays: Stays | None = None,  # noqa: ARG002 - no file stays because its frames are equal
+        stays: Stays | None = None,
         beside: Beside = contextlib.nullcontext,
     ) -> Outcome:
         """Store a recording, if none with precedence exists, and the connection has not ended.
@@ -131,7 +131,7 @@ class ConnectionVariants:
             call: what `begin` returned.
             data: the recording.
             is_whole: whether it is complete.
-            stays: not asked.
+            stays: returns whether a file stays because its frames are equal; `stored_as` tells its number then.
             beside: returns what stores its side files, from the number that it gets.
 
         Raises:
@@ -145,13 +145,13 @@ class ConnectionVariants:
             for number in sorted(stamps):
                 if (key, number) not in self._own and self._holds(files, number, response):
                     self._note(files, key, number, call)
-                    return self._replace(files, number, data, beside, is_whole=is_whole)
+                    return self._replace(files, number, data, beside, is_whole=is_whole, stays=stays)
             free = itertools.count(max(stamps, default=0) + 1)
             number = next(number for number in free if self._add(files, number, data, beside))
             self._note(files, key, number, call)
             return Outcome.STORED
 
-    def _replace(
+    def _replace(  # noqa: PLR0913 - as `store` has it
         self,
         files: VariantFiles,
         number: int,
@@ -159,11 +159,12 @@ class ConnectionVariants:
         beside: Beside,
         *,
         is_whole: bool,
+        stays: Stays | None,
     ) -> Outcome:
         if not self._replaces:
             return Outcome.REFUSED
         with beside(number):
-            return files.keep(number, data, is_whole=is_whole, stays=None)
+            return files.keep(number, data, is_whole=is_whole, stays=stays)
 
     def _add(self, files: VariantFiles, number: int, data: bytes, beside: Beside) -> bool:
         with beside(number):

@@ -97,9 +97,9 @@ class HeldAnswers:
 _of_process = HeldAnswers()
 
 
-def store_sent_back(request: Request) -> None:
-    """Store the answers of which a request, which is about to be stored, holds an id; a failure is logged."""
-    for held in _of_process.take((request.body, request.path.encode(), repr(request.query).encode())):
+def store_sent_back(request: Request, *messages: bytes) -> None:
+    """Store the answers of which a request, or a message that is about to be stored has an id; a failure is logged."""
+    for held in _of_process.take((request.body, request.path.encode(), repr(request.query).encode(), *messages)):
         try:
             if _replace(held):
                 held.note()

@@ -14,9 +14,10 @@ import msgspec
 from inferencereplay.locks import make_lock
 from inferencereplay.pacing.clocks import SYSTEM_CLOCK
 from inferencereplay.recording import format as files
-from inferencereplay.recording.base64_parts import take_out
+from inferencereplay.recording.base64_parts import exchange, take_out
 from inferencereplay.recording.control_characters import visible
 from inferencereplay.recording.format import Recording, Response, recorded_request
+from inferencereplay.recording.frames import CLIENT
 from inferencereplay.redaction.payloads import redact_request, redact_response
 from inferencereplay.session import garbage
 from inferencereplay.session.safe_content import without_secrets
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from inferencereplay.recording.request import Request
     from inferencereplay.recording.side_file import SideFile
+    from inferencereplay.redaction.redactor import Redactor
     from inferencereplay.session.call import Call
     from inferencereplay.session.calls_log import LoggedCall
     from inferencereplay.session.variants import Beside, Claim, Stays
@@ -267,17 +269,23 @@ class Recorder(Generic[_Numbering]):
         path, key, number = pending.request.path, pending.key, pending.number
         data, is_whole = files.encode(recording), recording.response.is_whole
         beside = functools.partial(self._beside, path, key, recording.side_files)
-        stays = self._find_equal(pending) if self._keeps_equal else None
+        stays = self._find_equal(pending, recording) if self._keeps_equal else None
         return self.variants.store(path, key, number, data, is_whole=is_whole, stays=stays, beside=beside)
 
-    def _find_equal(self, pending: PendingRecording) -> Stays:
+    def _find_equal(self, pending: PendingRecording, recording: Recording) -> Stays:
         """Return what says whether a file stays because its answer is equal."""
         from inferencereplay.session import equal_answers  # noqa: PLC0415 - in `record` only
 
-        equal_answers.store_sent_back(pending.request)
-        place = Address(pending.request.path, pending.key, int(pending.number))
-        renew = functools.partial(self._count, place, recorded=1, unchanged=-1)
-        return functools.partial(equal_answers.stays, cast("WritableStore", written_of(self._store)), place, renew)
+        sent = [frame.payload for frame in recording.response.frames or () if frame.sender == CLIENT]
+        equal_answers.store_sent_back(pending.request, *sent)
+        store = cast("WritableStore", written_of(self._store))
+
+        def stays(there: bytes, data: bytes) -> bool:
+            place = Address(pending.request.path, pending.key, self.variants.stored_as(pending.number))
+            renew = functools.partial(self._count, place, recorded=1, unchanged=-1)
+            return equal_answers.stays(store, place, renew, there, data)
+
+        return stays
 
     @contextlib.contextmanager
     def _beside(self, path: str, key: str, sides: list[SideFile], number: int) -> Iterator[None]:
@@ -297,6 +305,7 @@ class Recorder(Generic[_Numbering]):
             self._redact_binary(response, pending)
         redact_response(response, pending.redactor)
         take_out(response)
+        _redact_taken(response, pending.redactor)
         request, origin = pending.request, pending.call.find_origin()
         held = recorded_request(request)
         held.uploads = [without_secrets(side, pending.redactor, "") for side in pending.call.uploads]
@@ -312,6 +321,16 @@ class Recorder(Generic[_Numbering]):
         safe = without_secrets(response.binary, pending.redactor, content_type)  # type: ignore[arg-type]
         if safe is not response.binary:
             response.binary, response.pieces, response.offsets = safe, [], []
+
+
+def _redact_taken(response: Response, redactor: Redactor) -> None:
+    """Redact the text in what was taken out of an answer; the parts of audio keep their places."""
+    for side in response.base64:
+        if (safe := without_secrets(side, redactor, "")) is not side:
+            exchange(response, side, safe)
+    audio = response.audio
+    if audio is not None and (safe := without_secrets(audio, redactor, "audio/pcm", keeps_length=True)) is not audio:
+        exchange(response, audio, safe)
 
 
 def _timestamp(seconds: float) -> str:

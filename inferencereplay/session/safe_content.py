@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import codecs
+import functools
 from typing import TYPE_CHECKING
 
 from inferencereplay.recording.side_file import HashedFile, side_file
+from inferencereplay.redaction.redactor import REDACTED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from inferencereplay.recording.side_file import SideFile
     from inferencereplay.redaction.redactor import Redactor
@@ -21,11 +23,19 @@ _ENCODINGS = ("utf-8", "utf-16-le", "utf-16-be", "latin-1")
 """What is not in the first may be in several of the others; the last stands for all that are ASCII and more."""
 
 
-def without_secrets(side: SideFile, redactor: Redactor, content_type: str) -> SideFile:
-    """Return a side file without what is secret; the same object if there is nothing."""
+def without_secrets(side: SideFile, redactor: Redactor, content_type: str, *, keeps_length: bool = False) -> SideFile:
+    """Return a side file without what is secret; the same object if there is nothing.
+
+    Args:
+        side: the side file.
+        redactor: finds what is secret.
+        content_type: what the content is, as a header says it.
+        keeps_length: whether what stands in the place of a secret takes as many bytes.
+    """
     for encoding in _ENCODINGS:
+        redact = functools.partial(_redacted_in_place, redactor, encoding) if keeps_length else redactor.text
         try:
-            held = _redacted(side, redactor, encoding)
+            held = _redacted(side, redact, encoding)
         except UnicodeDecodeError:
             continue
         if held is not None:
@@ -35,7 +45,17 @@ def without_secrets(side: SideFile, redactor: Redactor, content_type: str) -> Si
     return side
 
 
-def _redacted(side: SideFile, redactor: Redactor, encoding: str) -> HashedFile | None:
+def _redacted_in_place(redactor: Redactor, encoding: str, text: str) -> str:
+    """Redact a text so that it takes as many bytes in that encoding."""
+    safe, end, width = [], 0, len(" ".encode(encoding))
+    for first, last in redactor.spans(text):
+        length = len(text[first:last].encode(encoding)) // width
+        safe += [text[end:first], REDACTED[:length].ljust(length)]
+        end = last
+    return "".join([*safe, text[end:]]) if safe else text
+
+
+def _redacted(side: SideFile, redact: Callable[[str], str], encoding: str) -> HashedFile | None:
     """Return a content without what is secret, or `None` if there is nothing, as nearly always: then nothing is copied.
 
     Raises:
@@ -43,14 +63,14 @@ def _redacted(side: SideFile, redactor: Redactor, encoding: str) -> HashedFile |
     """
     clean = 0
     for text in _texts(side, encoding):
-        if redactor.text(text) is not text:
+        if redact(text) is not text:
             break
         clean += 1
     else:
         return None
     held = HashedFile()
     for index, text in enumerate(_texts(side, encoding)):
-        held.append((text if index < clean else redactor.text(text)).encode(encoding))
+        held.append((text if index < clean else redact(text)).encode(encoding))
     return held
 
 

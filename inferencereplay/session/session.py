@@ -188,12 +188,12 @@ class Session(Decider):
         """Return the pacer of a stream's chunks, or of a plain answer as a whole; `None` if nothing has to wait."""
         if self._never_waits:
             return None
-        if response.is_stream:
+        if response.binary is not None and response.pieces:
+            offsets, count = response.offsets, len(response.pieces)
+        elif response.is_stream:
             offsets, count = response.offsets, len(response.chunks)
             if response.left is not None and len(offsets) == count:  # also if it was left before the first chunk
                 offsets = [*offsets, response.left + LEAVING * self.speed]
-        elif response.binary is not None and response.pieces:
-            offsets, count = response.offsets, len(response.pieces)
         else:
             offsets, count = ([] if response.elapsed is None else [response.elapsed]), 1
         note = self._late.append

@@ -51,7 +51,7 @@ START_COMPARED = 16 * 1024
 MOST_REMEMBERED = 1_000
 """Folders of which a store remembers where they are."""
 _Found = TypeVar("_Found")
-_TEMPORARY = re.compile(r"\.[0-9a-f]{32}\.[0-9a-f]{16}\.tmp")
+TEMPORARY = re.compile(r"\.[0-9a-f]{32}\.[0-9a-f]{16}\.tmp")
 _LINK_MET = (errno.ELOOP, errno.EMLINK)
 _GONE = (FileNotFoundError, NotADirectoryError)
 
@@ -295,7 +295,7 @@ class DirectoryStore:
             if folder not in self._swept:
                 self._swept.add(folder)
                 now = os.stat(temporary).st_mtime_ns  # noqa: PTH116
-                sweep(aged(listed(folder, _TEMPORARY.fullmatch)), now)
+                sweep(aged(listed(folder, TEMPORARY.fullmatch)), now)
                 sweep_sides(folder, now)
             yield temporary, name
 

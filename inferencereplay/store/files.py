@@ -106,10 +106,18 @@ class Files(Protocol):
         ...
 
     def remove(self, name: str) -> None:
-        """Remove a file if it is there.
+        """Remove a file if it is there; a side file stays if a recording names it, or one that is being stored may.
 
         Raises:
             OSError: if it cannot be removed.
+        """
+        ...
+
+    def sweep(self) -> None:
+        """Remove what writers that died have left half written; what belongs to a living one stays.
+
+        Raises:
+            OSError: if the place cannot be written to.
         """
         ...
 

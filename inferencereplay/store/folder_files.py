@@ -9,18 +9,21 @@ import secrets
 from typing import TYPE_CHECKING
 
 from inferencereplay.errors import StoreError
-from inferencereplay.store.atomic_write import link, written
+from inferencereplay.store.address import DIGITS
+from inferencereplay.store.atomic_write import link, sweep, written
 from inferencereplay.store.bounded_read import read_with_state, way_out
 from inferencereplay.store.containment import is_inside
-from inferencereplay.store.directory import move
+from inferencereplay.store.directory import TEMPORARY, move
 from inferencereplay.store.files import Content, FileState, as_name, recording_of
+from inferencereplay.store.folder_listing import aged, listed
 from inferencereplay.store.folder_lock import locked
+from inferencereplay.store.liveness import HAS_LOCKS
+from inferencereplay.store.side_folder import drop_side
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_DIGITS = 32
 _GONE = (FileNotFoundError, NotADirectoryError)
 
 
@@ -88,9 +91,23 @@ class FolderFiles:
         return move(self._path(name), self._path(to))
 
     def remove(self, name: str) -> None:
-        """Remove a file if it is there."""
+        """Remove a file if it is there; a side file stays if a recording names it, or one that is being stored may."""
+        recording = recording_of(name)
+        if recording not in ("", name) and HAS_LOCKS:
+            drop_side(self._path(recording), name[len(recording) - len(".json") :])
+            return
         with contextlib.suppress(*_GONE):
             os.unlink(self._path(name))  # noqa: PTH108
+
+    def sweep(self) -> None:
+        """Remove the temporary files of writers that died."""
+        if not os.path.isdir(self.place):  # noqa: PTH112
+            return
+        temporary = self._temporary(self.place, "0" * DIGITS)
+        with written(temporary, b"", is_synced=False):
+            now = os.stat(temporary).st_mtime_ns  # noqa: PTH116 - by the clock of the file system
+            for folder, _, _ in os.walk(self.place):
+                sweep(aged(listed(folder, TEMPORARY.fullmatch)), now)
 
     @contextlib.contextmanager
     def _written(self, name: str, data: bytes, *, like: str) -> Iterator[tuple[str, str]]:
@@ -100,10 +117,14 @@ class FolderFiles:
         if not is_inside(folder, self.place):
             raise self._led_out(folder)
         os.makedirs(folder, exist_ok=True)  # noqa: PTH103
-        # The name is that of a session's temporary files, which removes those of writers that died.
-        temporary = f"{folder}{os.sep}.{os.path.basename(path)[:_DIGITS]}.{secrets.token_hex(8)}.tmp"  # noqa: PTH119
+        temporary = self._temporary(folder, os.path.basename(path))  # noqa: PTH119
         with written(temporary, data, like=like):
             yield temporary, path
+
+    @staticmethod
+    def _temporary(folder: str, file: str) -> str:
+        """Return a name as those of a session's temporary files, which removes those of writers that died."""
+        return f"{folder}{os.sep}.{file[:DIGITS]}.{secrets.token_hex(8)}.tmp"
 
     def _path(self, name: str) -> str:
         return f"{self.place}{os.sep}{name.replace('/', os.sep)}"

@@ -48,7 +48,9 @@ def choose(
 
 
 def remove(catalogue: Catalogue, chosen: Mapping[str, tuple[int, datetime.datetime]]) -> list[str]:
-    """Remove recordings with their side files and stray ones, and close the gaps that this leaves among the variants.
+    """Remove recordings with their side files, and close the gaps that this leaves among the variants.
+
+    Stray side files go too, and what a recorder that died has left half written.
 
     Args:
         catalogue: the directory, or layers.
@@ -68,6 +70,7 @@ def remove(catalogue: Catalogue, chosen: Mapping[str, tuple[int, datetime.dateti
         with part.files.locked():  # of several commands one after the other
             for _ in at_once(functools.partial(_remove, part.files), mine.items(), THREADS if not part.is_local else 1):
                 pass
+            part.files.sweep()
             beside.remove_orphans(part.files)
             touched = {numbering.split(name)[0] for name in mine}
             left = numbering.collect(part.names()) if touched else {}

@@ -248,7 +248,7 @@ def test_requests_that_cannot_be_asked_again(cli, tmp_path, server, case):
 
 def test_connections_and_uploads_are_not_asked(cli, tmp_path, server):
     """A WebSocket is no request, and a file that was uploaded is not in the recording."""
-    write(tmp_path, {"model": "m"}, Response(101, end="done", frames=[], sentinel=False), path="/responses")
+    write(tmp_path, {"model": "m"}, Response(101, end="closed", frames=[], sentinel=False), path="/responses")
     write(tmp_path, {"model": "m"}, answered({"text": "a"}), path="/audio/transcriptions")
     assert sorted(reasons(cli("verify", tmp_path, "--base-url", server.url, "--json")).values()) == [
         "a file was uploaded with it",

@@ -74,7 +74,7 @@ def test_connections(cli, tmp_path):
     def put(name, text, number):
         event = {"type": "delta", "event_id": f"event_{number}", "item_id": f"item_{number}", "delta": text}
         frame = Frame("server", msgspec.Raw(json.dumps(event).encode()))
-        held = Response(101, offsets=[0.5], end="done", frames=[frame])
+        held = Response(101, offsets=[0.5], end="closed", frames=[frame])
         file = write(tmp_path / name, {"model": "m"}, held, path="/realtime")
         file.write_text(file.read_text().replace('"method": "POST"', '"method": "WEBSOCKET"'))
         return tmp_path / name

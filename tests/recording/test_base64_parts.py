@@ -98,3 +98,19 @@ def test_the_prefix_of_a_url_stays(tmp_path):
     assert json.loads(bytes(response.body)) == {"url": f"data:image/png;base64,{ending}", "more": [ending]}
     base64_parts.put_back(response)
     assert bytes(response.body) == raw
+
+
+def test_text_in_an_image_is_redacted(driver, server, tmp_path, cli):
+    """A document may be all text; the recording names the safe one."""
+    token = "sk-proj-" + "a1B2c3D4e5F6" * 4
+    document = b"%PDF-1.4\n" + b"a line\n" * 9_000 + token.encode()
+    server.replies = [answer(base64.b64encode(document).decode())]
+    with replay(tmp_path, mode="record"):
+        run(driver, generate)
+    (side,) = tmp_path.rglob("*.pdf")
+    safe = document.replace(token.encode(), b"[REDACTED]")
+    assert side.read_bytes() == safe
+    assert cli("check", tmp_path).status == 0
+    with replay(tmp_path):
+        replayed = run(driver, generate, base_url=DEAD)
+    assert base64.b64encode(safe).decode() in str(replayed)

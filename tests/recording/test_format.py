@@ -28,6 +28,7 @@ from inferencereplay.recording.format import (
     stored_request,
 )
 from inferencereplay.recording.request import Request, canonical_json
+from inferencereplay.recording.side_file import side_file
 
 NAME = "recordings/chat/completions/1.json"
 BODY = {"model": "m", "temperature": 0.5, "n": 1, "messages": [{"role": "user", "content": "Hé\n"}]}
@@ -543,3 +544,16 @@ def test_a_text_with_marks_is_no_conflict():
 def test_a_recording_without_a_date(at):
     """What is no date is none."""
     assert Provenance(at).moment is None
+
+
+def test_bytes_that_were_left():
+    """The answer has an end and the bytes that came before; one that is complete has no end."""
+    kept = Response(
+        binary=side_file(b"\xff\xfb", "audio/mpeg"), pieces=[1, 1], offsets=[0.5, 0.75], end="closed", left=1.0
+    )
+    data = encode(make(REQUEST, kept)).replace(b'"closed"', b'"closed",\n    "sentinel": false')
+    found = read(data).response
+    assert (found.binary.length, found.pieces, found.end, found.left) == (2, [1, 1], "closed", 1.0)
+    assert not found.is_whole
+    with pytest.raises(RecordingCorrupt, match="this one has 2 of them"):
+        read(data.replace(b'"closed"', b'"done"'))

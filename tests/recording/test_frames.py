@@ -19,7 +19,7 @@ REQUEST = Request("WEBSOCKET", "/realtime", b"null", {"model": "m"})
 
 def make(frames: list[Frame], **more) -> Recording:
     held = RecordedRequest(REQUEST.method, REQUEST.path, msgspec.Raw(REQUEST.body), REQUEST.query)
-    more = {"end": "done", "offsets": [0.5] * len(frames), "elapsed": 0.25, **more}
+    more = {"end": "closed", "offsets": [0.5] * len(frames), "elapsed": 0.25, **more}
     return Recording(1, REQUEST.key, held, Response(101, frames=frames, **more))
 
 
@@ -68,10 +68,11 @@ def test_what_is_written_is_read(sent, has_times):
         ('"json": {}', '"jsn": {}', r"\$.response.frames\[0\]", "a frame has one of 'json', 'text', 'base64' and 'clo"),
         ('"json": {}', '"json": {}, "text": ""', r"\$.response.frames\[0\]", "a frame has one of"),
         ('"offsets": [0.500000]', '"offsets": [1, 2]', r"\$.response.offsets", "2 offsets for 1 frames"),
-        ('"end": "done",', "", r"\$.response.frames", "frames have an 'end', and no chunks"),
+        ('"end": "closed",', "", r"\$.response.frames", "frames have an 'end', and no chunks"),
+        ('"end": "closed"', '"end": "done"', r"\$.response.frames", "is 'done', and neither side closes it"),
         ('"frames"', '"chunks": [{}], "frames"', r"\$.response.frames", "frames have an 'end', and no chunks"),
         ('"json": {}', '"close": 99', r"\$.response.frames\[0\].close", "it cannot be read as a recording"),
-        ('"end": "done"', '"end": "error"', r"\$.response.failure", "a stream has a 'failure' if"),
+        ('"end": "closed"', '"end": "error"', r"\$.response.failure", "a stream has a 'failure' if"),
     ],
 )
 def test_frames_that_contradict_themselves(old, new, position, reason):
@@ -87,5 +88,17 @@ def test_a_broken_connection_is_not_whole():
     broken = make([Frame(SERVER, close=1006)], end="error", failure=Failure("ConnectionClosedError"))
     assert not decode(encode(broken), "a").response.is_whole
     assert not decode(encode(make([], end="closed")), "a").response.is_whole
-    assert decode(encode(make([])), "a").response.is_whole
-    assert json.loads(encode(make([])))["response"]["frames"] == []
+    assert json.loads(encode(make([], end="closed")))["response"]["frames"] == []
+
+
+def test_a_connection_is_done_when_one_side_has_closed_it():
+    """Without any message it has the close alone; without any frame it would be none that was recorded."""
+    for frames in ([Frame(CLIENT, close=1000)], [Frame(SERVER, close=1005)]):
+        assert decode(encode(make(frames, end="done")), "a").response.is_whole
+    for frames in ([], [Frame(SERVER, close=1006)]):
+        with pytest.raises(RecordingCorrupt, match="neither side closes it"):
+            decode(encode(make(frames, end="done")), "a")
+    for frames in ([], [Frame(SERVER, close=1000)]):
+        broken = make(frames, end="error", failure=Failure("ConnectionClosedError"))
+        with pytest.raises(RecordingCorrupt, match="its last frame has not"):
+            decode(encode(broken), "a")

@@ -187,23 +187,44 @@ def test_the_first_piece_is_not_delayed(driver, server, tmp_path):
         assert run(driver, way) == 200_000
 
 
-def test_a_stream_that_is_left_is_never_taken_for_a_whole_one(driver, server, tmp_path):
-    """It is recorded without its content, counts as missing, and leaves no side file."""
-    server.replies = [sound(), sound()]
+def test_a_stream_that_is_left_is_never_taken_for_a_whole_one(driver, server, tmp_path, cli):
+    """Its side file has what had come; a replay gives out as much, also at its pace; a whole one takes its place."""
+    server.replies = [sound(pause=0.05), sound()]
 
     async def way(client: Any) -> Any:
         async with entered(client.audio.speech.with_streaming_response.create(**ASK)) as made:
             parts = made.iter_bytes()
-            return len(await parts.__anext__() if hasattr(parts, "__anext__") else next(parts))
+            return await parts.__anext__() if hasattr(parts, "__anext__") else next(parts)
 
     with replay(tmp_path, mode="record"):
-        run(driver, way)
-    assert list(tmp_path.rglob("*.mp3")) == []
-    with pytest.raises(IncompleteRecording), replay(tmp_path):
+        live = run(driver, way)
+    (side,) = tmp_path.rglob("*.mp3")
+    assert side.read_bytes() == live == SOUND[: len(live)]
+    assert cli("check", tmp_path).status == 0
+    for options in ({}, {"speed": 1, "clock": VirtualClock()}):
+        with replay(tmp_path, **options) as session:
+            assert run(driver, way, base_url=DEAD) == live
+        assert (session.hits, session.misses) == (1, 0)
+    with pytest.raises(IncompleteRecording, match=f"ends after {len(live)} bytes"), replay(tmp_path):
         run(driver, content, base_url=DEAD)
     with replay(tmp_path, mode="record-if-missing"):
         assert SOUND in run(driver, content)
     assert len(list(tmp_path.rglob("*.mp3"))) == 1
+
+
+def test_a_stream_that_is_left_unread_has_no_content(driver, server, tmp_path):
+    """Nothing had come."""
+    server.replies = [sound(pause=0.2)]
+
+    async def way(client: Any) -> Any:
+        async with entered(client.audio.speech.with_streaming_response.create(**ASK)) as made:
+            return made.headers["content-type"]
+
+    with replay(tmp_path, mode="record"):
+        live = run(driver, way)
+    assert list(tmp_path.rglob("*.mp3")) == []
+    with replay(tmp_path):
+        assert run(driver, way, base_url=DEAD) == live
 
 
 def test_a_cut_connection_comes_back(driver, server, tmp_path):

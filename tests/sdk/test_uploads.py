@@ -277,6 +277,20 @@ def test_what_cannot_be_sent_is_the_same_error(driver, server, tmp_path):
     assert server.count == 0
 
 
+def test_what_fails_while_it_is_sent_is_the_same_error(driver, server, tmp_path):
+    """What the HTTP library cannot read is an error of its own, or of the SDK, from version to version."""
+
+    def failed(**options: Any) -> Any:
+        with replay(tmp_path, **options), pytest.raises(Exception, match=r".") as caught:
+            run(driver, transcribing(("a.wav", (part for part in [b"RIFF"]))), max_retries=0)
+        error = caught.value
+        return type(error), str(error), type(error.__cause__), str(error.__cause__)
+
+    live = failed(mode="live")
+    assert failed(mode="record") == failed() == live
+    assert server.count == 0
+
+
 @pytest.mark.filterwarnings("ignore:Passing raw bytes:DeprecationWarning")
 def test_other_content_is_told_by_its_digest(driver, server, tmp_path):
     """A body of bytes, as WebRTC's session description; content that can be read only once is refused by name."""

@@ -60,12 +60,6 @@ def test_an_upstream_that_was_never_asked_is_closed(tmp_path):
     assert drive(application, {"type": "lifespan"}, {"type": "lifespan.shutdown"})
 
 
-def test_websockets_are_refused(tmp_path):
-    """Nothing of them is recorded."""
-    (sent,) = drive(app(tmp_path), {"type": "websocket"})
-    assert (sent["type"], sent["code"]) == ("websocket.close", 1003)
-
-
 def test_an_answer_in_asgis_messages(recorded):
     """Without the path as it was sent, which not every server gives."""
     start, body = drive(app(recorded[0]), *post(ASK))

@@ -291,12 +291,12 @@ def test_an_answer_without_content_has_no_length(recorded, serve):
     assert (answered.status, answered.headers, answered.content) == (204, {}, b"")
 
 
-def test_an_upload_is_a_miss(recorded, serve):
-    """As in Python: no recording can answer it."""
+def test_a_torn_upload_is_a_miss(recorded, serve):
+    """No recording can answer it."""
     served = serve(recorded[0])
     answered = served.ask("/v1/files", b"--x\r\n", content_type="multipart/form-data; boundary=x")
     assert (answered.status, served.count("misses")) == (404, 1)
-    assert "POST /files is not recordable: its body is no JSON, but multipart/form-data" in answered.error["message"]
+    assert "POST /files is not recordable: its body is no form (multipart/form-data)" in answered.error["message"]
 
 
 def test_a_body_that_is_too_large_is_refused(recorded, serve, monkeypatch):

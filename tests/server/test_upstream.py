@@ -187,7 +187,7 @@ def test_a_failed_connection_breaks_without_an_answer(serve, server, tmp_path):
 
 
 def test_what_cannot_be_recorded_passes_through(server, serve, tmp_path, caplog):
-    """An upload, and in `live` mode everything."""
+    """A form that is torn, and in `live` mode everything."""
     served = serve(tmp_path, mode="record", upstream=server.url)
     answered = served.ask("/v1/files", b"--x\r\n", content_type="multipart/form-data; boundary=x")
     assert (answered.status, files(tmp_path)) == (404, {})

@@ -21,6 +21,7 @@ from inferencereplay.session.variant_files import VariantFiles
 from inferencereplay.store import side_folder
 from inferencereplay.store.directory import DirectoryStore
 from inferencereplay.store.folder_files import FolderFiles
+from inferencereplay.store.liveness import hold_lock
 from inferencereplay.upkeep.checking import check
 from inferencereplay.upkeep.copying import Copying
 from inferencereplay.upkeep.pruning import remove
@@ -360,3 +361,41 @@ def test_no_side_file_is_stored_where_a_link_leads_out(tmp_path):
 def test_a_side_file_that_is_gone_is_not_held(tmp_path):
     """Another process may remove it between two looks."""
     assert side_folder._held(str(tmp_path / "none.mp3")) is None
+
+
+def test_prune_leaves_a_side_file_of_a_recorder_that_is_at_work(recorded):
+    """It may have taken over an old one that no recording names yet; one whose recording is there by then stays too."""
+    stray = sides(recorded)[0].with_name(f"{'0' * 32}.{hashlib.sha256(b'x').hexdigest()[:16]}.mp3")
+    stray.write_bytes(b"x")
+    os.utime(stray, (OLD, OLD))
+    store = DirectoryStore(recorded)
+    with store.put_side("/audio/speech", "0" * 64, 1, side_file(b"x", "audio/mpeg")):
+        remove(Catalogue(recorded), {})
+        assert stray.exists()
+    files = Catalogue(recorded).files
+    files.remove(sides(recorded)[1].relative_to(recorded).as_posix())
+    assert len(sides(recorded)) == 4
+    remove(Catalogue(recorded), {})
+    assert not stray.exists()
+    assert kinds(recorded) == set()
+
+
+def test_prune_removes_what_a_dead_recorder_left_half_written(recorded, tmp_path_factory):
+    """A temporary file of a recording or a side file; one that is new, or whose writer is alive, stays."""
+    folder = recorded / "audio" / "speech"
+    dead, living, new, other = (folder / f".{digit * 32}.{digit * 16}.tmp" for digit in "1234")
+    other = other.with_name("notes.tmp")
+    for file in (dead, living, new, other):
+        file.write_bytes(b"half")
+    for file in (dead, living, other):
+        os.utime(file, (OLD, OLD))
+    with living.open("rb") as held:
+        hold_lock(held.fileno())
+        remove(Catalogue(recorded), {})
+    assert [file.exists() for file in (dead, living, new, other)] == [False, True, True, True]
+    remove(Catalogue(recorded), {})
+    assert not living.exists()
+    assert kinds(recorded) == set()
+    nowhere = tmp_path_factory.mktemp("empty") / "nowhere"
+    FolderFiles(nowhere).sweep()
+    assert not nowhere.exists()

@@ -22,7 +22,7 @@ from inferencereplay.redaction.header_secrets import header_secrets, literals_of
 from inferencereplay.sdk import calls, private
 from inferencereplay.sdk.http_replay import incomplete
 from inferencereplay.sdk.sockets.connection_capture import ConnectionCapture
-from inferencereplay.sdk.sockets.conversation import Conversation
+from inferencereplay.sdk.sockets.conversation import UNHURT, Conversation
 from inferencereplay.sdk.sockets.dialing import Dialer, Target, dialing, find
 from inferencereplay.sdk.sockets.handshake_errors import answer_of, error_of, failure_of
 from inferencereplay.sdk.sockets.replayed_connection import AsyncReplayedConnection, ReplayedConnection
@@ -35,6 +35,7 @@ from inferencereplay.session.settings import Mode
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from inferencereplay.sdk.sockets.conversation import Hurt
     from inferencereplay.sdk.steps import Flow
     from inferencereplay.session.decision import Decision
     from inferencereplay.session.recorder import PendingRecording
@@ -92,9 +93,18 @@ def open_connection(opening: Opening) -> Flow:
         functools.partial(private.secrets, client, SimpleNamespace(url=target.uri, headers=_headers(target.options))),
         functools.partial(private.origin, client),
     )
-    decision = yield from calls.ask(session, call, functools.partial(_decide, session))
+    decide = functools.partial(calls.ask, session, call, functools.partial(_decide, session))
+    hurt = UNHURT
+    if session.fault_plan is not None:
+        from inferencereplay.sdk.sockets.connection_faults import ConnectionFaults  # noqa: PLC0415 - few sessions have any
+
+        is_async = private.is_async(client)
+        hurt = yield from ConnectionFaults(session, session.fault_plan, call, target, is_async=is_async).meet(decide)
+        if hurt.instead is not None:
+            return (yield from opening.dial(Dialer(functools.partial(_refuse, hurt.instead))))
+    decision = hurt.decision or (yield from decide())
     if isinstance(decision, Play):
-        return (yield from _play(opening, call, decision, target.uri))
+        return (yield from _play(opening, call, decision, target.uri, hurt))
     if not isinstance(decision, LetThrough):
         return (yield from _record(opening, decision))
     try:
@@ -112,7 +122,7 @@ def _headers(options: dict[str, Any]) -> dict[str, Any]:
     return dict(options.get("additional_headers") or {})
 
 
-def _play(opening: Opening, call: Call, play: Play, uri: str) -> Flow:
+def _play(opening: Opening, call: Call, play: Play, uri: str, hurt: Hurt) -> Flow:
     """Open a connection that the recording answers, or raise what was raised while it was recorded."""
     session, recorded = opening.session, play.recording.response
     if session.is_paced and recorded.elapsed:
@@ -125,7 +135,7 @@ def _play(opening: Opening, call: Call, play: Play, uri: str) -> Flow:
         play.end()
         return (yield from opening.dial(Dialer(functools.partial(_refuse, recorded))))
     make = AsyncReplayedConnection if private.is_async(opening.client) else ReplayedConnection
-    return (yield from opening.dial(Dialer(_as_given, make(uri, Conversation(session, call, play)))))
+    return (yield from opening.dial(Dialer(_as_given, make(uri, Conversation(session, call, play, hurt)))))
 
 
 def _as_given(_: str, options: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ It knows no network and no event loop; `replayed_connection` waits, and calls it
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from inferencereplay.errors import IncompleteRecording
 from inferencereplay.recording.control_characters import visible
@@ -13,12 +13,33 @@ from inferencereplay.sdk.sockets.frame_script import FrameScript
 from inferencereplay.session.client_messages import ClientMessages, described
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from inferencereplay.errors import InferenceReplayError
     from inferencereplay.recording.format import Failure, Response
     from inferencereplay.recording.frames import Frame
     from inferencereplay.session.call import Call
     from inferencereplay.session.decision import Play
     from inferencereplay.session.session import Session
+
+
+class Hurt(NamedTuple):
+    """What faults have made of a connection.
+
+    Attributes:
+        instead: what comes in the place of the connection.
+        decision: the session's, if it was needed.
+        alter: what becomes of a recorded connection.
+        speed: how fast the time of a slow one runs; `None` for the session's.
+    """
+
+    instead: Response | None = None
+    decision: Any = None
+    alter: Callable[[Response], Response] = lambda recorded: recorded
+    speed: float | None = None
+
+
+UNHURT = Hurt()
 
 
 class Sent(NamedTuple):
@@ -39,13 +60,14 @@ class Conversation:
         session: whose clock, speed and variants count.
         call: the connection.
         play: the decision to replay it.
+        hurt: what faults make of it.
 
     Attributes:
         clock: by which frames are due.
         script: what is followed.
     """
 
-    def __init__(self, session: Session, call: Call, play: Play) -> None:
+    def __init__(self, session: Session, call: Call, play: Play, hurt: Hurt = UNHURT) -> None:
         self.clock = session.clock
         self._session = session
         self._call = call
@@ -53,8 +75,9 @@ class Conversation:
         self._number = play.number
         self._messages = ClientMessages(session.prepare, call)
         self._sent: list[Sent] = []
-        self._speed = session.speed if session.is_paced else None
-        self._response = play.recording.response
+        self._speed = hurt.speed or (session.speed if session.is_paced else None)
+        self._alter = hurt.alter
+        self._response = hurt.alter(play.recording.response)
         self.script = FrameScript(self._response, self._speed, self.clock.now())
 
     @property
@@ -136,9 +159,10 @@ class Conversation:
             self._play.request, self._play.key
         ):
             if number != self._number and recording.response.frames is not None:
-                script = FrameScript(recording.response, self._speed, self.clock.now())
+                response = self._alter(recording.response)
+                script = FrameScript(response, self._speed, self.clock.now())
                 if self._follows(script, [*self._sent, message]):
-                    return number, recording.response, script
+                    return number, response, script
         return None
 
     def _follows(self, script: FrameScript, messages: list[Sent]) -> bool:
