@@ -39,7 +39,7 @@ _FIRST_ERROR = 400
 _LONGEST = 200
 
 
-class Row(msgspec.Struct):
+class Row(msgspec.Struct, gc=False):
     """A recording in a list."""
 
     name: str
@@ -160,18 +160,9 @@ def _row(entry: Entry) -> Row:
         end=response.end,
         chunks=response.arrivals,
         bytes=entry.size,
-        text=_first_words(entry),
+        text=(entry.gist or entry.conversation.summary)[:_LONGEST],
         is_connection=response.frames is not None,
     )
-
-
-def _first_words(entry: Entry) -> str:
-    """Return the last text of the user, or the first text of anybody."""
-    messages = entry.messages
-    asked = [message.text for message in messages if message.role == "user" and message.text]
-    said = [message.text for message in messages if message.text]
-    text = asked[-1] if asked else said[0] if said else entry.conversation.summary
-    return text[:_LONGEST]
 
 
 def _cells(row: Row) -> tuple[str, ...]:

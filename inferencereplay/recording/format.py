@@ -52,6 +52,8 @@ class Provenance(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def moment(self) -> datetime.datetime | None:
         """When the request was sent (UTC), or `None` if the file does not say it."""
+        if not self.at:
+            return None
         try:
             at = datetime.datetime.fromisoformat(self.at.replace("Z", "+00:00"))
             return at.replace(tzinfo=at.tzinfo or datetime.timezone.utc).astimezone(datetime.timezone.utc)
