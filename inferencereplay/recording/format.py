@@ -614,8 +614,8 @@ def _stream_members(response: Response) -> list[bytes]:
     if response.verbatim:
         members.append(b'"verbatim": ' + _json(response.verbatim))
     members += _base64_member(response)
-    chunks = b",\n".join(b"      " + bytes(chunk) for chunk in response.chunks)
-    members.append(b'"chunks": [\n' + chunks + b"\n    ]" if chunks else b'"chunks": []')
+    chunks = b",\n      ".join(response.chunks)  # type: ignore[arg-type]  # each is a buffer
+    members.append(b'"chunks": [\n      ' + chunks + b"\n    ]" if chunks else b'"chunks": []')
     if response.rest:
         members.append(b'"rest": ' + _json(response.rest))
     return members
@@ -628,7 +628,8 @@ def _base64_member(response: Response) -> list[bytes]:
 def _offsets_member(response: Response) -> list[bytes]:
     if not response.offsets:
         return []
-    return [b'"offsets": [' + b", ".join(b"%.6f" % offset for offset in response.offsets) + b"]"]
+    offsets = b", ".join([b"%.6f"] * len(response.offsets)) % (*response.offsets,)
+    return [b'"offsets": [' + offsets + b"]"]
 
 
 def _json(value: object) -> bytes:

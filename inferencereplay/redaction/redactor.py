@@ -79,12 +79,17 @@ class Redactor:
         return f"<Redactor: {len(self._patterns)} patterns, {self._literals!r}>"
 
     def with_literals(self, literals: tuple[str, ...]) -> Redactor:
-        """Return a redactor that also knows these texts, such as a client's keys, as secrets."""
-        if not literals:
+        """Return a redactor that also knows these texts, such as a client's keys, as secrets; itself if it knows all."""
+        together = {*self._literals, *literals}
+        if len(together) == len(self._literals):
             return self
-        known = Redactor((), Literals(sorted({*self._literals, *literals}, key=lambda text: (-len(text), text))))
+        known = Redactor((), Literals(sorted(together, key=lambda text: (-len(text), text))))
         known._patterns = self._patterns
         return known
+
+    def knows(self, text: str) -> bool:
+        """Whether a text is known as a secret."""
+        return text in self._literals
 
     def text(self, text: str) -> str:
         """Return `text` without what is secret; the same object if there is nothing.
@@ -245,11 +250,20 @@ def _joined(raws: list[bytes]) -> bytes:
     if len(raws) < _FEW:
         return b"\n".join(raws)
     begin = max(0, min(raws).rfind(b'"', 0, common_length(min(raws), max(raws))))
-    ends = [raw[begin:][::-1] for raw in raws[1:]]
-    shared = min(ends)[: common_length(min(ends), max(ends))][::-1]
+    ends = [raw[begin:] for raw in raws[1:]]
+    shared = _common_end(ends)
     kept = _KEPT.match(shared)
     cut = len(shared) - kept.end() if kept else 0
-    return b'"\n'.join([raws[0], *(end[cut:][::-1] for end in ends)])
+    return b'"\n'.join([raws[0], *(end[: len(end) - cut] for end in ends)])
+
+
+def _common_end(texts: list[bytes]) -> bytes:
+    """Return the end that all of them have."""
+    end = texts[0]
+    for text in texts:
+        if not text.endswith(end):  # few are cut further
+            end = end[len(end) - common_length(end[::-1], text[::-1]) :]
+    return end
 
 
 def _may_hold(raw: bytes, literals: tuple[str, ...]) -> bool:

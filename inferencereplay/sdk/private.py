@@ -25,7 +25,7 @@ from inferencereplay.errors import InferenceReplayError
 from inferencereplay.recording.format import Failure, Provenance
 from inferencereplay.recording.request import JSON, NotSerializable, Request, canonical_json, parse_json, parse_query
 from inferencereplay.redaction.header_secrets import header_secrets, literals_of
-from inferencereplay.redaction.redactor import secret_values
+from inferencereplay.redaction.redactor import Redactor, secret_values
 
 try:
     from openai._utils._json import openapi_dumps as _dumps
@@ -772,7 +772,7 @@ def connection_request(client: Any, method: str, uri: str) -> Request:
 def secrets(client: Any, options: Any = None) -> tuple[str, ...]:
     """Return the secrets of a client and of a call: keys, organisation, project, values of secret headers."""
     values = [getattr(client, name, None) for name in _CREDENTIALS]
-    values += [urlsplit(str(url)).password for url in (client.base_url, getattr(options, "url", ""))]
+    values += [_password(str(url)) for url in (client.base_url, getattr(options, "url", ""))]
     values += _queried(client, options)
     values += [cookie.value for cookie in client._client.cookies.jar]
     for headers in (
@@ -784,15 +784,17 @@ def secrets(client: Any, options: Any = None) -> tuple[str, ...]:
     return literals_of(values)
 
 
-def secrets_sent(outcome: Any) -> tuple[str, ...]:
+def secrets_sent(outcome: Any, known: Redactor) -> tuple[str, ...]:
     """Return the secrets in the headers that a live call sent, such as a token that was fetched for it.
 
     Args:
         outcome: the response, or an error.
+        known: knows the client's secrets, which most calls send and nothing else.
     """
     if not _has_request(outcome):
         return ()
-    return literals_of(header_secrets(outcome.request.headers.items()))
+    sent = outcome.request.headers.items()
+    return literals_of(header_secrets(item for item in sent if not known.knows(item[1].removeprefix("Bearer "))))
 
 
 def _queried(client: Any, options: Any) -> list[str]:
@@ -808,6 +810,12 @@ def origin(client: Any) -> Provenance:
     return Provenance("", VERSION, without_credentials(str(client.base_url)))
 
 
+@functools.lru_cache(maxsize=100)
+def _password(url: str) -> str | None:
+    return urlsplit(url).password
+
+
+@functools.lru_cache(maxsize=100)
 def without_credentials(url: str) -> str:
     """Return a base URL as recordings hold it."""
     parts = urlsplit(url)

@@ -160,7 +160,7 @@ class Upstream:
 
     def _capture(self, response: Any, incoming: Incoming, pending: PendingRecording, start: float) -> ResponseCapture:
         """Store a stream while it passes through."""
-        pending.learn(private.secrets_sent(response))
+        pending.learn(private.secrets_sent(response, pending.redactor))
         began, is_stream = start_of(response, start), _asks_for_stream(incoming)
         keep = functools.partial(self._keep, pending)
         capture = ResponseCapture(response, began, self._library, keep, pending.drop, is_stream=is_stream)

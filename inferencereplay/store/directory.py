@@ -290,7 +290,8 @@ class DirectoryStore:
         folder = os.path.dirname(name)  # noqa: PTH120
         if self._led_out[folder]:
             raise self._refused_link(folder)
-        os.makedirs(folder, exist_ok=True)  # noqa: PTH103
+        if not os.path.isdir(folder):  # noqa: PTH112 - which takes less than to try
+            os.makedirs(folder, exist_ok=True)  # noqa: PTH103
         temporary = self._temporary(folder, key)
         with written(temporary, data, like=like or name):
             if folder not in self._swept:
