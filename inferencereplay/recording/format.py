@@ -614,7 +614,7 @@ def _stream_members(response: Response) -> list[bytes]:
     if response.verbatim:
         members.append(b'"verbatim": ' + _json(response.verbatim))
     members += _base64_member(response)
-    chunks = b",\n      ".join(response.chunks)  # type: ignore[arg-type]  # each is a buffer
+    chunks = b",\n      ".join(response.chunks)
     members.append(b'"chunks": [\n      ' + chunks + b"\n    ]" if chunks else b'"chunks": []')
     if response.rest:
         members.append(b'"rest": ' + _json(response.rest))

@@ -79,7 +79,7 @@ class Redactor:
         return f"<Redactor: {len(self._patterns)} patterns, {self._literals!r}>"
 
     def with_literals(self, literals: tuple[str, ...]) -> Redactor:
-        """Return a redactor that also knows these texts, such as a client's keys, as secrets; itself if it knows all."""
+        """Return a redactor that also knows these texts, such as a client's keys; itself if it knows all."""
         together = {*self._literals, *literals}
         if len(together) == len(self._literals):
             return self

@@ -10,12 +10,14 @@ import copy
 import functools
 import inspect
 import json
+import operator
 import sys
 import types
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
+import msgspec
 import openai
 import pydantic
 from openai import _base_client, _legacy_response, _models, _response, _streaming, _types, _utils
@@ -147,17 +149,26 @@ def read_plain_request(client: Any, options: Any) -> Request:
     return Request(options.method.upper(), path, canonical_json(None if isinstance(body, UNSET) else body), query)
 
 
-def without_files(options: Any) -> Any:
-    """Return what `read_request` and `secrets` need of a request's options, and nothing as large as an upload."""
-    body = None if isinstance(options.json_data, bytes) else options.json_data
-    return types.SimpleNamespace(
-        method=options.method,
-        url=options.url,
-        json_data=body,
-        extra_json=options.extra_json,
-        params=options.params,
-        headers=options.headers,
-    )
+class OptionsRead(msgspec.Struct):
+    """What `read_request` and `secrets` need of a request's options, and nothing as large as an upload."""
+
+    method: str
+    url: str
+    json_data: Any
+    extra_json: Any
+    params: Any
+    headers: Any
+
+
+_facts_of = operator.attrgetter(*OptionsRead.__struct_fields__)
+
+
+def without_files(options: Any) -> OptionsRead:
+    """Return what `read_request` and `secrets` need of a request's options."""
+    kept = OptionsRead(*_facts_of(options))
+    if isinstance(kept.json_data, bytes):
+        kept.json_data = None
+    return kept
 
 
 def target(client: Any, options: Any) -> tuple[str, dict[str, Any]]:
