@@ -33,7 +33,7 @@ _FEW = 8
 _KEPT = re.compile(rb'(?:[^"]*"){3}')
 """What is kept of an end that many JSON texts share."""
 _MASKED = re.compile(f"{_MASK}+")
-MOST_KNOWN, LONGEST_KNOWN = 10_000, 64
+MOST_KNOWN, LONGEST_KNOWN = 4_000, 64
 """Parts of JSON that are remembered as clean, and bytes of the longest."""
 MOST_PASSES = 25
 """How often a text is searched before all of it is redacted."""
@@ -286,7 +286,7 @@ def _may_hold(raw: bytes, literals: tuple[str, ...]) -> bool:
     return False
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=8)
 def _clean_parts(literals: tuple[str, ...]) -> set[bytes]:  # noqa: ARG001 - what the parts do not hold
     """Return parts of JSON, between quotation marks, that no secret can begin or end in: most come again and again."""
     return set()
