@@ -20,7 +20,7 @@ from inferencereplay.recording.body_text import body_text
 from inferencereplay.recording.format import VERSION, corrupt, decode, decode_for, lay_out, stored_request
 from inferencereplay.recording.frame_audio import put_back_audio
 from inferencereplay.recording.request import parse_json
-from inferencereplay.store.address import DIGITS, file_name, folder_names, is_file_name, parse_file_name
+from inferencereplay.store.address import DIGITS, file_name, folder_names, is_file_name
 from inferencereplay.store.atomic_write import link, sweep, written
 from inferencereplay.store.bounded_read import LARGEST, read_starts, read_with_state, way_out
 from inferencereplay.store.containment import is_inside
@@ -249,7 +249,7 @@ class DirectoryStore:
         folder = self._folders[path]
         if self._led_out[folder]:
             return
-        files = listed(folder, parse_file_name)
+        files = listed(folder, is_file_name)
         if len(files) > limit:
             files = [file for _, file in heapq.nlargest(limit, aged(files))]
         inside = len(self._inside)
