@@ -12,23 +12,26 @@ import hashlib
 import io
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+
+import msgspec
 
 from inferencereplay.catalogue.concurrency import at_once
 from inferencereplay.catalogue.conversation import (
     CONNECTION,
+    gist,
     kind_of,
     parsed,
     read_conversation,
-    read_messages,
+    read_gist,
     read_tokens,
 )
 from inferencereplay.catalogue.file_content import UnusableFile, interpret, read_file
 from inferencereplay.errors import AmbiguousRecording, RecordingCorrupt, StoreError, UnknownRecording
-from inferencereplay.recording.format import Recording, corrupt, stored_request
+from inferencereplay.recording.format import VERSION, Recording, corrupt, stored_request
 from inferencereplay.store.address import DIGITS, parse_file_name
+from inferencereplay.store.bounded_read import FOLLOWS_NO_LINK, read_with_state
 from inferencereplay.store.containment import is_inside
 from inferencereplay.store.files import recording_of
 from inferencereplay.store.llama_stack import walk
@@ -40,7 +43,7 @@ from inferencereplay.store.side_folder import open_side, side_path
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from inferencereplay.catalogue.conversation import Conversation, Message, Usage
+    from inferencereplay.catalogue.conversation import Conversation, Usage
     from inferencereplay.recording.request import JSON, Request
     from inferencereplay.recording.side_file import SideFile
     from inferencereplay.store.files import Content, Files
@@ -51,21 +54,25 @@ MOST_CANDIDATES = 20
 """Names that the error for an ambiguous prefix lists."""
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True, dict=True):
     """One file with a recording.
 
     Attributes:
         name: relative to the catalogue's directory, or the given path.
         recording: the content; that of a llama-stack file is converted.
         size: bytes of the file.
-        modified: when the file was last written (UTC).
+        modified_ns: when the file was last written, in nanoseconds since 1970.
     """
 
     name: str
     recording: Recording
     size: int
-    modified: datetime.datetime
+    modified_ns: int
+
+    @property
+    def modified(self) -> datetime.datetime:
+        """When the file was last written (UTC)."""
+        return moment(self.modified_ns)
 
     @property
     def key(self) -> str:
@@ -75,6 +82,8 @@ class Entry:
     @property
     def variant(self) -> int:
         """The number of the variant, from the file's name; 1 for a llama-stack file."""
+        if "~" not in self.name:  # as nearly always
+            return 1
         found = parse_file_name(os.path.basename(self.name))  # noqa: PTH119 - a hundred thousand times
         return found[1] if found else 1
 
@@ -113,17 +122,18 @@ class Entry:
         """The kind of the conversation; like the next two it takes less time to read than the whole."""
         return CONNECTION if self.recording.request.method == "WEBSOCKET" else kind_of(self.path, self.body)
 
-    @functools.cached_property
-    def messages(self) -> tuple[Message, ...]:
-        """The messages of the request."""
-        return self.conversation.messages if self.kind == CONNECTION else read_messages(self.kind, self.body)
+    @property
+    def gist(self) -> str:
+        """The last text of the user, or the first text of anybody; empty if there is none."""
+        kind = self.kind
+        return gist(self.conversation.messages) if kind == CONNECTION else read_gist(kind, self.body)
 
-    @functools.cached_property
+    @property
     def usage(self) -> Usage:
         """The tokens that the answer counts."""
         return read_tokens(self.recording.response)
 
-    @functools.cached_property
+    @property
     def model(self) -> str:
         """The model that the request names, otherwise the one of the answer; may be empty."""
         named = self.body.get("model") if isinstance(self.body, dict) else None
@@ -212,7 +222,7 @@ class Catalogue:
     def names(self) -> Iterator[str]:
         """Yield the names of all files, relative to the directory, without reading them."""
         if not self.is_local:
-            yield from (item.name for item in self.files.list() if recording_of(item.name) == item.name)
+            yield from (name for name in self.files.names() if recording_of(name) == name)
             return
         if not self.store.is_foreign:
             yield from self.store.list()
@@ -231,8 +241,8 @@ class Catalogue:
             recording = interpret(found.data, self._inside + name)
             for side in recording.side_files:
                 side.bind(functools.partial(self._fetch_side, name, side))
-            return Entry(name, recording, len(found.data), moment(found.modified))
-        return _read(self._file(name), name)
+            return Entry(name, recording, len(found.data), found.modified)
+        return _entry(self._read_file(name), self._inside + name, name)
 
     def _fetch_side(self, name: str, side: SideFile) -> BinaryIO:
         """Open a side file that is not local."""
@@ -244,7 +254,7 @@ class Catalogue:
 
     def checked_content(self, name: str) -> bytes:
         """Return the content of one file of the directory; the errors are those of `read`."""
-        return _content(self._file(name))[0] if self.is_local else self._fetch(name).data
+        return self._read_file(name)[0] if self.is_local else self._fetch(name).data
 
     def _fetch(self, name: str) -> Content:
         found = self.files.read(name)
@@ -252,12 +262,17 @@ class Catalogue:
             raise corrupt(self._inside + name, "$", "it was removed meanwhile", "Look again")
         return found
 
-    def _file(self, name: str) -> str:
+    def _read_file(self, name: str) -> tuple[bytes, os.stat_result]:
         file = self._inside + name
-        leads_out = os.path.islink(file) and not is_inside(file, str(self.directory))  # noqa: PTH114
-        if leads_out or not self._holds_folder(os.path.dirname(file)):  # noqa: PTH120 - a hundred thousand times
+        is_held = self._holds_folder(os.path.dirname(file))  # noqa: PTH120 - a hundred thousand times
+        if is_held and FOLLOWS_NO_LINK:
+            try:
+                return read_with_state(file, follows_links=False)
+            except OSError:
+                pass  # a link, or what cannot be read
+        if not is_held or (os.path.islink(file) and not is_inside(file, str(self.directory))):  # noqa: PTH114
             raise corrupt(file, "$", "it is a link that leads out of the directory", "Put a copy there")
-        return file
+        return _content(file)
 
     def content(self, name: str) -> bytes:
         """Return the bytes of a file that was found.
@@ -348,7 +363,8 @@ def load(file: str | os.PathLike[str]) -> Entry:
     Raises:
         RecordingCorrupt: if it is neither a recording of ours nor of llama-stack's.
     """
-    return _read(os.fspath(file), os.fspath(file))
+    name = os.fspath(file)
+    return _entry(_content(name), name, name)
 
 
 def parse(data: bytes, name: str) -> Entry:
@@ -357,7 +373,7 @@ def parse(data: bytes, name: str) -> Entry:
     Raises:
         RecordingCorrupt: if it is neither a recording of ours nor of llama-stack's.
     """
-    return Entry(name, interpret(data, name), len(data), datetime.datetime.fromtimestamp(0, datetime.timezone.utc))
+    return Entry(name, interpret(data, name), len(data), 0)
 
 
 def _content(file: str) -> tuple[bytes, os.stat_result]:
@@ -367,12 +383,13 @@ def _content(file: str) -> tuple[bytes, os.stat_result]:
         raise corrupt(file, "$", str(error), error.mend) from error
 
 
-def _read(file: str, name: str) -> Entry:
-    data, found = _content(file)
+def _entry(content: tuple[bytes, os.stat_result], file: str, name: str) -> Entry:
+    data, found = content
     recording = interpret(data, file)
-    for side in recording.side_files:
-        side.bind(functools.partial(open_side, file, side))
-    return Entry(name, recording, len(data), moment(found.st_mtime_ns))
+    if recording.inferencereplay != VERSION:
+        for side in recording.side_files:
+            side.bind(functools.partial(open_side, file, side))
+    return Entry(name, recording, len(data), found.st_mtime_ns)
 
 
 def moment(nanoseconds: int) -> datetime.datetime:

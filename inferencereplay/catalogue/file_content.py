@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from inferencereplay.recording.format import VERSION, Recording, corrupt, decode, recorded_request
-from inferencereplay.store.bounded_read import LARGEST, read, way_out
+from inferencereplay.store.bounded_read import LARGEST, read_with_state, way_out
 from inferencereplay.store.llama_stack_file import UnsupportedFile, is_llama_stack, parse
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def read_file(file: str | Path, limit: int = LARGEST) -> tuple[bytes, os.stat_re
         UnusableFile: if it is something else, too large, or cannot be opened.
     """
     try:
-        return read(os.fspath(file), limit), os.stat(file)  # noqa: PTH116
+        return read_with_state(os.fspath(file), limit)
     except OSError as error:
         told = str(error.strerror)
         reason = told if told.startswith("it ") else f"it cannot be read ({told})"  # the first is ours

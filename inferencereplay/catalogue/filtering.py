@@ -33,7 +33,7 @@ class Filter:
     def accepts(self, entry: Entry) -> bool:
         """Whether an entry meets the conditions, the cheapest one first."""
         return (
-            _matches(self.path, entry.path)
+            (not self.path or _matches(self.path, entry.path))
             and (self.since is None or entry.date >= self.since)
             and (self.until is None or entry.date < self.until)
             and (not self.model or _matches(self.model, entry.model))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from inferencereplay.catalogue.entries import Catalogue
 from inferencereplay.store.location import parse_location
@@ -60,7 +61,7 @@ class LayeredCatalogue(Catalogue):
     def read(self, name: str) -> Entry:
         """Read one file; errors are those of `Catalogue.read`."""
         part, inner = self.locate(name)
-        return dataclasses.replace(part.read(inner), name=name)
+        return replace(part.read(inner), name=name)
 
     def content(self, name: str) -> bytes:
         """Return the bytes of a file; errors are those of `Catalogue.content`."""
@@ -76,7 +77,7 @@ class LayeredCatalogue(Catalogue):
         """Return the recording of a file, by its name in the first layer that has it, or by its path."""
         for part in self._parts:
             if (found := part.find_file(reference)) is not None:
-                return dataclasses.replace(found, name=part.full_name(found.name))
+                return replace(found, name=part.full_name(found.name))
         return None
 
     def candidates(self, reference: str) -> list[str]:

@@ -149,8 +149,8 @@ def add_up(
     totals = Totals(Total(), {}, {}, "", "", [], [])
     for part in spread(functools.partial(_add_up, catalogue, wanted, prices), portions([*catalogue.names()])):
         _merge(totals, part)
-    costs = [total.cost for total in totals.models.values() if total.cost is not None]
-    totals.all.cost = sum(costs) if costs else None
+    for total in totals.models.values():
+        totals.all.merge(total)
     if prices is not None:
         totals.unpriced = [name for name, total in totals.models.items() if total.cost is None and total.input]
     return totals
@@ -169,7 +169,6 @@ def _add_up(
 
 
 def _merge(totals: Totals, part: Totals) -> None:
-    totals.all.merge(part.all)
     for name, total in part.models.items():
         totals.models.setdefault(name, Total()).merge(total)
     for path, count in part.paths.items():
@@ -180,9 +179,9 @@ def _merge(totals: Totals, part: Totals) -> None:
 
 
 def _add(totals: Totals, entry: Entry, prices: Prices | None) -> None:
-    totals.all.add(entry, None)
-    price = prices.find(entry.model) if prices else None
-    totals.models.setdefault(entry.model, Total()).add(entry, price)
+    model = entry.model
+    price = prices.find(model) if prices else None
+    totals.models.setdefault(model, Total()).add(entry, price)
     totals.paths[entry.path] = totals.paths.get(entry.path, 0) + 1
     if recorded_at := entry.recorded_at:
         at = recorded_at.isoformat()

@@ -39,7 +39,7 @@ _FIRST_ERROR = 400
 _LONGEST = 200
 
 
-class Row(msgspec.Struct):
+class Row(msgspec.Struct, gc=False):
     """A recording in a list."""
 
     name: str
@@ -100,7 +100,7 @@ def list_(  # noqa: PLR0913 - the options
     names = [*catalogue.names()] if used is None else [*_used_names(catalogue, used)]
     is_short = limit and sort == "name" and not reverse
     with processes(0 if is_short or not catalogue.is_local else len(names)) as spread:
-        found = spread(functools.partial(_rows, catalogue, wanted), portions(names))
+        found = spread(functools.partial(rows_of, catalogue, wanted), portions(names))
         rows = _readable(itertools.chain.from_iterable(found), unreadable)
         if sort != "name" or reverse:
             rows = iter(sorted(rows, key=_SORTS[sort], reverse=reverse))
@@ -108,7 +108,7 @@ def list_(  # noqa: PLR0913 - the options
         if is_json:
             terminal.show_json_rows(rows)
         else:
-            terminal.show_rows(_COLUMNS, map(_cells, rows), right=("SIZE",), narrow=("PATH", "MODEL"))
+            show(rows)
     for item in unreadable:
         terminal.note(item.reason)
     return 1 if unreadable else 0
@@ -137,7 +137,12 @@ def _readable(items: Iterable[Row | Unreadable], unreadable: list[Unreadable]) -
             yield item
 
 
-def _rows(catalogue: Catalogue, wanted: Filter, names: Sequence[str]) -> Iterable[Row | Unreadable]:
+def show(rows: Iterable[Row]) -> None:
+    """Print rows as a table."""
+    terminal.show_rows(_COLUMNS, map(_cells, rows), right=("SIZE",), narrow=("PATH", "MODEL"))
+
+
+def rows_of(catalogue: Catalogue, wanted: Filter, names: Sequence[str]) -> Iterable[Row | Unreadable]:
     """Return the rows of some files, also from another process."""
     items = catalogue.scan(names)
     return [item if isinstance(item, Unreadable) else _row(item) for item in items if _counts(item, wanted)]
@@ -160,18 +165,9 @@ def _row(entry: Entry) -> Row:
         end=response.end,
         chunks=response.arrivals,
         bytes=entry.whole_size,
-        text=_first_words(entry),
+        text=(entry.gist or entry.conversation.summary)[:_LONGEST],
         is_connection=response.frames is not None,
     )
-
-
-def _first_words(entry: Entry) -> str:
-    """Return the last text of the user, or the first text of anybody."""
-    messages = entry.messages
-    asked = [message.text for message in messages if message.role == "user" and message.text]
-    said = [message.text for message in messages if message.text]
-    text = asked[-1] if asked else said[0] if said else entry.conversation.summary
-    return text[:_LONGEST]
 
 
 def _cells(row: Row) -> tuple[str, ...]:

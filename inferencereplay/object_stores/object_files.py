@@ -44,6 +44,10 @@ class ObjectFiles:
                 self._ages[item.name] = item.age
                 yield _state(item)
 
+    def names(self) -> Iterator[str]:
+        """Yield their names."""
+        return (state.name for state in self.list())
+
     def state(self, name: str) -> FileState | None:
         """Return the state of a file; `None` if there is none."""
         found = self._objects.listed(name)

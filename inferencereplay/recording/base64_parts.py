@@ -6,6 +6,7 @@ In the recording, the ending of the side file stands in the place of the text, s
 from __future__ import annotations
 
 import base64
+import functools
 import re
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,9 @@ _START = 64
 def take_out(response: Response) -> None:
     """Move long texts of Base64 that are images or sounds into side files."""
     found: dict[str, SideFile] = {}
+    if max(map(len, (response.body, *response.chunks))) <= LONGEST:  # as nearly always
+        response.base64 = []
+        return
 
     def moved(match: re.Match[bytes]) -> bytes:
         side = _side_file(match[2])
@@ -37,7 +41,7 @@ def take_out(response: Response) -> None:
         found[side.ending] = side
         return b'"%b%b"' % (match[1] or b"", side.ending.encode())
 
-    _change(response, lambda raw: _TEXT.sub(moved, raw) if len(raw) > LONGEST else raw)
+    _change(response, functools.partial(_TEXT.sub, moved))
     response.base64 = [*found.values()]
 
 

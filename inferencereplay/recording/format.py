@@ -52,6 +52,8 @@ class Provenance(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def moment(self) -> datetime.datetime | None:
         """When the request was sent (UTC), or `None` if the file does not say it."""
+        if not self.at:
+            return None
         try:
             at = datetime.datetime.fromisoformat(self.at.replace("Z", "+00:00"))
             return at.replace(tzinfo=at.tzinfo or datetime.timezone.utc).astimezone(datetime.timezone.utc)
@@ -616,8 +618,8 @@ def _stream_members(response: Response) -> list[bytes]:
     if response.verbatim:
         members.append(b'"verbatim": ' + _json(response.verbatim))
     members += _base64_member(response)
-    chunks = b",\n".join(b"      " + bytes(chunk) for chunk in response.chunks)
-    members.append(b'"chunks": [\n' + chunks + b"\n    ]" if chunks else b'"chunks": []')
+    chunks = b",\n      ".join(response.chunks)
+    members.append(b'"chunks": [\n      ' + chunks + b"\n    ]" if chunks else b'"chunks": []')
     if response.rest:
         members.append(b'"rest": ' + _json(response.rest))
     return members
@@ -630,7 +632,8 @@ def _base64_member(response: Response) -> list[bytes]:
 def _offsets_member(response: Response) -> list[bytes]:
     if not response.offsets:
         return []
-    return [b'"offsets": [' + b", ".join(b"%.6f" % offset for offset in response.offsets) + b"]"]
+    offsets = b", ".join([b"%.6f"] * len(response.offsets)) % (*response.offsets,)
+    return [b'"offsets": [' + offsets + b"]"]
 
 
 def _json(value: object) -> bytes:

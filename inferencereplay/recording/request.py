@@ -23,6 +23,7 @@ JSON = Any
 
 TOO_DEEP = "it is nested too deeply"
 
+_decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _LEAVES = frozenset((str, int, bool, type(None)))
 
@@ -140,11 +141,15 @@ def _name(name: object) -> str:
 
 
 def parse_json(text: bytes | str) -> JSON:
-    """Read JSON without losing a digit of an integer.
+    """Read JSON without losing a digit of an integer, and all that Python's own reader takes for JSON, such as NaN.
 
     Raises:
         ValueError: if it is no JSON, or nested too deeply.
     """
+    try:
+        return _decode(text)
+    except (ValueError, RecursionError):
+        pass  # NaN, half a surrogate pair, another encoding, or no JSON
     try:
         return json.loads(text)
     except RecursionError as error:

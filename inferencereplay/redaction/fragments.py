@@ -65,7 +65,7 @@ def redact_fragments(chunks: list[bytes], redactor: Redactor) -> list[bytes]:
     if not chunks or _is_plainly_clean(chunks, redactor):
         return chunks
     read = [*map(msgspec.json.decode, chunks)]
-    has_tokens = _LOGPROBS.search(b"\n".join(chunks))
+    has_tokens = _has_tokens(b"\n".join(chunks))
     texts: _Texts = {}
     for number, chunk in enumerate(read):
         if isinstance(chunk, dict):
@@ -103,7 +103,7 @@ def _is_plainly_clean(chunks: list[bytes], redactor: Redactor) -> bool:
     """Whether a stream has texts only, and no secret is in pieces of them; the rest takes three times as long."""
     texts = collections.defaultdict[tuple[Any, str], list[str]](list)
     raw = b"\n".join(chunks)
-    if _LOGPROBS.search(raw):
+    if _has_tokens(raw):
         return False
     try:
         for chunk in _read_chunks(raw):
@@ -120,7 +120,13 @@ def _is_plainly_clean(chunks: list[bytes], redactor: Redactor) -> bool:
 
 def redact_tokens(body: bytes, redactor: Redactor) -> bytes:
     """Return a plain answer without the secrets in its `logprobs`; the very same bytes if there are none."""
-    return redact_fragments([body], redactor)[0] if _LOGPROBS.search(body) else body
+    return redact_fragments([body], redactor)[0] if _has_tokens(body) else body
+
+
+def _has_tokens(raw: bytes) -> bool:
+    """Whether JSON holds tokens; to count what says that there are none takes a tenth of the time of a search."""
+    nulls = raw.count(b'"logprobs":null') + raw.count(b'"logprobs": null')
+    return raw.count(b'"logprobs"') > nulls and _LOGPROBS.search(raw) is not None
 
 
 def _gather_event(texts: _Texts, number: int, event: dict[str, Any]) -> None:

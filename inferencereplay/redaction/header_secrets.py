@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +23,15 @@ def header_secrets(headers: Iterable[tuple[str, Any]]) -> list[Any]:
     """Return the values of headers that hold a secret, and their parts, as in `Bearer …` and `sid=…; theme=…`."""
     values: list[Any] = []
     for name, value in headers:
-        if isinstance(value, str) and any(part in name.lower() for part in _SECRET_HEADERS):
+        if isinstance(value, str) and _is_secret(name):
             values += [value, *_parts(name, value)]
     return values
+
+
+@functools.lru_cache(maxsize=1_000)
+def _is_secret(name: str) -> bool:
+    name = name.lower()
+    return any(part in name for part in _SECRET_HEADERS)
 
 
 def _parts(name: str, value: str) -> Iterator[str]:

@@ -73,16 +73,19 @@ _LONG_VALUE = re.compile(r"(?=[\w.~+/-]{0,40}?\d)[\w.~+/-]{16,}=*(?![\w.~+/=(\[-
 """Sixteen characters with a digit, which are no call in a program."""
 
 
-def may_name(raw: bytes, once: bytes) -> bool:
-    """Whether JSON may hold the name of a secret.
+def name_hints(parts: bytes) -> list[bytes]:
+    """Return with what the names of secrets may end in JSON.
 
     Args:
-        raw: JSON.
-        once: what stands in it between quotation marks, with quotation marks between; what is repeated, once.
+        parts: what stands in it between quotation marks, with quotation marks between.
     """
-    lowered = once.lower()
-    hints = [hint for hint in _HINTS_IN_JSON if hint in lowered and _end_in_json(hint).search(lowered)]
-    lowered = raw.lower() if hints else b""
+    lowered = parts.lower()
+    return [hint for hint in _HINTS_IN_JSON if hint in lowered and _end_in_json(hint).search(lowered)]
+
+
+def may_name(raw: bytes, hints: list[bytes]) -> bool:
+    """Whether JSON may hold the name of a secret, which ends with one of `name_hints`."""
+    lowered = raw.lower()
     return any(_sign_in_json(hint).search(lowered) for hint in hints)
 
 
@@ -95,7 +98,7 @@ def _end_in_json(hint: bytes) -> re.Pattern[bytes]:
 @functools.cache
 def _sign_in_json(hint: bytes) -> re.Pattern[bytes]:
     """Return what matches the end of a name with what follows where a value does; the end alone is searched first."""
-    return re.compile(hint + _SIGN.encode())
+    return re.compile(hint + _SIGN.replace(r",\s{0,8}", r",\s*").encode())  # however JSON is laid out
 
 
 @functools.cache

@@ -23,7 +23,7 @@ from inferencereplay.recording.request import (
 from inferencereplay.redaction.fragments import redact_fragments, redact_tokens
 
 if TYPE_CHECKING:
-    from inferencereplay.recording.format import Response
+    from inferencereplay.recording.format import RecordedRequest, Response
     from inferencereplay.recording.frames import Frame
     from inferencereplay.redaction.redactor import Redactor
 
@@ -56,6 +56,20 @@ def _safe_body(raw: bytes, redactor: Redactor) -> bytes:
     except (ValueError, RecursionError) as error:
         raise NotSerializable(TOO_DEEP) from error
     return raw if safe is body else canonical_json(safe)
+
+
+def is_clean(request: RecordedRequest, response: Response, redactor: Redactor) -> bool:
+    """Whether a search of an ordinary recording as a whole, which costs less than to redact it, finds nothing."""
+    odd = request.query, response.redirects, response.failure, response.frames, response.rest, response.text
+    if any(odd) or "location" in response.headers:
+        return False
+    texts = msgspec.json.encode((request.path, response.headers, response.reason, response.events))
+    body, chunks = bytes(response.body), [*map(bytes, response.chunks)]
+    return (
+        redactor.is_clean(b"\n".join((texts, bytes(request.body), body)))
+        and redact_tokens(body, redactor) is body
+        and (not chunks or (redact_fragments(chunks, redactor) is chunks and redactor.are_clean(chunks)))
+    )
 
 
 def redact_response(response: Response, redactor: Redactor) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from inferencereplay.recording.difference import common_length
-from inferencereplay.redaction.named_secrets import may_name, redact_named
+from inferencereplay.redaction.named_secrets import may_name, name_hints, redact_named
 from inferencereplay.redaction.opaque_data import is_data
 from inferencereplay.redaction.secret_names import looks_random, secret_test_for
 from inferencereplay.redaction.shapes import json_may_hold_token, redact_shapes
@@ -33,6 +33,8 @@ _FEW = 8
 _KEPT = re.compile(rb'(?:[^"]*"){3}')
 """What is kept of an end that many JSON texts share."""
 _MASKED = re.compile(f"{_MASK}+")
+MOST_KNOWN, LONGEST_KNOWN = 4_000, 64
+"""Parts of JSON that are remembered as clean, and bytes of the longest."""
 MOST_PASSES = 25
 """How often a text is searched before all of it is redacted."""
 _SECRET_QUERY = re.compile(r"key|token|secret|password|^(code|sig|signature)(\[|$)", re.IGNORECASE)
@@ -77,12 +79,17 @@ class Redactor:
         return f"<Redactor: {len(self._patterns)} patterns, {self._literals!r}>"
 
     def with_literals(self, literals: tuple[str, ...]) -> Redactor:
-        """Return a redactor that also knows these texts, such as a client's keys, as secrets."""
-        if not literals:
+        """Return a redactor that also knows these texts, such as a client's keys; itself if it knows all."""
+        together = {*self._literals, *literals}
+        if len(together) == len(self._literals):
             return self
-        known = Redactor((), Literals(sorted({*self._literals, *literals}, key=lambda text: (-len(text), text))))
+        known = Redactor((), Literals(sorted(together, key=lambda text: (-len(text), text))))
         known._patterns = self._patterns
         return known
+
+    def knows(self, text: str) -> bool:
+        """Whether a text is known as a secret."""
+        return text in self._literals
 
     def text(self, text: str) -> str:
         """Return `text` without what is secret; the same object if there is nothing.
@@ -132,10 +139,12 @@ class Redactor:
 
     def jsons(self, raws: list[bytes]) -> list[bytes]:
         """Return many JSON texts without what is secret, such as the chunks of a stream, which cost less together."""
+        return raws if self.are_clean(raws) else [self.json(raw) for raw in raws]
+
+    def are_clean(self, raws: list[bytes]) -> bool:
+        """Whether a search of JSON texts tells that nothing in them is secret; see `is_clean`."""
         together = b"\n".join if any('"' in literal for literal in self._literals) else _joined
-        if self.is_clean(together(raws)):
-            return raws
-        return [self.json(raw) for raw in raws]
+        return self.is_clean(together(raws))
 
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Return where in `text` secrets stand: begin and end of each, in order."""
@@ -241,22 +250,46 @@ def _joined(raws: list[bytes]) -> bytes:
     if len(raws) < _FEW:
         return b"\n".join(raws)
     begin = max(0, min(raws).rfind(b'"', 0, common_length(min(raws), max(raws))))
-    ends = [raw[begin:][::-1] for raw in raws[1:]]
-    shared = min(ends)[: common_length(min(ends), max(ends))][::-1]
+    ends = [raw[begin:] for raw in raws[1:]]
+    shared = _common_end(ends)
     kept = _KEPT.match(shared)
     cut = len(shared) - kept.end() if kept else 0
-    return b'"\n'.join([raws[0], *(end[cut:][::-1] for end in ends)])
+    return b'"\n'.join([raws[0], *(end[: len(end) - cut] for end in ends)])
+
+
+def _common_end(texts: list[bytes]) -> bytes:
+    """Return the end that all of them have."""
+    end = texts[0]
+    for text in texts:
+        if not text.endswith(end):  # few are cut further
+            end = end[len(end) - common_length(end[::-1], text[::-1]) :]
+    return end
 
 
 def _may_hold(raw: bytes, literals: tuple[str, ...]) -> bool:
     r"""Whether JSON may hold a secret: it has a part of one, or escapes (`\u0073k-…`)."""
     if b"\\" in raw and (b"\\u" in raw or b"\\/" in raw):
         return True
-    distinct = set(raw.split(b'"'))  # what is repeated counts once; no hint has a quotation mark, nor has data
+    known = _clean_parts(literals)
+    distinct = set(raw.split(b'"')) - known  # what is repeated counts once; no hint has a quotation mark, nor has data
     once = b'"'.join(distinct)
     if any(literal in (raw if b'"' in literal else once) for literal in _in_json(literals)):
         return True
-    return json_may_hold_token(raw, distinct) or may_name(raw, once)
+    if not distinct:
+        return False
+    hints = name_hints(once)
+    if json_may_hold_token(raw, distinct) or (hints and may_name(raw, hints)):
+        return True
+    if len(known) > MOST_KNOWN:
+        known.clear()
+    known.update(part for part in distinct if len(part) <= LONGEST_KNOWN and not (hints and name_hints(part)))
+    return False
+
+
+@functools.lru_cache(maxsize=8)
+def _clean_parts(literals: tuple[str, ...]) -> set[bytes]:  # noqa: ARG001 - what the parts do not hold
+    """Return parts of JSON, between quotation marks, that no secret can begin or end in: most come again and again."""
+    return set()
 
 
 @functools.lru_cache(maxsize=64)

@@ -10,13 +10,14 @@ The content of recordings is data: the page gets it as JSON, and shows it as tex
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import datetime
 import importlib.metadata
 import os
 import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from msgspec.structs import replace
 
 from inferencereplay.catalogue.entries import Unreadable
 from inferencereplay.catalogue.layered import open_catalogue
@@ -108,7 +109,7 @@ def _build(catalogue: Catalogue, follow: Follow) -> tuple[bytes, dict[str, Any],
         else:
             totals.add(item)
             is_layer = len(catalogue.parts) > 1
-            shown = dataclasses.replace(item, name=_shortened(catalogue, item.name)) if is_layer else item
+            shown = replace(item, name=_shortened(catalogue, item.name)) if is_layer else item
             budget.take(*describe(shown))
     data = {
         # No more of the path, because a report is shown to others.

@@ -337,7 +337,7 @@ def _capture(
 ) -> ResponseCapture | None:
     """Capture an unread response while its caller reads it; return the capture if the response was read already."""
     library = private.http_library(call.client)
-    pending.learn(private.secrets_sent(response))
+    pending.learn(private.secrets_sent(response, pending.redactor))
     is_stream = call.stream and private.raw_mode(call.options) != "stream"
     is_binary = private.returns_bytes(call.cast_to)
     capture = ResponseCapture(
@@ -363,7 +363,7 @@ def _is_answer(call: ClientCall, error: Exception) -> bool:
 def _keep_error(call: ClientCall, pending: PendingRecording, error: Exception) -> None:
     """Store an error, unless it is transient."""
     library, retries = private.http_library(call.client), private.retries_taken(error)
-    pending.learn(private.secrets_sent(error))
+    pending.learn(private.secrets_sent(error, pending.redactor))
     status = error.status_code if isinstance(error, openai.APIStatusError) else 0
     if not pending.recorder.stores_status(status):
         shown = visible(pending.redactor.text(str(error)))
@@ -395,5 +395,5 @@ def keep_plain(
         pending.drop()
     else:
         kept.retries = retries
-        pending.learn(private.secrets_sent(response))
+        pending.learn(private.secrets_sent(response, pending.redactor))
         pending.keep(kept)

@@ -22,10 +22,11 @@ from inferencereplay.session import garbage
 
 if TYPE_CHECKING:
     import datetime
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 
 log = logging.getLogger("inferencereplay")
 
+_now = SYSTEM_CLOCK.now
 NO_CONTENT = 204
 MOST_WAITING = 256 * 1024
 """Bytes of a stream that wait for its end before they are parsed; if there are more, they are parsed at once."""
@@ -99,6 +100,7 @@ class ResponseCapture(Finishing):
     Attributes:
         kept: the answer of the recording.
         is_exhausted: whether the end was read.
+        is_full: whether `spool` is to be called before more is added.
     """
 
     def __init__(  # noqa: PLR0913 - what a call knows
@@ -128,15 +130,16 @@ class ResponseCapture(Finishing):
         self._stream = StreamCapture(self.kept)
         self._pieces: list[tuple[float, bytes]] = []
         self._waiting = self._size = 0
-        self.is_exhausted = False
+        self.is_exhausted = self.is_full = False
 
     def add(self, data: bytes) -> None:
         """Note the arrival of some bytes."""
-        self._pieces.append((SYSTEM_CLOCK.now() - self._start, data))
-        self._size += len(data)
+        self._pieces.append((_now() - self._start, data))
         self._waiting += len(data)
-        if self._waiting > MOST_WAITING and self._is_stream and not self._encoding:
-            self._read_stream()
+        if self._waiting > MOST_WAITING:
+            self.is_full = self._bytes is not None
+            if self._is_stream and not self._encoding:
+                self._read_stream()
 
     def add_all(self, content: bytes) -> None:
         """Note a decoded body that arrived at once: a hook has read it, or it never was on a network."""
@@ -149,7 +152,7 @@ class ResponseCapture(Finishing):
         self.kept.failure = failure_of(error, self._library)
 
     def _hand_on(self) -> None:
-        self._ended = SYSTEM_CLOCK.now() - self._start
+        self._ended = _now() - self._start
         try:
             self._assemble()
             if self.kept.end == "closed":
@@ -161,17 +164,12 @@ class ResponseCapture(Finishing):
         else:
             self._keep(self.kept)
 
-    @property
-    def is_full(self) -> bool:
-        """Whether `spool` is to be called before more is added."""
-        return self._bytes is not None and self._waiting > MOST_WAITING
-
     def spool(self) -> None:
         """Hand on the pieces up to now, so that they take no more memory; it may have to write a file."""
         if self._bytes is not None:
             (self._encoded if self._encoding else self._bytes).take(self._pieces)
-            self._pieces.clear()
-            self._waiting = 0
+            self._forget()
+            self.is_full = False
 
     def _assemble(self) -> None:
         if self._bytes is not None:
@@ -192,7 +190,11 @@ class ResponseCapture(Finishing):
     def _read_stream(self) -> None:
         """Parse the pieces of a stream, and forget them."""
         self._stream.feed_all(self._decoded())
+        self._forget()
+
+    def _forget(self) -> None:
         self._pieces.clear()
+        self._size += self._waiting
         self._waiting = 0
 
     def _assemble_bytes(self, taken: BytesCapture) -> None:
@@ -205,7 +207,7 @@ class ResponseCapture(Finishing):
     @property
     def _is_left(self) -> bool:
         """Whether the caller has left before the end, and more could follow."""
-        return not (self.is_exhausted or self.kept.failure or self._size == self._length)
+        return not (self.is_exhausted or self.kept.failure or self._size + self._waiting == self._length)
 
     def _assemble_plain(self, decoded: list[tuple[float, bytes]]) -> None:
         if self._is_left:
@@ -214,13 +216,13 @@ class ResponseCapture(Finishing):
         self.kept.elapsed = decoded[-1][0] if decoded else 0.0
         fill(self.kept, b"".join(data for _, data in decoded))
 
-    def _decoded(self) -> Iterator[tuple[float, bytes]]:
+    def _decoded(self) -> Iterable[tuple[float, bytes]]:
         """Undo the content's encoding (gzip, …), as far as the HTTP library could do it for the caller."""
-        if not self._encoding:
-            yield from self._pieces
-            return
+        return self._undone(self._encoding) if self._encoding else self._pieces
+
+    def _undone(self, encoding: str) -> Iterator[tuple[float, bytes]]:
         try:
-            yield from self._decode(self._encoding)
+            yield from self._decode(encoding)
         except self._library.DecodingError as error:
             if self.kept.failure is None:
                 self.fail(error)
@@ -281,12 +283,13 @@ class _CapturedStream:
         return getattr(self._inner, "elapsed", None)
 
     def __iter__(self) -> Iterator[bytes]:
+        capture = self._capture
         try:
             for data in self._inner:
-                self._capture.add(data)
+                capture.add(data)
                 yield data
-                if self._capture.is_full:
-                    self._capture.spool()
+                if capture.is_full:
+                    capture.spool()
         except Exception as error:
             self._capture.fail(error)
             self._capture.finish()  # not every version of the SDK closes what broke
@@ -294,12 +297,13 @@ class _CapturedStream:
         self._capture.is_exhausted = True
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        capture = self._capture
         try:
             async for data in self._inner:
-                self._capture.add(data)
+                capture.add(data)
                 yield data
-                if self._capture.is_full:
-                    await self._run_async(self._capture.spool)
+                if capture.is_full:
+                    await self._run_async(capture.spool)
         except Exception as error:
             self._capture.fail(error)
             await self._run_async(self._capture.finish)

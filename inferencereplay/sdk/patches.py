@@ -62,7 +62,7 @@ def _request(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[st
     if session is None:
         return wrapped(*args, **kwargs)
     if session.is_live and not session.has_stubs:
-        with live(session, instance, *args, **kwargs), sending():
+        with live(session, instance, *args, **kwargs):
             return wrapped(*args, **kwargs)
     if found := request_replay.choose(session, instance, *args, **kwargs):
         if found.is_due_at_once and (pacer := session.pacer(found.recorded)):
@@ -79,7 +79,7 @@ async def _request_async(wrapped: Any, instance: Any, args: tuple[Any, ...], kwa
     if session is None:
         return await wrapped(*args, **kwargs)
     if session.is_live and not session.has_stubs:
-        with live(session, instance, *args, **kwargs), sending():
+        with live(session, instance, *args, **kwargs):
             return await wrapped(*args, **kwargs)
     decision = functools.partial(request_replay.choose, session, instance, *args, **kwargs)
     if found := await steps.decide_async(decision):
@@ -126,7 +126,8 @@ def _create(endpoint: fast_replay.Endpoint) -> Callable[..., Any]:
         client = instance._client  # noqa: SLF001
         session = _session(client)
         way = choice = None
-        if session is not None and not args and _may_bypass_request(client) and (way := answers.way_of(ways, kwargs)):
+        may_replay = session is not None and not args and _may_bypass_request(client) and session.is_fast
+        if session is not None and may_replay and (way := answers.way_of(ways, kwargs)):
             choice = fast_replay.choose(session, client, endpoint, kwargs, way.covers)
         if session is None or way is None or choice is None:
             return wrapped(*args, **kwargs)
@@ -145,7 +146,8 @@ def _create_async(endpoint: fast_replay.Endpoint) -> Callable[..., Any]:
         client = instance._client  # noqa: SLF001
         session = _session(client)
         way = choice = None
-        if session is not None and not args and _may_bypass_request(client) and (way := answers.way_of(ways, kwargs)):
+        may_replay = session is not None and not args and _may_bypass_request(client) and session.is_fast
+        if session is not None and may_replay and (way := answers.way_of(ways, kwargs)):
             decision = functools.partial(fast_replay.choose, session, client, endpoint, kwargs, way.covers)
             choice = await steps.decide_async(decision)
         if session is None or way is None or choice is None:

@@ -10,12 +10,14 @@ import copy
 import functools
 import inspect
 import json
+import operator
 import sys
 import types
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
+import msgspec
 import openai
 import pydantic
 from openai import _base_client, _legacy_response, _models, _response, _streaming, _types, _utils
@@ -25,7 +27,7 @@ from inferencereplay.errors import InferenceReplayError
 from inferencereplay.recording.format import Failure, Provenance
 from inferencereplay.recording.request import JSON, NotSerializable, Request, canonical_json, parse_json, parse_query
 from inferencereplay.redaction.header_secrets import header_secrets, literals_of
-from inferencereplay.redaction.redactor import secret_values
+from inferencereplay.redaction.redactor import Redactor, secret_values
 
 try:
     from openai._utils._json import openapi_dumps as _dumps
@@ -151,17 +153,26 @@ def read_plain_request(client: Any, options: Any) -> Request:
     return Request(options.method.upper(), path, canonical_json(None if isinstance(body, UNSET) else body), query)
 
 
-def without_files(options: Any) -> Any:
-    """Return what `read_request` and `secrets` need of a request's options, and nothing as large as an upload."""
-    body = None if isinstance(options.json_data, bytes) else options.json_data
-    return types.SimpleNamespace(
-        method=options.method,
-        url=options.url,
-        json_data=body,
-        extra_json=options.extra_json,
-        params=options.params,
-        headers=options.headers,
-    )
+class OptionsRead(msgspec.Struct):
+    """What `read_request` and `secrets` need of a request's options, and nothing as large as an upload."""
+
+    method: str
+    url: str
+    json_data: Any
+    extra_json: Any
+    params: Any
+    headers: Any
+
+
+_facts_of = operator.attrgetter(*OptionsRead.__struct_fields__)
+
+
+def without_files(options: Any) -> OptionsRead:
+    """Return what `read_request` and `secrets` need of a request's options."""
+    kept = OptionsRead(*_facts_of(options))
+    if isinstance(kept.json_data, bytes):
+        kept.json_data = None
+    return kept
 
 
 def target(client: Any, options: Any) -> tuple[str, dict[str, Any]]:
@@ -776,7 +787,7 @@ def connection_request(client: Any, method: str, uri: str) -> Request:
 def secrets(client: Any, options: Any = None) -> tuple[str, ...]:
     """Return the secrets of a client and of a call: keys, organisation, project, values of secret headers."""
     values = [getattr(client, name, None) for name in _CREDENTIALS]
-    values += [urlsplit(str(url)).password for url in (client.base_url, getattr(options, "url", ""))]
+    values += [_password(str(url)) for url in (client.base_url, getattr(options, "url", ""))]
     values += _queried(client, options)
     values += [cookie.value for cookie in client._client.cookies.jar]
     for headers in (
@@ -788,15 +799,17 @@ def secrets(client: Any, options: Any = None) -> tuple[str, ...]:
     return literals_of(values)
 
 
-def secrets_sent(outcome: Any) -> tuple[str, ...]:
+def secrets_sent(outcome: Any, known: Redactor) -> tuple[str, ...]:
     """Return the secrets in the headers that a live call sent, such as a token that was fetched for it.
 
     Args:
         outcome: the response, or an error.
+        known: knows the client's secrets, which most calls send and nothing else.
     """
     if not _has_request(outcome):
         return ()
-    return literals_of(header_secrets(outcome.request.headers.items()))
+    sent = outcome.request.headers.items()
+    return literals_of(header_secrets(item for item in sent if not known.knows(item[1].removeprefix("Bearer "))))
 
 
 def _queried(client: Any, options: Any) -> list[str]:
@@ -812,6 +825,12 @@ def origin(client: Any) -> Provenance:
     return Provenance("", VERSION, without_credentials(str(client.base_url)))
 
 
+@functools.lru_cache(maxsize=100)
+def _password(url: str) -> str | None:
+    return urlsplit(url).password
+
+
+@functools.lru_cache(maxsize=100)
 def without_credentials(url: str) -> str:
     """Return a base URL as recordings hold it."""
     parts = urlsplit(url)

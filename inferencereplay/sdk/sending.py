@@ -6,12 +6,15 @@ import weakref
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from inferencereplay.recording.request import Request
 from inferencereplay.redaction.header_secrets import literals_of
 from inferencereplay.redaction.payloads import redact_request
 from inferencereplay.redaction.redactor import Redactor
 from inferencereplay.sdk import private
 from inferencereplay.sdk.steps import Step
+from inferencereplay.session import outgoing
 
 if TYPE_CHECKING:
     from inferencereplay.session.calls_log import LoggedCall
@@ -66,22 +69,22 @@ def counted(step: Step, noted: LoggedCall | None, *, is_whole: bool) -> Step:
     return Step(run, run_async)
 
 
-class LiveRequest:
+class LiveRequest(msgspec.Struct, eq=False):  # a class of its own would take three times as long to make
     """A request in `live` mode: it is read when somebody asks, so that the call costs next to nothing more.
 
     The client is not kept; its key is, which has to be hidden.
 
-    Args:
+    Attributes:
         client: of the call.
-        options: the SDK's request options.
+        key: the client's.
+        options: those of the SDK's request options that tell the request.
     """
 
-    __slots__ = ("_client", "_key", "_options")
+    client: weakref.ref[Any]
+    key: Any
+    options: private.OptionsRead
 
-    def __init__(self, client: Any, options: Any) -> None:
-        self._client = weakref.ref(client)
-        self._key = getattr(client, "api_key", None)
-        self._options = private.without_files(options)
+    __repr__ = object.__repr__  # which shows no key
 
     @property
     def method(self) -> str:
@@ -105,15 +108,36 @@ class LiveRequest:
 
     def _read(self) -> Request:
         """Read the request, without the secrets of its client."""
-        client, options = self._client(), self._options
+        client, options = self.client(), self.options
         try:
             request = private.read_request(client, options)
-            literals = private.secrets(client, options) if client is not None else literals_of([self._key])
+            literals = private.secrets(client, options) if client is not None else literals_of([self.key])
             return redact_request(request, Redactor().with_literals(literals))
         except Exception:  # noqa: BLE001 - what the SDK could not send either
             return Request(options.method.upper(), options.url, b"null")
 
 
-def live(session: Session, client: Any, _: Any, options: Any, **__: Any) -> sending:
-    """Note a call in `live` mode, of the given arguments of `request`, and count its attempts meanwhile."""
-    return sending(session.note_live(LiveRequest(client, options)), is_whole=True)
+class live:  # noqa: N801 - used like a function
+    """Note a call in `live` mode, let it reach the network meanwhile, and count its attempts.
+
+    Args:
+        session: notes it.
+        client: of the call; it and what follows are the arguments of `request`.
+        options: the SDK's request options.
+    """
+
+    __slots__ = ("_noted", "_outer", "_token")
+
+    def __init__(self, session: Session, client: Any, _: Any, options: Any, **__: Any) -> None:
+        key = getattr(client, "api_key", None)
+        self._noted = session.note_live(LiveRequest(weakref.ref(client), key, private.without_files(options)))
+
+    def __enter__(self) -> None:
+        self._outer = _current.get()
+        _current.set(self._noted)
+        self._token = outgoing.begin()
+
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        outgoing.end(self._token)
+        _current.set(self._outer)
+        self._noted.end()

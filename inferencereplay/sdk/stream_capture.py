@@ -42,7 +42,7 @@ class StreamCapture:
 
     def feed_all(self, pieces: Iterable[tuple[float, bytes]]) -> None:
         """Take pieces, each with the time at which it arrived."""
-        for some in _portions(pieces):
+        for some in [pieces] if isinstance(pieces, list) else _portions(pieces):
             if not self._feed_whole(some):
                 for seconds, data in some:
                     self.feed(seconds, data)

@@ -162,7 +162,7 @@ class Upstream:
 
     def _capture(self, response: Any, incoming: Incoming, pending: PendingRecording, start: float) -> ResponseCapture:
         """Store a stream while it passes through."""
-        pending.learn(private.secrets_sent(response))
+        pending.learn(private.secrets_sent(response, pending.redactor))
         began, is_binary = start_of(response, start), _is_binary(response, incoming)
         is_stream, keep = not is_binary and _asks_for_stream(pending), functools.partial(self._keep, pending)
         capture = ResponseCapture(

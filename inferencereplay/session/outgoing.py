@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-import contextlib
-from contextvars import ContextVar
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from contextvars import ContextVar, Token
 
 _is_sending: ContextVar[bool] = ContextVar("inferencereplay_sending", default=False)
 _under_way: list[None] = []
 
 
-@contextlib.contextmanager
-def sending() -> Iterator[None]:
+class sending:  # noqa: N801 - used like a function
     """Tell that the SDK may reach the network here meanwhile: in this context, and in tasks that begin in it."""
-    token = _is_sending.set(True)
+
+    __slots__ = ("_token",)
+
+    def __enter__(self) -> None:
+        self._token = begin()
+
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        end(self._token)
+
+
+def begin() -> Token[bool]:
+    """Tell that the SDK may reach the network here, until `end` gets what this returns."""
     _under_way.append(None)
-    try:
-        yield
-    finally:
-        _under_way.pop()
-        _is_sending.reset(token)
+    return _is_sending.set(True)
+
+
+def end(token: Token[bool]) -> None:
+    """Undo `begin`."""
+    _under_way.pop()
+    _is_sending.reset(token)
 
 
 def is_sending() -> bool:

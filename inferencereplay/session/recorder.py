@@ -139,12 +139,14 @@ class PendingRecording:
 
     def learn(self, literals: tuple[str, ...]) -> None:
         """Redact these texts too: secrets that were not known before the call was made."""
-        self.redactor = self.redactor.with_literals(literals)
-        if self.noted is not None:
+        before, self.redactor = self.redactor, self.redactor.with_literals(literals)
+        if self.noted is not None and self.redactor is not before:
             self.noted.hide(self.redactor)
 
     def renumber(self) -> None:
         """Begin again if the key was made with a secret that was not known then."""
+        if self.redactor is self.call.redactor:
+            return
         if redact_request(self.request, self.redactor) is not self.request:
             self.drop()
             self._begin(redact_request(self.call.request, self.redactor))

@@ -18,6 +18,8 @@ LONGEST_GAP = 8
 LONGEST_PART = 200
 """Characters of a folder's name; file systems end at 255."""
 _NAME = re.compile(r"([0-9a-f]{32})(?:~([2-9]|[1-9][0-9]+))?\.json")
+is_file_name = _NAME.fullmatch
+"""Whether a name is that of a recording's file."""
 
 
 class Address(NamedTuple):

@@ -17,6 +17,8 @@ for _flag in ("O_CLOEXEC", "O_BINARY", "O_NONBLOCK"):  # the last for a pipe, wh
     _FLAGS |= getattr(os, _flag, 0)
 _NO_FOLLOW: int = getattr(os, "O_NOFOLLOW", 0)
 """0 on Windows, where git writes a link as a file by default."""
+FOLLOWS_NO_LINK = bool(_NO_FOLLOW)
+"""Whether `follows_links=False` makes a link an error."""
 
 
 def read(name: str, limit: int = LARGEST, *, follows_links: bool = True) -> bytes:

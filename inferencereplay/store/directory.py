@@ -20,7 +20,7 @@ from inferencereplay.recording.body_text import body_text
 from inferencereplay.recording.format import VERSION, corrupt, decode, decode_for, lay_out, stored_request
 from inferencereplay.recording.frame_audio import put_back_audio
 from inferencereplay.recording.request import parse_json
-from inferencereplay.store.address import DIGITS, file_name, folder_names, parse_file_name
+from inferencereplay.store.address import DIGITS, file_name, folder_names, is_file_name
 from inferencereplay.store.atomic_write import link, sweep, written
 from inferencereplay.store.bounded_read import LARGEST, read_starts, read_with_state, way_out
 from inferencereplay.store.containment import is_inside
@@ -228,9 +228,10 @@ class DirectoryStore:
         """
         for folder, folders, files in os.walk(self.directory, onerror=_report):
             folders.sort()
+            inner = os.path.join(folder, "")[len(self._inside) :]  # noqa: PTH118
             for file in sorted(files + folders):  # a folder of that name is a recording that cannot be read
-                if parse_file_name(file):
-                    yield os.path.join(folder, file)[len(self._inside) :]  # noqa: PTH118
+                if is_file_name(file):
+                    yield inner + file
 
     def state(self, path: str) -> tuple[int, ...]:
         """Return two times and the inode of the folder of `path`; empty if there is none."""
@@ -248,7 +249,7 @@ class DirectoryStore:
         folder = self._folders[path]
         if self._led_out[folder]:
             return
-        files = listed(folder, parse_file_name)
+        files = listed(folder, is_file_name)
         if len(files) > limit:
             files = [file for _, file in heapq.nlargest(limit, aged(files))]
         inside = len(self._inside)
@@ -289,7 +290,8 @@ class DirectoryStore:
         folder = os.path.dirname(name)  # noqa: PTH120
         if self._led_out[folder]:
             raise self._refused_link(folder)
-        os.makedirs(folder, exist_ok=True)  # noqa: PTH103
+        if not os.path.isdir(folder):  # noqa: PTH112 - which takes less than to try
+            os.makedirs(folder, exist_ok=True)  # noqa: PTH103
         temporary = self._temporary(folder, key)
         with written(temporary, data, like=like or name):
             if folder not in self._swept:

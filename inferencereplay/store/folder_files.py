@@ -40,12 +40,17 @@ class FolderFiles:
 
     def list(self) -> Iterator[FileState]:
         """Yield the files that belong to recordings, folder by folder, in the order of their names."""
+        yield from filter(None, map(self.state, self.names()))
+
+    def names(self) -> Iterator[str]:
+        """Yield their names."""
+        inside = len(os.path.join(self.place, ""))  # noqa: PTH118 - with the separator
         for folder, folders, files in os.walk(self.place, onerror=_report):
             folders.sort()
+            inner = as_name(f"{folder}{os.sep}"[inside:])
             for file in sorted(files):
-                name = as_name(os.path.relpath(f"{folder}{os.sep}{file}", self.place))
-                if recording_of(name) and (state := self.state(name)):
-                    yield state
+                if recording_of(file):
+                    yield inner + file
 
     def state(self, name: str) -> FileState | None:
         """Return the state of a file; `None` if there is none."""

@@ -64,11 +64,11 @@ def orphans(files: Files) -> Iterator[str]:
     Raises:
         StoreError: if the place, or a recording, cannot be read.
     """
-    for state in files.list():
-        recording = recording_of(state.name)
-        ending = state.name[len(recording) - len(".json") :]
-        if recording != state.name and ENDING.fullmatch(ending) and ending not in _endings(files, recording):
-            yield state.name
+    for name in files.names():
+        recording = recording_of(name)
+        ending = name[len(recording) - len(".json") :]
+        if recording != name and ENDING.fullmatch(ending) and ending not in _endings(files, recording):
+            yield name
 
 
 def _endings(files: Files, name: str) -> set[str]:

@@ -20,7 +20,7 @@ from inferencereplay.recording.difference import differences
 from inferencereplay.recording.format import check_request
 from inferencereplay.recording.frames import encode as encode_frame
 from inferencereplay.recording.request import parse_json
-from inferencereplay.redaction.payloads import redact_response
+from inferencereplay.redaction.payloads import is_clean, redact_response
 from inferencereplay.session.age import age_of, shown
 from inferencereplay.session.safe_content import without_secrets
 from inferencereplay.upkeep import beside, numbering
@@ -118,7 +118,7 @@ def _key_problems(catalogue: Catalogue, entry: Entry) -> Iterator[Problem]:
     except RecordingCorrupt as error:
         yield Problem(entry.name, "key", str(error))
         return
-    (expected,) = catalogue.store.sources(request.path, key, numbering.split(entry.name)[1])
+    (expected,) = catalogue.store.sources(request.path, key, entry.variant)
     if expected == entry.name:
         return
     root = numbering.outer(catalogue.directory, entry.name, expected)
@@ -169,9 +169,11 @@ def _secret_problems(entry: Entry, redactor: Redactor) -> Iterator[Problem]:
 
 def _secrets(recording: Recording, redactor: Redactor) -> Iterator[str]:
     """Yield the JSON paths of values that the recorder would have redacted."""
-    request, base_url = recording.request, unquote(recording.recorded.base_url)
+    request, base_url = recording.request, recording.recorded.base_url and unquote(recording.recorded.base_url)
     if redactor.text(base_url) != base_url:
         yield "recorded.base_url"
+    if not recording.side_files and is_clean(request, recording.response, redactor):
+        return
     if redactor.text(request.path) != request.path:
         yield "request.path"
     if redactor.query(request.query) != request.query:
@@ -206,9 +208,16 @@ def _plain(response: Response) -> JSON:
 
 
 def _gaps(names: Iterable[str]) -> Iterator[tuple[str, list[Problem]]]:
-    for address, numbers in numbering.collect(names).items():
+    for address, numbers in _variants([*names]).items():
         missing = sorted(set(range(1, numbers[-1] + 1)) - set(numbers))
         if missing:
             name = numbering.join(address, missing[0])
             message = f"{name}: variant {missing[0]} is missing, and there is a variant {numbers[-1]}."
             yield name, [Problem(name, "gap", visible(f"{message} Close the gap: inferencereplay rekey."))]
+
+
+def _variants(names: list[str]) -> dict[str, list[int]]:
+    """Return the numbers of each address that has more than the first variant, in order."""
+    further = numbering.collect(name for name in names if "~" in name)
+    firsts = further.keys() & {name.removesuffix(".json") for name in names}
+    return {address: [1, *numbers] if address in firsts else numbers for address, numbers in further.items()}

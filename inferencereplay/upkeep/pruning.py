@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from inferencereplay.catalogue.concurrency import THREADS, at_once
 from inferencereplay.catalogue.entries import Entry, moment
@@ -44,7 +45,7 @@ def choose(
         names = (name for name in part.names() if used is None or name not in used)
         for entry in part.scan(names):
             if isinstance(entry, Entry) and (before is None or entry.date < before):
-                yield entry if part is catalogue else dataclasses.replace(entry, name=part.full_name(entry.name))
+                yield entry if part is catalogue else replace(entry, name=part.full_name(entry.name))
 
 
 def remove(catalogue: Catalogue, chosen: Mapping[str, tuple[int, datetime.datetime]]) -> list[str]:

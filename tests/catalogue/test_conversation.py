@@ -13,11 +13,23 @@ import openai
 import pytest
 from conftest import Reply
 from conftest import plain as json_reply
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from inferencereplay import replay
-from inferencereplay.catalogue.conversation import Part, Piece, Tool, ToolCall, Usage, kind_of, read_conversation
+from inferencereplay.catalogue.conversation import (
+    Part,
+    Piece,
+    Tool,
+    ToolCall,
+    Usage,
+    gist,
+    kind_of,
+    read_conversation,
+    read_gist,
+)
+from inferencereplay.catalogue.conversation.answered import read_usage, read_usage_alone
+from inferencereplay.catalogue.conversation.asked import read_messages
 from inferencereplay.catalogue.entries import Catalogue, load
 from inferencereplay.recording.format import Failure, RecordedRequest, Recording, Response
 
@@ -487,3 +499,58 @@ def _answers(talk):
 
 def _asked(talk):
     return [part.text for message in talk.messages for part in message.parts]
+
+
+COUNT = (
+    st.none() | st.integers() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=2)
+)
+DETAILS = COUNT | st.dictionaries(st.sampled_from(["cached_tokens", "reasoning_tokens", "audio_tokens"]), COUNT)
+COUNTS = st.fixed_dictionaries(
+    {},
+    optional=dict.fromkeys(
+        ("prompt_tokens", "input_tokens", "completion_tokens", "output_tokens", "total_tokens"), COUNT
+    )
+    | dict.fromkeys(("prompt_tokens_details", "input_tokens_details"), DETAILS)
+    | dict.fromkeys(("completion_tokens_details", "output_tokens_details"), DETAILS),
+)
+
+
+@given(st.none() | COUNT | st.fixed_dictionaries({"choices": st.just([])}, optional={"usage": COUNT | COUNTS}))
+@example({"usage": {"prompt_tokens": 2**63}})
+@example({"usage": {"prompt_tokens": 2**63 - 1, "completion_tokens": -(2**63)}})
+def test_tokens_are_the_same_without_the_rest(body):
+    """Whatever stands in their place."""
+    assert read_usage_alone(json.dumps(body).encode()) == read_usage(body)
+
+
+@pytest.mark.parametrize("text", [b"", b"no JSON", b'{"usage": NaN}', b"[" * 100_000])
+def test_what_is_no_json_counts_no_tokens(text):
+    """And is no error."""
+    assert read_usage_alone(text) == Usage()
+
+
+PARTS = (
+    st.none()
+    | st.text(max_size=3)
+    | st.lists(st.fixed_dictionaries({"type": st.just("text"), "text": st.text(max_size=3)}), max_size=2)
+)
+SAID = st.fixed_dictionaries(
+    {},
+    optional={"role": st.sampled_from(["user", "assistant", 1]), "content": PARTS, "refusal": st.text(max_size=2)}
+    | {"audio": st.just({"transcript": "heard"})},
+)
+
+
+@given(st.sampled_from(["chat", "response", "completion", "other"]), st.lists(SAID | st.integers(), max_size=4))
+def test_the_gist_is_that_of_all_messages(kind, messages):
+    """The last words of the user, otherwise the first ones of anybody."""
+    body = {"messages": messages, "input": "Once", "prompt": "upon"}
+    assert read_gist(kind, body) == gist(read_messages(kind, body))
+
+
+def test_the_gist_of_a_long_chat():
+    """The user's last message tells, the first one if the user says nothing, and nothing if nobody does."""
+    system, user = {"role": "system", "content": "Be brief"}, {"role": "user", "content": "Hi"}
+    assert read_gist("chat", {"messages": [system, user, {"role": "assistant", "content": "Hello"}]}) == "Hi"
+    assert read_gist("chat", {"messages": [system, {**user, "content": ""}]}) == "Be brief"
+    assert read_gist("chat", {"messages": []}) == ""

@@ -145,6 +145,7 @@ PIECES = [
     {"choices": [{"index": 0, "delta": {"content": text}}]} for text in ("It is sk-pr", "oj-0123456", "789abcdefghij.")
 ]
 TOKENS = {"logprobs": {"content": [{"token": part, "bytes": [*part.encode()]} for part in (TOKEN[:9], TOKEN[9:])]}}
+PAIR = {"name": "api-key", "value": "Zx9Yw8Vu7Ts60123456789"}
 PLACES = {
     "recorded.base_url": {"recorded": {"base_url": "https://ann:hunter22@example.org/v1"}},
     "recorded.base_url ": {"recorded": {"base_url": "https://example.org/sk%2Dproj%2D0123456789abcdefghij/v1"}},
@@ -157,7 +158,9 @@ PLACES = {
     "response.body.choices[1].text": {"response": {"body": {"choices": [{"text": "a"}, {"text": TOKEN}]}}},
     "response.body.choices[0].logprobs.content[0].token": {"response": {"body": {"choices": [TOKENS]}}},
     "response.text": {"response": {"text": f"<p>{TOKEN}</p>"}},
+    "response.headers.location": {"response": {"text": "", "headers": {"location": "https://example.org/?sig=hush"}}},
     "request.body.metadata.api_key": {"request": {"body": {"metadata": {"api_key": "hush"}}}},
+    "request.body.tools[0].headers[0].value": {"request": {"body": {"tools": [{"headers": [PAIR]}]}}},
 }
 
 
@@ -168,7 +171,7 @@ def test_check_finds_whatever_the_recorder_takes_out(cli, tmp_path, place, chang
     recording |= {"response": {"text": ""}}
     for name, members in changes.items():
         recording[name] = {**recording.get(name, {}), **members} if name == "request" else members
-    (tmp_path / f"{0:032x}.json").write_text(json.dumps(recording))
+    (tmp_path / f"{0:032x}.json").write_text(json.dumps(recording, indent=2))
     done = cli("check", tmp_path)
     assert f"there seems to be a secret at {place.strip()}" in done.out
     assert not any(secret in done.out for secret in ("0123456789", "hunter22", "hush"))

@@ -290,3 +290,26 @@ def test_paths_are_left_out_of_a_body(paths, left):
 def test_a_body_that_is_no_object_has_nothing_to_leave_out(body):
     """`ignore` is harmless where a request has no body."""
     assert without(body, ("user", "metadata.run")) == body
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+)
+@example(float("nan"))
+@example("\ud800")
+@example(2**64)
+@example(-0.0)
+def test_json_is_read_as_python_reads_it(value):
+    """Numbers beyond 64 bits, NaN and halves of surrogate pairs among it."""
+    for text in (json.dumps(value), json.dumps(value).encode(), json.dumps(value).encode("utf-16")):
+        assert repr(parse_json(text)) == repr(json.loads(text))
+
+
+@pytest.mark.parametrize("text", ["", "[1,]", "tru", '"\x01"', "01", "{1: 2}", "[" * 100_000, "9" * 5_000])
+def test_what_python_refuses_is_refused(text):
+    """Whatever reads it first."""
+    with pytest.raises(ValueError, match=r"."):
+        parse_json(text)

@@ -705,3 +705,30 @@ def test_a_redactor_shows_no_secret(monkeypatch):
     ours = [frame.f_locals for frame in frames if frame.f_code.co_filename.endswith("redaction/redactor.py")]
     assert len(ours) == 3
     assert "planted" not in repr(ours[1:]).replace("'x planted-literal'", "")  # which was given
+
+
+@pytest.mark.parametrize("spaces", range(0, 20, 3))
+def test_a_pair_is_found_however_json_is_laid_out(redactor, spaces):
+    """A recording's file has many spaces between a name and its value."""
+    value = [{"name": "api-key", "value": SECRETS[-1].replace("-", "") + "Zx9Yw8Vu7Ts6"}]
+    raw = json.dumps(value).replace(", ", ",\n" + " " * spaces).encode()
+    assert json.loads(redactor.json(raw)) == [{"name": "api-key", "value": REDACTED}]
+
+
+def test_what_was_clean_once_hides_nothing_later(monkeypatch):
+    """Parts that were clean are not searched again; a secret between them is found, as is one of a client."""
+    monkeypatch.setattr("inferencereplay.redaction.redactor.MOST_KNOWN", 3)
+    plain, secret = b'{"counts":["token",5],"said":"%b"}', "correct horse battery"
+    first, second = Redactor(), Redactor((), (secret,))
+    for text in (b"one", b"two", secret.encode(), b"three", SECRETS[0].encode(), b"one"):
+        found = [not redactor.is_clean(plain % text) for redactor in (first, second)]
+        assert found == [text == SECRETS[0].encode(), text in (SECRETS[0].encode(), secret.encode())]
+    assert not first.is_clean(b'{"token":"said"}')
+
+
+def test_a_redactor_that_learns_nothing_is_itself():
+    """And it says whether it knows a text."""
+    redactor = Redactor((), ("a long secret",))
+    assert redactor.with_literals(("a long secret",)) is redactor
+    assert redactor.with_literals(()) is redactor
+    assert (redactor.knows("a long secret"), redactor.knows("a long")) == (True, False)

@@ -414,3 +414,13 @@ def test_a_model_that_is_no_text_is_no_model(tmp_path):
         session.stub("a")
         client.chat.completions.create(**{**ASK, "model": 5})
         assert (session.calls[0].model, session.calls.where(model="*5"), session.faults) == (None, (), {})
+
+
+def test_what_is_kept_of_a_live_call_shows_no_key(client, server, tmp_path):
+    """Its representation is one that names nothing."""
+    server.renumber(plain(completion("Hi")))
+    with replay(tmp_path, mode="live") as session:
+        client.chat.completions.create(**ASK)
+    (call,) = session.calls
+    assert call.body == ASK
+    assert client.api_key not in f"{call.asked!r} {call!r}"

@@ -5,8 +5,14 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
-from inferencereplay.catalogue.conversation.answered import read_choices, read_error, read_usage, summarize
-from inferencereplay.catalogue.conversation.asked import read_messages, read_settings, read_tools
+from inferencereplay.catalogue.conversation.answered import (
+    read_choices,
+    read_error,
+    read_usage,
+    read_usage_alone,
+    summarize,
+)
+from inferencereplay.catalogue.conversation.asked import gist, read_gist, read_messages, read_settings, read_tools
 from inferencereplay.catalogue.conversation.connection import read_connection, read_connection_tokens
 from inferencereplay.catalogue.conversation.file_parts import received
 from inferencereplay.catalogue.conversation.parts import (
@@ -41,10 +47,11 @@ __all__ = [
     "Tool",
     "ToolCall",
     "Usage",
+    "gist",
     "kind_of",
     "parsed",
     "read_conversation",
-    "read_messages",
+    "read_gist",
     "read_tokens",
 ]
 
@@ -108,7 +115,7 @@ def read_conversation(recording: Recording) -> Conversation:
 def read_tokens(response: Response) -> Usage:
     """Read the tokens of an answer, and nothing else of it."""
     if not response.is_stream:
-        return read_usage(parsed(bytes(response.body)))
+        return read_usage_alone(bytes(response.body))
     if response.frames is not None:
         return read_connection_tokens(response.frames)
     counting = [raw for raw in map(bytes, response.chunks) if b"usage" in raw]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
 
 from inferencereplay.catalogue.conversation.asked import read_item, read_message
 from inferencereplay.catalogue.conversation.parts import (
@@ -15,6 +17,7 @@ from inferencereplay.catalogue.conversation.parts import (
     elements,
     members,
     number,
+    parsed,
     string,
 )
 
@@ -38,15 +41,64 @@ def read_choices(kind: str, body: JSON) -> tuple[Choice, ...]:
 def read_usage(body: JSON) -> Usage:
     """Return the tokens, by the names that chats use and by those of the Responses API."""
     usage = members(members(body).get("usage"))
-    into = members(usage.get("prompt_tokens_details")) or members(usage.get("input_tokens_details"))
-    out = members(usage.get("completion_tokens_details")) or members(usage.get("output_tokens_details"))
+    into = [members(usage.get(name)) for name in ("prompt_tokens_details", "input_tokens_details")]
+    out = [members(usage.get(name)) for name in ("completion_tokens_details", "output_tokens_details")]
     return Usage(
-        input=_first(usage, "prompt_tokens", "input_tokens"),
-        output=_first(usage, "completion_tokens", "output_tokens"),
+        input=_first([usage], "prompt_tokens", "input_tokens"),
+        output=_first([usage], "completion_tokens", "output_tokens"),
         total=number(usage.get("total_tokens")),
-        cached=number(into.get("cached_tokens")),
-        reasoning=number(out.get("reasoning_tokens")),
+        cached=_first(into, "cached_tokens"),
+        reasoning=_first(out, "reasoning_tokens"),
     )
+
+
+_Count = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | None
+
+
+class _Details(msgspec.Struct, gc=False):
+    cached_tokens: _Count = None
+    reasoning_tokens: _Count = None
+
+
+class _Counts(msgspec.Struct, gc=False):
+    prompt_tokens: _Count = None
+    input_tokens: _Count = None
+    completion_tokens: _Count = None
+    output_tokens: _Count = None
+    total_tokens: _Count = None
+    prompt_tokens_details: _Details | None = None
+    input_tokens_details: _Details | None = None
+    completion_tokens_details: _Details | None = None
+    output_tokens_details: _Details | None = None
+
+
+class _Counted(msgspec.Struct, gc=False):
+    usage: _Counts | None = None
+
+
+_read_counted = msgspec.json.Decoder(_Counted).decode
+_NONE, _NO_DETAILS = _Counts(), _Details()
+
+
+def read_usage_alone(body: bytes) -> Usage:
+    """Return the tokens as `read_usage` does, without reading the rest of a body."""
+    try:
+        counts = _read_counted(body).usage or _NONE
+    except (ValueError, RecursionError):  # other types than servers send, or no JSON
+        return read_usage(parsed(body))
+    asked, given = counts.prompt_tokens_details or _NO_DETAILS, counts.input_tokens_details or _NO_DETAILS
+    said, made = counts.completion_tokens_details or _NO_DETAILS, counts.output_tokens_details or _NO_DETAILS
+    return Usage(
+        _either(counts.prompt_tokens, counts.input_tokens),
+        _either(counts.completion_tokens, counts.output_tokens),
+        counts.total_tokens,
+        _either(asked.cached_tokens, given.cached_tokens),
+        _either(said.reasoning_tokens, made.reasoning_tokens),
+    )
+
+
+def _either(first: int | None, second: int | None) -> int | None:
+    return second if first is None else first
 
 
 def read_error(body: JSON) -> str:
@@ -103,8 +155,9 @@ def _response(body: dict[str, Any]) -> tuple[Choice, ...]:
     return (Choice(0, join(map(read_item, items)), why),)
 
 
-def _first(usage: dict[str, Any], *names: str) -> int | None:
-    return next((found for name in names if (found := number(usage.get(name))) is not None), None)
+def _first(holders: list[dict[str, Any]], *names: str) -> int | None:
+    counts = (number(holder.get(name)) for holder in holders for name in names)
+    return next((count for count in counts if count is not None), None)
 
 
 def _dimensions(embedding: JSON) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from inferencereplay.catalogue.conversation.parts import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from inferencereplay.recording.request import JSON
 
@@ -46,6 +47,29 @@ def read_messages(kind: str, body: JSON) -> tuple[Message, ...]:
         return tuple(asked)
     prompt = [Message("prompt", (Part("text", text),)) for text in _texts(body.get("prompt"))]
     return (*asked, *prompt, *sent_files(body))
+
+
+def read_gist(kind: str, body: JSON) -> str:
+    """Return the last text of the user, or the first text of anybody; empty if there is none. Arguments as above."""
+    if kind != "chat":
+        return gist(read_messages(kind, body))
+    items = elements(members(body).get("messages"))  # of many messages, nearly all need not be read
+    asked = (_text_of(item) for item in reversed(items) if members(item).get("role") == "user")
+    said = map(_text_of, items)
+    return next(filter(None, itertools.chain(asked, said)), "")
+
+
+def _text_of(item: JSON) -> str:
+    content = members(item).get("content")
+    if isinstance(content, str) and not (item.get("refusal") or item.get("audio")):  # as nearly always
+        return content
+    return read_message(item).text
+
+
+def gist(messages: Sequence[Message]) -> str:
+    """Return the last text of the user, or the first text of anybody; empty if there is none."""
+    asked = (message.text for message in reversed(messages) if message.role == "user")
+    return next(filter(None, itertools.chain(asked, (message.text for message in messages))), "")
 
 
 def read_tools(body: JSON) -> tuple[Tool, ...]:
