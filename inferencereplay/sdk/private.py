@@ -13,6 +13,7 @@ import json
 import sys
 import types
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -481,6 +482,41 @@ def options_of(method: Any, resource: Any, arguments: dict[str, Any]) -> Any:
     probe = types.SimpleNamespace(**{**vars(resource), "_post": post})
     try:
         getattr(function, "__func__", function)(probe, **arguments).send(None)  # a coroutine of an async resource
+    except _Captured as captured:
+        return captured.options
+
+
+_POST_ARGUMENTS = frozenset(("body", "cast_to", "options", "stream", "stream_cls"))
+
+
+class PostOptions:
+    """Of the options that `post` makes of its arguments, those by which a recording is looked up: a tenth of the time.
+
+    Args:
+        path: as it is given to `post`.
+        arguments: the keyword arguments of `post`.
+    """
+
+    method = "post"
+    files = extra_json = content = None
+    headers: Any = openai.NOT_GIVEN
+    params: Any = MappingProxyType({})
+    post_parser: Any = openai.NOT_GIVEN
+
+    def __init__(self, path: str, arguments: Mapping[str, Any]) -> None:
+        vars(self).update(arguments.get("options") or {}, url=path, json_data=arguments.get("body"))
+
+
+def is_plain_post(args: tuple[Any, ...], arguments: Mapping[str, Any]) -> bool:
+    """Whether a call of `post` sends JSON, and no more than `PostOptions` holds."""
+    return len(args) == 1 and arguments.keys() <= _POST_ARGUMENTS and "cast_to" in arguments
+
+
+def posted_options(client: Any, path: str, arguments: dict[str, Any]) -> Any:
+    """Return the options that `post` of a client hands to `request`, by running it as far as that."""
+    owner = AsyncAPIClient if is_async(client) else SyncAPIClient
+    try:
+        inspect.unwrap(owner.post)(types.SimpleNamespace(request=_capture), path, **arguments).send(None)
     except _Captured as captured:
         return captured.options
 
