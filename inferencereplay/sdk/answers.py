@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from inferencereplay.sdk import fast_replay, private, steps
 from inferencereplay.sdk.content import excessive_spaces
 from inferencereplay.sdk.fast_replay import AsyncIteration, Chunks, iterate_sync
-from inferencereplay.sdk.http_replay import build_headers, build_response
+from inferencereplay.sdk.http_replay import build_headers, build_late, build_response
 from inferencereplay.sdk.late import late
 
 if TYPE_CHECKING:
@@ -77,13 +77,13 @@ class Way(NamedTuple):
             APIStatusError: if a status is recorded that the SDK raises it for.
         """
         play = choice.play
-        if play.recording.response.status == OK and self.mode is None:
-            if not self.is_stream:
-                return fast_replay.model(self.endpoint, play)
-            iterate = AsyncIteration if private.is_async(client) else iterate_sync
-            return fast_replay.stream(self.endpoint, play, session, client, iterate)
+        is_ok = play.recording.response.status == OK
+        if is_ok and self.mode is None and not self.is_stream:
+            return fast_replay.model(self.endpoint, play)
         answer = _Answer(play, session, client, choice.request, read_options)
-        return answer.raise_error() if play.recording.response.status != OK else answer.raw(self)
+        if not is_ok:
+            return answer.raise_error()
+        return answer.stream(self.endpoint) if self.mode is None else answer.raw(self)
 
 
 def ways_of(endpoint: Endpoint) -> dict[tuple[str | None, bool], Way]:
@@ -194,12 +194,13 @@ class _Answer(NamedTuple):
 
     def raw(self, way: Way) -> Any:
         """Return the SDK's raw response."""
-        endpoint, recorded, options = way.endpoint, self.play.recording.response, private.LateOptions(self.options)
+        endpoint, recorded = way.endpoint, self.play.recording.response
         parsed: Any = None
         if way.is_stream:
-            response, parsed = self._stream(endpoint, options)
+            parsed = self.stream(endpoint)
+            response = parsed.response
         elif way.mode == "stream":
-            response = self._unread(self.session.pacer(recorded))
+            response = self._unread(self.session.pacer(recorded), build_response)
         else:
             response = self.late_response()
             parsed = fast_replay.model(endpoint, self.play) if way.is_parsed else None
@@ -211,7 +212,7 @@ class _Answer(NamedTuple):
             cast_to=endpoint.model,
             stream=way.is_stream,
             stream_cls=endpoint.stream,
-            options=options,
+            options=private.LateOptions(self.options),
             retries_taken=recorded.retries,
         )
 
@@ -233,17 +234,18 @@ class _Answer(NamedTuple):
         """Return the SDK's options, as they were when the call was made."""
         return private.unchanged_options(self.client, self.request, self.read_options)
 
-    def _stream(self, endpoint: Endpoint, options: Any) -> tuple[Any, Any]:
-        """Build an unread response, and the SDK's stream over it."""
+    def stream(self, endpoint: Endpoint) -> Any:
+        """Build the SDK's stream, over an HTTP response that is made only if the program looks at it."""
         recorded = self.play.recording.response
         pacer = self.session.pacer(recorded)
-        response = self._unread(pacer)
+        response = self._unread(pacer, build_late)
+        options = private.LateOptions(self.options)
         stream = private.build_stream(endpoint.stream, endpoint.chunk, response, self.client, options)
         library = private.http_library(self.client)
         chunks = Chunks(recorded.chunks, endpoint.build_chunk, pacer, response, library)
         iterate = AsyncIteration if private.is_async(self.client) else iterate_sync
         stream._iterator = iterate(stream._iterator, chunks)  # noqa: SLF001
-        return response, stream
+        return stream
 
     def late_response(self, content: bytes | None = None) -> Any:
         """Return the HTTP response, as it is when it was read; its content, if that is no part of the recording."""
@@ -255,16 +257,15 @@ class _Answer(NamedTuple):
 
     def read_response(self, content: bytes | None = None) -> Any:
         """Build the HTTP response, and read it."""
-        response = self._unread(None, content)
+        response = self._unread(None, functools.partial(build_response, content=content))
         response.read()
         return response
 
-    def _unread(self, pacer: Pacer | None, content: bytes | None = None) -> Any:
-        """Build the HTTP response."""
+    def _unread(self, pacer: Pacer | None, build: Callable[..., Any]) -> Any:
+        """Return the HTTP response before it is read."""
         library = private.http_library(self.client)
         play, request = self.play, self._late_request(library)
-        recorded = play.recording.response
-        return build_response(recorded, library, request, pacer, play.name, end=play.end, content=content)
+        return build(play.recording.response, library, request, pacer, play.name, end=play.end)
 
     def _late_request(self, library: Any) -> Any:
         """Return the HTTP request that the SDK would have sent."""

@@ -18,7 +18,6 @@ from inferencereplay.pacing.event_loop import give_turn
 from inferencereplay.recording.request import NotSerializable, Request, canonical_json
 from inferencereplay.sdk import private
 from inferencereplay.sdk.content import excessive_spaces
-from inferencereplay.sdk.http_replay import build_response
 from inferencereplay.session.decision import Play
 
 if TYPE_CHECKING:
@@ -180,7 +179,9 @@ def _suspects(chunks: list[msgspec.Raw]) -> Iterator[msgspec.Raw]:
 
 
 def _may_hold_error(chunks: bytes) -> bool:
-    return any(sign in chunks for sign in (b'"error"', b"\\u006", b"\\u007"))
+    if b'"error"' in chunks:
+        return True
+    return b"\\" in chunks and (b"\\u006" in chunks or b"\\u007" in chunks)  # one byte is found ten times as fast
 
 
 class _Event(msgspec.Struct):
@@ -204,26 +205,6 @@ def model(endpoint: Endpoint, play: Play) -> Any:
     response = play.recording.response
     built = endpoint.build_model(bytes(response.body))
     private.set_request_id(built, response.headers)
-    return built
-
-
-def stream(endpoint: Endpoint, play: Play, session: Session, client: Any, iterate: Callable[..., Any]) -> Any:
-    """Build the stream of an answer: the SDK's own, over an HTTP response that is read only if the program asks for it.
-
-    Args:
-        endpoint: of the call.
-        play: the session's decision.
-        session: sets the pace.
-        client: whose stream it is.
-        iterate: `iterate_sync` or `AsyncIteration`.
-    """
-    recorded, pacer = play.recording.response, session.pacer(play.recording.response)
-    library = private.http_library(client)
-    request = private.stream_request(client, play.request)
-    response = build_response(recorded, library, request, pacer, play.name, end=play.end)
-    built = endpoint.stream(cast_to=endpoint.chunk, response=response, client=client)
-    chunks = Chunks(recorded.chunks, endpoint.build_chunk, pacer, response, library)
-    built._iterator = iterate(built._iterator, chunks)  # noqa: SLF001
     return built
 
 
@@ -260,12 +241,12 @@ def iterate_sync(unread: Iterator[Any], chunks: Chunks) -> Iterator[Any]:
         yield from unread
         return
     try:
-        for index, raw in enumerate(raws):
+        for index, raw in enumerate(map(bytes, raws)):
             if pacer:
                 pacer.wait(index)
             if response.is_closed:
                 raise private.close_error(response, library)
-            yield build(bytes(raw))
+            yield build(raw)
         response.is_stream_consumed = True
     finally:
         response.close()

@@ -19,6 +19,7 @@ from inferencereplay.recording.format import corrupt
 from inferencereplay.sdk.content import charset, excessive_spaces, is_for_hosts, plain_content
 from inferencereplay.sdk.failures import raise_failure
 from inferencereplay.sdk.file_pieces import FilePieces
+from inferencereplay.sdk.late import late
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -71,20 +72,55 @@ def build_response(  # noqa: PLR0913 - what an answer is made of
         RecordingCorrupt: if the indentation would make the answer many times as large as its JSON, or if its charset is
             one for host names.
     """
-    check_content(response, name)
-    pieces: Iterator[bytes]
-    if content is not None:
-        pieces = iter((content,))
-    elif response.binary is not None:
-        pieces = FilePieces(response)
-    else:
-        pieces = stream_pieces(response) if response.is_stream else iter((plain_content(response),))
+    pieces = _pieces(response, name, content)
     played = byte_stream(_Replayed, library)(response, pieces, pacer, library, name, end=end)
-    headers = build_headers(response, library)
-    extensions = {} if response.reason is None else {"reason_phrase": response.reason.encode()}
-    built = library.Response(response.status, headers=headers, stream=played, request=request, extensions=extensions)
+    built = _over(played, response, library, request)
     played.attach(built)
     return built
+
+
+def build_late(  # noqa: PLR0913 - the same
+    response: Response,
+    library: Any,
+    request: Any,
+    pacer: Pacer | None,
+    name: str,
+    *,
+    end: Callable[[], None] | None = None,
+) -> Any:
+    """Return what `build_response` does, made when somebody looks at it; to close it is no look.
+
+    Raises:
+        RecordingCorrupt: see `build_response`.
+    """
+    played = byte_stream(_Replayed, library)(response, _pieces(response, name), pacer, library, name, end=end)
+    headers = functools.partial(build_headers, response, library)
+    made = late(library.Response, functools.partial(_over, played, response, library, request), headers=headers)
+    made.stream, made._request = played, request  # noqa: SLF001 - what the library reads to close one
+    made.is_closed = made.is_stream_consumed = False
+    played.attach(made)
+    return made
+
+
+def _pieces(response: Response, name: str, content: bytes | None = None) -> Iterator[bytes]:
+    """Return the bytes of a replayed response, in pieces.
+
+    Raises:
+        RecordingCorrupt: see `build_response`.
+    """
+    check_content(response, name)
+    if content is not None:
+        return iter((content,))
+    if response.binary is not None:
+        return FilePieces(response)
+    return stream_pieces(response) if response.is_stream else iter((plain_content(response),))
+
+
+def _over(played: Any, response: Response, library: Any, request: Any) -> Any:
+    """Build the HTTP response over its bytes."""
+    extensions = {} if response.reason is None else {"reason_phrase": response.reason.encode()}
+    headers = build_headers(response, library)
+    return library.Response(response.status, headers=headers, stream=played, request=request, extensions=extensions)
 
 
 def build_headers(response: Response, library: Any) -> Any:
@@ -106,8 +142,11 @@ def check_content(response: Response, name: str) -> None:
 
 def kept_headers(headers: Any) -> dict[str, str]:
     """Return the headers on the allow-list, with names in lower case."""
-    pairs = ((name.lower(), value) for name, value in headers.items())
-    return {name: value for name, value in pairs if name in HEADERS or name.startswith(HEADER_PREFIX)}
+    return {
+        name: value
+        for given, value in headers.items()
+        if (name := given.lower()) in HEADERS or name.startswith(HEADER_PREFIX)
+    }
 
 
 def is_usual_reason(status: int, reason: bytes, library: Any) -> bool:

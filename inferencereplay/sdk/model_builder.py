@@ -88,7 +88,7 @@ class AnyModelBuilder(ModelBuilder):
 
     def __call__(self, raw: bytes) -> Any:
         """Build one of its JSON."""
-        if self._holds_floats and _LARGE.search(raw):
+        if self._holds_floats and _LONG in raw.translate(_DIGITS) and _LARGE.search(raw):
             return private.construct(self._declared, parse_json(raw))
         return super().__call__(raw)
 
@@ -244,6 +244,9 @@ _EXACT = 2**53
 """Every integer up to this one is exactly a float."""
 _LARGE = re.compile(rb"(?<![\d.])\d{16}")
 """What any larger one begins with."""
+_DIGITS = bytes.maketrans(b"123456789", b"0" * 9)
+_LONG = b"0" * 16
+"""What there is of it when each digit is translated: to look for that takes a tenth of a search."""
 
 
 def has_vectors(raw: bytes) -> bool:

@@ -94,6 +94,33 @@ async def _request_async(wrapped: Any, instance: Any, args: tuple[Any, ...], kwa
         return await (wrapped(*args, **kwargs) if flow is None else steps.run_async(flow))
 
 
+def _post(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    session, found = _session(instance), None
+    if session is not None and private.is_plain_post(args, kwargs) and _may_bypass_request(instance):
+        found = request_replay.choose_posted(session, instance, args[0], kwargs)
+    if session is None or found is None:
+        return wrapped(*args, **kwargs)
+    if found.is_due_at_once and (pacer := session.pacer(found.recorded)):
+        pacer.wait(-1)
+        found.choice.play.end()
+    return found.answer(session, instance)
+
+
+async def _post_async(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    session, found = _session(instance), None
+    if session is not None and private.is_plain_post(args, kwargs) and _may_bypass_request(instance):
+        found = await steps.decide_async(
+            functools.partial(request_replay.choose_posted, session, instance, args[0], kwargs)
+        )
+    if session is None or found is None:
+        return await wrapped(*args, **kwargs)
+    if found.is_due_at_once:
+        pacer = session.pacer(found.recorded)
+        await (pacer.wait_async(-1) if pacer else give_turn())
+        found.choice.play.end()
+    return found.answer(session, instance)
+
+
 def _flow(session: Session, wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Return the flow of a call of `request`; `None` if it is one of ours, which goes to the network untouched."""
     call = calls.read_call(session, instance, *args, **kwargs)
@@ -254,6 +281,8 @@ def _base_patches(_: Any) -> list[_Patch]:
     return [
         _Patch(private.SyncAPIClient, "request", _request),
         _Patch(private.AsyncAPIClient, "request", _request_async),
+        _Patch(private.SyncAPIClient, "post", _post, is_fast_path=True),
+        _Patch(private.AsyncAPIClient, "post", _post_async, is_fast_path=True),
         _Patch(private.BaseClient, "_build_request", _build_request),
     ]
 
@@ -415,7 +444,7 @@ class _State:
     def _of(self, client: Any) -> list[tuple[Any, str, Callable[..., Any]]]:
         """Return the patches of a client's class."""
         patches = self._patches[private.base_module]
-        return [patch[:3] for patch in patches if isinstance(client, patch.owner)]
+        return [patch[:3] for patch in patches if isinstance(client, patch.owner) and not patch.is_fast_path]
 
     def release(self, user: object) -> None:
         """Remove the patches if this was the last user."""

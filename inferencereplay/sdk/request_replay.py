@@ -52,12 +52,12 @@ class Found(NamedTuple):
     Attributes:
         choice: the recording.
         way: how the caller wants it.
-        options: the SDK's, of the call.
+        read_options: returns the SDK's options of the call.
     """
 
     choice: Choice
     way: Way | BytesWay
-    options: Any
+    read_options: Callable[[], Any]
 
     @property
     def recorded(self) -> Response:
@@ -81,7 +81,7 @@ class Found(NamedTuple):
             Exception: whatever the call's own parser raises.
             RecordingCorrupt: if the side file of an answer that is bytes is gone, torn, or another one.
         """
-        return self.way.answer(session, client, self.choice, lambda: self.options)
+        return self.way.answer(session, client, self.choice, self.read_options)
 
 
 def choose(  # noqa: PLR0913 - the arguments of `request`, in any of its versions
@@ -92,14 +92,24 @@ def choose(  # noqa: PLR0913 - the arguments of `request`, in any of its version
     *,
     stream: bool = False,
     stream_cls: Any = None,
+    read_options: Callable[[], Any] | None = None,
     **_: Any,
 ) -> Found | None:
     """Choose the recording that answers a call of `request`, or `None` if the call is not for the fast path.
 
+    Args:
+        session: answers.
+        client: whose call it is.
+        cast_to: the type of the answer.
+        options: the SDK's, or `private.PostOptions`.
+        stream: whether the call asks for a stream.
+        stream_cls: the class of the stream.
+        read_options: returns the SDK's options, if the others are not.
+
     Raises:
         RecordingCorrupt: if the file that should answer cannot be used.
     """
-    if not may_replay(session, client) or not _is_covered(options):
+    if not may_replay(session, client) or not private.sends_json(options):
         return None
     way: Way | BytesWay | None
     if private.returns_bytes(cast_to):
@@ -107,7 +117,20 @@ def choose(  # noqa: PLR0913 - the arguments of `request`, in any of its version
     else:
         way = _way(cast_to, options, stream_cls, is_stream=stream)
     choice = None if way is None else _choose(session, client, options, way.covers)
-    return None if way is None or choice is None else Found(choice, way, options)
+    return None if way is None or choice is None else Found(choice, way, read_options or (lambda: options))
+
+
+def choose_posted(session: Session, client: Any, path: str, arguments: dict[str, Any]) -> Found | None:
+    """Choose the recording that answers a call of `post`, as `choose` does."""
+    return choose(
+        session,
+        client,
+        arguments["cast_to"],
+        private.PostOptions(path, arguments),
+        stream=bool(arguments.get("stream")),
+        stream_cls=arguments.get("stream_cls"),
+        read_options=functools.partial(private.posted_options, client, path, arguments),
+    )
 
 
 def _choose(session: Session, client: Any, options: Any, covers: Callable[[Response], bool]) -> Choice | None:
@@ -121,11 +144,6 @@ def _choose(session: Session, client: Any, options: Any, covers: Callable[[Respo
     return None if play is None else Choice(play, request)
 
 
-def _is_covered(options: Any) -> bool:
-    """Whether a request sends JSON, and its answer is parsed as the call says."""
-    return private.sends_json(options) and not private.is_custom(options)
-
-
 def _read(client: Any, options: Any) -> Request | None:
     try:
         return private.read_plain_request(client, options)
@@ -136,9 +154,11 @@ def _read(client: Any, options: Any) -> Request | None:
 def _way(cast_to: Any, options: Any, stream_cls: Any, *, is_stream: bool) -> Way | None:
     """Return how the caller wants the answer, if the fast path can give it so."""
     mode, parser = private.mode_of(options), private.parser(options)
-    if mode not in _MODES or not private.is_model(cast_to):
+    if mode not in _MODES or not isinstance(cast_to, type):  # a class of the call's own for its raw response, or none
         return None
-    endpoint = _endpoint(cast_to, stream_cls)
+    endpoint = _endpoint(cast_to, stream_cls if is_stream else None)
+    if endpoint is None:
+        return None
     if is_stream and (endpoint.build_chunk is None or parser is not None or not private.has_plain_events(options)):
         return None
     if parser is not None and mode is None:
@@ -147,8 +167,10 @@ def _way(cast_to: Any, options: Any, stream_cls: Any, *, is_stream: bool) -> Way
 
 
 @functools.lru_cache(256)
-def _endpoint(cast_to: Any, stream_cls: Any) -> Endpoint:
-    """Return what builds the answers of a type, and the events of a stream's."""
+def _endpoint(cast_to: Any, stream_cls: Any) -> Endpoint | None:
+    """Return what builds the answers of a type, and the events of a stream's; `None` of a type that is no model."""
+    if not private.is_model(cast_to):
+        return None
     build = AnyModelBuilder(cast_to)
     (chunk,) = get_args(stream_cls) or (None,)
     if private.is_model(chunk):

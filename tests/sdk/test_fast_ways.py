@@ -206,6 +206,60 @@ def test_a_raw_stream_tells_the_same(twins, is_parsed):
     twins(way, STREAM)
 
 
+@pytest.mark.parametrize("end", ["read", "half", "closed", "managed", "response closed"])
+def test_the_response_of_a_stream_tells_the_same(driver, server, tmp_path, end):
+    """However the stream ends, and before its end; who only reads its chunks has looked at nothing of it."""
+
+    async def way(client: Any) -> Any:
+        stream = await settle(client.chat.completions.create(**ASK, stream=True))
+        response = stream.response
+        told = [response.is_closed, response.is_stream_consumed, response.headers.raw]
+        if end == "managed":
+            async with entered(stream):
+                told.append(facts(await items(stream)))
+        elif end == "read":
+            told.append(facts(await items(stream)))
+        else:
+            told += [facts(await following(stream))] if end == "half" else []
+            close = getattr(response, "aclose" if hasattr(stream, "__aiter__") else "close")
+            await settle(close() if end == "response closed" else stream.close())
+            with contextlib.suppress(openai.OpenAIError, *HTTP_ERRORS):
+                told.append(facts(await items(stream)))
+        about = http_facts(response)
+        if end == "half":  # the SDK reads ahead
+            del about["is_stream_consumed"], about["num_bytes_downloaded"]
+        return told, about, response.elapsed
+
+    async def read(client: Any) -> Any:
+        return facts(await items(await settle(client.chat.completions.create(**ASK, stream=True))))
+
+    server.replies = [STREAM]
+    with replay(tmp_path, mode="record"):
+        run(driver, read)
+    seen = []
+    for path in (quickly, slowly):
+        with path(), replay(tmp_path):
+            seen.append(run(driver, way))
+    assert seen[0] == seen[1]
+
+
+HTTP_ERRORS = (private.default_http_library().StreamError, private.default_http_library().ReadError)
+
+
+def test_reading_and_closing_a_stream_makes_no_response(client, tmp_path):
+    """It is made when somebody looks at it, as it is after its end."""
+    with replay(tmp_path, mode="record"):
+        list(client.chat.completions.create(**ASK, stream=True))
+    with replay(tmp_path) as session, client.chat.completions.create(**ASK, stream=True) as stream:
+        assert list(stream)
+    kind = private.http_library(client).Response
+    assert type(stream.response) is not kind
+    assert stream.response.is_closed
+    assert session.calls[0].ended is not None
+    assert stream.response.status_code == 200
+    assert type(stream.response) is kind
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_streaming_response_tells_the_same(twins, stream):
     """Before and after it is read, and after its end."""
@@ -384,6 +438,21 @@ async def post_with_more(client: Any) -> Any:
     return facts(await settle(client.post("/chat/completions", body=ASK, cast_to=ChatCompletion, options=options)))
 
 
+async def post_raw(client: Any) -> Any:
+    given = {"options": {"headers": {"X-Stainless-Raw-Response": "true", "x-mine": "1"}, "extra_json": {}}}
+    given |= {"stream": False, "stream_cls": _stream_of(client, ChatCompletionChunk)}
+    made = await settle(client.post("/chat/completions", body=ASK, cast_to=ChatCompletion, **given))
+    return facts(made.parse()), raw_facts(made)
+
+
+async def request_raw(client: Any) -> Any:
+    """Call what `post` calls, as a `post` does that was captured before it was patched."""
+    given = {"method": "post", "url": "/chat/completions", "json_data": ASK}
+    options = private._make_options(**given, headers={"X-Stainless-Raw-Response": "true"})
+    made = await settle(client.request(ChatCompletion, options))
+    return facts(made.parse()), raw_facts(made)
+
+
 async def post_nothing(client: Any) -> Any:
     return facts(await settle(client.post("/chat/completions", cast_to=ChatCompletion)))
 
@@ -405,6 +474,8 @@ BELOW = {
     "more": (post_with_more, ANSWER),
     "nothing": (post_nothing, ANSWER),
     "parse with tools": (parse_both, PARSED),
+    "a raw response": (post_raw, ANSWER),
+    "a raw response of request": (request_raw, ANSWER),
 }
 if HAS_RESPONSES:
     BELOW |= {"events": (post_events, EVENTS), "raw parse": (raw_parse, PARSED)}
