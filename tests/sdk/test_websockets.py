@@ -660,6 +660,22 @@ def test_what_is_missing_is_recorded(sockets, tmp_path, is_async):
 
 
 @KINDS
+@pytest.mark.parametrize(("on_expiry", "dialled"), [("record", 1), ("warn", 0)])
+def test_an_expired_connection_is_recorded_again(sockets, tmp_path, is_async, on_expiry, dialled):
+    """With `on_expiry="record"`; otherwise it answers all the same."""
+    live = recorded(talk, sockets, tmp_path, is_async=is_async)
+    (file,) = tmp_path.rglob("*.json")
+    old = re.sub(rb'"at": "[^"]*"', b'"at": "2001-01-01T00:00:00.000000Z"', file.read_bytes())
+    file.write_bytes(old)
+    sockets.asked.clear()
+    with replay(tmp_path, mode="record-if-missing", max_age="30d", on_expiry=on_expiry) as session:
+        assert run(talk, sockets.url, is_async=is_async) == live
+    assert (session.hits, session.recorded, len(sockets.asked)) == (1 - dialled, dialled, dialled)
+    assert (file.read_bytes() == old) == (on_expiry == "warn")
+    assert len([*tmp_path.rglob("*.json")]) == 1
+
+
+@KINDS
 def test_a_failing_recorder_costs_a_warning(sockets, tmp_path, is_async, caplog):
     """The program hears all that the server says."""
     (tmp_path / "realtime").write_text("in the way")
