@@ -361,7 +361,9 @@ if hasattr(openai, "OAuthError"):  # newer than token exchanges
 @pytest.mark.parametrize("charset", ["utf-8", "utf-16", "utf-8-sig", "idna", "hex", "no-such-charset"])
 def test_an_empty_answer_comes_back(driver, server, tmp_path, charset):
     """Whatever its charset makes of nothing: some begin each text with a mark."""
-    compare(driver, server, tmp_path, raw_late, Reply(200, {"content-type": f"application/json; charset={charset}"}, b""))
+    compare(
+        driver, server, tmp_path, raw_late, Reply(200, {"content-type": f"application/json; charset={charset}"}, b"")
+    )
 
 
 @pytest.mark.parametrize("charset", ["hex", "rot13"])
