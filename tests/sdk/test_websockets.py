@@ -675,6 +675,27 @@ def test_an_expired_connection_is_recorded_again(sockets, tmp_path, is_async, on
     assert len([*tmp_path.rglob("*.json")]) == 1
 
 
+def test_a_connection_that_was_recorded_meanwhile_is_stored_once(sockets, tmp_path):
+    """In `record-if-missing` the first recording of equal messages stays."""
+
+    async def way(client: Any) -> Any:
+        async with connected(client) as connection:
+            connection.recv()
+            with replay(tmp_path, mode="record-if-missing") as inner:
+                run(lambda other: _say(other, _update("a")), sockets.url, is_async=False)
+            assert inner.recorded == 1
+            (file,) = tmp_path.rglob("*.json")
+            before.update({file: file.read_bytes()})
+            connection.send(_update("a"))
+            return connection.recv()
+
+    before: dict[Path, bytes] = {}
+    with replay(tmp_path, mode="record-if-missing") as session:
+        run(way, sockets.url, is_async=False)
+    assert (session.recorded, len(sockets.asked)) == (0, 2)
+    assert {file: file.read_bytes() for file in tmp_path.rglob("*.json")} == before
+
+
 @KINDS
 def test_a_failing_recorder_costs_a_warning(sockets, tmp_path, is_async, caplog):
     """The program hears all that the server says."""
