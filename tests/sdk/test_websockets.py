@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import hashlib
 import importlib
@@ -29,6 +30,7 @@ from websockets.sync import client as sync_client
 from inferencereplay import IncompleteRecording, RecordingNotFound, VirtualClock, replay
 from inferencereplay.recording.format import decode, encode
 from inferencereplay.sdk import private
+from inferencereplay.sdk import sockets as sockets_package
 from inferencereplay.sdk.sockets import replayed_connection
 from inferencereplay.session import garbage
 from inferencereplay.session import session as session_
@@ -704,6 +706,24 @@ def test_a_failing_recorder_costs_a_warning(sockets, tmp_path, is_async, caplog)
         assert len(run(talk, sockets.url, is_async=is_async)) == 5
     assert session.recorded == 0
     assert len([record for record in caplog.records if record.name == "inferencereplay"]) == 1
+
+
+@KINDS
+@pytest.mark.parametrize("mode", ["replay", "record"])
+def test_without_the_library_the_sdk_says_what_to_install(tmp_path, is_async, mode, monkeypatch):
+    """The error is the SDK's own, as without a session."""
+    for name in [*sys.modules]:
+        if name.partition(".")[0] == "websockets":
+            monkeypatch.setitem(sys.modules, name, None)
+        elif name.startswith((f"{sockets_package.__name__}.", "openai.lib._websocket", "openai.lib._azure_websocket")):
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delattr(sockets_package, "connecting", raising=False)
+    errors = []
+    for session in (contextlib.nullcontext(), replay(tmp_path, mode=mode)):
+        with pytest.raises(openai.OpenAIError, match="install") as caught, session:
+            run(talk, NOBODY, is_async=is_async)
+        errors.append(str(caught.value))
+    assert errors[0] == errors[1]
 
 
 def test_another_librarys_connection_is_let_through(sockets, tmp_path, monkeypatch, caplog):
