@@ -163,7 +163,7 @@ def test_sessions_of_imports_and_of_lasting_fixtures(suite):
                 yield
 
         def pytest_unconfigure():
-            unwrap(CLIENT)  # it lives as long as this process
+            unwrap(CLIENT).close()  # it lives as long as this process
         """,
         test_a=f"""
         from inferencereplay import replay, unwrap, wrap
@@ -185,7 +185,7 @@ def test_sessions_of_imports_and_of_lasting_fixtures(suite):
             ask("lasting")
 
         def teardown_module():
-            unwrap(SECOND)
+            unwrap(SECOND).close()
         """,
     )
     suite.record(passed=3)
