@@ -50,7 +50,7 @@ class ProgramSessions:
         self._counted: weakref.WeakKeyDictionary[Session, dict[str, int]] = weakref.WeakKeyDictionary()
         self._told: weakref.WeakKeyDictionary[Session, int] = weakref.WeakKeyDictionary()
         self._held: list[Session] = []  # until they are counted
-        self._early: list[tuple[Session, tuple[str, ...]]] = []
+        self._early: list[tuple[Store, tuple[str, ...]]] = []
         self._misses: list[RecordingNotFound] = []
 
     def attach(
@@ -67,10 +67,10 @@ class ProgramSessions:
         for session in self._unjoined:
             if not session.positions:
                 join(session)
-                session.follow_used(functools.partial(self._note_use, weakref.ref(session)), each=True)
+                session.follow_used(functools.partial(self._add_use, session.store), each=True)
         self._unjoined.clear()
-        for session, names in self._early:
-            self._add_use(session, names)
+        for store, names in self._early:
+            self._add_use(store, names)
         self._early.clear()
 
     # As a supervisor.
@@ -102,8 +102,8 @@ class ProgramSessions:
         """Note which recordings a session uses."""
         if session not in self._told:
             self._told[session] = 0
-            session.follow_used(functools.partial(self._note_use, weakref.ref(session)), each=True)
-            self._add_use(session, tuple(session.used()))
+            session.follow_used(functools.partial(self._add_use, session.store), each=True)
+            self._add_use(session.store, tuple(session.used()))
 
     def end(self, session: Session) -> None:
         """Count a session whose block ends."""
@@ -146,16 +146,11 @@ class ProgramSessions:
                 tally.used.setdefault(os.path.normpath(directory), set())
         tally.note_use(session.store, session.used())  # what child processes used is told here only
 
-    def _note_use(self, reference: Callable[[], Session | None], names: tuple[str, ...]) -> None:
-        session = reference()
-        if session is not None:
-            self._add_use(session, names)
-
-    def _add_use(self, session: Session, names: tuple[str, ...]) -> None:
+    def _add_use(self, store: Store, names: tuple[str, ...]) -> None:
         if self._tally is None:
-            self._early.append((session, names))
+            self._early.append((store, names))
         elif names:
-            self._note(session.store, names)
+            self._note(store, names)
 
 
 def _command(item: pytest.Item | None) -> Callable[[str], str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import logging
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from inferencereplay.pacing.clocks import SYSTEM_CLOCK, is_time_frozen
 from inferencereplay.recording.format import REDIRECTS, Redirect, Response
@@ -166,10 +166,10 @@ class ResponseCapture(Finishing):
 
     def spool(self) -> None:
         """Hand on the pieces up to now, so that they take no more memory; it may have to write a file."""
-        if self._bytes is not None:
-            (self._encoded if self._encoding else self._bytes).take(self._pieces)
-            self._forget()
-            self.is_full = False
+        taken = self._encoded if self._encoding else cast("BytesCapture", self._bytes)  # or it would not be full
+        taken.take(self._pieces)
+        self._forget()
+        self.is_full = False
 
     def _assemble(self) -> None:
         if self._bytes is not None:

@@ -56,7 +56,7 @@ def _indents(body: bytes) -> Iterable[int]:
 
 def _fill_text(kept: Response, content: bytes) -> None:
     known = charset(kept)
-    for encoding in (known, _json_encoding(content)):
+    for encoding in (known, _json_encoding(content) if content else "utf-8"):
         if (text := _text(content, encoding)) is not None:
             kept.text, kept.encoding = text, "" if encoding == known else encoding
             return
@@ -70,7 +70,7 @@ def _text(content: bytes, encoding: str) -> str | None:
     try:
         text = content.decode(encoding)
         is_same = text.encode(encoding) == content
-    except UnicodeError:
+    except (LookupError, UnicodeError):  # a codec of bytes is no text's
         return None
     return text if is_same else None
 

@@ -136,7 +136,7 @@ def check_content(response: Response, name: str) -> None:
     """
     if spaces := excessive_spaces(response):
         raise corrupt(name, "$.response.indent", f"laid out with it, the answer would have {spaces} spaces")
-    if response.text is not None and is_for_hosts(used := charset(response)):
+    if response.text and is_for_hosts(used := charset(response)):
         raise corrupt(name, '$.response.headers["content-type"]', f"no text is written in {used}")
 
 

@@ -30,6 +30,7 @@ def make_connection_recorder(  # noqa: PLR0913 - what a session knows
     *,
     prepare: Callable[[Request, Call], Request],
     use: Callable[[tuple[str, str, int]], None],
+    has_expired: Callable[[bytes], bool],
 ) -> Recorder[ConnectionVariants]:
     """Make the recorder of a session's connections.
 
@@ -40,6 +41,7 @@ def make_connection_recorder(  # noqa: PLR0913 - what a session knows
         redactor: the session's.
         prepare: applies `ignore` and `normalize` to a message; see `Decider.prepare`.
         use: is called with path, key and number of a recording that was followed or stored.
+        has_expired: returns whether a stored recording gives way to any complete one with equal messages.
     """
 
     def are_equal(first: Response, second: Response) -> bool:
@@ -54,6 +56,7 @@ def make_connection_recorder(  # noqa: PLR0913 - what a session knows
         repeats=settings.exhausted == "repeat",
         is_equal=are_equal,
         use=use,
+        has_expired=has_expired,
     )
     keeps_equal = settings.keep_equal and replaces
     return Recorder(store, variants, record_errors=settings.record_errors, keeps_equal=keeps_equal)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 from inferencereplay.errors import RecordingCorrupt
 from inferencereplay.locks import make_lock
 from inferencereplay.recording.format import decode, is_whole
-from inferencereplay.session.variant_files import Outcome, VariantFiles
+from inferencereplay.session.variant_files import Outcome, VariantFiles, never
 from inferencereplay.session.variants import Claim
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class ConnectionVariants:
         repeats: whether a recording that was followed before is followed again when there is no other.
         is_equal: returns whether the program sent the same in two recorded connections.
         use: is called with path, key and number of a recording that was followed or stored.
+        has_expired: returns whether a stored recording gives way to any complete one with equal messages.
     """
 
     def __init__(  # noqa: PLR0913 - what a session knows
@@ -48,6 +49,7 @@ class ConnectionVariants:
         repeats: bool,
         is_equal: Callable[[Response, Response], bool],
         use: Callable[[tuple[str, str, int]], None],
+        has_expired: Callable[[bytes], bool] = never,
     ) -> None:
         self._store = cast("WritableStore", store)
         self._cache = cache
@@ -55,6 +57,7 @@ class ConnectionVariants:
         self._repeats = repeats
         self._is_equal = is_equal
         self._use = use
+        self._has_expired = has_expired
         self._lock = make_lock()
         self._followed: dict[str, list[int]] = {}
         self._numbers: dict[int, int] = {}
@@ -161,8 +164,6 @@ class ConnectionVariants:
         is_whole: bool,
         stays: Stays | None,
     ) -> Outcome:
-        if not self._replaces:
-            return Outcome.REFUSED
         with beside(number):
             return files.keep(number, data, is_whole=is_whole, stays=stays)
 
@@ -190,4 +191,6 @@ class ConnectionVariants:
         self._use(files.address(number))
 
     def _files(self, path: str, key: str) -> VariantFiles:
-        return VariantFiles(self._store, path, key, replaces=self._replaces, is_whole=is_whole)
+        return VariantFiles(
+            self._store, path, key, replaces=self._replaces, is_whole=is_whole, has_expired=self._has_expired
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from inferencereplay.recording.format import Provenance
 from inferencereplay.session.call import Call
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from inferencereplay.recording.format import Response
     from inferencereplay.recording.request import Request
+    from inferencereplay.session.calls_log import LoggedCall
     from inferencereplay.session.connection_variants import ConnectionVariants
     from inferencereplay.session.recorder import Recorder
     from inferencereplay.session.run_variants import RunVariants
@@ -243,7 +244,13 @@ class Decider(CallNotes):
             from inferencereplay.session.connection_recorder import make_connection_recorder  # noqa: PLC0415 - as it says
 
             made = make_connection_recorder(
-                self.store, self._cache, self.settings, self.redactor, prepare=self.prepare, use=self._use
+                self.store,
+                self._cache,
+                self.settings,
+                self.redactor,
+                prepare=self.prepare,
+                use=self._use,
+                has_expired=self._has_expired,
             )
             self._tell_recorded(made)
             with self._lock:
@@ -290,8 +297,7 @@ class Decider(CallNotes):
             self.connection_recorder.variants.exchange(play.key, number, instead)
         chosen = number if instead is None else instead
         self._use((play.request.path, play.key, chosen))
-        if play.noted is not None:
-            play.noted.keep(play.key, chosen)
+        cast("LoggedCall", play.noted).keep(play.key, chosen)
 
     def _use(self, place: tuple[str, str, int]) -> None:
         self.recorder.variants.used.add(place)  # which is another set after `follow_used`

@@ -241,8 +241,8 @@ class Session(Decider):
             report: is called with the names, under a lock, and must not fail.
             each: whether every use is reported, and not the first only.
         """
-        variants = self.recorder.variants
-        reports = ReportingSet(lambda item: report(self.store.sources(*item)), each=each)
+        variants, sources = self.recorder.variants, self.store.sources  # not the session: that has to end some day
+        reports = ReportingSet(lambda item: report(sources(*item)), each=each)
         reports.update(variants.used.copy())
         variants.used = reports
 

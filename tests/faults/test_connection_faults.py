@@ -115,6 +115,18 @@ def test_a_child_process_tells_what_it_records_and_replays(sockets, tmp_path, ch
     assert session.misses == 1
 
 
+def test_a_child_process_records_what_is_missing(sockets, tmp_path, child):
+    """In `record-if-missing` it tells a connection that it has recorded, and then one that it has replayed."""
+    session = Session(tmp_path, mode="record-if-missing")
+    with replay(session):
+        child(session)
+        run(lambda client: _say(client, "a"), sockets.url, is_async=False)
+        assert (session.recorded, session.hits, session.misses) == (1, 0, 0)
+        run(lambda client: _say(client, "a"), sockets.url, is_async=False)
+        assert (session.recorded, session.hits, session.misses) == (1, 1, 0)
+    assert len(sockets.asked) == 1
+
+
 def test_a_failing_normalize_breaks_no_recorded_connection(sockets, tmp_path, caplog):
     """Of the program's messages: they are stored as they were sent."""
     with replay(tmp_path, mode="record", normalize=lambda _: 1 / 0) as session:

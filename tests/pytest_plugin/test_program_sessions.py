@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from suites import suite, summary
 
+from inferencereplay.environment import start
+
 pytest_plugins = ["pytester"]
 __all__ = ["suite"]
 BLOCKS = """
@@ -161,7 +163,7 @@ def test_sessions_of_imports_and_of_lasting_fixtures(suite):
                 yield
 
         def pytest_unconfigure():
-            unwrap(CLIENT)  # it lives as long as this process
+            unwrap(CLIENT).close()  # it lives as long as this process
         """,
         test_a=f"""
         from inferencereplay import replay, unwrap, wrap
@@ -183,7 +185,7 @@ def test_sessions_of_imports_and_of_lasting_fixtures(suite):
             ask("lasting")
 
         def teardown_module():
-            unwrap(SECOND)
+            unwrap(SECOND).close()
         """,
     )
     suite.record(passed=3)
@@ -294,3 +296,49 @@ def test_an_expected_miss_is_not_counted_for_a_later_test(suite):
         """
     )
     assert summary(suite.run(passed=1, failed=1))[0] == "0 hits, 1 miss, 0 recorded"
+
+
+def test_a_conftest_may_load_the_plugin(suite):
+    """Where entry points are not used; the blocks of its tests are watched all the same, and not after the run."""
+    suite.write(conftest='pytest_plugins = ["inferencereplay.pytest_plugin"]', test_a=BLOCKS)
+    without = ("-p", "no:inferencereplay")
+    assert summary(suite.record(*without, passed=3)) == ["2 hits, 0 misses, 1 recorded, 0 unused"]
+    assert summary(suite.run(*without, passed=3)) == ["3 hits, 0 misses, 0 recorded, 0 unused"]
+    test_nothing_is_watched_outside_of_such_runs()
+
+
+def test_a_session_that_records_before_the_run_begins(suite):
+    """A conftest.py that makes a call as it is imported: its session goes on as it began, and what it used counts."""
+    suite.write(
+        conftest="""
+        from inferencereplay import replay
+
+        with replay("recs") as session:
+            SAID = ask("early")
+        """,
+        test_a="""
+        from conftest import SAID, session
+        from inferencereplay import replay
+
+        def test_it():
+            with replay(session):
+                assert [SAID, ask("early"), ask("late")]
+        """,
+    )
+    assert summary(suite.record(passed=1)) == ["0 hits, 0 misses, 3 recorded, 0 unused"]
+    assert suite.server.count == 3
+    assert sorted(suite.files().values()) == ["answer 1", "answer 2", "answer 3"]
+    assert summary(suite.run(passed=1)) == ["3 hits, 0 misses, 0 recorded, 0 unused"]
+
+
+def test_recordings_that_inferencereplay_run_uses_are_used(suite, monkeypatch, ended):
+    """A session of the whole process answers a test without one of its own; what it does not use is unused."""
+    suite.write(test_a="def test_it(): assert ask('by the process')")
+    suite.write(test_b="def test_it(inferencereplay): ask('marked'); ask('no more')")
+    suite.record("test_b.py", passed=1)
+    monkeypatch.setenv("INFERENCEREPLAY_DIR", str(suite.path / "recordings"))
+    monkeypatch.setenv("INFERENCEREPLAY_MODE", "record-if-missing")
+    suite.write(test_b="def test_it(inferencereplay): ask('marked')")
+    session = start()
+    assert summary(suite.live(passed=2))[0] == "1 hit, 0 misses, 0 recorded, 1 unused"
+    assert (session.recorded, session.hits) == (1, 0)

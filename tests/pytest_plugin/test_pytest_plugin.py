@@ -194,6 +194,29 @@ def test_the_fixture_can_be_asked_for_by_name(suite):
     suite.run(failed=1)
 
 
+@pytest.mark.parametrize("is_marked", [True, False], ids=["marked", "all"])
+def test_the_fixture_is_the_open_session_of_a_test(suite, is_marked):
+    """A test with recordings that asks for it by name gets the session that is open since before its fixtures."""
+    suite.ini(inferencereplay_all=not is_marked)
+    mark = "@pytest.mark.inferencereplay" if is_marked else ""
+    suite.write(
+        test_a=f"""
+        @pytest.fixture
+        def before():
+            ask("before")
+
+        {mark}
+        def test_it(request, before):
+            session = request.getfixturevalue("inferencereplay")
+            ask("after")
+            assert session.hits + session.recorded == 2
+            assert request.getfixturevalue("inferencereplay") is session
+        """
+    )
+    suite.record(passed=1)
+    assert summary(suite.run(passed=1)) == ["2 hits, 0 misses, 0 recorded, 0 unused"]
+
+
 def test_the_session_is_open_before_other_fixtures(suite):
     """Fixtures of function scope make their calls in the test's session, wherever they stand in the signature."""
     suite.write(
@@ -657,6 +680,20 @@ def test_many_misses_for_one_reason_are_one_line(suite):
     assert lines[1].startswith("4 misses: messages[0]")
     assert "1 miss: nothing is recorded for /things/0 in " in lines[2]
     assert lines[-2] == "… and 4 more reasons"
+
+
+def test_what_cannot_be_recorded_is_a_reason(suite):
+    """The summary does not say that such a call is to be recorded, for it never can be."""
+    suite.write(
+        test_a="""
+        @pytest.mark.inferencereplay
+        def test_it():
+            options = openai._models.FinalRequestOptions(method="get", url="/models")
+            openai.OpenAI(api_key="none")._build_request(options)
+        """
+    )
+    lines = summary(suite.run(failed=1))
+    assert lines[:2] == ["0 hits, 1 miss, 0 recorded", "1 miss: GET /models is not recordable"]
 
 
 def test_that_there_is_more_is_no_reason(suite):

@@ -358,6 +358,26 @@ if hasattr(openai, "OAuthError"):  # newer than token exchanges
 # Streams.
 
 
+@pytest.mark.parametrize("charset", ["utf-8", "utf-16", "utf-8-sig", "idna", "hex", "no-such-charset"])
+def test_an_empty_answer_comes_back(driver, server, tmp_path, charset):
+    """Whatever its charset makes of nothing: some begin each text with a mark."""
+    compare(
+        driver, server, tmp_path, raw_late, Reply(200, {"content-type": f"application/json; charset={charset}"}, b"")
+    )
+
+
+@pytest.mark.parametrize("charset", ["hex", "rot13"])
+def test_a_charset_that_is_a_codec_of_bytes(driver, server, tmp_path, charset):
+    """The HTTP library makes no text of such an answer, and a program that reads bytes needs none."""
+
+    async def content(client: Any) -> Any:
+        made = await settle(client.chat.completions.with_raw_response.create(**ASK))
+        return made.http_response.content
+
+    reply = Reply(200, {"content-type": f"text/plain; charset={charset}"}, b"no json")
+    assert compare(driver, server, tmp_path, content, reply) == b"no json"
+
+
 def streamed(content_type: str | None, *pieces: bytes, **more: Any) -> Reply:
     headers = {} if content_type is None else {"content-type": content_type}
     return Reply(headers=headers, pieces=[(0.01, piece) for piece in pieces], **more)

@@ -228,6 +228,28 @@ def test_what_cannot_be_recorded_is_altered_all_the_same(driver, server, tmp_pat
     assert (session.recorded, session.faults) == (1, {"empty": 1})
 
 
+def test_a_call_that_goes_to_the_network_keeps_its_live_answer(driver, server, tmp_path):
+    """There is no recorded answer that a fault could alter; it is asked for once, and the fault has not happened."""
+    with replay(tmp_path, live="/chat/completions", faults=[Fault.cut(after=0)]) as session:
+        assert texts(driver.chat()) == "answer 1"
+    assert (server.count, session.let_through, session.faults) == (1, 1, {})
+    assert [fault.kind for fault in session.unused_faults()] == ["cut"]
+
+
+def test_a_fault_meets_an_answer_that_the_recorder_cannot_read(driver, server, tmp_path, monkeypatch, caplog):
+    """A failing recorder costs a warning: the connection breaks as it is to, and the next attempt gets the bytes."""
+
+    def fail(*_, **__):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("inferencereplay.sdk.capture.fill", fail)
+    with replay(tmp_path, mode="record", faults=[Fault.cut(after=0)]) as session:
+        made = driver(lambda client: client.chat.completions.create(**ASK), max_retries=1)
+    assert (texts(made), server.count) == ("answer 1", 1)
+    assert (session.recorded, session.faults) == (0, {"cut": 1})
+    assert caplog.messages[-1] == "an answer was not recorded: ZeroDivisionError"
+
+
 def test_a_live_error_is_told_as_it_is(driver, server, tmp_path):
     """An attempt asks the server, which refuses: the program gets that error, not retried again, and not the fault."""
     server.replies = [plain({"error": {"message": "no", "code": "c"}}, 400)]

@@ -133,13 +133,15 @@ def test_a_stream_that_a_time_out_cuts_waits_for_it(server, tmp_path, backend):
     async def read(url: str) -> tuple[int, bool]:
         count = 0
         async with openai.AsyncOpenAI(api_key="k", base_url=url, max_retries=0) as client:
-            with anyio.move_on_after(0.3) as scope:
+            with anyio.CancelScope() as scope:
                 async with await client.chat.completions.create(**ASK, stream=True) as stream:
                     async for _ in stream:
                         count += 1
+                        if count == 2:  # until here a machine may take its time
+                            scope.deadline = anyio.current_time() + 0.3
         return count, scope.cancelled_caught
 
-    pieces = [(0.0, event(chunk("a"))), (0.0, event(chunk("b"))), (1.0, event(chunk("c")))]
+    pieces = [(0.0, event(chunk("a"))), (0.0, event(chunk("b"))), (9.0, event(chunk("c")))]
     server.replies = [Reply(headers={"content-type": "text/event-stream"}, pieces=pieces)]
     with replay(tmp_path, mode="record"):
         assert run_to_the_end(lambda: read(server.url), backend) == (2, True)
@@ -178,13 +180,14 @@ def test_an_answer_that_is_left_before_its_content_is_waited_for(server, tmp_pat
 
     async def read(url: str) -> bool:
         async with openai.AsyncOpenAI(api_key="k", base_url=url, max_retries=0) as client:
-            with anyio.move_on_after(0.3) as scope:
+            with anyio.CancelScope() as scope:
                 streamed = client.chat.completions.with_streaming_response.create(**ASK, stream=True)
                 async with streamed as response:
+                    scope.deadline = anyio.current_time() + 0.3
                     await response.read()
         return scope.cancelled_caught
 
-    server.replies = [Reply(headers={"content-type": content_type}, pieces=[*pieces, (1.0, b"late")])]
+    server.replies = [Reply(headers={"content-type": content_type}, pieces=[*pieces, (9.0, b"late")])]
     with replay(tmp_path, mode="record"):
         assert run_to_the_end(lambda: read(server.url), backend)
     (stored,) = held(tmp_path)

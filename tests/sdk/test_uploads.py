@@ -24,8 +24,9 @@ SOUND = b"RIFF\x00\xff" * 50
 class Once(io.RawIOBase):
     """A file that cannot be rewound, such as a pipe."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, **named: str) -> None:
         self._inner = io.BytesIO(data)
+        self.__dict__.update(named)
 
     def readable(self) -> bool:
         return True
@@ -66,6 +67,7 @@ KINDS = {
     "tuple of a file": lambda _: ("small.wav", io.BytesIO(SOUND)),
     "pipe": lambda _: ("small.wav", Once(SOUND)),
     "bare pipe": lambda _: Once(SOUND),
+    "named pipe": lambda _: Once(SOUND, name="/any/small.wav"),
 }
 
 
@@ -98,7 +100,7 @@ def test_every_kind_of_file_is_sent_recorded_and_replayed(driver, server, tmp_pa
     assert (form["model"], form["temperature"]) == ("whisper-1", "0.5")
     assert (form["file"]["length"], form["file"]["sha256"]) == (len(SOUND), hashlib.sha256(SOUND).hexdigest())
     assert form["file"]["filename"] == (
-        "small.wav" if kind in ("path", "file") or "tuple" in kind or kind == "pipe" else "upload"
+        "small.wav" if kind in ("path", "file", "pipe", "named pipe") or "tuple" in kind else "upload"
     )
     for file in made:
         if isinstance(file, io.IOBase):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import hashlib
 import importlib
@@ -29,6 +30,7 @@ from websockets.sync import client as sync_client
 from inferencereplay import IncompleteRecording, RecordingNotFound, VirtualClock, replay
 from inferencereplay.recording.format import decode, encode
 from inferencereplay.sdk import private
+from inferencereplay.sdk import sockets as sockets_package
 from inferencereplay.sdk.sockets import replayed_connection
 from inferencereplay.session import garbage
 from inferencereplay.session import session as session_
@@ -660,6 +662,43 @@ def test_what_is_missing_is_recorded(sockets, tmp_path, is_async):
 
 
 @KINDS
+@pytest.mark.parametrize(("on_expiry", "dialled"), [("record", 1), ("warn", 0)])
+def test_an_expired_connection_is_recorded_again(sockets, tmp_path, is_async, on_expiry, dialled):
+    """With `on_expiry="record"`; otherwise it answers all the same."""
+    live = recorded(talk, sockets, tmp_path, is_async=is_async)
+    (file,) = tmp_path.rglob("*.json")
+    old = re.sub(rb'"at": "[^"]*"', b'"at": "2001-01-01T00:00:00.000000Z"', file.read_bytes())
+    file.write_bytes(old)
+    sockets.asked.clear()
+    with replay(tmp_path, mode="record-if-missing", max_age="30d", on_expiry=on_expiry) as session:
+        assert run(talk, sockets.url, is_async=is_async) == live
+    assert (session.hits, session.recorded, len(sockets.asked)) == (1 - dialled, dialled, dialled)
+    assert (file.read_bytes() == old) == (on_expiry == "warn")
+    assert len([*tmp_path.rglob("*.json")]) == 1
+
+
+def test_a_connection_that_was_recorded_meanwhile_is_stored_once(sockets, tmp_path):
+    """In `record-if-missing` the first recording of equal messages stays."""
+
+    async def way(client: Any) -> Any:
+        async with connected(client) as connection:
+            connection.recv()
+            with replay(tmp_path, mode="record-if-missing") as inner:
+                run(lambda other: _say(other, _update("a")), sockets.url, is_async=False)
+            assert inner.recorded == 1
+            (file,) = tmp_path.rglob("*.json")
+            before.update({file: file.read_bytes()})
+            connection.send(_update("a"))
+            return connection.recv()
+
+    before: dict[Path, bytes] = {}
+    with replay(tmp_path, mode="record-if-missing") as session:
+        run(way, sockets.url, is_async=False)
+    assert (session.recorded, len(sockets.asked)) == (0, 2)
+    assert {file: file.read_bytes() for file in tmp_path.rglob("*.json")} == before
+
+
+@KINDS
 def test_a_failing_recorder_costs_a_warning(sockets, tmp_path, is_async, caplog):
     """The program hears all that the server says."""
     (tmp_path / "realtime").write_text("in the way")
@@ -667,6 +706,24 @@ def test_a_failing_recorder_costs_a_warning(sockets, tmp_path, is_async, caplog)
         assert len(run(talk, sockets.url, is_async=is_async)) == 5
     assert session.recorded == 0
     assert len([record for record in caplog.records if record.name == "inferencereplay"]) == 1
+
+
+@KINDS
+@pytest.mark.parametrize("mode", ["replay", "record"])
+def test_without_the_library_the_sdk_says_what_to_install(tmp_path, is_async, mode, monkeypatch):
+    """The error is the SDK's own, as without a session."""
+    for name in [*sys.modules]:
+        if name.partition(".")[0] == "websockets":
+            monkeypatch.setitem(sys.modules, name, None)
+        elif name.startswith((f"{sockets_package.__name__}.", "openai.lib._websocket", "openai.lib._azure_websocket")):
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delattr(sockets_package, "connecting", raising=False)
+    errors = []
+    for session in (contextlib.nullcontext(), replay(tmp_path, mode=mode)):
+        with pytest.raises(openai.OpenAIError, match="install") as caught, session:
+            run(talk, NOBODY, is_async=is_async)
+        errors.append(str(caught.value))
+    assert errors[0] == errors[1]
 
 
 def test_another_librarys_connection_is_let_through(sockets, tmp_path, monkeypatch, caplog):

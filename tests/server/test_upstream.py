@@ -194,6 +194,16 @@ def test_what_cannot_be_recorded_passes_through(server, serve, tmp_path, caplog)
     assert "POST /files is not recordable" in caplog.text
 
 
+def test_what_passes_through_is_told_once(server, serve, tmp_path, caplog):
+    """One warning for each endpoint, however often it is asked."""
+    served = serve(tmp_path, mode="record", upstream=server.url)
+    for path in ("/v1/files", "/v1/files", "/v1/uploads"):
+        served.ask(path, b"--x\r\n", content_type="multipart/form-data; boundary=x")
+    told = [message.partition(" is not recordable")[0] for message in caplog.messages if "is not recordable" in message]
+    assert told == ["POST /files", "POST /uploads"]
+    assert server.count == 3
+
+
 def test_live_passes_everything_through(server, serve, tmp_path, client):
     """Whatever was recorded, and whether or not the upstream is there."""
     with replay(tmp_path, mode="record"):

@@ -65,8 +65,9 @@ def _collected_only_by_hand():
     gc.enable()
 
 
-def test_a_dropped_stream_is_stored_although_another_thread_collects(client, tmp_path):
+def test_a_dropped_stream_is_stored_although_another_thread_collects(client, tmp_path, monkeypatch):
     """What a block's end stores does not depend on what other threads do at that moment."""
+    monkeypatch.setattr(garbage, "LONGEST_WAIT", 60.0)  # seconds: the other thread may take longer than it means to
     with replay(tmp_path, mode="record") as session, collecting() as may_end:
         next(client.chat.completions.create(**ASK, stream=True))
         assert gc.collect() == 0

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
 import pickle
+import weakref
 from pathlib import Path
 
 import openai
@@ -587,3 +589,20 @@ def test_a_miss_that_differs_in_a_random_member_only_names_the_setting(client, s
         answer = client.chat.completions.create(**ASK, prompt_cache_key="a-1")
     with replay(tmp_path, ignore="prompt_cache_key"):
         assert client.chat.completions.create(**ASK, prompt_cache_key="b-2") == answer
+
+
+@pytest.mark.parametrize("mode", ["record", "record-if-missing", "replay"])
+def test_a_session_whose_uses_are_followed_is_free_in_the_end(client, tmp_path, mode):
+    """Nobody but its program holds it: a run of thousands of tests follows thousands of sessions."""
+    with replay(tmp_path, mode="record"):
+        client.chat.completions.create(**ASK)
+    told = []
+    session = Session(tmp_path, mode=mode)
+    session.follow_used(told.append)
+    with replay(session):
+        client.chat.completions.create(**ASK)
+    assert told == [tuple(session.used())]
+    gone = weakref.ref(session)
+    del session
+    gc.collect()
+    assert gone() is None

@@ -8,6 +8,8 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
+import types
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,9 +21,11 @@ from inferencereplay.recording.side_file import side_file
 from inferencereplay.redaction.redactor import Redactor
 from inferencereplay.session.variant_files import VariantFiles
 from inferencereplay.store import side_folder
+from inferencereplay.store.bounded_read import open_here
 from inferencereplay.store.directory import DirectoryStore
 from inferencereplay.store.folder_files import FolderFiles
 from inferencereplay.store.liveness import hold_lock
+from inferencereplay.store.liveness import take_lock
 from inferencereplay.upkeep.checking import check
 from inferencereplay.upkeep.copying import Copying
 from inferencereplay.upkeep.pruning import remove
@@ -399,3 +403,56 @@ def test_prune_removes_what_a_dead_recorder_left_half_written(recorded, tmp_path
     nowhere = tmp_path_factory.mktemp("empty") / "nowhere"
     FolderFiles(nowhere).sweep()
     assert not nowhere.exists()
+
+
+def test_a_side_file_that_another_process_is_removing_is_not_held(tmp_path):
+    """That process has the lock for itself until the file is gone."""
+    file = tmp_path / "sound.mp3"
+    file.write_bytes(b"sound")
+    with file.open("rb") as opened:
+        assert take_lock(opened.fileno(), is_shared=False)
+        assert side_folder._held(str(file)) is None
+    descriptor = side_folder._held(str(file))
+    assert descriptor is not None
+    os.close(descriptor)
+
+
+@pytest.mark.parametrize("is_replaced", [False, True], ids=["removed", "replaced"])
+def test_a_side_file_that_goes_while_it_is_opened_is_not_held(tmp_path, monkeypatch, is_replaced):
+    """The lock of what was opened would keep nothing: another file, or none, has its name by then."""
+    file = tmp_path / "sound.mp3"
+    file.write_bytes(b"sound")
+    opened = []
+
+    def open_late(name):
+        opened.append(open_here(name))
+        file.unlink()
+        if is_replaced:
+            file.write_bytes(b"sound")
+        return opened[-1]
+
+    monkeypatch.setattr(side_folder, "open_here", open_late)
+    assert side_folder._held(str(file)) is None
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(opened[0])
+
+
+def test_a_side_file_is_written_again_after_another_process_has_removed_it(tmp_path, monkeypatch):
+    """Who stores a recording waits for that, and does not rely on a file that goes away."""
+    file = tmp_path / "sound.mp3"
+    file.write_bytes(b"sound")
+    remover = open_here(str(file))
+    assert take_lock(remover, is_shared=False)
+    waited = []
+
+    def finish_removing(seconds):
+        waited.append(seconds)
+        file.unlink()
+        os.close(remover)
+
+    monkeypatch.setattr(side_folder, "time", types.SimpleNamespace(**{**vars(time), "sleep": finish_removing}))
+    with side_folder.kept_side(str(file), side_file(b"sound", "audio/mpeg"), str(tmp_path / "new.tmp")):
+        assert len(waited) == 1
+        assert file.read_bytes() == b"sound"
+        with file.open("rb") as opened:
+            assert not take_lock(opened.fileno(), is_shared=False), "nobody may remove it now"
