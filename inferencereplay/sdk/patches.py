@@ -65,10 +65,7 @@ def _request(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[st
         with live(session, instance, *args, **kwargs):
             return wrapped(*args, **kwargs)
     if found := request_replay.choose(session, instance, *args, **kwargs):
-        if found.is_due_at_once and (pacer := session.pacer(found.recorded)):
-            pacer.wait(-1)
-            found.choice.play.end()
-        return found.answer(session, instance)
+        return _give(found, session, instance)
     flow = _flow(session, wrapped, instance, args, kwargs)
     with sending():
         return wrapped(*args, **kwargs) if flow is None else steps.run(flow)
@@ -83,12 +80,7 @@ async def _request_async(wrapped: Any, instance: Any, args: tuple[Any, ...], kwa
             return await wrapped(*args, **kwargs)
     decision = functools.partial(request_replay.choose, session, instance, *args, **kwargs)
     if found := await steps.decide_async(decision):
-        if found.is_due_at_once:
-            pacer = session.pacer(found.recorded)
-            await (pacer.wait_async(-1) if pacer else give_turn())
-            found.choice.play.end()
-        await found.read_async()
-        return found.answer(session, instance)
+        return await _give_async(found, session, instance)
     flow = _flow(session, wrapped, instance, args, kwargs)
     with sending():
         return await (wrapped(*args, **kwargs) if flow is None else steps.run_async(flow))
@@ -98,12 +90,7 @@ def _post(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, 
     session, found = _session(instance), None
     if session is not None and private.is_plain_post(args, kwargs) and _may_bypass_request(instance):
         found = request_replay.choose_posted(session, instance, args[0], kwargs)
-    if session is None or found is None:
-        return wrapped(*args, **kwargs)
-    if found.is_due_at_once and (pacer := session.pacer(found.recorded)):
-        pacer.wait(-1)
-        found.choice.play.end()
-    return found.answer(session, instance)
+    return wrapped(*args, **kwargs) if session is None or found is None else _give(found, session, instance)
 
 
 async def _post_async(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -114,11 +101,24 @@ async def _post_async(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs
         )
     if session is None or found is None:
         return await wrapped(*args, **kwargs)
+    return await _give_async(found, session, instance)
+
+
+def _give(found: request_replay.Found, session: Session, client: Any) -> Any:
+    """Return an answer when it is due."""
+    if found.is_due_at_once and (pacer := session.pacer(found.recorded)):
+        pacer.wait(-1)
+        found.choice.play.end()
+    return found.answer(session, client)
+
+
+async def _give_async(found: request_replay.Found, session: Session, client: Any) -> Any:
     if found.is_due_at_once:
         pacer = session.pacer(found.recorded)
         await (pacer.wait_async(-1) if pacer else give_turn())
         found.choice.play.end()
-    return found.answer(session, instance)
+    await found.read_async()
+    return found.answer(session, client)
 
 
 def _flow(session: Session, wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
