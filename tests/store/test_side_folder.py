@@ -24,8 +24,7 @@ from inferencereplay.store import side_folder
 from inferencereplay.store.bounded_read import open_here
 from inferencereplay.store.directory import DirectoryStore
 from inferencereplay.store.folder_files import FolderFiles
-from inferencereplay.store.liveness import hold_lock
-from inferencereplay.store.liveness import take_lock
+from inferencereplay.store.liveness import hold_lock, take_lock
 from inferencereplay.upkeep.checking import check
 from inferencereplay.upkeep.copying import Copying
 from inferencereplay.upkeep.pruning import remove
