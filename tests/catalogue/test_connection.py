@@ -145,8 +145,8 @@ def test_commands_know_connections(cli, shelf):
 def test_bytes_are_counted_in_a_line(cli, tmp_path):
     """What is neither JSON nor text is not shown."""
     file = tmp_path / "a.json"
-    file.write_bytes(encode(make([message(SERVER, b"\xff\x00", is_binary=True)])))
-    assert cli("show", file, "--chunks").out.endswith("← 2 bytes\n")
+    file.write_bytes(encode(make([message(SERVER, b"\xff\x00", is_binary=True), Frame(CLIENT, close=1000)])))
+    assert cli("show", file, "--chunks").out.splitlines()[-2].endswith("← 2 bytes")
 
 
 def test_frames_are_compared(cli, shelf):
