@@ -10,7 +10,6 @@ import pytest
 from inferencereplay import RecordingNotFound, Session, environment
 from inferencereplay.cli.app import group
 from inferencereplay.recording.request import Request
-from inferencereplay.session.recorder import Recorder
 from inferencereplay.session.settings import VARIABLES
 
 
@@ -125,11 +124,8 @@ class Missed(Session):
     """A session whose program swallowed misses."""
 
     def __init__(self, *missed):
-        self._missed, self._children = missed, None
-        self.recorder = Recorder(None, None, record_errors=False)
-
-    def finish(self):
-        """Leave nothing behind."""
+        super().__init__("recordings", mode="replay")
+        self._missed = list(missed)
 
 
 def test_a_swallowed_miss_takes_few_lines(capsys, tmp_path):
