@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import collections
 import logging
 import os
+import subprocess
 import sys
 import threading
 
@@ -52,13 +54,33 @@ def test_the_environment_decides_for_a_wrapped_client(client, recorded, server, 
     assert "replay" in told[0].message
 
 
-def test_an_environment_of_another_type_decides_as_well(client, recorded, monkeypatch):
+class _Held(collections.UserDict):
+    """Holds its variables under the name under which Python's own environment holds encoded ones."""
+
+    _data = property(lambda self: self.data)
+
+
+@pytest.mark.parametrize("kind", [dict, _Held])
+def test_an_environment_of_another_type_decides_as_well(client, recorded, monkeypatch, kind):
     """As a test may give a program a plain dict."""
     directory, answer = recorded
-    monkeypatch.setattr(os, "environ", {**os.environ, "INFERENCEREPLAY_DIR": str(directory)})
+    monkeypatch.setattr(os, "environ", kind({**os.environ, "INFERENCEREPLAY_DIR": str(directory)}))
     with replay() as session:
         assert chat(client) == answer
     assert session.hits == 1
+
+
+def test_an_environment_of_another_type_may_be_there_at_the_import():
+    """Its variables are not what counts when the program has its own environment back."""
+    program = (
+        "import os, unittest.mock as mock\n"
+        "with mock.patch('os.environ', dict(os.environ)):\n"
+        "    from inferencereplay.session import settings\n"
+        "os.environ['INFERENCEREPLAY_DIR'] = 'kept'\n"
+        "print(settings.resolve(None, {}).directory)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "kept\n"
 
 
 def test_the_environment_is_silent_where_an_argument_speaks(client, recorded, monkeypatch, caplog):

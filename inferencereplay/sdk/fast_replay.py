@@ -237,9 +237,10 @@ def iterate_sync(unread: Iterator[Any], chunks: Chunks) -> Iterator[Any]:
         Exception: if the program closes the response meanwhile; as live, an error of the HTTP library or the SDK.
     """
     raws, build, pacer, response, library = chunks
-    if response.is_closed:  # or read as a whole
+    if response.is_closed or response.is_stream_consumed:  # or read by the program, which the SDK's iterator tells
         yield from unread
         return
+    response.is_stream_consumed, played = True, response.stream
     try:
         for index, raw in enumerate(map(bytes, raws)):
             if pacer:
@@ -247,7 +248,7 @@ def iterate_sync(unread: Iterator[Any], chunks: Chunks) -> Iterator[Any]:
             if response.is_closed:
                 raise private.close_error(response, library)
             yield build(raw)
-        response.is_stream_consumed = True
+        played.pass_over()
     finally:
         response.close()
 
@@ -265,6 +266,7 @@ class AsyncIteration:
     def __init__(self, unread: AsyncIterator[Any], chunks: Chunks) -> None:
         self._unread = unread
         raws, self._build, self._pacer, self._response, self._library = chunks
+        self._played = self._response.stream
         self._raws = enumerate(raws)
         self._is_begun = False
 
@@ -272,9 +274,10 @@ class AsyncIteration:
         return self
 
     async def __anext__(self) -> Any:
-        if not self._is_begun and self._response.is_closed:
-            return await self._unread.__anext__()
-        self._is_begun = True
+        if not self._is_begun:
+            if self._response.is_closed or self._response.is_stream_consumed:
+                return await self._unread.__anext__()
+            self._is_begun = self._response.is_stream_consumed = True
         for index, raw in self._raws:
             try:
                 await (self._pacer.wait_async(index) if self._pacer else give_turn())
@@ -286,7 +289,7 @@ class AsyncIteration:
                 raise private.close_error(self._response, self._library)
             return self._build(bytes(raw))
         if not self._response.is_closed:
-            self._response.is_stream_consumed = True
+            self._played.pass_over()
             await self._response.aclose()
         raise StopAsyncIteration
 

@@ -208,15 +208,18 @@ class _Replayed:
         self._library = library
         self._name = name
         self._count = len(response.pieces) or len(response.chunks) or 1
-        self._is_closed = self._is_begun = self._is_complete = False
+        self._is_closed = self._is_complete = self._is_passed_over = False
         is_timed = response.left is not None and len(response.offsets) == len(response.chunks)
         self._leaving_pacer = pacer if is_timed else None
 
     def attach(self, response: Any) -> None:
         self._response = weakref.ref(response)
 
+    def pass_over(self) -> None:
+        """Count as read to the end: somebody has given out the chunks without their bytes."""
+        self._is_passed_over = True
+
     def __iter__(self) -> Iterator[bytes]:
-        self._is_begun = True
         for index, piece in enumerate(self._pieces):
             if self._pacer and index < self._count:
                 self._pacer.wait(index)
@@ -227,7 +230,6 @@ class _Replayed:
         yield from self._end()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        self._is_begun = True
         await self._read_ahead()
         for index, piece in enumerate(self._pieces):
             await (self._pacer.wait_async(index) if self._pacer and index < self._count else give_turn())
@@ -272,10 +274,9 @@ class _Replayed:
         if response is not None:
             response.elapsed = datetime.timedelta(seconds=elapsed(self._recorded))
             downloaded = self._recorded.downloaded
-            is_passed_over = response.is_stream_consumed and not self._is_begun  # its chunks were read, not its bytes
-            if is_passed_over and downloaded is None:
+            if self._is_passed_over and downloaded is None:
                 downloaded = content_length(self._recorded)
-            if downloaded is not None and (self._is_complete or is_passed_over):
+            if downloaded is not None and (self._is_complete or self._is_passed_over):
                 response._num_bytes_downloaded = downloaded  # noqa: SLF001 - nothing public sets it
 
     async def aclose(self) -> None:

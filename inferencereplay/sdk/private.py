@@ -682,7 +682,7 @@ def close_error(response: Any, library: Any) -> Exception:
     cause: Exception = library.ReadError("the stream was closed", request=response.request)
     if _STREAM_MAPS_ERRORS:
         error = openai.APIConnectionError(request=response.request)
-        error.__cause__ = cause
+        error.__cause__ = error.__context__ = cause
         return error
     return cause  # pragma: no cover - before openai 3
 

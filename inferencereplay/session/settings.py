@@ -123,8 +123,8 @@ _OF_PLACES = {VARIABLES[name]: name for name in ("write_to", "prefetch")}
 """The settings whose variables are read if the directory is not a single one, by their variables."""
 _ALWAYS_READ = {variable: name for name, variable in VARIABLES.items() if variable not in _OF_PLACES}
 """The other settings."""
-_NAMES = {getattr(os.environ, "encodekey", str)(variable): variable for variable in VARIABLES.values()}
-"""The variables, as `os.environ` holds their names."""
+_NAMES = {os.fsencode(name) if os.supports_bytes_environ else name: name for name in VARIABLES.values()}
+"""The variables, as Python's own `os.environ` holds their names."""
 
 
 def list_options(function: _Function) -> _Function:
@@ -292,8 +292,9 @@ def _set_variables() -> Iterable[str]:
     Each look into `os.environ` encodes the name, and takes longer than all the rest of a setting; so the names are
     looked up in what it holds, where it is Python's own.
     """
-    held = getattr(os.environ, "_data", None)
-    return _NAMES.values() if held is None else map(_NAMES.__getitem__, held.keys() & _NAMES.keys())
+    if type(os.environ) is not os._Environ:  # noqa: SLF001 - nothing public tells
+        return _NAMES.values()
+    return map(_NAMES.__getitem__, os.environ._data.keys() & _NAMES.keys())  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 def read_variable(name: str) -> Any:

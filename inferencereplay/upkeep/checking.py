@@ -209,10 +209,10 @@ def _plain(response: Response) -> JSON:
 
 def _gaps(names: Iterable[str]) -> Iterator[tuple[str, list[Problem]]]:
     for address, numbers in _variants([*names]).items():
-        missing = sorted(set(range(1, numbers[-1] + 1)) - set(numbers))
+        missing = next((place for place, number in enumerate(numbers, 1) if place != number), None)
         if missing:
-            name = numbering.join(address, missing[0])
-            message = f"{name}: variant {missing[0]} is missing, and there is a variant {numbers[-1]}."
+            name = numbering.join(address, missing)
+            message = f"{name}: variant {missing} is missing, and there is a variant {numbers[-1]}."
             yield name, [Problem(name, "gap", visible(f"{message} Close the gap: inferencereplay rekey."))]
 
 

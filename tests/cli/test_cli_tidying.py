@@ -105,6 +105,13 @@ def test_a_first_variant_that_is_missing(cli, kept):
     assert f"{first}: variant 1 is missing, and there is a variant 3." in cli("check", kept).out
 
 
+def test_a_variant_of_a_number_that_nobody_counts_to(cli, kept):
+    """Is found to be after a gap, without a look at each number before it."""
+    last = next(name for name in files(kept) if name.endswith("~3.json"))
+    (kept / last).rename(kept / last.replace("~3", f"~{10**20}"))
+    assert f"variant 3 is missing, and there is a variant {10**20}." in cli("check", kept).out
+
+
 def test_a_folder_whose_name_ends_like_the_paths(cli, kept):
     """Is no directory of recordings by that."""
     (kept / "chat").rename(kept / "mychat")

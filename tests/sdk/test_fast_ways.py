@@ -206,6 +206,23 @@ def test_a_raw_stream_tells_the_same(twins, is_parsed):
     twins(way, STREAM)
 
 
+def keep_stream(driver: Any, server: Any, directory: Any) -> None:
+    """Record a stream that is read to its end."""
+
+    async def read(client: Any) -> Any:
+        return facts(await items(await settle(client.chat.completions.create(**ASK, stream=True))))
+
+    server.replies = [STREAM]
+    with replay(directory, mode="record"):
+        run(driver, read)
+
+
+def replayed(driver: Any, directory: Any, way: Any, path: Any) -> Any:
+    """Return what a way of calling gives on one of the paths."""
+    with path(), replay(directory):
+        return run(driver, way)
+
+
 @pytest.mark.parametrize("end", ["read", "half", "closed", "managed", "response closed"])
 def test_the_response_of_a_stream_tells_the_same(driver, server, tmp_path, end):
     """However the stream ends, and before its end; who only reads its chunks has looked at nothing of it."""
@@ -227,23 +244,40 @@ def test_the_response_of_a_stream_tells_the_same(driver, server, tmp_path, end):
                 told.append(facts(await items(stream)))
         about = http_facts(response)
         if end == "half":  # the SDK reads ahead
-            del about["is_stream_consumed"], about["num_bytes_downloaded"]
+            del about["num_bytes_downloaded"]
         return told, about, response.elapsed
 
-    async def read(client: Any) -> Any:
-        return facts(await items(await settle(client.chat.completions.create(**ASK, stream=True))))
-
-    server.replies = [STREAM]
-    with replay(tmp_path, mode="record"):
-        run(driver, read)
-    seen = []
-    for path in (quickly, slowly):
-        with path(), replay(tmp_path):
-            seen.append(run(driver, way))
-    assert seen[0] == seen[1]
+    keep_stream(driver, server, tmp_path)
+    assert replayed(driver, tmp_path, way, quickly) == replayed(driver, tmp_path, way, slowly)
 
 
 HTTP_ERRORS = (private.default_http_library().StreamError, private.default_http_library().ReadError)
+
+
+@pytest.mark.parametrize("first", ["chunk", "bytes"])
+def test_a_stream_of_which_something_was_read(driver, server, tmp_path, first):
+    """A response that the program and the SDK both read is read by one of them alone, as live."""
+
+    async def way(client: Any) -> Any:
+        stream = await settle(client.chat.completions.create(**ASK, stream=True))
+        response, is_async = stream.response, hasattr(stream, "__aiter__")
+        pieces = response.aiter_bytes() if is_async else response.iter_bytes()
+        told = []
+        for read in (stream, pieces) if first == "chunk" else (pieces, stream):
+            try:
+                told.append(await settle(anext(read) if is_async else next(read)))
+            except HTTP_ERRORS as error:
+                told.append((type(error), str(error)))
+        told += [response.is_stream_consumed, response.is_closed]
+        await settle(stream.close())
+        try:
+            await settle(anext(stream) if is_async else next(stream))
+        except (openai.OpenAIError, StopIteration, StopAsyncIteration, *HTTP_ERRORS) as error:
+            told.append((type(error), str(error), type(error.__cause__), type(error.__context__)))
+        return facts(told)
+
+    keep_stream(driver, server, tmp_path)
+    assert replayed(driver, tmp_path, way, quickly) == replayed(driver, tmp_path, way, slowly)
 
 
 def test_reading_and_closing_a_stream_makes_no_response(client, tmp_path):
