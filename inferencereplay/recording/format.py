@@ -182,7 +182,7 @@ class Response(msgspec.Struct, omit_defaults=True):
     chunks: list[msgspec.Raw] = []
     rest: bytes = b""
     binary: SideFile | None = None
-    pieces: list[Bytes] = []
+    pieces: list[Annotated[int, msgspec.Meta(ge=1)]] = []
     base64: list[SideFile] = []
     retries: Count = 0
     frames: list[websocket.Frame] | None = None

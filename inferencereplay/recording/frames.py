@@ -22,6 +22,10 @@ CLIENT, SERVER = "client", "server"
 NO_STATUS, ABNORMAL = 1005, 1006
 """The codes of RFC 6455 for a close without a code, and for a connection that broke without a close."""
 Code = Annotated[int, msgspec.Meta(ge=1000, le=4999)]
+_CODES = {*range(1000, 1004), *range(1005, 1015), *range(3000, 5000)}
+"""Those that a connection can be closed with, and the two above."""
+_LONGEST_REASON = 123
+"""Bytes: a control frame of RFC 6455 has up to 125, two of which are the code."""
 
 
 class Frame(msgspec.Struct, omit_defaults=True):
@@ -110,3 +114,7 @@ def problems(frames: Sequence[Frame], offsets: Sequence[float], end: str) -> Ite
             yield place, f"{frame.sender!r} is neither 'client' nor 'server'"
         elif held + (frame.close is not None) != 1:
             yield place, "a frame has one of 'json', 'text', 'base64' and 'close'"
+        elif frame.close is not None and frame.close not in _CODES:
+            yield place, f"no connection is closed with {frame.close}"
+        elif len(frame.reason.encode()) > _LONGEST_REASON:
+            yield place, f"the reason of a close has at most {_LONGEST_REASON} bytes"

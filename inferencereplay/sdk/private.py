@@ -245,7 +245,7 @@ def unsent_request(client: Any, options: Any) -> Any:
     Raises:
         Exception: whatever the SDK and its HTTP library raise for what they cannot send.
     """
-    given = _headers(options)
+    given = _sent_headers(options)
     try:
         return client._build_request(_with_headers(options, _Own(given)))
     except Exception:  # noqa: BLE001 - it may need credentials; what is wrong with the body is told again
@@ -307,6 +307,11 @@ def ask(options: Any, mode: str) -> Any:
 
 def _headers(options: Any) -> dict[str, Any]:
     return {} if isinstance(options.headers, UNSET) else options.headers
+
+
+def _sent_headers(options: Any) -> dict[str, Any]:
+    """Return the headers of a call that are sent: the class that the SDK notes among them is not."""
+    return {name: value for name, value in _headers(options).items() if name != OVERRIDE_CAST_TO_HEADER}
 
 
 def _with_headers(options: Any, headers: dict[str, Any]) -> Any:
@@ -456,7 +461,7 @@ def status_error(client: Any, response: Any) -> openai.APIStatusError:
 
 def http_request(client: Any, options: Any, retries_taken: int = 0) -> Any:
     """Build the HTTP request that the SDK would send; without its headers if the SDK needs credentials for them."""
-    given = _headers(options)
+    given = _sent_headers(options)
     extra = {"retries_taken": retries_taken} if retries_taken and "retries_taken" in _BUILD_PARAMETERS else {}
     for headers in (given, {"Authorization": _types.Omit(), **given}):  # omitting it says that none are needed
         with contextlib.suppress(Exception):  # what needs credentials differs from version to version

@@ -557,3 +557,5 @@ def test_bytes_that_were_left():
     assert not found.is_whole
     with pytest.raises(RecordingCorrupt, match="this one has 2 of them"):
         read(data.replace(b'"closed"', b'"done"'))
+    with pytest.raises(RecordingCorrupt, match=r">= 1.*, at \$.response.pieces\[0\]"):
+        read(data.replace(b'"pieces": [1, 1]', b'"pieces": [0, 2]'))

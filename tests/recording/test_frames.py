@@ -72,6 +72,15 @@ def test_what_is_written_is_read(sent, has_times):
         ('"end": "closed"', '"end": "done"', r"\$.response.frames", "is 'done', and neither side closes it"),
         ('"frames"', '"chunks": [{}], "frames"', r"\$.response.frames", "frames have an 'end', and no chunks"),
         ('"json": {}', '"close": 99', r"\$.response.frames\[0\].close", "it cannot be read as a recording"),
+        ('"json": {}', '"close": 1004', r"\$.response.frames\[0\]", "no connection is closed with 1004"),
+        ('"json": {}', '"close": 1015', r"\$.response.frames\[0\]", "no connection is closed with 1015"),
+        ('"json": {}', '"close": 2999', r"\$.response.frames\[0\]", "no connection is closed with 2999"),
+        (
+            '"json": {}',
+            f'"close": 4000, "reason": "{"é" * 62}"',
+            r"\$.response.frames\[0\]",
+            "the reason of a close has at most 123 bytes",
+        ),
         ('"end": "closed"', '"end": "error"', r"\$.response.failure", "a stream has a 'failure' if"),
     ],
 )

@@ -123,6 +123,24 @@ def test_every_way_gives_the_same_live_recorded_and_replayed(driver, server, tmp
     assert (recording["inferencereplay"], file.stem + recording["response"]["binary"]["ending"]) == (2, side.name)
 
 
+async def sent(client: Any) -> Any:
+    """Return the request of a response that was not read before; the server's address is another in replay."""
+    async with entered(client.audio.speech.with_streaming_response.create(**ASK)) as made:
+        request = made.http_response.request
+    return request.content, sorted(name for name in request.headers), request.headers["accept"]
+
+
+def test_the_request_behind_a_streaming_response(driver, server, tmp_path):
+    """It is what was sent, with its content and its headers; the class that the SDK notes among these is not sent."""
+    server.replies = [sound(), sound()]
+    live = run(driver, sent)
+    assert b"tts-1" in live[0]
+    with replay(tmp_path, mode="record"):
+        assert run(driver, sent) == live
+    with replay(tmp_path):
+        assert run(driver, sent, base_url=DEAD) == live
+
+
 @pytest.mark.parametrize("other", [content, streaming])
 @pytest.mark.parametrize("way", [content, streaming])
 def test_one_way_replays_what_another_recorded(driver, server, tmp_path, way, other):
