@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("inferencereplay")
 
-_now = SYSTEM_CLOCK.now
 NO_CONTENT = 204
 MOST_WAITING = 256 * 1024
 """Bytes of a stream that wait for its end before they are parsed; if there are more, they are parsed at once."""
@@ -103,6 +102,8 @@ class ResponseCapture(Finishing):
         is_full: whether `spool` is to be called before more is added.
     """
 
+    _now = staticmethod(SYSTEM_CLOCK.now)  # no name of the module, which a library that freezes time would replace
+
     def __init__(  # noqa: PLR0913 - what a call knows
         self,
         response: Any,
@@ -134,7 +135,7 @@ class ResponseCapture(Finishing):
 
     def add(self, data: bytes) -> None:
         """Note the arrival of some bytes."""
-        self._pieces.append((_now() - self._start, data))
+        self._pieces.append((self._now() - self._start, data))
         self._waiting += len(data)
         if self._waiting > MOST_WAITING:
             self.is_full = self._bytes is not None
@@ -152,7 +153,7 @@ class ResponseCapture(Finishing):
         self.kept.failure = failure_of(error, self._library)
 
     def _hand_on(self) -> None:
-        self._ended = _now() - self._start
+        self._ended = self._now() - self._start
         try:
             self._assemble()
             if self.kept.end == "closed":

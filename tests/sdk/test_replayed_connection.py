@@ -612,7 +612,7 @@ def test_a_recording_without_times_comes_at_once(sockets, tmp_path):
     (file,) = tmp_path.rglob("*.json")
     kept = decode(file.read_bytes(), "")
     kept.response.offsets, kept.response.elapsed = [], None
-    kept.response.frames = [*kept.response.frames[:1], Frame("server", text="more")]
+    kept.response.frames = [*kept.response.frames[:1], Frame("server", text="more"), *kept.response.frames[1:]]
     file.write_bytes(encode(kept))
     assert replayed(_first, tmp_path, is_async=False, speed=0.0001) == "session.created"
 
