@@ -116,7 +116,7 @@ class Replies:
         self._keeps_misses = keeps_misses
         self._told = 0
         self._named: OrderedDict[bytes, Session] = OrderedDict()
-        self._read: dict[tuple[str, str, str, bytes], tuple[Request, ...]] = {}
+        self._read: dict[tuple[str, str, str, bytes, bytes | None], tuple[Request, ...]] = {}
         self._ready: dict[tuple[str, int], tuple[Recording, Answer]] = {}
         self._ready_size = 0
 
@@ -241,7 +241,7 @@ class Replies:
             Refused: for a request that cannot be read.
             InvalidSetting: if `normalize` fails.
         """
-        name = (incoming.method, incoming.path, incoming.query, incoming.body)
+        name = (incoming.method, incoming.path, incoming.query, incoming.body, incoming.header(b"content-type"))
         found = self._read.get(name)
         if found is None:
             request = read_request(incoming)

@@ -202,6 +202,19 @@ def test_a_torn_form_is_passed_on_and_never_stored(server, serve, tmp_path, capl
     assert "a part has no headers" in answered.error["message"]
 
 
+def test_the_same_bytes_with_another_content_type(server, serve, tmp_path):
+    """They are another request, also for a server that has read these bytes before."""
+    server.replies = [plain({"id": kind}) for kind in "ab"]
+    kinds = ["application/sdp", "text/plain"]
+    served = serve(tmp_path, mode="record", upstream=server.url)
+    live = [served.ask("/v1/calls", b"v=0 no JSON", content_type=kind).content for kind in kinds]
+    assert live == [b'{"id": "a"}', b'{"id": "b"}']
+    again = serve(tmp_path)
+    assert [again.ask("/v1/calls", b"v=0 no JSON", content_type=kind).content for kind in kinds[::-1]] == live[::-1]
+    assert again.ask("/v1/calls", b"v=0 no JSON", content_type="text/csv").status == 404
+    assert again.ask("/v1/calls", b"v=0 no JSON", content_type="").status == 400
+
+
 # Answers that are bytes.
 
 
