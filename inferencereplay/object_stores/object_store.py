@@ -18,6 +18,7 @@ from inferencereplay.object_stores.side_objects import bind, side_name
 from inferencereplay.object_stores.threads import each
 from inferencereplay.recording.base64_parts import put_back
 from inferencereplay.recording.format import VERSION, decode, decode_for, lay_out, stored_request
+from inferencereplay.recording.frame_audio import put_back_audio
 from inferencereplay.recording.request import parse_json
 from inferencereplay.recording.side_file import endings_in
 from inferencereplay.store.address import LONGEST_GAP, file_name, folder_names, parse_file_name
@@ -94,6 +95,8 @@ class ObjectStore:
         recording = self._bound(decode_for(request, key, found.data, self._shown(name)), name)
         if recording.response.base64:
             put_back(recording.response)
+        if recording.response.audio is not None:
+            put_back_audio(recording.response, self._shown(name))
         return recording, found.version
 
     def _bound(self, recording: Recording, name: str) -> Recording:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from inferencereplay.recording.format import corrupt
 from inferencereplay.recording.frames import CLIENT, SERVER
 from inferencereplay.recording.side_file import HashedFile, side_file
 
@@ -67,19 +68,25 @@ def _place(side: SideFile | None, start: object, length: object) -> bytes:
     return f'{{"audio": "{ending}", "start": {start}, "length": {length}}}'.encode()
 
 
-def put_back_audio(response: Response) -> None:
+def put_back_audio(response: Response, name: str) -> None:
     """Put the server's audio back.
 
+    Args:
+        response: whose frames are changed.
+        name: the file, for messages.
+
     Raises:
-        RecordingCorrupt: if the side file is gone, torn, or another one.
+        RecordingCorrupt: if the side file is gone, torn, or another one, or ends before what a frame names.
         StoreError: if it cannot be read.
     """
     content = b"" if response.audio is None else response.audio.read()
     wanted = re.escape(_place(response.audio, "N", "N")).replace(b"N", rb"(\d{1,15})")
 
     def text(place: re.Match[bytes]) -> bytes:
-        start = int(place[1])
-        return b'"%b"' % base64.b64encode(content[start : start + int(place[2])])
+        start, length = int(place[1]), int(place[2])
+        if start + length > len(content):
+            raise corrupt(name, "$.response.frames", f"its audio ends before {start + length:,} bytes")
+        return b'"%b"' % base64.b64encode(content[start : start + length])
 
     for frame in response.frames or ():
         if frame.sender == SERVER:

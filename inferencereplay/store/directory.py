@@ -99,7 +99,7 @@ class DirectoryStore:
         if recording.response.base64:
             put_back(recording.response)
         if recording.response.audio is not None:
-            put_back_audio(recording.response)
+            put_back_audio(recording.response, name)
         return recording, _stamp(found[1])
 
     def _bound(self, recording: Recording, name: str) -> Recording:

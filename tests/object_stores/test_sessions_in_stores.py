@@ -16,7 +16,8 @@ import pytest
 from conftest import ASK, Reply, cheap, chunk, plain, sse
 from forkserver import forkserver
 from object_servers import KEY, SECRET
-from ways import DEAD
+from sockets import NOBODY, connected, run, serving
+from ways import DEAD, settle
 
 from inferencereplay import InvalidSetting, RecordingCorrupt, RecordingNotFound, Session, replay, unwrap, wrap
 from inferencereplay.catalogue.entries import Catalogue
@@ -106,6 +107,24 @@ def test_side_files_are_objects_too(client, server, bucket, tmp_path):
     assert {problem.kind for _, found in check(Catalogue(bucket), Redactor()) for problem in found} == {"side file"}
     catalogue.files.remove(side)
     assert session.recorded == 4
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+def test_the_audio_of_a_connection_comes_back(bucket, is_async):
+    """It is in a side file, as in a directory."""
+    sound = json.dumps({"type": "response.output_audio.delta", "delta": base64.b64encode(bytes(90_000)).decode()})
+
+    async def talk(client):
+        async with connected(client) as connection:
+            await settle(connection.send({"type": "response.create"}))
+            return (await settle(connection.recv_bytes())).decode()
+
+    with serving() as served:
+        served.talk = lambda socket: [socket.send(sound) for _ in socket]
+        with replay(bucket, mode="record"):
+            assert run(talk, served.url, is_async=is_async) == sound
+    with replay(bucket):
+        assert run(talk, NOBODY, is_async=is_async) == sound
 
 
 def test_a_miss_names_the_nearest(client, store_url):

@@ -116,6 +116,16 @@ def test_a_damaged_side_file_is_told(sockets, tmp_path, damage):
         replayed(_talk(b"a"), tmp_path, is_async=False)
 
 
+def test_a_place_behind_the_end_of_the_audio_is_told(sockets, tmp_path):
+    """The program would get less sound than the recording says."""
+    recorded(_talk(b"a"), sockets, tmp_path, is_async=False)
+    (file,) = tmp_path.rglob("*.json")
+    text = file.read_text("utf-8")
+    file.write_text(text.replace('"start": 45000, "length": 9000', '"start": 45000, "length": 9001'), "utf-8")
+    with pytest.raises(RecordingCorrupt, match="its audio ends before 54,001 bytes"):
+        replayed(_talk(b"a"), tmp_path, is_async=False)
+
+
 def test_what_only_looks_like_audio_stays():
     """No Base64, a list, and a text that is there twice."""
     from inferencereplay.recording.format import Response  # noqa: PLC0415 - for this test only
