@@ -153,7 +153,7 @@ def _create(endpoint: fast_replay.Endpoint) -> Callable[..., Any]:
         client = instance._client  # noqa: SLF001
         session = _session(client)
         way = choice = None
-        may_replay = session is not None and not args and _may_bypass_request(client) and session.is_fast
+        may_replay = session is not None and not args and _may_bypass_post(client) and session.is_fast
         if session is not None and may_replay and (way := answers.way_of(ways, kwargs)):
             choice = fast_replay.choose(session, client, endpoint, kwargs, way.covers)
         if session is None or way is None or choice is None:
@@ -173,7 +173,7 @@ def _create_async(endpoint: fast_replay.Endpoint) -> Callable[..., Any]:
         client = instance._client  # noqa: SLF001
         session = _session(client)
         way = choice = None
-        may_replay = session is not None and not args and _may_bypass_request(client) and session.is_fast
+        may_replay = session is not None and not args and _may_bypass_post(client) and session.is_fast
         if session is not None and may_replay and (way := answers.way_of(ways, kwargs)):
             decision = functools.partial(fast_replay.choose, session, client, endpoint, kwargs, way.covers)
             choice = await steps.decide_async(decision)
@@ -195,7 +195,7 @@ def _answered(choose: Callable[..., Any]) -> Callable[..., Any]:
         client = instance._client  # noqa: SLF001
         session = _session(client)
         found = None
-        if session is not None and not args and _may_bypass_request(client):
+        if session is not None and not args and _may_bypass_post(client):
             found = choose(session, instance, kwargs)
         if session is None or found is None:
             return wrapped(*args, **kwargs)
@@ -212,7 +212,7 @@ def _answered_async(choose: Callable[..., Any]) -> Callable[..., Any]:
         client = instance._client  # noqa: SLF001
         session = _session(client)
         found = None
-        if session is not None and not args and _may_bypass_request(client):
+        if session is not None and not args and _may_bypass_post(client):
             found = await steps.decide_async(functools.partial(choose, session, instance, kwargs))
         if session is None or found is None:
             return await wrapped(*args, **kwargs)
@@ -225,8 +225,13 @@ def _answered_async(choose: Callable[..., Any]) -> Callable[..., Any]:
     return method
 
 
+def _may_bypass_post(client: Any) -> bool:
+    """Whether a call may be answered without `post` and `request`, in each of which a subclass may add to the body."""
+    return _may_bypass_request(client) and wrappers.is_outermost(client, "post")
+
+
 def _may_bypass_request(client: Any) -> bool:
-    """Whether `create` may be answered without `request`: no other library's wrapper and no override would miss it."""
+    """Whether a call may be answered without `request`: no other library's wrapper and no override would miss it."""
     if wrappers.is_outermost(client, "request"):
         return True
     _state.repair(client)

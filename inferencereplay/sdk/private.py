@@ -572,7 +572,7 @@ def request_parts(client: Any, request: Request) -> dict[str, Callable[[], Any]]
     """Return what makes the attributes of a call's HTTP request that can be had without building it."""
     cls = type(client)
     is_own = cls._build_request is BaseClient._build_request and cls._prepare_url is BaseClient._prepare_url
-    if request.query or client.default_query or not is_own:
+    if request.query or client.default_query or client._client.params or not is_own:
         return {}
     url, base = http_library(client).URL, client.base_url
     return {"url": lambda: _join(url, str(base), request.path), "method": lambda: request.method}

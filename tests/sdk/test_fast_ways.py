@@ -534,6 +534,56 @@ def test_a_method_that_was_captured_before_is_answered(client, tmp_path):
     assert session.hits == 2
 
 
+class _Adding(openai.OpenAI):
+    def post(self, path: str, **options: Any) -> Any:
+        options["body"] = {**options["body"], "seed": 1}
+        return super().post(path, **options)
+
+
+class _AddingAsync(openai.AsyncOpenAI):
+    async def post(self, path: str, **options: Any) -> Any:
+        options["body"] = {**options["body"], "seed": 1}
+        return await super().post(path, **options)
+
+
+@pytest.mark.parametrize("name", ["create", "raw", "parse"])
+def test_what_an_override_of_post_adds_is_part_of_the_request(driver, server, tmp_path, name):
+    """A recording of the same arguments of another client does not answer."""
+
+    async def ask(client: Any) -> Any:
+        if name == "parse":
+            return await parse(client)
+        chat = client.chat.completions
+        made = await settle((chat.with_raw_response if name == "raw" else chat).create(**ASK))
+        return made.text if name == "raw" else facts(made)
+
+    async def ask_adding(client: Any) -> Any:
+        adding = (_AddingAsync if driver.is_async else _Adding)(api_key="none", base_url=server.url)
+        try:
+            return await ask(adding)
+        finally:
+            await settle(adding.close())
+
+    server.replies = [plain(completion(f'{{"name": "{word}", "age": 3}}')) for word in ("plain", "more")]
+    with replay(tmp_path, mode="record"):
+        run(driver, ask)
+        live = run(driver, ask_adding)
+    with replay(tmp_path):
+        assert run(driver, ask_adding) == live
+    assert "more" in str(live)
+
+
+@pytest.mark.parametrize("look", [lambda made: made.url, lambda made: made.http_request.url], ids=["url", "request"])
+def test_the_url_has_what_the_http_client_adds(server, tmp_path, look):
+    """Which is no part of the key."""
+    http_client = openai.DefaultHttpxClient(verify=False, params={"team": "red"})
+    with openai.OpenAI(api_key="none", base_url=server.url, http_client=http_client) as client:
+        for mode in ("record", "replay"):
+            with replay(tmp_path, mode=mode):
+                made = client.chat.completions.with_raw_response.create(**ASK)
+            assert str(look(made)).endswith("/chat/completions?team=red")
+
+
 @pytest.mark.parametrize(
     "options",
     [
