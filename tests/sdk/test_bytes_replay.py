@@ -19,6 +19,7 @@ from ways import DEAD, entered, items, run, settle
 from inferencereplay import RecordingCorrupt, VirtualClock, replay
 from inferencereplay.recording.side_file import SideFile
 from inferencereplay.sdk import answers, private
+from inferencereplay.store import at_hand
 from inferencereplay.store import side_folder
 
 SOUND = random.Random(1).randbytes(100_000)
@@ -160,6 +161,7 @@ def test_a_long_content_is_read_in_a_thread(driver, server, tmp_path, monkeypatc
     with replay(tmp_path, mode="record"):
         run(driver, lambda client: settle(METHODS[name](client)))
     monkeypatch.setattr(answers, "SHORT", short)
+    monkeypatch.setattr(at_hand, "opened", set())  # another test may have opened a distant store
     readers, read = [], SideFile.read
 
     def note(side: SideFile) -> bytes:
