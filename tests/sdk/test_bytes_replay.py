@@ -19,8 +19,7 @@ from ways import DEAD, entered, items, run, settle
 from inferencereplay import RecordingCorrupt, VirtualClock, replay
 from inferencereplay.recording.side_file import SideFile
 from inferencereplay.sdk import answers, private
-from inferencereplay.store import at_hand
-from inferencereplay.store import side_folder
+from inferencereplay.store import at_hand, side_folder
 
 SOUND = random.Random(1).randbytes(100_000)
 ASK: dict[str, Any] = {"model": "tts-1", "voice": "alloy", "input": "Hi"}
