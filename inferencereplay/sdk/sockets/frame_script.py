@@ -90,10 +90,8 @@ class FrameScript:
 
 def _own_close(frames: list[Frame]) -> int:
     """Return where the program's close is that no close of the server's came before; the number of frames without."""
-    for index, frame in enumerate(frames):
-        if not frame.is_message:
-            return index if frame.sender == CLIENT else len(frames)
-    return len(frames)
+    first = next(index for index, frame in enumerate(frames) if not frame.is_message)
+    return first if frames[first].sender == CLIENT else len(frames)
 
 
 def is_broken(frame: Frame) -> bool:
