@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, BinaryIO
 
 from inferencereplay.sdk.steps import in_thread
@@ -56,7 +57,7 @@ class FilePieces:
         """Read what the next piece needs, without blocking the event loop; errors are those of `__next__`."""
         size = self._size()
         if size and self._is_short(size):
-            await in_thread(lambda: self._read(size))
+            await in_thread(functools.partial(self._read, size))
 
     def close(self) -> None:
         """Close the file, and forget what was read of it."""
