@@ -31,3 +31,10 @@ def test_small_pieces_are_read_together():
 
     assert asyncio.run(way()) == ([b"one", b"two"], None)
     assert opened == [1]
+
+
+def test_pieces_that_nobody_read_are_closed():
+    """Their file was never opened."""
+    pieces = FilePieces(Response(binary=side_file(b"one", "audio/mpeg"), pieces=[3], offsets=[0.1]))
+    pieces.close()
+    assert pieces._file is None
