@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from inferencereplay.pacing.pacer import Pacer
     from inferencereplay.sdk.calls import ClientCall
     from inferencereplay.sdk.steps import Flow
+    from inferencereplay.session.call import Call
     from inferencereplay.session.session import Session
 
 log = logging.getLogger("inferencereplay")
@@ -49,7 +50,7 @@ def answer(session: Session, plan: FaultPlan, call: ClientCall, request: Callabl
     Raises:
         Exception: what the SDK makes of the faults, or what `calls.answer` raises.
     """
-    faults = _begin(session, plan, call)
+    faults = begin_faults(session, plan, _asked(session, call), call)
     method = getattr(request, "__func__", None)  # a mock in the place of the SDK's method has none
     if not faults or method is None:
         return (yield from calls.answer(session, call, request))
@@ -63,14 +64,20 @@ def answer(session: Session, plan: FaultPlan, call: ClientCall, request: Callabl
     return made
 
 
-def _begin(session: Session, plan: FaultPlan, call: ClientCall) -> CallFaults | None:
-    """Return the faults that a call may meet; `None` if a predicate fails, which breaks no recording.
+def begin_faults(session: Session, plan: FaultPlan, asked: Asked, call: Call) -> CallFaults | None:
+    """Return the faults that a call or a connection may meet; `None` if a predicate fails, which breaks no recording.
+
+    Args:
+        session: whose faults they are.
+        plan: the session's.
+        asked: what it asks for.
+        call: the same, for messages.
 
     Raises:
         InvalidSetting: if a predicate fails, in `replay`.
     """
     try:
-        return plan.begin(_asked(session, call))
+        return plan.begin(asked)
     except InvalidSetting as error:
         message = call.redactor.text(str(error))
         if session.mode is Mode.REPLAY:

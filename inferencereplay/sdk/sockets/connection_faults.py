@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 import functools
-import logging
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from inferencereplay.errors import InvalidSetting
 from inferencereplay.faults.altered_connections import alter_connection, replace_connection, slow_down, timed_out
 from inferencereplay.faults.connections import Network
 from inferencereplay.faults.plan import Asked
-from inferencereplay.recording.control_characters import visible
 from inferencereplay.sdk import calls
+from inferencereplay.sdk.fault_injection import begin_faults
 from inferencereplay.sdk.sockets.conversation import UNHURT, Hurt
 from inferencereplay.session.decision import Play
-from inferencereplay.session.settings import Mode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from inferencereplay.faults.fault import Fault
-    from inferencereplay.faults.plan import CallFaults, FaultPlan
+    from inferencereplay.faults.plan import FaultPlan
     from inferencereplay.recording.format import Response
     from inferencereplay.sdk.sockets.dialing import Target
     from inferencereplay.sdk.steps import Flow
     from inferencereplay.session.call import Call
     from inferencereplay.session.session import Session
 
-log = logging.getLogger("inferencereplay")
 OPEN_TIMEOUT = 10.0
 """Seconds that `websockets` waits for a connection unless told otherwise."""
 _SCHEMES = {"ws": 80, "wss": 443}
@@ -51,7 +47,7 @@ class ConnectionFaults:
         self._network = Network("asyncio" if is_async else "sync", parts.hostname or "", port)
         self._timeout = target.options.get("open_timeout", OPEN_TIMEOUT)
         self._session, self._call, self._began = session, call, session.clock.now()
-        self._faults = _begin(session, plan, call)
+        self._faults = begin_faults(session, plan, _asked(session, call), call)
 
     def meet(self, decide: Callable[[], Flow]) -> Flow:
         """Return what the faults make of the connection, a `Hurt`; what they replace is noted and waited for.
@@ -103,15 +99,7 @@ def _altered(fault: Fault, recorded: Response) -> Response:
     return recorded if made is None else made
 
 
-def _begin(session: Session, plan: FaultPlan, call: Call) -> CallFaults | None:
-    """Return the faults that a connection may meet; its query stands for a body."""
+def _asked(session: Session, call: Call) -> Asked:
+    """Read what a connection asks for; its query stands for a body."""
     request = call.request
-    asked = Asked(request.path, session.prepare(request).key, request.query.get("model"), lambda: dict(request.query))
-    try:
-        return plan.begin(asked)
-    except InvalidSetting as error:
-        message = call.redactor.text(str(error))
-        if session.mode is Mode.REPLAY:
-            raise InvalidSetting(message) from error.__cause__
-        log.warning("%s meets no fault: %s", call.line, visible(message))
-        return None
+    return Asked(request.path, session.prepare(request).key, request.query.get("model"), lambda: dict(request.query))
