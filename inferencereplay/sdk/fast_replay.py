@@ -88,11 +88,12 @@ class Endpoint(Sending):
 
     def covers_plain(self, response: Response) -> bool:
         """Whether the fast path can give out a plain answer."""
-        if response.status != _OK or response.is_stream:
+        if response.status != _OK or response.end:
             return False
         body = bytes(response.body)
-        is_covered = body[:1] == b"{" and (self.covers is None or self.covers(body))
-        return is_covered and not excessive_spaces(response)
+        if body[:1] != b"{" or (response.indent > 0 and excessive_spaces(response)):
+            return False
+        return self.covers is None or self.covers(body)
 
     def covers_stream(self, response: Response) -> bool:
         """Whether the fast path can give out a stream."""
@@ -125,7 +126,7 @@ def choose(
     Raises:
         RecordingCorrupt: if the file that should answer cannot be used.
     """
-    if not may_replay(session, client) or not arguments.keys() <= endpoint.names:
+    if not may_replay(session, client) or not endpoint.names.issuperset(arguments):
         return None
     if arguments.get("extra_query") is not None:
         return None
@@ -133,7 +134,9 @@ def choose(
         body = canonical_json(read_body(arguments, endpoint.adds), private.convert)
         query = private.read_query(client) if client.default_query else {}
         request = Request("POST", endpoint.path, body, query)
-        play = session.play(session.call(request, functools.partial(private.secrets, client)), covers)
+        play = session.hit(request, covers)
+        if play is None:
+            play = session.play(session.call(request, functools.partial(private.secrets, client)), covers)
     except (InvalidSetting, NotSerializable, StoreError):  # the SDK path handles it, and raises the error
         return None
     return None if play is None else Choice(play, request)

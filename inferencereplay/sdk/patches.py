@@ -33,6 +33,7 @@ from inferencereplay.sdk import (
 from inferencereplay.sdk.import_watcher import ImportWatcher
 from inferencereplay.sdk.model_builder import EmbeddingsBuilder, EventBuilder, ModelBuilder, VectorsBuilder, has_vectors
 from inferencereplay.sdk.sending import count_attempt, live
+from inferencereplay.sdk.wrapper_layout import Layout, read_layout
 from inferencereplay.session.active import session_for
 from inferencereplay.session.outgoing import sending
 from inferencereplay.session.settings import Mode
@@ -153,12 +154,13 @@ def _create(endpoint: fast_replay.Endpoint) -> Callable[..., Any]:
         client = instance._client  # noqa: SLF001
         session = _session(client)
         way = choice = None
-        may_replay = session is not None and not args and _may_bypass_post(client) and session.is_fast
-        if session is not None and may_replay and (way := answers.way_of(ways, kwargs)):
-            choice = fast_replay.choose(session, client, endpoint, kwargs, way.covers)
+        if session is not None and session.is_fast and not args and _may_bypass_post(client):
+            way = answers.way_of(ways, kwargs)
+            choice = None if way is None else fast_replay.choose(session, client, endpoint, kwargs, way.covers)
         if session is None or way is None or choice is None:
             return wrapped(*args, **kwargs)
-        if way.is_due_at_once(choice.play) and (pacer := session.pacer(choice.play.recording.response)):
+        is_due = not session.never_waits and way.is_due_at_once(choice.play)
+        if is_due and (pacer := session.pacer(choice.play.recording.response)):
             pacer.wait(-1)
             choice.play.end()
         return way.answer(session, client, choice, functools.partial(private.options_of, wrapped, instance, kwargs))
@@ -227,14 +229,18 @@ def _answered_async(choose: Callable[..., Any]) -> Callable[..., Any]:
 
 def _may_bypass_post(client: Any) -> bool:
     """Whether a call may be answered without `post` and `request`, in each of which a subclass may add to the body."""
-    return _may_bypass_request(client) and wrappers.is_outermost(client, "post")
+    return wrappers.are_outermost(client, "post", "request") or _mend(client)
 
 
 def _may_bypass_request(client: Any) -> bool:
     """Whether a call may be answered without `request`: no other library's wrapper and no override would miss it."""
-    if wrappers.is_outermost(client, "request"):
-        return True
-    _state.repair(client)
+    return wrappers.are_outermost(client, "request") or _mend(client)
+
+
+def _mend(client: Any) -> bool:
+    """Wrap a client's `request` again if that was undone; return whether this call may be answered without it."""
+    if not wrappers.are_outermost(client, "request"):
+        _state.repair(client)
     return False
 
 
@@ -393,6 +399,8 @@ class _State:
         self._patches: dict[ModuleType, list[_Patch]] = {}
         self._mended: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
         self._watcher = ImportWatcher({*_SITES, openai.__name__}, self._imported)
+        self._layout: Layout | None = None
+        self._laid_out: frozenset[ModuleType] = frozenset()
         self._is_retired = False
         self._successor: _State | None = None
 
@@ -401,8 +409,11 @@ class _State:
         with self._lock:
             self.users.add(user)
             self._watcher.start()
-        for name in _SITES.keys() & sys.modules.keys():
+            done = self._laid_out if self._layout is not None and self._layout.put() else ()
+        for name in _SITES:
             module = sys.modules.get(name)
+            if module is None or module in done:
+                continue
             if module not in self._patches:
                 # Imported without the lock: an import waits for another thread's, which needs the lock at its end.
                 module = importlib.import_module(name)
@@ -467,8 +478,11 @@ class _State:
                 self._successor.release(self)
             if self._is_retired:  # pragma: no cover - as above
                 return
-            for owner, name, *_ in itertools.chain.from_iterable(self._patches.values()):
-                wrappers.remove(owner, name)
+            if self._layout is None or self._laid_out != self._patches.keys() or not self._layout.remove():
+                methods = [patch[:2] for patch in itertools.chain.from_iterable(self._patches.values())]
+                self._layout, self._laid_out = read_layout(methods), frozenset(self._patches)
+                for owner, name in methods:
+                    wrappers.remove(owner, name)
             if not self._mended:
                 return
             for client in self._mended.values():

@@ -137,11 +137,24 @@ def remove_from(instance: Any, owner: type, name: str) -> None:
     _unwrap_all(list(_method(owner, name).ends_in(instance)))
 
 
-def is_outermost(instance: Any, name: str) -> bool:
-    """Return whether our wrapper is the first to be called for a method of an object."""
-    if name in instance.__dict__:
-        return False
-    return type(getattr(type(instance), name)) is MethodWrapper
+def are_outermost(instance: Any, *names: str) -> bool:
+    """Return whether our wrappers are the first to be called for methods of an object."""
+    cls, own = type(instance), instance.__dict__
+    for name in names:  # noqa: SIM110 - all() costs a generator, twice as slow
+        if name in own or type(getattr(cls, name)) is not MethodWrapper:
+            return False
+    return True
+
+
+def wrapped_function(owner: type, name: str, held: Any) -> Any:
+    """Return the SDK's own function in our wrapper; `None` of anything else that a class holds."""
+    function = held._self_function if type(held) is MethodWrapper else None  # noqa: SLF001
+    return function if _method(owner, name).is_own(function) else None
+
+
+def is_override(owner: type, name: str, cls: type, held: Any) -> bool:
+    """Return whether a subclass of the SDK overrides a method by a plain function, which can hold no wrapper."""
+    return _method(owner, name).is_override(cls, held)
 
 
 class _Place(NamedTuple):
@@ -261,10 +274,15 @@ def _is_ours(function: Any) -> bool:
 
 def _owners(owner: type, name: str) -> list[type]:
     """Return the classes that hold a method of that name: the class and its subclasses, each before its own."""
+    return [cls for cls in tree(owner) if name in cls.__dict__]
+
+
+def tree(owner: type) -> list[type]:
+    """Return a class and its subclasses, each before its own."""
     found = [owner]
     for cls in found:
         found += cls.__subclasses__()
-    return [cls for cls in found if name in cls.__dict__]
+    return found
 
 
 def _layers(function: Any) -> Iterator[Any]:

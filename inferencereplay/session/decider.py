@@ -52,12 +52,15 @@ class Decider(CallNotes):
         self.speed = settings.speed
         self._pace = settings.pace
         self._exhausted = settings.exhausted
-        self._never_waits = math.isinf(settings.speed) and settings.pace is None
+        self.never_waits = math.isinf(settings.speed) and settings.pace is None
         self._may_store = mode is Mode.RECORD_IF_MISSING
         self._checks_age = is_answering and self._expiry is not None
         self.keeps_uploads = settings.keep_uploads
         self._selection = Selection(settings.live, settings.only)
         self.is_selective = bool(settings.live or settings.only)
+        is_mixing = self._may_store and self._exhausted == "record"
+        is_prepared = bool(self._ignore) or self._normalize is not None
+        self._is_simple = self.is_fast and not (is_mixing or is_prepared or self.is_selective or self._checks_age)
         self._joined: RunVariants | None = None
         self._cache = RecordingCache(self._own)
 
@@ -150,19 +153,39 @@ class Decider(CallNotes):
         if self.is_selective and self.is_let_through(call):
             return None
         while self.replays and (play := self.find(call)):
-            response = play.recording.response
-            if covers is not None and not covers(response):
+            if covers is not None and not covers(play.recording.response):
                 return None
-            with self._lock:
-                if self.recorder.variants.commit(play.request.path, play.key, play.number, play.call):
-                    self._hits += 1
-                    asked = play.request if call.sent is None else call.shown
-                    if self._never_waits and not response.end and self.fault_plan is None:
-                        self._log.note_hit(asked, play.key, play.number, response.retries)
-                    else:
-                        play.noted = self._log.add_hit(asked, play.key, play.number, response.retries)
-                    return play
+            if self._answer_with(play, play.request if call.sent is None else call.shown):
+                return play
         return None
+
+    def hit(self, request: Request, covers: Callable[[Response], bool]) -> Play | None:
+        """Do what `play` does for most calls, in fewer steps; `None` for a call that `play` is to be asked about.
+
+        The others are calls that more than the request itself decides, and those without a complete recording.
+        """
+        if not self._is_simple or self._stubs is not None:
+            return None
+        key = request.key
+        number, call = self.recorder.variants.expected(key)
+        recording = self._cache.read(request, key, number)
+        if recording is None or recording.response.end == "closed" or not covers(recording.response):
+            return None
+        play = Play(recording, request, key, number, call, self._cache)
+        return play if self._answer_with(play, request) else None
+
+    def _answer_with(self, play: Play, asked: Request) -> bool:
+        """Count and note a call as answered; `False` if another thread's equal call has come first."""
+        response = play.recording.response
+        with self._lock:
+            if not self.recorder.variants.commit(play.request.path, play.key, play.number, play.call):
+                return False
+            self._hits += 1
+            if self.never_waits and not response.end and self.fault_plan is None:
+                self._log.note_hit(asked, play.key, play.number, response.retries)
+            else:
+                play.noted = self._log.add_hit(asked, play.key, play.number, response.retries)
+            return True
 
     def is_let_through(self, call: Call) -> bool:
         """Whether a call goes to the network whatever is recorded.
@@ -332,7 +355,7 @@ class Decider(CallNotes):
             self._stubbed += 1
             play.noted = noted = self._log.add(shown, STUB)
         self._tell_stub(stub)
-        if self._never_waits and not play.recording.response.end:
+        if self.never_waits and not play.recording.response.end:
             noted.end()
         return play
 

@@ -177,7 +177,7 @@ class Session(Decider):
     @property
     def is_paced(self) -> bool:
         """Whether recordings answer, and some of them have to wait."""
-        return not (self.is_live or self._never_waits)
+        return not (self.is_live or self.never_waits)
 
     @property
     def timing(self) -> Timing:
@@ -186,7 +186,7 @@ class Session(Decider):
 
     def pacer(self, response: Response) -> Pacer | None:
         """Return the pacer of a stream's chunks, or of a plain answer as a whole; `None` if nothing has to wait."""
-        if self._never_waits:
+        if self.never_waits:
             return None
         if response.binary is not None and response.pieces:
             offsets, count = response.offsets, len(response.pieces)
@@ -215,7 +215,7 @@ class Session(Decider):
 
     def patience(self, response: Response) -> float:
         """Return how many seconds a replay waits for the program to cancel a call that it cancelled while recording."""
-        left = 0.0 if self._never_waits else (response.left or 0.0) / self.speed
+        left = 0.0 if self.never_waits else (response.left or 0.0) / self.speed
         return left + LONGEST_UNANSWERED
 
     # Which recordings it used.
@@ -322,7 +322,7 @@ class Session(Decider):
             self._stubs = stubs = self._stubs or StubQueue()
         given = {"text": text, **options}
         made = stubs.add(given)
-        self._never_waits = self._never_waits and not made.has_pace
+        self.never_waits = self.never_waits and not made.has_pace
         return made
 
     def stubs(self) -> tuple[Stub, ...]:
@@ -334,7 +334,7 @@ class Session(Decider):
         from inferencereplay.stubs.stub_queue import StubQueue  # noqa: PLC0415 - as above
 
         self._stubs = StubQueue(stubs)
-        self._never_waits = self._never_waits and not any(stub.has_pace for stub in stubs)
+        self.never_waits = self.never_waits and not any(stub.has_pace for stub in stubs)
 
     def raise_unused(self) -> None:
         """Forget all stubs.

@@ -137,6 +137,11 @@ class Variants:
         """Count calls as made before the session."""
         self._calls.update(positions)
 
+    def expected(self, key: str) -> tuple[int, int]:
+        """Return the number of the variant that the next call asks for first, and the number of that call."""
+        call = self._calls.get(key, 0) + 1
+        return (min(call, self._last.get(key, call)) if call > 1 else 1), call
+
     def peek(self, path: str, key: str, read: Callable[[int], Any] | None = None) -> Variant | None:
         """Return what would answer the next call, which `commit` makes it do.
 
@@ -146,9 +151,7 @@ class Variants:
             read: returns a variant by its number, or `None`; by default its bytes.
         """
         read = read or self._files(path, key).get
-        number = call = self._calls.get(key, 0) + 1
-        if call > 1:
-            number = min(call, self._last.get(key, call))
+        number, call = self.expected(key)
         data = read(number)
         if data is None:
             data, number = self._past_gap(read, number)

@@ -95,12 +95,18 @@ class DirectoryStore:
         found = self._open(name, self._folders[request.path])
         if found is None:
             return None
-        recording = self._bound(decode_for(request, key, found[0], name), name)
+        recording = decode_for(request, key, found[0], name)
+        if recording.inferencereplay != VERSION:
+            self._complete(recording, name)
+        return recording, _stamp(found[1])
+
+    def _complete(self, recording: Recording, name: str) -> None:
+        """Put into a recording of a file what its side files hold of it, and let the others be opened."""
+        self._bound(recording, name)
         if recording.response.base64:
             put_back(recording.response)
         if recording.response.audio is not None:
             put_back_audio(recording.response, name)
-        return recording, _stamp(found[1])
 
     def _bound(self, recording: Recording, name: str) -> Recording:
         """Return a recording of a file, whose side files can be opened."""

@@ -455,7 +455,7 @@ def test_under_a_bound_wrapper():
     wrappers.put(Base, "method", replaced)
     wrappers.put(Base, "method", replaced)
     assert Base().method() == "theirs of ours of own"
-    assert not wrappers.is_outermost(Base(), "method")
+    assert not wrappers.are_outermost(Base(), "method")
     wrappers.remove(Base, "method")
     assert Base().method() == "theirs of own"
 
