@@ -642,4 +642,8 @@ def _json(value: object) -> bytes:
 
 def lay_out(raw: msgspec.Raw | bytes) -> bytes:
     """Lay JSON out for people as the `body` of a file, which is indented by two and four more."""
-    return msgspec.json.format(bytes(raw), indent=2).replace(b"\n", b"\n    ")
+    around = msgspec.json.format(b"[[%b]]" % raw, indent=2)  # to indent all lines afterwards takes longer
+    return around[len(_OUTER) : -len(b"\n  ]\n]")]
+
+
+_OUTER = b"[\n  [\n    "

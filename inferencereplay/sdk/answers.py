@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 OK = 200
 SHORT = 64 * 1024
 """Bytes of a content that is read sooner than a thread has begun."""
+_PLAINLY = (None, False)
+"""How a caller asks for neither a raw response nor a stream."""
 _ERRORS = range(300, 1000)
 """The statuses that the SDK raises an error for; one of a redirect that leads nowhere is among them."""
 
@@ -96,9 +98,10 @@ def ways_of(endpoint: Endpoint) -> dict[tuple[str | None, bool], Way]:
 
 def way_of(ways: Mapping[tuple[str | None, bool], Way], arguments: Mapping[str, Any]) -> Way | None:
     """Return the way in which arguments of `create` ask; `None` if it is none of these."""
-    headers = arguments.get("extra_headers")
-    mode = private.asked_mode(headers) if headers else None
-    return ways.get((mode, bool(arguments.get("stream"))))
+    headers, stream = arguments.get("extra_headers"), arguments.get("stream")
+    if not headers and not stream:
+        return ways[_PLAINLY]
+    return ways.get((private.asked_mode(headers) if headers else None, bool(stream)))
 
 
 class BytesWay:
