@@ -21,7 +21,7 @@ from scenes import PATH, SMALL
 
 from inferencereplay import Session, wrap
 from inferencereplay.recording.request import Request, canonical_json
-from inferencereplay.sdk import fast_replay, private
+from inferencereplay.sdk import fast_replay, private, wrappers
 from inferencereplay.sdk.model_builder import ModelBuilder
 from inferencereplay.session import active
 
@@ -41,28 +41,29 @@ def parts(directory: Path) -> dict[str, Callable[[], Any]]:
     method = type(client.chat.completions).create.__wrapped__
     endpoint = fast_replay.Endpoint(PATH, method, ModelBuilder(ChatCompletion))
     given, covers = dict(SMALL), endpoint.covers_plain
-    body = fast_replay.read_body(given)
-    request = Request("POST", PATH, canonical_json(body))
+    request = Request("POST", PATH, canonical_json(fast_replay.read_body(given)))
     key, path = request.key, str(file)
-    answer = fast_replay.choose(session, client, endpoint, given, covers)
-    assert answer is not None
-    response = answer.play.recording.response
-    call = session.call(request)
+    choice = fast_replay.choose(session, client, endpoint, given, covers)
+    assert choice is not None
+    play, response = choice.play, choice.play.recording.response
+    variants = session.recorder.variants
     model = endpoint.build_model(bytes(response.body))
+    assert session.hit(request, covers) is not None
 
     return {
         "the whole call": lambda: create(**SMALL),
         "  which session answers (active.session_for)": lambda: active.session_for(client),
+        "  whose methods they are (wrappers.are_outermost)": lambda: wrappers.are_outermost(client, "post", "request"),
         "  which recording (fast_replay.choose)": lambda: fast_replay.choose(session, client, endpoint, given, covers),
         "    the body (fast_replay.read_body)": lambda: fast_replay.read_body(given),
-        "    canonical JSON": lambda: canonical_json(body, private.convert),
-        "    the decision (Session.play)": lambda: session.play(call),
-        "      find": lambda: session.find(call),
-        "        the key (SHA-256)": lambda: request.key,
-        "        the recording, decoded before (RecordingCache.read)": lambda: session._cache.read(request, key, 1),
-        "          what tells whether it changed (os.stat)": lambda: os.stat(path),  # noqa: PTH116 - as it is there
-        "    is it covered": lambda: endpoint.covers_plain(response),
-        "  the object (fast_replay.model)": lambda: fast_replay.model(endpoint, answer.play),
+        "    canonical JSON": lambda: canonical_json(given, private.convert),
+        "    the decision (Session.hit)": lambda: session.hit(request, covers),
+        "      the key (SHA-256)": lambda: request.key,
+        "      the number of the call (Variants.expected)": lambda: variants.expected(key),
+        "      the recording, decoded before (RecordingCache.read)": lambda: session._cache.read(request, key, 1),
+        "        what tells whether it changed (os.stat)": lambda: os.stat(path),  # noqa: PTH116 - as it is there
+        "      is it covered": lambda: endpoint.covers_plain(response),
+        "  the object (fast_replay.model)": lambda: fast_replay.model(endpoint, play),
         "    validation (pydantic)": lambda: endpoint.build_model(bytes(response.body)),
         "    the request id": lambda: private.set_request_id(model, response.headers),
     }
