@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 OK = 200
 SHORT = 64 * 1024
 """Bytes of a content that is read sooner than a thread has begun."""
-_PLAINLY = (None, False)
+PLAINLY = (None, False)
 """How a caller asks for neither a raw response nor a stream."""
 _ERRORS = range(300, 1000)
 """The statuses that the SDK raises an error for; one of a redirect that leads nowhere is among them."""
@@ -100,7 +100,7 @@ def way_of(ways: Mapping[tuple[str | None, bool], Way], arguments: Mapping[str, 
     """Return the way in which arguments of `create` ask; `None` if it is none of these."""
     headers, stream = arguments.get("extra_headers"), arguments.get("stream")
     if not headers and not stream:
-        return ways[_PLAINLY]
+        return ways[PLAINLY]
     return ways.get((private.asked_mode(headers) if headers else None, bool(stream)))
 
 

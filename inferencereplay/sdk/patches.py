@@ -149,6 +149,7 @@ def _build_request(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: d
 
 def _create(endpoint: fast_replay.Endpoint) -> Callable[..., Any]:
     ways = answers.ways_of(endpoint)
+    plainly = ways[answers.PLAINLY]
 
     def create(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         client = instance._client  # noqa: SLF001
@@ -159,8 +160,9 @@ def _create(endpoint: fast_replay.Endpoint) -> Callable[..., Any]:
             choice = None if way is None else fast_replay.choose(session, client, endpoint, kwargs, way.covers)
         if session is None or way is None or choice is None:
             return wrapped(*args, **kwargs)
-        is_due = not session.never_waits and way.is_due_at_once(choice.play)
-        if is_due and (pacer := session.pacer(choice.play.recording.response)):
+        if way is plainly and session.never_waits and choice.play.recording.response.status == answers.OK:
+            return fast_replay.model(endpoint, choice.play)  # as `Way.answer` does, for most calls
+        if way.is_due_at_once(choice.play) and (pacer := session.pacer(choice.play.recording.response)):
             pacer.wait(-1)
             choice.play.end()
         return way.answer(session, client, choice, functools.partial(private.options_of, wrapped, instance, kwargs))

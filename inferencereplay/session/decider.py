@@ -171,8 +171,15 @@ class Decider(CallNotes):
         recording = self._cache.read(request, key, number)
         if recording is None or recording.response.end == "closed" or not covers(recording.response):
             return None
-        play = Play(recording, request, key, number, call, self._cache)
-        return play if self._answer_with(play, request) else None
+        with self._lock:
+            if not self.recorder.variants.commit(request.path, key, number, call):
+                return None
+            self._hits += 1
+            if self.never_waits and not recording.response.end:
+                self._log.note_hit(request, key, number, recording.response.retries)
+                return Play(recording, request, key, number, call, self._cache)
+            noted = self._log.add_hit(request, key, number, recording.response.retries)
+        return Play(recording, request, key, number, call, self._cache, noted)
 
     def _answer_with(self, play: Play, asked: Request) -> bool:
         """Count and note a call as answered; `False` if another thread's equal call has come first."""
