@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import bisect
 import collections
-import heapq
 from typing import TYPE_CHECKING
 
 from inferencereplay.recording.difference import common_length
@@ -21,6 +20,8 @@ LIKENESS = 0.9
 class RequestIndex:
     """The requests of a folder, each the lines of its body as a recording lays them out: a value a line.
 
+    Lines with which all of them begin or end make no difference, and are not looked at one by one.
+
     Args:
         requests: names and bodies, as JSON text in the layout of a file.
     """
@@ -29,19 +30,23 @@ class RequestIndex:
         self._names: list[str] = []
         self._counts: list[int] = []
         holders: dict[bytes, list[int]] = collections.defaultdict(list)
+        shared = _SharedLines()
         for number, (name, text) in enumerate(requests):
-            lines = text.split(b"\n")
+            lost, own = shared.take(text)
             self._names.append(name)
-            self._counts.append(len(lines))
-            for line in lines:
+            self._counts.append(text.count(b"\n") + 1)
+            for line in lost:
+                holders[line] += range(number)
+            for line in own:
                 holders[line].append(number)
-        self._holders = dict(holders)
-        self._lines = sorted(holders)
+        self._shared = shared.lines
+        self._holders = {line: held for line, held in holders.items() if line not in self._shared}
+        self._lines = sorted({*self._holders, *self._shared})
 
     @property
     def size(self) -> int:
         """About how many bytes of memory it takes."""
-        return sum(map(len, self._lines)) + 8 * sum(self._counts)
+        return sum(map(len, self._lines)) + 8 * sum(map(len, self._holders.values())) + 64 * len(self._names)
 
     def closest(self, text: bytes, count: int) -> list[str]:
         """Return the names of the requests that share most lines with another one, no more than `count`.
@@ -56,24 +61,73 @@ class RequestIndex:
         surplus = {lines: max(0.0, lines - len(asked)) for lines in set(self._counts)}
         likeness = [-surplus[lines] for lines in self._counts]
         for line in {line.removesuffix(b",") for line in asked}:
-            holders = {*self._holders.get(line, ()), *self._holders.get(line + b",", ())}
+            ended = line + b","
+            if line in self._shared or ended in self._shared:
+                continue
+            holders = {*self._holders.get(line, ()), *self._holders.get(ended, ())}
             if len(holders) < len(self._names):  # a line of all of them makes no difference
                 for number in holders:
                     likeness[number] += 1
                 for number, share in self._alike(line).items():
                     if number not in holders:
                         likeness[number] += share
-        numbers = heapq.nlargest(count, range(len(self._names)), key=likeness.__getitem__)
-        return [self._names[number] for number in numbers]
+        numbers = sorted(range(len(self._names)), key=likeness.__getitem__, reverse=True)
+        return [self._names[number] for number in numbers[:count]]
 
     def _alike(self, line: bytes) -> dict[int, float]:
         """Return the requests with lines that begin like another one, and how alike these are."""
         shares: dict[int, float] = {}
         at = bisect.bisect(self._lines, line)
         for other in self._lines[max(0, at - NEIGHBOURS) : at + NEIGHBOURS]:
-            holders = self._holders[other]
-            if len(holders) < len(self._names):
+            holders = self._holders.get(other)
+            if holders is not None and len(holders) < len(self._names):
                 share = LIKENESS * common_length(line, other) / max(len(line), len(other))
                 for number in holders:
                     shares[number] = max(share, shares.get(number, 0))
         return shares
+
+
+class _SharedLines:
+    """The lines with which all texts begin, and those with which all of them end: of those that were taken so far."""
+
+    def __init__(self) -> None:
+        self._whole: bytes | None = None  # of all texts, as long as they are equal
+        self._begin = self._end = b""
+        self._is_empty = True
+
+    @property
+    def lines(self) -> set[bytes]:
+        """Each of them."""
+        if self._whole is not None:
+            return {*self._whole.split(b"\n")}
+        return {*self._begin.split(b"\n")[:-1], *self._end.split(b"\n")[1:]}
+
+    def take(self, text: bytes) -> tuple[list[bytes], list[bytes]]:
+        """Take one more text; return the lines that all before it share, but not with it, and its own others."""
+        begin, end, whole = self._begin, self._end, self._whole
+        if self._is_empty or text == whole:
+            self._whole, self._is_empty = text, False
+            return [], []
+        lost: list[bytes] = []
+        if whole is not None:
+            begin = _begin(whole, text)
+            end = _end(whole[len(begin) :], text[len(begin) :])
+            lost = whole[len(begin) : len(whole) - len(end)].split(b"\n")
+        elif not (text.startswith(begin) and text.endswith(end, len(begin))):
+            begin = _begin(begin, text)
+            end = _end(end, text[len(begin) :])
+            lost = self._begin[len(begin) :].split(b"\n")[:-1]
+            lost += self._end[: len(self._end) - len(end)].split(b"\n")[1:]
+        self._begin, self._end, self._whole = begin, end, None
+        return lost, text[len(begin) : len(text) - len(end)].split(b"\n")
+
+
+def _begin(one: bytes, other: bytes) -> bytes:
+    """Return the whole lines with which both begin."""
+    return one[: one.rfind(b"\n", 0, common_length(one, other)) + 1]
+
+
+def _end(one: bytes, other: bytes) -> bytes:
+    """Return the whole lines with which both end, with the line break before them."""
+    end = one[len(one) - common_length(one[::-1], other[::-1]) :]
+    return end[end.find(b"\n") :] if b"\n" in end else b""

@@ -28,6 +28,7 @@ def miss(directory, body=ASK, **options):
 @pytest.fixture(autouse=True)
 def _forget_folders():
     moved_recordings._directories.cache_clear()
+    moved_recordings._project.cache_clear()
 
 
 @pytest.fixture
@@ -148,13 +149,28 @@ def test_the_search_is_bounded(project, monkeypatch):
         with monkeypatch.context() as patch:
             patch.setattr(moved_recordings, bound, 0)
             assert found(*where) == []
-    assert moved_recordings._folders_in(str(project / "nowhere")) == []
+    assert moved_recordings._names_in(str(project / "nowhere")) == (set(), [])
+
+
+def test_of_a_folder_full_of_recordings_only_the_beginning_is_read(project, monkeypatch):
+    """It holds no folders; any other one is read to its end."""
+    monkeypatch.setattr(moved_recordings, "ALIKE", 3)
+    full = project / "full"
+    full.mkdir()
+    for number in range(3):
+        (full / f"{number:032x}.json").touch()
+    (full / "folder").mkdir()
+    names, inner = moved_recordings._names_in(str(full))
+    assert len(names) == 3 or inner  # whichever the system names first
+    for file in full.glob("*.json"):
+        file.rename(file.with_suffix(".txt"))
+    assert moved_recordings._names_in(str(full))[1] == [str(full / "folder")]
 
 
 def test_folders_are_looked_through_once(project, monkeypatch):
     """A thousand misses cost one search."""
     text = str(miss(project / "recordings", mode="replay"))
-    monkeypatch.setattr(moved_recordings, "_folders_in", lambda _: pytest.fail("it is searched again"))
+    monkeypatch.setattr(moved_recordings, "_names_in", lambda _: pytest.fail("it is searched again"))
     assert str(miss(project / "recordings", mode="replay")) == text
 
 
