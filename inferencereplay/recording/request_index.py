@@ -34,14 +34,16 @@ class RequestIndex:
         for number, (name, text) in enumerate(requests):
             lost, own = shared.take(text)
             self._names.append(name)
-            self._counts.append(text.count(b"\n") + 1)
+            self._counts.append(shared.count + len(own))
             for line in lost:
                 holders[line] += range(number)
             for line in own:
                 holders[line].append(number)
         self._shared = shared.lines
-        self._holders = {line: held for line, held in holders.items() if line not in self._shared}
-        self._lines = sorted({*self._holders, *self._shared})
+        for line in self._shared:
+            holders.pop(line, None)
+        self._holders = dict(holders)
+        self._lines = sorted((*holders, *self._shared))
 
     @property
     def size(self) -> int:
@@ -88,38 +90,51 @@ class RequestIndex:
 
 
 class _SharedLines:
-    """The lines with which all texts begin, and those with which all of them end: of those that were taken so far."""
+    """The lines with which all texts begin, and those with which all of them end: of those that were taken so far.
+
+    Attributes:
+        count: how many they are.
+    """
 
     def __init__(self) -> None:
-        self._whole: bytes | None = None  # of all texts, as long as they are equal
         self._begin = self._end = b""
-        self._is_empty = True
+        self._whole: bytes | None = None
+        self._are_equal = True
+        self.count = 0
 
     @property
     def lines(self) -> set[bytes]:
         """Each of them."""
-        if self._whole is not None:
-            return {*self._whole.split(b"\n")}
+        if self._are_equal:
+            return set() if self._whole is None else {*self._whole.split(b"\n")}
         return {*self._begin.split(b"\n")[:-1], *self._end.split(b"\n")[1:]}
 
-    def take(self, text: bytes) -> tuple[list[bytes], list[bytes]]:
+    def take(self, text: bytes) -> tuple[Iterable[bytes], list[bytes]]:
         """Take one more text; return the lines that all before it share, but not with it, and its own others."""
-        begin, end, whole = self._begin, self._end, self._whole
-        if self._is_empty or text == whole:
-            self._whole, self._is_empty = text, False
-            return [], []
-        lost: list[bytes] = []
-        if whole is not None:
-            begin = _begin(whole, text)
-            end = _end(whole[len(begin) :], text[len(begin) :])
-            lost = whole[len(begin) : len(whole) - len(end)].split(b"\n")
-        elif not (text.startswith(begin) and text.endswith(end, len(begin))):
-            begin = _begin(begin, text)
-            end = _end(end, text[len(begin) :])
-            lost = self._begin[len(begin) :].split(b"\n")[:-1]
-            lost += self._end[: len(self._end) - len(end)].split(b"\n")[1:]
-        self._begin, self._end, self._whole = begin, end, None
-        return lost, text[len(begin) : len(text) - len(end)].split(b"\n")
+        begin, end = self._begin, self._end
+        if not self._are_equal and text.startswith(begin) and text.endswith(end, len(begin)):
+            return (), text[len(begin) : len(text) - len(end)].split(b"\n")
+        if self._are_equal and self._whole in (None, text):
+            self._whole, self.count = text, text.count(b"\n") + 1
+            return (), []
+        lost = self._narrow(text)
+        return lost, text[len(self._begin) : len(text) - len(self._end)].split(b"\n")
+
+    def _narrow(self, text: bytes) -> list[bytes]:
+        """Give up the lines that a text does not have; return them."""
+        old, end, lost = self._whole or self._begin, self._end, list[bytes]()
+        self._begin = _begin(old, text)
+        rest = text[len(self._begin) :]
+        if self._are_equal:
+            self._are_equal = False
+            old = old[len(self._begin) :]
+            self._end = _end(old, rest)
+            lost = old[: len(old) - len(self._end)].split(b"\n")
+        else:
+            self._end = _end(end, rest)
+            lost = old[len(self._begin) :].split(b"\n")[:-1] + end[: len(end) - len(self._end)].split(b"\n")[1:]
+        self._whole, self.count = None, self._begin.count(b"\n") + self._end.count(b"\n")
+        return lost
 
 
 def _begin(one: bytes, other: bytes) -> bytes:

@@ -44,8 +44,10 @@ class Sending:
     """
 
     def __init__(self, path: str, create: Callable[..., Any], adds: Mapping[str, Any] = MappingProxyType({})) -> None:
+        parameters = {name: known for name, known in inspect.signature(create).parameters.items() if name != "self"}
         self.path = path
-        self.names = frozenset(inspect.signature(create).parameters) - {"self"}
+        self.names = frozenset(parameters)
+        self.needs = frozenset(name for name, known in parameters.items() if known.default is inspect.Parameter.empty)
         self.adds = adds
 
 
@@ -125,18 +127,23 @@ def choose(
 
     Raises:
         RecordingCorrupt: if the file that should answer cannot be used.
+        RecordingNotFound: for a request that was not recorded, in `replay`.
     """
     if not may_replay(session, client) or not endpoint.names.issuperset(arguments):
         return None
     if arguments.get("extra_query") is not None:
         return None
     try:
-        body = canonical_json(read_body(arguments, endpoint.adds), private.convert)
+        sent = read_body(arguments, endpoint.adds)
+        body = canonical_json(sent, private.convert)
         query = private.read_query(client) if client.default_query else {}
         request = Request("POST", endpoint.path, body, query)
         play = session.hit(request, covers)
         if play is None:
-            play = session.play(session.call(request, functools.partial(private.secrets, client)), covers)
+            call = session.call(request, functools.partial(private.secrets, client))
+            play = session.play(call, covers)
+            if play is None and endpoint.needs <= arguments.keys() and canonical_json(sent) == body:
+                session.refuse_unrecorded(call)  # what the SDK refuses, or sends in another form, is left to it
     except (InvalidSetting, NotSerializable, StoreError):  # the SDK path handles it, and raises the error
         return None
     return None if play is None else Choice(play, request)

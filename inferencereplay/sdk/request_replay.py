@@ -108,6 +108,7 @@ def choose(  # noqa: PLR0913 - the arguments of `request`, in any of its version
 
     Raises:
         RecordingCorrupt: if the file that should answer cannot be used.
+        RecordingNotFound: for a request that was not recorded, in `replay`.
     """
     if not may_replay(session, client) or not private.sends_json(options):
         return None
@@ -138,7 +139,10 @@ def _choose(session: Session, client: Any, options: Any, covers: Callable[[Respo
     if request is None:
         return None
     try:
-        play = session.play(session.call(request, functools.partial(private.secrets, client, options)), covers)
+        call = session.call(request, functools.partial(private.secrets, client, options))
+        play = session.play(call, covers)
+        if play is None and not private.is_asked(options):
+            session.refuse_unrecorded(call)
     except (InvalidSetting, NotSerializable, StoreError):  # the SDK path handles it, and raises the error
         return None
     return None if play is None else Choice(play, request)

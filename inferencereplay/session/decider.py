@@ -194,6 +194,18 @@ class Decider(CallNotes):
                 play.noted = self._log.add_hit(asked, play.key, play.number, response.retries)
             return True
 
+    def refuse_unrecorded(self, call: Call) -> None:
+        """Raise what `decide` would raise for a call that `play` has not answered, if that is certain.
+
+        `play` also returns `None` for a call that its caller cannot replay; nothing is raised then.
+
+        Raises:
+            RecordingNotFound: for a request that was not recorded, in `replay`.
+        """
+        is_certain = self.mode is Mode.REPLAY and self._stubs is None and not self.is_let_through(call)
+        if is_certain and self.find(call) is None:
+            raise self.miss(call)
+
     def is_let_through(self, call: Call) -> bool:
         """Whether a call goes to the network whatever is recorded.
 

@@ -8,7 +8,7 @@ import stat
 from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
 LARGEST = 2**30
 """Bytes of the largest file that is read as a recording, and of the largest one that is written."""
@@ -19,6 +19,8 @@ _NO_FOLLOW: int = getattr(os, "O_NOFOLLOW", 0)
 """0 on Windows, where git writes a link as a file by default."""
 FOLLOWS_NO_LINK = bool(_NO_FOLLOW)
 """Whether `follows_links=False` makes a link an error."""
+OPENS_FROM_FOLDERS = os.open in os.supports_dir_fd
+"""Whether a file can be opened by the descriptor of its folder, and its name."""
 
 
 def read(name: str, limit: int = LARGEST, *, follows_links: bool = True) -> bytes:
@@ -84,20 +86,34 @@ def read_start(name: str, count: int) -> bytes:
         os.close(descriptor)
 
 
-def read_starts(names: Iterable[str], count: int) -> Iterator[tuple[str, bytes]]:
-    """Yield the first bytes of many files, in one loop for speed; none of a link, and of what cannot be read."""
+def read_starts(folder: str, names: Iterable[str], count: int) -> list[bytes]:
+    """Return the first bytes of files of a folder, in order; none of a link, and of what cannot be read.
+
+    A search reads many files. To open a file from its folder takes less time than by its whole path.
+    """
     flags, opened, read_from, closed = _FLAGS | _NO_FOLLOW, os.open, os.read, os.close
-    for name in names:
-        data = b""
-        try:
-            descriptor = opened(name, flags)
+    starts: list[bytes] = []
+    try:
+        place = opened(folder, os.O_RDONLY) if OPENS_FROM_FOLDERS else None
+    except OSError:
+        return [b"" for _ in names]
+    before = f"{folder}{os.sep}" if place is None else ""
+    try:
+        for name in names:
+            data = b""
             try:
-                data = read_from(descriptor, count)
-            finally:
-                closed(descriptor)
-        except OSError:
-            pass
-        yield name, data
+                descriptor = opened(before + name, flags, dir_fd=place)
+                try:
+                    data = read_from(descriptor, count)
+                finally:
+                    closed(descriptor)
+            except OSError:
+                pass
+            starts.append(data)
+    finally:
+        if place is not None:
+            closed(place)
+    return starts
 
 
 def way_out(error: OSError) -> str:

@@ -24,7 +24,7 @@ from inferencereplay.store.address import DIGITS, file_name, folder_names, is_fi
 from inferencereplay.store.atomic_write import link, sweep, written
 from inferencereplay.store.bounded_read import LARGEST, read_starts, read_with_state, way_out
 from inferencereplay.store.containment import is_inside
-from inferencereplay.store.folder_listing import aged, listed
+from inferencereplay.store.folder_listing import aged, listed, names_in
 from inferencereplay.store.folder_lock import locked
 from inferencereplay.store.side_folder import (
     drop_side,
@@ -48,6 +48,8 @@ LARGEST_COMPARED = 16 * 1024 * 1024
 """Bytes of a file that a search for the nearest request reads."""
 START_COMPARED = 16 * 1024
 """Bytes of a file that such a search reads first; they hold most requests."""
+TOGETHER = 200
+"""Files of which the beginnings are in memory at a time."""
 MOST_REMEMBERED = 1_000
 """Folders of which a store remembers where they are."""
 _Found = TypeVar("_Found")
@@ -255,16 +257,27 @@ class DirectoryStore:
         folder = self._folders[path]
         if self._led_out[folder]:
             return
-        files = listed(folder, is_file_name)
-        if len(files) > limit:
-            files = [file for _, file in heapq.nlargest(limit, aged(files))]
-        inside = len(self._inside)
-        for file, start in read_starts(files, START_COMPARED):
-            body = body_text(start)
-            if body is None and (request := self._request(file, start if len(start) < START_COMPARED else b"")):
-                body = lay_out(request.body)
-            if body is not None:
-                yield file[inside:], body
+        names = names_in(folder, is_file_name)
+        if len(names) > limit:
+            aging = aged(f"{folder}{os.sep}{name}" for name in names)
+            names = [os.path.basename(file) for _, file in heapq.nlargest(limit, aging)]  # noqa: PTH119
+        inside = f"{folder}{os.sep}"[len(self._inside) :]
+        for first in range(0, len(names), TOGETHER):
+            part = names[first : first + TOGETHER]
+            for name, start in zip(part, read_starts(folder, part, START_COMPARED), strict=True):
+                body = body_text(start) or self._laid_out(f"{folder}{os.sep}{name}", start)
+                if body is not None:
+                    yield inside + name, body
+
+    def _laid_out(self, file: str, start: bytes) -> bytes | None:
+        """Return the text of the request's body in a file from whose beginning it cannot be cut; `None` without one."""
+        if not start or len(start) == START_COMPARED:  # it is not the whole file
+            with contextlib.suppress(StoreError, RecordingCorrupt):
+                start = self._content(file, LARGEST_COMPARED) or b""
+            if body := body_text(start):
+                return body
+        request = self._request(file, start)
+        return None if request is None else lay_out(request.body)
 
     def newest(self, names: Sequence[str]) -> Iterator[tuple[str, JSON]]:
         """Yield name and request body of the recordings with these names, newest first, without unusable ones."""
