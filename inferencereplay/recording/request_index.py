@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from inferencereplay.recording.difference import common_length
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 NEIGHBOURS = 8
 """Lines before and after a line, in their order, that may be like it."""
@@ -29,26 +29,33 @@ class RequestIndex:
     def __init__(self, requests: Iterable[tuple[str, bytes]]) -> None:
         self._names: list[str] = []
         self._counts: list[int] = []
-        holders: dict[bytes, list[int]] = collections.defaultdict(list)
+        # Most lines are in one request only. Without a list for each the garbage collector has nothing to go through.
+        first: dict[bytes, int] = {}
+        further: dict[bytes, list[int]] = collections.defaultdict(list)
         shared = _SharedLines()
         for number, (name, text) in enumerate(requests):
             lost, own = shared.take(text)
             self._names.append(name)
             self._counts.append(shared.count + len(own))
             for line in lost:
-                holders[line] += range(number)
+                further[line] += range(line not in first, number)
+                first.setdefault(line, 0)
             for line in own:
-                holders[line].append(number)
+                if line in first:
+                    further[line].append(number)
+                else:
+                    first[line] = number
         self._shared = shared.lines
         for line in self._shared:
-            holders.pop(line, None)
-        self._holders = dict(holders)
-        self._lines = sorted((*holders, *self._shared))
+            first.pop(line, None)
+        self._first, self._further = first, dict(further)
+        self._lines = sorted((*first, *self._shared))
 
     @property
     def size(self) -> int:
         """About how many bytes of memory it takes."""
-        return sum(map(len, self._lines)) + 8 * sum(map(len, self._holders.values())) + 64 * len(self._names)
+        further = 8 * sum(map(len, self._further.values()))
+        return sum(map(len, self._lines)) + 8 * len(self._first) + further + 64 * len(self._names)
 
     def closest(self, text: bytes, count: int) -> list[str]:
         """Return the names of the requests that share most lines with another one, no more than `count`.
@@ -66,7 +73,7 @@ class RequestIndex:
             ended = line + b","
             if line in self._shared or ended in self._shared:
                 continue
-            holders = {*self._holders.get(line, ()), *self._holders.get(ended, ())}
+            holders = {*self._holders(line), *self._holders(ended)}
             if len(holders) < len(self._names):  # a line of all of them makes no difference
                 for number in holders:
                     likeness[number] += 1
@@ -76,13 +83,18 @@ class RequestIndex:
         numbers = sorted(range(len(self._names)), key=likeness.__getitem__, reverse=True)
         return [self._names[number] for number in numbers[:count]]
 
+    def _holders(self, line: bytes) -> Sequence[int]:
+        """Return the requests with a line that not all share, each as often as it has that."""
+        first = self._first.get(line)
+        return () if first is None else (first, *self._further.get(line, ()))
+
     def _alike(self, line: bytes) -> dict[int, float]:
         """Return the requests with lines that begin like another one, and how alike these are."""
         shares: dict[int, float] = {}
         at = bisect.bisect(self._lines, line)
         for other in self._lines[max(0, at - NEIGHBOURS) : at + NEIGHBOURS]:
-            holders = self._holders.get(other)
-            if holders is not None and len(holders) < len(self._names):
+            holders = self._holders(other)
+            if len(holders) < len(self._names):
                 share = LIKENESS * common_length(line, other) / max(len(line), len(other))
                 for number in holders:
                     shares[number] = max(share, shares.get(number, 0))
