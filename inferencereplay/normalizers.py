@@ -13,23 +13,25 @@ in the same way: `normalize="/job-[0-9]+/"`; see `Matches`.
 
 from __future__ import annotations
 
+import functools
 import re
 import tempfile
 from typing import TYPE_CHECKING, Any
 
+from inferencereplay.recording.difference import differences
 from inferencereplay.recording.request import canonical_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from inferencereplay.recording.difference import Difference
     from inferencereplay.recording.request import JSON
 
 __all__ = ["sorted_tools", "temporary_paths", "timestamps", "tool_call_ids", "uuids"]
 
-_UUID = re.compile(
-    r"(?<![0-9A-Za-z])(?:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
-    r"|[0-9a-f]{12}[1-8][0-9a-f]{3}[89ab][0-9a-f]{15})(?![0-9A-Za-z])",
-    re.IGNORECASE,
+_UUID = (
+    r"(?i:(?<![0-9A-Za-z])(?:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+    r"|[0-9a-f]{12}[1-8][0-9a-f]{3}[89ab][0-9a-f]{15})(?![0-9A-Za-z]))"
 )
 _CLOCK = r"\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d{1,9})?)?(?:\s?[AaPp](?:\.[Mm]\.|[Mm]\b))?"
 _ZONE = r"(?:\s?(?:Z|UTC|GMT|[+-]\d{2}:?\d{2}))?"
@@ -41,7 +43,7 @@ _WEEKDAY = r"(?:Mon|Tues?|Wed(?:nes)?|Thu(?:rs)?|Fri|Sat(?:ur)?|Sun)(?:day)?,?\s
 _DAY = r"\d{1,2}(?:st|nd|rd|th)?"
 _DATE = rf"(?:(?:{_WEEKDAY})?(?:\d{{4}}-\d{{2}}-\d{{2}}|{_MONTH}\s{_DAY},?\s\d{{4}}|{_DAY}\s{_MONTH},?\s\d{{4}}))"
 _CTIME = rf"{_WEEKDAY}{_MONTH}\s+\d{{1,2}}\s{_CLOCK}{_ZONE}\s\d{{4}}"
-_TIMESTAMP = re.compile(
+_TIMESTAMP = (
     rf"(?<![0-9A-Za-z])(?:{_CTIME}|{_DATE}(?:(?:T|,?\s(?:at\s)?){_CLOCK}{_ZONE})?|\d{{1,2}}:\d{{2}}:\d{{2}}{_ZONE})"
     r"(?![0-9A-Za-z])"
 )
@@ -53,6 +55,10 @@ _TEMPORARY = (
     r"(?:/private)?(?:/var)?/tmp|(?:/private)?/var/folders/[^/\s]+/[^/\s]+/T|[A-Za-z]:[\\/](?:[^\\/\s]+[\\/])+Temp"
 )
 _RUN = r"pytest-of-[^/\\\s]+[\\/]pytest-\d+(?:[\\/]popen-gw\d+)?"
+_MAY_VARY = re.compile(r"\d[:-]\d|[0-9A-Fa-f]{12}|[/\\]|Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec")
+"""A part of each text in which a UUID, a time or a path is found."""
+_compiled = functools.cache(re.compile)
+"""Compiles an expression when it is first needed: that of times takes longer than a miss may."""
 _PART = r"[^/\\\s'\"`<>|:;,)\]}]+"
 
 
@@ -70,7 +76,7 @@ def uuids(body: JSON) -> JSON:
             return digits
         return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 
-    return _in_texts(body, lambda text: _UUID.sub(number, text))
+    return _in_texts(body, lambda text: _compiled(_UUID).sub(number, text))
 
 
 def timestamps(body: JSON) -> JSON:
@@ -80,7 +86,7 @@ def timestamps(body: JSON) -> JSON:
 
     Lets through: requests that differ only in a date or a time of day, also where it is what is asked about.
     """
-    return _timeless(_in_texts(body, lambda text: _TIMESTAMP.sub(_TIME, text)))
+    return _timeless(_in_texts(body, lambda text: _compiled(_TIMESTAMP).sub(_TIME, text)))
 
 
 def _timeless(value: JSON) -> JSON:
@@ -139,7 +145,7 @@ def temporary_paths(body: JSON) -> JSON:
     Lets through: requests that differ only in the names of temporary files and folders.
     """
     numbers: dict[str, int] = {}
-    pattern = re.compile(rf"(?<![\w./\\-])(?:{re.escape(tempfile.gettempdir())}|{_TEMPORARY})([\\/])({_RUN}|{_PART})")
+    pattern = _compiled(rf"(?<![\w./\\-])(?:{re.escape(tempfile.gettempdir())}|{_TEMPORARY})([\\/])({_RUN}|{_PART})")
 
     def number(found: re.Match[str]) -> str:
         return f"/tmp{found[1]}{numbers.setdefault(found[2], len(numbers) + 1)}"  # noqa: S108 - a text, no file
@@ -245,13 +251,23 @@ _NAME = re.compile(r"\s*(/.*?/|[^,]*?)\s*(,|\Z)", re.DOTALL)
 def that_make_equal(one: JSON, other: JSON) -> tuple[str, ...]:
     """Return the names of the ready-made functions that make two bodies equal, as few as will do; else none."""
     needed = dict(BY_NAME)
-    if not _are_equal(one, other, needed.values()):
+    if not all(map(_may_vary, differences(one, other))) or not _are_equal(one, other, needed.values()):
         return ()
     for name in BY_NAME:
         rest = {key: function for key, function in needed.items() if key != name}
         if _are_equal(one, other, rest.values()):
             needed = rest
     return tuple(needed)
+
+
+def _may_vary(item: Difference) -> bool:
+    """Whether a ready-made function may make the two sides of a difference equal."""
+    if item.path.endswith('"') or re.match(r"(?:tools|functions)(?![\w$-])", item.path):
+        return True  # of a name that may be anything, or of tools in another order
+    name, one, other = re.split(r"[.\[]", item.path)[-1], item.recorded, item.requested
+    if isinstance(one, str) and isinstance(other, str):
+        return name in (*_CALL_IDS, "id") or any(map(_MAY_VARY.search, (one, other)))
+    return _is_unix_time(name, one) or _is_unix_time(name, other)
 
 
 def _are_equal(one: JSON, other: JSON, functions: Iterable[Callable[[JSON], JSON]]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import re
@@ -20,6 +21,7 @@ BEFORE = 16
 """Characters that are shown before the place where two strings part."""
 AFTER = 48
 """Characters that are shown from there on."""
+_LEAVES = frozenset((str, int, float, bool, type(None)))
 _PLAIN_NAME = re.compile(r"[\w$-]{1,64}")
 
 
@@ -50,14 +52,21 @@ def differences(recorded: JSON, requested: JSON, path: str = "") -> Iterator[Dif
     """Yield every path at which `requested` differs from `recorded`; equal numbers are equal, however written."""
     if isinstance(recorded, dict) and isinstance(requested, dict):
         for name in dict.fromkeys((*recorded, *requested)):
-            inner = f"{path}.{_step(name)}" if path else _step(name)
-            yield from differences(recorded.get(name, ABSENT), requested.get(name, ABSENT), inner)
+            old, new = recorded.get(name, ABSENT), requested.get(name, ABSENT)
+            if not _are_same(old, new):
+                yield from differences(old, new, f"{path}.{_step(name)}" if path else _step(name))
     elif isinstance(recorded, list) and isinstance(requested, list):
-        for index in range(max(len(recorded), len(requested))):
-            old, new = (items[index] if index < len(items) else ABSENT for items in (recorded, requested))
-            yield from differences(old, new, f"{path}[{index}]")
+        for index, (old, new) in enumerate(itertools.zip_longest(recorded, requested, fillvalue=ABSENT)):
+            if not _are_same(old, new):
+                yield from differences(old, new, f"{path}[{index}]")
     elif recorded != requested or isinstance(recorded, bool) is not isinstance(requested, bool):
         yield Difference(path or "body", recorded, requested)
+
+
+def _are_same(one: JSON, other: JSON) -> bool:
+    """Whether two values need no closer look; most members of two requests are equal texts."""
+    kind = type(one)
+    return kind is type(other) and kind in _LEAVES and one == other
 
 
 def nearest(requested: JSON, candidates: Iterable[tuple[str, JSON]]) -> tuple[str, tuple[str, ...]] | None:

@@ -107,6 +107,12 @@ def _sign_in_text(hint: str) -> re.Pattern[str]:
     return re.compile(f"{hint}(?:{_KEY if hint == 'key' else ''}){_SIGN}", re.ASCII)
 
 
+@functools.cache
+def _key_in_text() -> re.Pattern[str]:
+    """Return what matches `key` after those words, which is rare: the rest of the expression takes long to compile."""
+    return re.compile(rf"(?:{'|'.join(_BEFORE_KEY)})(?:__|[ _.-])?key")
+
+
 def redact_named(text: str, redact: Callable[[str], str], is_redacted: Callable[[str], bool]) -> str:
     """Return a text without the values of which it says by a name that they are secrets.
 
@@ -131,7 +137,7 @@ def _ends_of_names(text: str) -> list[int]:
     lowered = text.lower()
     if len(lowered) != len(text):  # as that of the Turkish İ is
         lowered = text.translate(_LOWER)
-    present = [hint for hint in HINTS if hint in lowered]
+    present = [hint for hint in HINTS if hint in lowered and (hint != "key" or _key_in_text().search(lowered))]
     return sorted(found.start() + len(hint) for hint in present for found in _sign_in_text(hint).finditer(lowered))
 
 

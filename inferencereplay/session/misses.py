@@ -8,6 +8,8 @@ import shlex
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
+
 from inferencereplay.errors import RecordingNotFound, StoreError
 from inferencereplay.recording.control_characters import visible, visible_lines
 from inferencereplay.recording.difference import nearest
@@ -173,7 +175,7 @@ def _nearest(request: Request, near_requests: NearRequests, redactor: Redactor) 
         name, lines = found
         body = bodies.pop(name)
         with contextlib.suppress(RecursionError):  # one that is nested too deeply for redaction is passed over
-            safe = redactor.value(body)
+            safe = body if redactor.is_clean(msgspec.json.encode(body)) else redactor.value(body)
             if safe is not body:
                 name, lines = nearest(asked, [(name, safe)]) or found
             if lines:
