@@ -48,17 +48,17 @@ _TIMESTAMP = (
     r"(?![0-9A-Za-z])"
 )
 _TIME = "2000-01-01T00:00:00Z"
-_TIME_NAMES = re.compile(r"(?:.*_)?(?:at|time|timestamp|date|created|updated|now)")
+_TIME_NAMES = r"(?:.*_)?(?:at|time|timestamp|date|created|updated|now)"
 _YEARS = (10**9, 10**10)
 """Seconds since 1970, from the year 2001 to 2286; milliseconds and more have more digits."""
 _TEMPORARY = (
     r"(?:/private)?(?:/var)?/tmp|(?:/private)?/var/folders/[^/\s]+/[^/\s]+/T|[A-Za-z]:[\\/](?:[^\\/\s]+[\\/])+Temp"
 )
 _RUN = r"pytest-of-[^/\\\s]+[\\/]pytest-\d+(?:[\\/]popen-gw\d+)?"
-_MAY_VARY = re.compile(r"\d[:-]\d|[0-9A-Fa-f]{12}|[/\\]|Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec")
+_MAY_VARY = r"\d[:-]\d|[0-9A-Fa-f]{12}|[/\\]|Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
 """A part of each text in which a UUID, a time or a path is found."""
 _compiled = functools.cache(re.compile)
-"""Compiles an expression when it is first needed: that of times takes longer than a miss may."""
+"""Compiles an expression when it is first needed: that of times takes as long as a search of many files."""
 _PART = r"[^/\\\s'\"`<>|:;,)\]}]+"
 
 
@@ -96,7 +96,7 @@ def _timeless(value: JSON) -> JSON:
 
 
 def _is_unix_time(name: str, value: JSON) -> bool:
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not _TIME_NAMES.fullmatch(name):
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not _compiled(_TIME_NAMES).fullmatch(name):
         return False
     return any(_YEARS[0] * unit <= value < _YEARS[1] * unit for unit in (1, 10**3, 10**6, 10**9))
 
@@ -239,13 +239,13 @@ def is_pattern(name: str) -> bool:
 def split_names(text: str) -> list[str]:
     """Split a text at the commas between names; a regular expression may hold commas of its own."""
     names, at, more = [], 0, ","
-    while more and (found := _NAME.match(text, at)):
+    while more and (found := _compiled(_NAME, re.DOTALL).match(text, at)):
         at, more = found.end(), found[2]
         names.append(found[1])
     return names
 
 
-_NAME = re.compile(r"\s*(/.*?/|[^,]*?)\s*(,|\Z)", re.DOTALL)
+_NAME = r"\s*(/.*?/|[^,]*?)\s*(,|\Z)"
 
 
 def that_make_equal(one: JSON, other: JSON) -> tuple[str, ...]:
@@ -266,7 +266,7 @@ def _may_vary(item: Difference) -> bool:
         return True  # of a name that may be anything, or of tools in another order
     name, one, other = re.split(r"[.\[]", item.path)[-1], item.recorded, item.requested
     if isinstance(one, str) and isinstance(other, str):
-        return name in (*_CALL_IDS, "id") or any(map(_MAY_VARY.search, (one, other)))
+        return name in (*_CALL_IDS, "id") or any(map(_compiled(_MAY_VARY).search, (one, other)))
     return _is_unix_time(name, one) or _is_unix_time(name, other)
 
 
