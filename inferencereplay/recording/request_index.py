@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import bisect
 import collections
+import itertools
+import operator
 from typing import TYPE_CHECKING
 
 from inferencereplay.recording.difference import common_length
@@ -15,6 +17,12 @@ NEIGHBOURS = 8
 """Lines before and after a line, in their order, that may be like it."""
 LIKENESS = 0.9
 """The likeness of two lines that share all of a line but its end; `difference.Difference.weight` counts the same."""
+
+
+FEW, TOGETHER = 8, 256
+"""Requests that are looked at together: the first ones, and the others."""
+_NEVER = b"\0"
+"""What no JSON has."""
 
 
 class RequestIndex:
@@ -32,19 +40,22 @@ class RequestIndex:
         # Most lines are in one request only. Without a list for each the garbage collector has nothing to go through.
         first: dict[bytes, int] = {}
         further: dict[bytes, list[int]] = collections.defaultdict(list)
-        shared = _SharedLines()
-        for number, (name, text) in enumerate(requests):
-            lost, own = shared.take(text)
-            self._names.append(name)
-            self._counts.append(shared.count + len(own))
-            for line in lost:
-                further[line] += range(line not in first, number)
-                first.setdefault(line, 0)
-            for line in own:
-                if line in first:
-                    further[line].append(number)
-                else:
-                    first[line] = number
+        shared, rest = _SharedLines(), iter(requests)
+        while batch := [*itertools.islice(rest, TOGETHER if self._names else FEW)]:
+            texts = [text for _, text in batch]
+            between = shared.between(texts)
+            for number, text in enumerate(texts if between is None else between, len(self._names)):
+                lost, own = shared.take(text) if between is None else ((), text.split(b"\n"))
+                self._counts.append(shared.count + len(own))
+                for line in lost:
+                    further[line] += range(line not in first, number)
+                    first.setdefault(line, 0)
+                for line in own:
+                    if line in first:
+                        further[line].append(number)
+                    else:
+                        first[line] = number
+            self._names += [name for name, _ in batch]
         self._shared = shared.lines
         for line in self._shared:
             first.pop(line, None)
@@ -120,6 +131,14 @@ class _SharedLines:
         if self._are_equal:
             return set() if self._whole is None else {*self._whole.split(b"\n")}
         return {*self._begin.split(b"\n")[:-1], *self._end.split(b"\n")[1:]}
+
+    def between(self, texts: list[bytes]) -> list[bytes] | None:
+        """Return what is between them in several texts, if all of these have them: by one search, for speed."""
+        begin, end = self._begin, self._end
+        joined = _NEVER.join((end, *texts, begin))
+        if self._are_equal or joined.count(end + _NEVER + begin) != len(texts) + 1:
+            return None
+        return [*map(operator.itemgetter(slice(len(begin), -len(end) or None)), texts)]
 
     def take(self, text: bytes) -> tuple[Iterable[bytes], list[bytes]]:
         """Take one more text; return the lines that all before it share, but not with it, and its own others."""
