@@ -264,8 +264,9 @@ class DirectoryStore:
         inside = f"{folder}{os.sep}"[len(self._inside) :]
         for first in range(0, len(names), TOGETHER):
             part = names[first : first + TOGETHER]
-            for name, start in zip(part, read_starts(folder, part, START_COMPARED), strict=True):
-                body = body_text(start) or self._laid_out(f"{folder}{os.sep}{name}", start)
+            starts = read_starts(folder, part, START_COMPARED)
+            for name, start, text in zip(part, starts, map(body_text, starts), strict=True):
+                body = text or self._laid_out(f"{folder}{os.sep}{name}", start)
                 if body is not None:
                     yield inside + name, body
 
