@@ -227,6 +227,7 @@ class Guard:
         self.inside: str | None = None
         self.known = {"numpy"}
         self.seen: list[str] = []
+        self._folder = ""
         sys.addaudithook(self._see)
 
     def _see(self, name: str, arguments: tuple[Any, ...]) -> None:
@@ -243,7 +244,10 @@ class Guard:
     def _is_inside(self, path: Any, flags: int) -> bool:
         if isinstance(path, int) or self.inside is None:
             return True
-        folder, name = os.path.split(os.fsdecode(path))
+        path = os.path.join(self._folder, os.fsdecode(path))  # a name alone is one in the folder that was opened last
+        if os.path.isdir(path):
+            self._folder = path
+        folder, name = os.path.split(path)
         real = f"{os.path.realpath(folder)}/{name}"
         return (real if flags & os.O_NOFOLLOW else os.path.realpath(real)).startswith(self.inside)
 
