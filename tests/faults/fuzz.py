@@ -227,7 +227,7 @@ class Guard:
         self.inside: str | None = None
         self.known = {"numpy"}
         self.seen: list[str] = []
-        self._folder = ""
+        self._folder = Path()
         sys.addaudithook(self._see)
 
     def _see(self, name: str, arguments: tuple[Any, ...]) -> None:
@@ -244,8 +244,8 @@ class Guard:
     def _is_inside(self, path: Any, flags: int) -> bool:
         if isinstance(path, int) or self.inside is None:
             return True
-        path = os.path.join(self._folder, os.fsdecode(path))  # a name alone is one in the folder that was opened last
-        if os.path.isdir(path):
+        path = Path(self._folder, os.fsdecode(path))  # a name alone is one in the folder that was opened last
+        if path.is_dir():
             self._folder = path
         folder, name = os.path.split(path)
         real = f"{os.path.realpath(folder)}/{name}"

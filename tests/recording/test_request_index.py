@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import copy
 import random
 
@@ -9,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferencereplay.recording.difference import differences
+from inferencereplay.recording import request_index
+from inferencereplay.recording.difference import common_length, differences
 from inferencereplay.recording.format import lay_out
 from inferencereplay.recording.request import canonical_json
-from inferencereplay.recording.request_index import RequestIndex
+from inferencereplay.recording.request_index import LIKENESS, NEIGHBOURS, RequestIndex
 
 words = st.text("abcdef ", min_size=1, max_size=12)
 turns = st.fixed_dictionaries({"role": st.sampled_from(["user", "assistant", "tool"]), "content": words})
@@ -106,6 +108,55 @@ def test_what_has_too_much_is_farther():
 def test_a_line_with_a_comma_is_the_line_without():
     """The last member of an object has none."""
     assert closest([{"a": 1, "b": 2, "c": 3}, {"a": 1, "b": 1, "d": 3}], {"a": 1, "b": 2}) == [0]
+
+
+class PlainIndex:
+    """The same search without the shortcuts: each line of each request is looked at."""
+
+    def __init__(self, texts):
+        self.texts = [text.split(b"\n") for text in texts]
+        self.lines = sorted({line for lines in self.texts for line in lines})
+
+    def holders(self, line):
+        return [number for number, lines in enumerate(self.texts) for _ in range(lines.count(line))]
+
+    def likeness(self, text):
+        asked, everyone = text.split(b"\n"), len(self.texts)
+        likeness = [-max(0.0, len(lines) - len(asked)) for lines in self.texts]
+        for line in {line.removesuffix(b",") for line in asked}:
+            held = {*self.holders(line), *self.holders(line + b",")}
+            if len(held) < everyone:
+                shares = {}
+                at = bisect.bisect(self.lines, line)
+                for other in self.lines[max(0, at - NEIGHBOURS) : at + NEIGHBOURS]:
+                    if len(self.holders(other)) < everyone:
+                        share = LIKENESS * common_length(line, other) / max(len(line), len(other))
+                        shares |= {number: max(share, shares.get(number, 0)) for number in self.holders(other)}
+                for number in range(everyone):
+                    likeness[number] += 1 if number in held else shares.get(number, 0)
+        return [round(one, 9) for one in likeness]
+
+
+lines = st.sampled_from([b"a", b"aa", b"aa,", b"ab", b" b", b"b", b"b,", b"c", b"{", b"}"])
+texts = st.builds(
+    lambda begin, middles, end: [b"\n".join((*begin[:some], *own, *end[other:])) for some, own, other in middles],
+    st.lists(lines, max_size=4),
+    st.lists(st.tuples(st.integers(0, 4), st.lists(lines, min_size=1, max_size=3), st.integers(0, 4)), max_size=12),
+    st.lists(lines, max_size=4),
+)
+
+
+@given(texts, st.lists(lines, min_size=1, max_size=8).map(b"\n".join))
+def test_lines_that_all_share_are_left_out_for_speed_only(texts, asked):
+    """The closest are those of a search through all of them, however many are looked at together."""
+    likeness = PlainIndex(texts).likeness(asked)
+    for few, together in ((1, 2), (3, 4), (request_index.FEW, request_index.TOGETHER)):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(request_index, "FEW", few)
+            patch.setattr(request_index, "TOGETHER", together)
+            index = RequestIndex((str(number), text) for number, text in enumerate(texts))
+        found = [int(name) for name in index.closest(asked, 5)]
+        assert [likeness[number] for number in found] == sorted(likeness, reverse=True)[:5]
 
 
 def test_the_size_is_that_of_the_distinct_lines():

@@ -10,6 +10,7 @@ import pytest
 
 from inferencereplay.catalogue.entries import Catalogue
 from inferencereplay.errors import RecordingCorrupt, StoreError
+from inferencereplay.store import bounded_read
 from inferencereplay.store.bounded_read import LARGEST, read, read_start, way_out
 from inferencereplay.store.directory import DirectoryStore
 from inferencereplay.store.llama_stack import LARGEST_FILE, LlamaStackStore
@@ -111,3 +112,17 @@ def test_no_file_is_written_that_could_not_be_read(tmp_path, monkeypatch):
         store.add("/x", KEY, 1, b"x" * 11)
     assert [*Path(tmp_path, "x").iterdir()] == []
     assert LARGEST == 2**30
+
+
+@pytest.mark.parametrize("opens_from_folders", [True, False])
+def test_the_beginnings_of_files_are_read_in_order(tmp_path, monkeypatch, opens_from_folders):
+    """Nothing of a link, a folder, and of what is not there; on each operating system alike."""
+    opens_from_folders = opens_from_folders and bounded_read.OPENS_FROM_FOLDERS  # which Windows cannot
+    monkeypatch.setattr(bounded_read, "OPENS_FROM_FOLDERS", opens_from_folders)
+    (tmp_path / "a").write_bytes(b"12345")
+    (tmp_path / "b").write_bytes(b"1")
+    (tmp_path / "link").symlink_to("a")
+    (tmp_path / "folder").mkdir()
+    names = ["b", "link", "gone", "a", "folder", "b"]
+    assert bounded_read.read_starts(str(tmp_path), names, 3) == [b"1", b"", b"", b"123", b"", b"1"]
+    assert bounded_read.read_starts(str(tmp_path / "nowhere"), names, 3) == [b""] * 6
