@@ -204,8 +204,27 @@ def test_what_would_make_two_bodies_equal():
 varying = st.sampled_from(
     [
         *("0b6d1b3c-5d1e-4c43-9c55-0a9d7a1f4b2e", "1B6D1B3C5D1E4C439C550A9D7A1F4B2E", "on 2026-11-28", "at 10:15"),
-        *("May 5, 2026", "3rd Jan 2026", "at 10:15:00Z", "in /tmp/ab12/x", "C:\\\\Users\\\\a\\\\Temp\\\\b", "/tmp/cd34/x"),
-        *("call_1", "call_2", "a word", "1234", "12:5", "a-b", "Sun Mar  1 10:15:00 2026", 1764300000, 1764300001, 1, None),
+        *(
+            "May 5, 2026",
+            "3rd Jan 2026",
+            "at 10:15:00Z",
+            "in /tmp/ab12/x",
+            "C:\\\\Users\\\\a\\\\Temp\\\\b",
+            "/tmp/cd34/x",
+        ),
+        *(
+            "call_1",
+            "call_2",
+            "a word",
+            "1234",
+            "12:5",
+            "a-b",
+            "Sun Mar  1 10:15:00 2026",
+            1764300000,
+            1764300001,
+            1,
+            None,
+        ),
     ]
 )
 small = st.dictionaries(

@@ -57,9 +57,7 @@ def test_a_miss_of_plain_json_does_not_reach_the_sdk(driver, few, monkeypatch, n
 
 def test_nobody_is_told_what_is_near_where_it_is_recorded(driver, server, tmp_path, monkeypatch):
     """In record-if-missing the search of the directory would cost each new call its time."""
-    monkeypatch.setattr(
-        "inferencereplay.session.call_notes.explain", lambda *_, **__: pytest.fail("it was looked for")
-    )
+    monkeypatch.setattr("inferencereplay.session.call_notes.explain", lambda *_, **__: pytest.fail("it was looked for"))
     server.renumber(plain(completion("1")))
     with replay(tmp_path, mode="record-if-missing") as session:
         driver.chat()
