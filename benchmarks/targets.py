@@ -301,6 +301,7 @@ def look_up(run: RunCoordinator) -> list[Row]:
     small, large = run.directory / "small", run.directory / "large"
     scenes.record_many(small, 100)
     scenes.record_many(large, count)
+    time.sleep(0.15)  # a recording that has just been written is kept in memory when it is read again
     picked = {small: list(range(100)), large: random.Random(1).sample(range(count), 100)}
     chats = {directory: [numbered(SMALL, number) for number in numbers] for directory, numbers in picked.items()}
     memory = {directory: _memory_of(directory, chats[directory]) for directory in (small, large, small, large)}
