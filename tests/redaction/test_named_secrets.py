@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from inferencereplay.redaction import named_secrets
 from inferencereplay.redaction.redactor import REDACTED, Redactor
 
 HEX = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
@@ -95,3 +98,16 @@ def test_prose_and_programs_stay(text):
     for given in (text, json.dumps({"a": text}), json.dumps([json.dumps({"a": text})])):
         assert redactor.text(given) is given
     assert redactor.value({"a": text})["a"] is text
+
+
+parts = st.sampled_from(
+    ["api", "access", "OpenAI", "secret", "_", "__", "-", " ", ".", "key", "KEY", ": ", "=", "a1b2c3d4e5f6", '"']
+)
+
+
+@given(st.lists(parts, max_size=8).map("".join))
+def test_keys_are_looked_for_where_one_of_the_words_stands_before(text):
+    """The quick look at a text misses nothing that the long expression finds."""
+    lowered = text.lower()
+    if named_secrets._sign_in_text("key").search(lowered):
+        assert named_secrets._key_in_text().search(lowered)

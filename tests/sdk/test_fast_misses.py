@@ -47,7 +47,9 @@ def test_settings_of_a_session_count_on_both_paths(driver, few, name, options):
     assert told(driver, way, few, is_fast=True, **options) == told(driver, way, few, is_fast=False, **options)
 
 
-@pytest.mark.parametrize("name", [name for name in ("create", "stream", "raw", "embeddings", "responses") if name in WAYS])
+@pytest.mark.parametrize(
+    "name", [name for name in ("create", "stream", "raw", "embeddings", "responses") if name in WAYS]
+)
 def test_a_miss_of_plain_json_does_not_reach_the_sdk(driver, few, monkeypatch, name):
     """Nothing is built of the request."""
     monkeypatch.setattr(calls, "read_call", lambda *_, **__: pytest.fail("the SDK path was taken"))
