@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
+import hypothesis
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 
 from inferencereplay.redaction import named_secrets
@@ -105,7 +105,7 @@ parts = st.sampled_from(
 )
 
 
-@given(st.lists(parts, max_size=8).map("".join))
+@hypothesis.given(st.lists(parts, max_size=8).map("".join))
 def test_keys_are_looked_for_where_one_of_the_words_stands_before(text):
     """The quick look at a text misses nothing that the long expression finds."""
     lowered = text.lower()
