@@ -12,7 +12,7 @@ import time
 import uuid
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from inferencereplay import normalizers
@@ -234,6 +234,7 @@ small = st.dictionaries(
 )
 
 
+@example({"x y_at": 1764300000}, {"x y_at": 1764300001})
 @given(small, small)
 def test_what_can_never_be_equal_is_seen_without_the_functions(one, other):
     """Whatever all of them make equal may vary, by the look at what differs."""

@@ -7,7 +7,7 @@ import copy
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from inferencereplay.recording import request_index
@@ -146,6 +146,7 @@ texts = st.builds(
 )
 
 
+@example([b"a\nb\nc", b"a\nb\nb", b"a\nc\nc", b"a\nab\nc"], b"b\naa")
 @given(texts, st.lists(lines, min_size=1, max_size=8).map(b"\n".join))
 def test_lines_that_all_share_are_left_out_for_speed_only(texts, asked):
     """The closest are those of a search through all of them, however many are looked at together."""

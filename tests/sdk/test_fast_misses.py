@@ -8,7 +8,7 @@ from conftest import ASK, completion, plain
 from ways import DEAD, WAYS, Person, run
 
 from inferencereplay import RecordingNotFound, replay
-from inferencereplay.sdk import calls
+from inferencereplay.sdk import calls, request_replay
 
 
 @pytest.fixture
@@ -47,13 +47,18 @@ def test_settings_of_a_session_count_on_both_paths(driver, few, name, options):
     assert told(driver, way, few, is_fast=True, **options) == told(driver, way, few, is_fast=False, **options)
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in ("create", "stream", "raw", "embeddings", "responses") if name in WAYS]
-)
-def test_a_miss_of_plain_json_does_not_reach_the_sdk(driver, few, monkeypatch, name):
-    """Nothing is built of the request."""
+@pytest.mark.parametrize("name", ["create", "stream", "raw", "embeddings"])
+def test_a_miss_of_plain_json_is_raised_by_create(driver, few, monkeypatch, name):
+    """The SDK reads nothing of the request."""
+    for choose in ("choose", "choose_posted"):
+        monkeypatch.setattr(request_replay, choose, lambda *_, **__: pytest.fail("the SDK has read it"))
+    told(driver, WAYS[name][0], few, is_fast=True)
+
+
+@pytest.mark.parametrize("name", ["models", "moderations", "post"])
+def test_a_miss_of_any_call_is_raised_before_a_request_is_built(driver, few, monkeypatch, name):
+    """As far as the SDK's options of it."""
     monkeypatch.setattr(calls, "read_call", lambda *_, **__: pytest.fail("the SDK path was taken"))
-    monkeypatch.setattr("openai._base_client.BaseClient._build_request", lambda *_, **__: pytest.fail("it was built"))
     told(driver, WAYS[name][0], few, is_fast=True)
 
 
