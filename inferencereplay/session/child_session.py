@@ -186,6 +186,10 @@ class ChildSession(Session):
             raise InvalidSetting(self.obstacle)
         return super().call(request, find_literals, find_origin)
 
+    def hit(self, request: Request, covers: Callable[[Response], bool]) -> Play | None:  # noqa: ARG002 - as `Session`
+        """Answer nothing in fewer steps: each hit is told."""
+        return None
+
     def play(self, call: Call, covers: Callable[[Response], bool] | None = None) -> Play | None:
         """Count a call as answered by a recording; see `Session.play`."""
         play = super().play(call, covers)
