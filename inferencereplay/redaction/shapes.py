@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from inferencereplay.redaction.literal_search import LiteralSearch
-from inferencereplay.redaction.opaque_data import LONG, is_chance, without_data
+from inferencereplay.redaction.opaque_data import LONG, is_chance, may_be_data, without_data
 from inferencereplay.redaction.token_prefixes import TOKEN_PREFIXES
 
 if TYPE_CHECKING:
@@ -283,7 +283,7 @@ def json_may_hold_token(raw: bytes, distinct: set[bytes]) -> bool:
         raw: JSON.
         distinct: what stands between its quotation marks.
     """
-    if max(map(len, distinct)) >= LONG:
+    if max(map(len, distinct)) >= LONG and any(map(may_be_data, distinct)):
         distinct = set(without_data(raw).split(b'"'))
     once = b'"'.join(distinct)
     runs = _long_runs(once)
