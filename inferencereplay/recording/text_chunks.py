@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
 
 class TextChunks(list[msgspec.Raw]):
@@ -68,7 +68,7 @@ class _KnownChunk(TextChunk, gc=False, forbid_unknown_fields=True):
 
 read_text_chunks = msgspec.json.Decoder(TextChunk).decode_lines
 """Reads lines of JSON; raises `msgspec.DecodeError` if one of them is another kind of chunk."""
-read_known_chunks = msgspec.json.Decoder(_KnownChunk).decode_lines
+read_known_chunks: Callable[[bytes], Sequence[TextChunk]] = msgspec.json.Decoder(_KnownChunk).decode_lines
 """The same for chunks that have no members but the usual ones: nothing in them is left unread."""
 
 

@@ -74,17 +74,23 @@ class Redactor:
     def __init__(self, patterns: Iterable[str | re.Pattern[str]] = (), literals: tuple[str, ...] = ()) -> None:
         self._patterns = compiled(patterns)
         self._literals = Literals(literals)
+        self._last: tuple[tuple[str, ...], Redactor] | None = None
+        """What `with_literals` returned last, which mostly is asked for again: a client's keys stay the same."""
 
     def __repr__(self) -> str:
         return f"<Redactor: {len(self._patterns)} patterns, {self._literals!r}>"
 
     def with_literals(self, literals: tuple[str, ...]) -> Redactor:
         """Return a redactor that also knows these texts, such as a client's keys; itself if it knows all."""
+        last = self._last
+        if last is not None and last[0] == literals:
+            return last[1]
         together = {*self._literals, *literals}
         if len(together) == len(self._literals):
             return self
         known = Redactor((), Literals(sorted(together, key=lambda text: (-len(text), text))))
         known._patterns = self._patterns
+        self._last = Literals(literals), known
         return known
 
     def knows(self, text: str) -> bool:

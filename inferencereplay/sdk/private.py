@@ -27,7 +27,7 @@ from openai._constants import OVERRIDE_CAST_TO_HEADER, RAW_RESPONSE_HEADER
 from inferencereplay.errors import InferenceReplayError
 from inferencereplay.recording.format import Failure, Provenance
 from inferencereplay.recording.request import JSON, NotSerializable, Request, canonical_json, parse_json, parse_query
-from inferencereplay.redaction.header_secrets import header_secrets, literals_of
+from inferencereplay.redaction.header_secrets import header_secrets, holds_secret, literals_of
 from inferencereplay.redaction.redactor import Redactor, secret_values
 
 try:
@@ -39,7 +39,7 @@ except ImportError:  # pragma: no cover - before openai 2.20: what httpx did wit
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 VERSION: str = openai.__version__
 base_module = _base_client
@@ -136,6 +136,8 @@ def read_request(client: Any, options: Any) -> Request:
     Raises:
         TypeError: and whatever else the SDK raises for a body that cannot be sent.
     """
+    with contextlib.suppress(NotSerializable):
+        return read_plain_request(client, options)
     body = options.json_data
     if options.extra_json is not None:
         body = _given({**(body or {}), **options.extra_json})
@@ -826,13 +828,16 @@ def secrets(client: Any, options: Any = None) -> tuple[str, ...]:
     values += [_password(str(url)) for url in (client.base_url, getattr(options, "url", ""))]
     values += _queried(client, options)
     values += [cookie.value for cookie in client._client.cookies.jar]
-    for headers in (
-        client._client.headers,
-        getattr(client, "_custom_headers", None),
-        getattr(options, "headers", None),
-    ):
+    values += header_secrets(_decoded(client._client.headers))
+    for headers in (getattr(client, "_custom_headers", None), getattr(options, "headers", None)):
         values += header_secrets(headers.items() if isinstance(headers, Mapping) else ())
     return literals_of(values)
+
+
+def _decoded(headers: Any) -> Iterable[tuple[str, str]]:
+    """Decode those of the HTTP library's headers that may hold a secret, which are few."""
+    secret = [pair for pair in headers.raw if holds_secret(pair[0])]
+    return type(headers)(secret).items() if secret else ()
 
 
 def secrets_sent(outcome: Any, known: Redactor) -> tuple[str, ...]:
@@ -844,7 +849,7 @@ def secrets_sent(outcome: Any, known: Redactor) -> tuple[str, ...]:
     """
     if not _has_request(outcome):
         return ()
-    sent = outcome.request.headers.items()
+    sent = _decoded(outcome.request.headers)
     return literals_of(header_secrets(item for item in sent if not known.knows(item[1].removeprefix("Bearer "))))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -127,24 +128,18 @@ class StreamCapture:
         kept.offsets.append(seconds)
 
 
-def _read_chunks(raws: list[bytes]) -> list[TextChunk] | None:
-    """Read chunks that are JSON on one line each; none if they are no texts, `None` if one of them is something else."""
+def _read_chunks(raws: list[bytes]) -> Sequence[TextChunk] | None:
+    """Read chunks that are JSON on a line each; none if they are no texts, `None` if one of them is something else."""
     text = b"\n".join(raws)
-    if b"" in raws or text.count(b"\n") >= max(1, len(raws)) or b"\r" in text:
+    if b"" in raws or b"\r" in text:
         return None
-    try:
-        return read_known_chunks(text)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return [] if _are_json(text) else None
-
-
-def _are_json(text: bytes) -> bool:
-    try:
-        _read_lines(text)
+    with contextlib.suppress(msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        read = read_known_chunks(text)
+        return read if len(read) == len(raws) else None
+    with contextlib.suppress(msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         text.decode()
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return False
-    return True
+        return [] if len(_read_lines(text)) == len(raws) else None
+    return None
 
 
 def _portions(pieces: Iterable[tuple[float, bytes]]) -> Iterator[list[tuple[float, bytes]]]:
