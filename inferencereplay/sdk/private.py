@@ -827,7 +827,7 @@ def connection_request(client: Any, method: str, uri: str) -> Request:
 def secrets(client: Any, options: Any = None) -> tuple[str, ...]:
     """Return the secrets of a client and of a call: keys, organisation, project, values of secret headers."""
     values = [getattr(client, name, None) for name in _CREDENTIALS]
-    values += [_password(str(url)) for url in (client.base_url, getattr(options, "url", ""))]
+    values += [_password(url) for url in (_base_url(client), str(getattr(options, "url", "")))]
     values += _queried(client, options)
     values += [cookie.value for cookie in client._client.cookies.jar]
     values += header_secrets(_decoded(client._client.headers))
@@ -865,7 +865,23 @@ def _queried(client: Any, options: Any) -> list[str]:
 
 def origin(client: Any) -> Provenance:
     """Return where a client's recordings come from."""
-    return Provenance("", VERSION, without_credentials(str(client.base_url)))
+    return Provenance("", VERSION, without_credentials(_base_url(client)))
+
+
+_base_urls: dict[int, tuple[Any, str]] = {}
+"""The base URLs of clients and their texts, which the HTTP library makes anew each time, by `id`."""
+_MOST_BASE_URLS = 100
+
+
+def _base_url(client: Any) -> str:
+    """Return a client's base URL as text."""
+    url = client.base_url
+    held = _base_urls.get(id(url))
+    if held is None or held[0] is not url:
+        if len(_base_urls) >= _MOST_BASE_URLS:
+            _base_urls.clear()
+        held = _base_urls[id(url)] = url, str(url)
+    return held[1]
 
 
 @functools.lru_cache(maxsize=100)
