@@ -60,8 +60,11 @@ class StreamCapture:
 
     def _feed_whole(self, pieces: Sequence[tuple[float, bytes]]) -> bool:
         """Take pieces that are an event each, as they nearly always are, at once; `False` if one of them is not."""
-        raws = [data[6:-2] for _, data in pieces if data[:6] == b"data: " and data[-2:] == b"\n\n"]
-        if not raws or len(raws) < len(pieces) or self.is_done or (self._used and not self._used.is_between):
+        datas = [data for _, data in pieces]
+        raws = [data[6:-2] for data in datas]
+        if not raws or b"data: %b\n\n" % b"\n\ndata: ".join(raws) != b"".join(datas):
+            return False
+        if self.is_done or (self._used and not self._used.is_between):
             return False
         is_done = raws[-1].startswith(_SENTINEL)
         raws = raws[:-1] if is_done else raws
