@@ -69,7 +69,7 @@ def is_clean(request: RecordedRequest, response: Response, redactor: Redactor) -
     return (
         redactor.is_clean(b"\n".join((texts, bytes(request.body), body)))
         and redact_tokens(body, redactor) is body
-        and _redacted_chunks(chunks, plain_texts(chunks), redactor) is chunks
+        and (not chunks or _redacted_chunks(chunks, plain_texts(chunks), redactor) is chunks)
     )
 
 
