@@ -6,13 +6,13 @@ secret reaches over several pieces, `[REDACTED]` stands in the first of them, an
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from inferencereplay.recording.text_chunks import read_known_chunks, read_text_chunks, texts_of
 from inferencereplay.redaction.redactor import REDACTED, respelt
 
 if TYPE_CHECKING:
@@ -62,8 +62,6 @@ def redact_fragments(chunks: list[bytes], redactor: Redactor) -> list[bytes]:
         chunks: JSON, each a chunk's; or a single one, which is a plain answer.
         redactor: finds what is secret.
     """
-    if not chunks or _is_plainly_clean(chunks, redactor):
-        return chunks
     read = [*map(msgspec.json.decode, chunks)]
     has_tokens = _has_tokens(b"\n".join(chunks))
     texts: _Texts = {}
@@ -80,42 +78,19 @@ def redact_fragments(chunks: list[bytes], redactor: Redactor) -> list[bytes]:
     return [msgspec.json.encode(read[number]) if number in changed else raw for number, raw in enumerate(chunks)]
 
 
-class _Choice(msgspec.Struct, gc=False):
-    """A choice in a chunk, as far as it matters for most streams."""
-
-    index: Any = None
-    delta: dict[str, str | None] = {}
-    text: str = ""
-
-
-class _Chunk(msgspec.Struct, gc=False):
-    """A chunk of a chat or of a completion; any other is read in full."""
-
-    choices: list[_Choice]
-    delta: None = None
-    text: None = None
-
-
-_read_chunks = msgspec.json.Decoder(_Chunk).decode_lines
-
-
-def _is_plainly_clean(chunks: list[bytes], redactor: Redactor) -> bool:
-    """Whether a stream has texts only, and no secret is in pieces of them; the rest takes three times as long."""
-    texts = collections.defaultdict[tuple[Any, str], list[str]](list)
-    raw = b"\n".join(chunks)
-    if _has_tokens(raw):
-        return False
+def plain_texts(chunks: list[bytes]) -> list[str] | None:
+    """Return what the pieces in the chunks of a stream add up to, where they are texts; `None` where they are more."""
+    text = b"\n".join(chunks)
     try:
-        for chunk in _read_chunks(raw):
-            for choice in chunk.choices:
-                for name, piece in choice.delta.items():
-                    if piece:
-                        texts[choice.index, name].append(piece)
-                if choice.text:
-                    texts[choice.index, ""].append(choice.text)
+        return texts_of(read_known_chunks(text))
+    except msgspec.DecodeError:
+        pass
+    if _has_tokens(text):
+        return None
+    try:
+        return texts_of(read_text_chunks(text))
     except (msgspec.DecodeError, RecursionError, TypeError):  # the index may be anything
-        return False
-    return not any(redactor.spans("".join(pieces)) for pieces in texts.values())
+        return None
 
 
 def redact_tokens(body: bytes, redactor: Redactor) -> bytes:

@@ -29,6 +29,12 @@ def header_secrets(headers: Iterable[tuple[str, Any]]) -> list[Any]:
 
 
 @functools.lru_cache(maxsize=1_000)
+def holds_secret(name: bytes) -> bool:
+    """Whether a header of that name, in any case, may hold a secret."""
+    return _is_secret(name.decode("latin-1"))
+
+
+@functools.lru_cache(maxsize=1_000)
 def _is_secret(name: str) -> bool:
     name = name.lower()
     return any(part in name for part in _SECRET_HEADERS)

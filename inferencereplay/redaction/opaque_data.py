@@ -41,6 +41,11 @@ def is_data(text: str) -> bool:
     return len(text) >= LONG and bool(_DATA.fullmatch(text))
 
 
+def may_be_data(part: bytes) -> bool:
+    """Whether what stands between two quotation marks of JSON may be, or hold, what `without_data` takes out."""
+    return len(part) >= LONG and (b" " not in part or b"[" in part)
+
+
 def without_data(raw: bytes) -> bytes:
     """Return JSON with a number in the place of each text that is data, and of each list of numbers."""
     return _DATA_IN_JSON.sub(b"0", raw)

@@ -20,7 +20,8 @@ from inferencereplay.recording.request import (
     parse_json,
     parse_query,
 )
-from inferencereplay.redaction.fragments import redact_fragments, redact_tokens
+from inferencereplay.recording.text_chunks import TextChunks
+from inferencereplay.redaction.fragments import plain_texts, redact_fragments, redact_tokens
 
 if TYPE_CHECKING:
     from inferencereplay.recording.format import RecordedRequest, Response
@@ -68,8 +69,24 @@ def is_clean(request: RecordedRequest, response: Response, redactor: Redactor) -
     return (
         redactor.is_clean(b"\n".join((texts, bytes(request.body), body)))
         and redact_tokens(body, redactor) is body
-        and (not chunks or (redact_fragments(chunks, redactor) is chunks and redactor.are_clean(chunks)))
+        and (not chunks or _redacted_chunks(chunks, plain_texts(chunks), redactor) is chunks)
     )
+
+
+def _redacted_chunks(chunks: list[bytes], texts: list[str] | None, redactor: Redactor) -> list[bytes]:
+    """Return the chunks of a stream without what is secret; the same list if there is nothing.
+
+    Args:
+        chunks: JSON.
+        texts: what their pieces add up to, if that is known.
+        redactor: finds what is secret.
+    """
+    if texts is not None and redactor.are_clean([*chunks, msgspec.json.encode(texts)]):  # as nearly always
+        return chunks
+    # Pieces first: a piece may look like a whole secret, and without it the others look like no secret.
+    if texts is None or any(map(redactor.spans, texts)):
+        chunks = redact_fragments(chunks, redactor)
+    return redactor.jsons(chunks)
 
 
 def redact_response(response: Response, redactor: Redactor) -> None:
@@ -79,9 +96,11 @@ def redact_response(response: Response, redactor: Redactor) -> None:
     response.redirects = tuple(Redirect(hop.status, _safe_headers(hop.headers, redactor)) for hop in hops)
     response.reason = response.reason and redactor.text(response.reason)
     response.events = [None if name is None else redactor.text(name) for name in response.events]
-    # Pieces first: a piece may look like a whole secret, and without it the others look like no secret.
-    chunks = redactor.jsons(redact_fragments([*map(bytes, response.chunks)], redactor))
-    response.chunks = [*map(msgspec.Raw, chunks)]
+    if response.chunks:
+        raws, chunks = response.chunks, [*map(bytes, response.chunks)]
+        texts = raws.texts if isinstance(raws, TextChunks) else plain_texts(chunks)
+        safe = _redacted_chunks(chunks, texts, redactor)
+        response.chunks = raws if safe is chunks else [*map(msgspec.Raw, safe)]
     if response.frames is not None:
         response.frames = _redacted_frames(response.frames, redactor)
     response.rest = redact_bytes(response.rest, redactor)

@@ -31,7 +31,7 @@ _MASK = "\udfff"
 _FEW = 8
 """JSON texts that are joined as they are."""
 _KEPT = re.compile(rb'(?:[^"]*"){3}')
-"""What is kept of an end that many JSON texts share."""
+"""What is kept of an end that JSON texts share."""
 _MASKED = re.compile(f"{_MASK}+")
 MOST_KNOWN, LONGEST_KNOWN = 4_000, 64
 """Parts of JSON that are remembered as clean, and bytes of the longest."""
@@ -74,17 +74,23 @@ class Redactor:
     def __init__(self, patterns: Iterable[str | re.Pattern[str]] = (), literals: tuple[str, ...] = ()) -> None:
         self._patterns = compiled(patterns)
         self._literals = Literals(literals)
+        self._last: tuple[tuple[str, ...], Redactor] | None = None
+        """What `with_literals` returned last, which mostly is asked for again: a client's keys stay the same."""
 
     def __repr__(self) -> str:
         return f"<Redactor: {len(self._patterns)} patterns, {self._literals!r}>"
 
     def with_literals(self, literals: tuple[str, ...]) -> Redactor:
         """Return a redactor that also knows these texts, such as a client's keys; itself if it knows all."""
+        last = self._last
+        if last is not None and last[0] == literals:
+            return last[1]
         together = {*self._literals, *literals}
         if len(together) == len(self._literals):
             return self
         known = Redactor((), Literals(sorted(together, key=lambda text: (-len(text), text))))
         known._patterns = self._patterns
+        self._last = Literals(literals), known
         return known
 
     def knows(self, text: str) -> bool:
@@ -143,6 +149,8 @@ class Redactor:
 
     def are_clean(self, raws: list[bytes]) -> bool:
         """Whether a search of JSON texts tells that nothing in them is secret; see `is_clean`."""
+        if self._patterns:
+            return False
         together = b"\n".join if any('"' in literal for literal in self._literals) else _joined
         return self.is_clean(together(raws))
 
@@ -243,27 +251,26 @@ def _is_masked(text: str) -> bool:
 
 
 def _joined(raws: list[bytes]) -> bytes:
-    """Join JSON texts: the first one, and of the others what is not in all of them.
+    """Join JSON texts: of those that begin and end as one of them does, only what is in between, and that one in whole.
 
     They are cut at quotation marks, of which some follow what is kept, so that names stay before their values.
     """
     if len(raws) < _FEW:
         return b"\n".join(raws)
-    begin = max(0, min(raws).rfind(b'"', 0, common_length(min(raws), max(raws))))
-    ends = [raw[begin:] for raw in raws[1:]]
-    shared = _common_end(ends)
+    one, other = raws[len(raws) // 2 : len(raws) // 2 + 2]  # the first and the last ones are often others
+    begin = one.rfind(b'"', 0, common_length(one, other)) + 1
+    head, shared = one[:begin], _common_end(one[begin:], other[begin:])
     kept = _KEPT.match(shared)
     cut = len(shared) - kept.end() if kept else 0
-    return b'"\n'.join([raws[0], *(end[: len(end) - cut] for end in ends)])
+    ends = [
+        raw[begin : len(raw) - cut] if raw.startswith(head) and raw.endswith(shared, begin) else raw for raw in raws
+    ]
+    return b'"\n"'.join((one, *ends))
 
 
-def _common_end(texts: list[bytes]) -> bytes:
-    """Return the end that all of them have."""
-    end = texts[0]
-    for text in texts:
-        if not text.endswith(end):  # few are cut further
-            end = end[len(end) - common_length(end[::-1], text[::-1]) :]
-    return end
+def _common_end(one: bytes, other: bytes) -> bytes:
+    """Return the end that both have."""
+    return one[len(one) - common_length(one[::-1], other[::-1]) :]
 
 
 def _may_hold(raw: bytes, literals: tuple[str, ...]) -> bool:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import functools
 import re
+from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from inferencereplay.redaction.literal_search import LiteralSearch
-from inferencereplay.redaction.opaque_data import LONG, is_chance, without_data
+from inferencereplay.redaction.opaque_data import LONG, is_chance, may_be_data, without_data
 from inferencereplay.redaction.token_prefixes import TOKEN_PREFIXES
 
 if TYPE_CHECKING:
@@ -205,6 +206,10 @@ SHAPES = (
     ),
     *(_beginning(*row) for row in TOKEN_PREFIXES),
 )
+_BY_LITERAL = defaultdict[tuple[bool, str], list[Shape]](list)
+for _each in SHAPES:
+    for _literal in _each.literals:
+        _BY_LITERAL[_each.is_in_run, _literal].append(_each)
 _LITERALS = LiteralSearch({text for shape in SHAPES if not shape.is_in_run for text in shape.literals})
 _RUN_LITERALS = LiteralSearch({text for shape in SHAPES if shape.is_in_run for text in shape.literals if text})
 _DISCORD = re.compile(r"[MNO][A-Za-z0-9_-]{22,28}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27}")
@@ -255,9 +260,9 @@ def _runs_of(text: str) -> str:
 
 def _found(text: str, anywhere: set[str], in_runs: set[str]) -> Iterator[tuple[int, int]]:
     """Yield where in a text each shape is, of which literal parts stand in it; some are parts of others."""
-    for shape in SHAPES:
-        for literal in shape.literals:
-            if literal in (in_runs if shape.is_in_run else anywhere):
+    for is_in_run, present in ((False, anywhere), (True, in_runs)):
+        for literal in present:
+            for shape in _BY_LITERAL[is_in_run, literal]:
                 for found in _places(text, shape, literal):
                     if shape.is_sure(literal) or not is_chance(found):
                         yield found.span()
@@ -283,7 +288,7 @@ def json_may_hold_token(raw: bytes, distinct: set[bytes]) -> bool:
         raw: JSON.
         distinct: what stands between its quotation marks.
     """
-    if max(map(len, distinct)) >= LONG:
+    if max(map(len, distinct)) >= LONG and any(map(may_be_data, distinct)):
         distinct = set(without_data(raw).split(b'"'))
     once = b'"'.join(distinct)
     runs = _long_runs(once)

@@ -32,7 +32,7 @@ from inferencereplay.sdk import (
 )
 from inferencereplay.sdk.import_watcher import ImportWatcher
 from inferencereplay.sdk.model_builder import EmbeddingsBuilder, EventBuilder, ModelBuilder, VectorsBuilder, has_vectors
-from inferencereplay.sdk.sending import count_attempt, live
+from inferencereplay.sdk.sending import begin_live, count_attempt, end_live
 from inferencereplay.sdk.wrapper_layout import Layout, read_layout
 from inferencereplay.session.active import session_for
 from inferencereplay.session.outgoing import sending
@@ -63,8 +63,11 @@ def _request(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[st
     if session is None:
         return wrapped(*args, **kwargs)
     if session.is_live and not session.has_stubs:
-        with live(session, instance, *args, **kwargs):
+        held = begin_live(session, instance, args, kwargs)
+        try:
             return wrapped(*args, **kwargs)
+        finally:
+            end_live(*held)
     if found := request_replay.choose(session, instance, *args, **kwargs):
         return _give(found, session, instance)
     flow = _flow(session, wrapped, instance, args, kwargs)
@@ -77,8 +80,11 @@ async def _request_async(wrapped: Any, instance: Any, args: tuple[Any, ...], kwa
     if session is None:
         return await wrapped(*args, **kwargs)
     if session.is_live and not session.has_stubs:
-        with live(session, instance, *args, **kwargs):
+        held = begin_live(session, instance, args, kwargs)
+        try:
             return await wrapped(*args, **kwargs)
+        finally:
+            end_live(*held)
     decision = functools.partial(request_replay.choose, session, instance, *args, **kwargs)
     if found := await steps.decide_async(decision):
         return await _give_async(found, session, instance)
@@ -89,20 +95,24 @@ async def _request_async(wrapped: Any, instance: Any, args: tuple[Any, ...], kwa
 
 def _post(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     session, found = _session(instance), None
-    if session is not None and private.is_plain_post(args, kwargs) and _may_bypass_request(instance):
+    if session is not None and _may_answer_post(session, instance, args, kwargs):
         found = request_replay.choose_posted(session, instance, args[0], kwargs)
     return wrapped(*args, **kwargs) if session is None or found is None else _give(found, session, instance)
 
 
 async def _post_async(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     session, found = _session(instance), None
-    if session is not None and private.is_plain_post(args, kwargs) and _may_bypass_request(instance):
+    if session is not None and _may_answer_post(session, instance, args, kwargs):
         found = await steps.decide_async(
             functools.partial(request_replay.choose_posted, session, instance, args[0], kwargs)
         )
     if session is None or found is None:
         return await wrapped(*args, **kwargs)
     return await _give_async(found, session, instance)
+
+
+def _may_answer_post(session: Session, client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    return session.is_fast and private.is_plain_post(args, kwargs) and _may_bypass_request(client)
 
 
 def _give(found: request_replay.Found, session: Session, client: Any) -> Any:
@@ -177,7 +187,7 @@ def _create_async(endpoint: fast_replay.Endpoint) -> Callable[..., Any]:
         client = instance._client  # noqa: SLF001
         session = _session(client)
         way = choice = None
-        may_replay = session is not None and not args and _may_bypass_post(client) and session.is_fast
+        may_replay = session is not None and session.is_fast and not args and _may_bypass_post(client)
         if session is not None and may_replay and (way := answers.way_of(ways, kwargs)):
             decision = functools.partial(fast_replay.choose, session, client, endpoint, kwargs, way.covers)
             choice = await steps.decide_async(decision)

@@ -27,7 +27,7 @@ from openai._constants import OVERRIDE_CAST_TO_HEADER, RAW_RESPONSE_HEADER
 from inferencereplay.errors import InferenceReplayError
 from inferencereplay.recording.format import Failure, Provenance
 from inferencereplay.recording.request import JSON, NotSerializable, Request, canonical_json, parse_json, parse_query
-from inferencereplay.redaction.header_secrets import header_secrets, literals_of
+from inferencereplay.redaction.header_secrets import header_secrets, holds_secret, literals_of
 from inferencereplay.redaction.redactor import Redactor, secret_values
 
 try:
@@ -39,7 +39,7 @@ except ImportError:  # pragma: no cover - before openai 2.20: what httpx did wit
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 VERSION: str = openai.__version__
 base_module = _base_client
@@ -136,6 +136,8 @@ def read_request(client: Any, options: Any) -> Request:
     Raises:
         TypeError: and whatever else the SDK raises for a body that cannot be sent.
     """
+    with contextlib.suppress(NotSerializable):
+        return read_plain_request(client, options)
     body = options.json_data
     if options.extra_json is not None:
         body = _given({**(body or {}), **options.extra_json})
@@ -171,8 +173,10 @@ class OptionsRead(msgspec.Struct):
 _facts_of = operator.attrgetter(*OptionsRead.__struct_fields__)
 
 
-def without_files(options: Any) -> OptionsRead:
-    """Return what `read_request` and `secrets` need of a request's options."""
+def without_files(options: Any) -> Any:
+    """Return what `read_request` and `secrets` need of a request's options: mostly the options, which hold no more."""
+    if type(options.json_data) is dict and options.files is None:
+        return options
     kept = OptionsRead(*_facts_of(options))
     if isinstance(kept.json_data, bytes):
         kept.json_data = None
@@ -823,16 +827,19 @@ def connection_request(client: Any, method: str, uri: str) -> Request:
 def secrets(client: Any, options: Any = None) -> tuple[str, ...]:
     """Return the secrets of a client and of a call: keys, organisation, project, values of secret headers."""
     values = [getattr(client, name, None) for name in _CREDENTIALS]
-    values += [_password(str(url)) for url in (client.base_url, getattr(options, "url", ""))]
+    values += [_password(url) for url in (_base_url(client), str(getattr(options, "url", "")))]
     values += _queried(client, options)
     values += [cookie.value for cookie in client._client.cookies.jar]
-    for headers in (
-        client._client.headers,
-        getattr(client, "_custom_headers", None),
-        getattr(options, "headers", None),
-    ):
+    values += header_secrets(_decoded(client._client.headers))
+    for headers in (getattr(client, "_custom_headers", None), getattr(options, "headers", None)):
         values += header_secrets(headers.items() if isinstance(headers, Mapping) else ())
     return literals_of(values)
+
+
+def _decoded(headers: Any) -> Iterable[tuple[str, str]]:
+    """Decode those of the HTTP library's headers that may hold a secret, which are few."""
+    secret = [pair for pair in headers.raw if holds_secret(pair[0])]
+    return type(headers)(secret).items() if secret else ()
 
 
 def secrets_sent(outcome: Any, known: Redactor) -> tuple[str, ...]:
@@ -844,7 +851,7 @@ def secrets_sent(outcome: Any, known: Redactor) -> tuple[str, ...]:
     """
     if not _has_request(outcome):
         return ()
-    sent = outcome.request.headers.items()
+    sent = _decoded(outcome.request.headers)
     return literals_of(header_secrets(item for item in sent if not known.knows(item[1].removeprefix("Bearer "))))
 
 
@@ -858,7 +865,23 @@ def _queried(client: Any, options: Any) -> list[str]:
 
 def origin(client: Any) -> Provenance:
     """Return where a client's recordings come from."""
-    return Provenance("", VERSION, without_credentials(str(client.base_url)))
+    return Provenance("", VERSION, without_credentials(_base_url(client)))
+
+
+_base_urls: dict[int, tuple[Any, str]] = {}
+"""The base URLs of clients and their texts, which the HTTP library makes anew each time, by `id`."""
+_MOST_BASE_URLS = 100
+
+
+def _base_url(client: Any) -> str:
+    """Return a client's base URL as text."""
+    url = client.base_url
+    held = _base_urls.get(id(url))
+    if held is None or held[0] is not url:
+        if len(_base_urls) >= _MOST_BASE_URLS:
+            _base_urls.clear()
+        held = _base_urls[id(url)] = url, str(url)
+    return held[1]
 
 
 @functools.lru_cache(maxsize=100)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from inferencereplay.recording.text_chunks import TextChunks, read_known_chunks, texts_of
 from inferencereplay.sdk.sse import Event, EventDecoder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from inferencereplay.recording.format import Response
+    from inferencereplay.recording.text_chunks import TextChunk
 
 SENTINEL = "[DONE]"
+_SENTINEL = SENTINEL.encode()
 _read_lines = msgspec.json.Decoder().decode_lines
 _SLICE = 64 * 1024
 """Bytes that are parsed at once; to parse more would keep other threads waiting."""
@@ -33,12 +37,19 @@ class StreamCapture:
 
     def __init__(self, kept: Response) -> None:
         self._kept = kept
-        self._decoder = EventDecoder()
+        self._used: EventDecoder | None = None
+        self._texts: list[str] | None = None
         self.is_done = False
+
+    @property
+    def _decoder(self) -> EventDecoder:
+        """The decoder of what is not simple; most streams need none."""
+        self._used = self._used or EventDecoder()
+        return self._used
 
     def __bool__(self) -> bool:
         """Whether there was any event."""
-        return bool(self.is_done or self._kept.chunks or self._decoder.rest)
+        return bool(self.is_done or self._kept.chunks or (self._used and self._used.rest))
 
     def feed_all(self, pieces: Iterable[tuple[float, bytes]]) -> None:
         """Take pieces, each with the time at which it arrived."""
@@ -49,20 +60,19 @@ class StreamCapture:
 
     def _feed_whole(self, pieces: Sequence[tuple[float, bytes]]) -> bool:
         """Take pieces that are an event each, as they nearly always are, at once; `False` if one of them is not."""
-        raws = [data[6:-2].strip() for _, data in pieces if data[:6] == b"data: " and data[-2:] == b"\n\n"]
-        if not raws or len(raws) < len(pieces) or self.is_done or not self._decoder.is_between:
+        datas = [data for _, data in pieces]
+        raws = [data[6:-2] for data in datas]
+        if not raws or b"data: %b\n\n" % b"\n\ndata: ".join(raws) != b"".join(datas):
             return False
-        is_done = raws[-1].startswith(SENTINEL.encode())
+        if self.is_done or (self._used and not self._used.is_between):
+            return False
+        is_done = raws[-1].startswith(_SENTINEL)
         raws = raws[:-1] if is_done else raws
-        text = b"\n".join(raws)
-        if b"" in raws or text.count(b"\n") >= max(1, len(raws)) or b"\r" in text:
+        raws = [*map(bytes.strip, raws)]
+        kept, read = self._kept, _read_chunks(raws)
+        if read is None:
             return False
-        try:
-            _read_lines(text)
-            text.decode()
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-            return False
-        kept = self._kept
+        self._texts = None if kept.chunks or not read else texts_of(read)
         kept.events += [None] * len(raws) if kept.events else []
         kept.chunks += map(msgspec.Raw, raws)
         kept.offsets += [seconds for seconds, _ in pieces[: len(raws)]]
@@ -87,10 +97,13 @@ class StreamCapture:
             is_exhausted: whether the server ended it.
             is_parsed: whether the SDK parsed it.
         """
-        kept, decoder = self._kept, self._decoder
+        kept = self._kept
+        if self._texts is not None:
+            kept.chunks = TextChunks(kept.chunks, self._texts)
         if self.is_done:
             kept.end, kept.sentinel, kept.failure = "done", True, None
             return
+        decoder = self._decoder
         if is_exhausted:
             decoder.finish()
         kept.rest, kept.sentinel = bytes(decoder.rest), False
@@ -102,7 +115,7 @@ class StreamCapture:
             kept.end = "closed"
 
     def _add(self, event: Event, seconds: float) -> None:
-        kept = self._kept
+        kept, self._texts = self._kept, None
         data = event.data.encode()
         try:
             msgspec.json.decode(data)
@@ -116,6 +129,20 @@ class StreamCapture:
             kept.events.append(event.name)
         kept.chunks.append(msgspec.Raw(chunk))
         kept.offsets.append(seconds)
+
+
+def _read_chunks(raws: list[bytes]) -> Sequence[TextChunk] | None:
+    """Read chunks that are JSON on a line each; none if they are no texts, `None` if one of them is something else."""
+    text = b"\n".join(raws)
+    if b"" in raws or b"\r" in text:
+        return None
+    with contextlib.suppress(msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        read = read_known_chunks(text)
+        return read if len(read) == len(raws) else None
+    with contextlib.suppress(msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        text.decode()
+        return [] if len(_read_lines(text)) == len(raws) else None
+    return None
 
 
 def _portions(pieces: Iterable[tuple[float, bytes]]) -> Iterator[list[tuple[float, bytes]]]:

@@ -270,7 +270,8 @@ class Recorder(Generic[_Numbering]):
         """Store a recording after its side files; one that is not stored leaves none behind."""
         path, key, number = pending.request.path, pending.key, pending.number
         data, is_whole = files.encode(recording), recording.response.is_whole
-        beside = functools.partial(self._beside, path, key, recording.side_files)
+        sides = recording.side_files
+        beside = functools.partial(self._beside, path, key, sides) if sides else contextlib.nullcontext
         stays = self._find_equal(pending, recording) if self._keeps_equal else None
         return self.variants.store(path, key, number, data, is_whole=is_whole, stays=stays, beside=beside)
 
@@ -338,4 +339,4 @@ def _redact_taken(response: Response, redactor: Redactor) -> None:
 def _timestamp(seconds: float) -> str:
     """Return Unix time as ISO 8601, always with microseconds: whole seconds are those of older files."""
     at = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
-    return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return at.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"

@@ -243,6 +243,7 @@ class Variants:
             with state.lock:
                 number = int(call)
                 with beside(number):
+                    stays = stays if number in state.old else None
                     outcome = state.files.keep(number, data, is_whole=is_whole, stays=stays)
                 is_there = bool(outcome)
                 state.own[number] = is_there

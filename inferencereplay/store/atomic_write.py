@@ -17,6 +17,7 @@ from inferencereplay.store.folder_lock import locked
 from inferencereplay.store.liveness import HAS_LOCKS, hold_lock, is_alive
 
 if TYPE_CHECKING:
+    import io
     from collections.abc import Iterable, Iterator
 
 STALE = 3_600
@@ -42,13 +43,13 @@ def written(temporary: str, data: bytes | Iterable[bytes], *, like: str = "", is
         raise OSError(errno.EFBIG, f"it has {len(data):,} bytes, more than the {LARGEST:,} of the largest recording")
     old = _regular(like) if like else None
     mode = stat.S_IMODE(old.st_mode) & _PERMISSIONS if old else 0o666
-    file = open(os.open(temporary, _CREATE, mode), "wb")  # noqa: PTH123, SIM115 - a descriptor; it stays open for long
+    file = open(os.open(temporary, _CREATE, mode), "wb", buffering=0)  # noqa: PTH123, SIM115 - a descriptor; it stays open
     try:
         hold_lock(file.fileno())
         if old:
             _adopt(temporary, old, mode)
-        file.writelines([data] if isinstance(data, bytes) else data)
-        file.flush()
+        for part in (data,) if isinstance(data, bytes) else data:
+            _write(file, part)
         if is_synced:
             os.fsync(file.fileno())
         if not HAS_LOCKS:  # pragma: no cover - Windows, which renames no open file
@@ -58,6 +59,13 @@ def written(temporary: str, data: bytes | Iterable[bytes], *, like: str = "", is
         with contextlib.suppress(OSError):  # mostly it was renamed; otherwise the first error is the one to raise
             os.unlink(temporary)  # noqa: PTH108
         file.close()
+
+
+def _write(file: io.FileIO, data: bytes) -> None:
+    """Write bytes in whole; the system may take a part of them at once."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[file.write(rest) :]
 
 
 def _regular(name: str) -> os.stat_result | None:

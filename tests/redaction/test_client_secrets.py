@@ -13,6 +13,7 @@ from inferencereplay import (
     RecordingNotFound,
     replay,
 )
+from inferencereplay.sdk import private
 
 
 def written(directory):
@@ -141,3 +142,14 @@ def test_what_the_http_client_adds_to_each_request_is_known_in_replay(server, tm
     assert session.hits == 2
     assert b"jane.doe" not in written(tmp_path)
     assert b"oatmeal" not in written(tmp_path)
+
+
+def test_base_urls_of_many_clients_are_forgotten(tmp_path, monkeypatch):
+    """The password of each is known, also once there have been more than are remembered."""
+    monkeypatch.setattr(private, "_MOST_BASE_URLS", 2)
+    with replay(tmp_path):
+        for number in (1, 2, 3, 1):
+            client = openai.OpenAI(api_key="x", base_url=f"http://user:passwordsecret{number}@h/v1", **cheap())
+            assert f"passwordsecret{number}" in private.secrets(client)
+            assert private.origin(client).base_url == "http://h/v1"
+            assert len(private._base_urls) <= 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 
@@ -16,6 +17,7 @@ from openai.types.responses import Response
 from replies import events, message, response
 
 from inferencereplay.recording.format import Response as Answer
+from inferencereplay.recording.text_chunks import TextChunks, read_known_chunks, texts_of
 from inferencereplay.redaction.fragments import redact_fragments
 from inferencereplay.redaction.payloads import redact_response
 from inferencereplay.redaction.redactor import REDACTED, Redactor
@@ -55,6 +57,50 @@ def test_what_holds_nothing_stays_as_it_is():
     made = redact_fragments([raws[0], *parts, *raws[1:]], Redactor())
     assert [made[0], *made[3:]] == raws
     assert said([json.loads(item) for item in made[:3]]) == f"a {REDACTED}"
+
+
+PIECES = st.sampled_from(
+    [
+        SECRET[:9],
+        SECRET[9:],
+        SECRET,
+        "own-secret-9",
+        "own-",
+        "secret-9",
+        "api_key",
+        ": ",
+        '"',
+        "\\",
+        "ü",
+        " a",
+        "x" * 1_200,
+    ]
+)
+
+
+@given(
+    st.lists(st.lists(PIECES, max_size=3).map("".join), max_size=12),
+    st.sampled_from([{}, {"x_more": 1}, {"system_fingerprint": SECRET}, {"model": "own-secret-9"}, {"api_key": "u"}]),
+    st.booleans(),
+)
+def test_a_stream_is_searched_at_once_as_it_is_piece_by_piece(pieces, more, is_named):
+    """What one search over all chunks and texts finds clean is clean; elsewhere the same is redacted."""
+    chunks = [{**chunk(piece), **(more if number % 2 or not is_named else {})} for number, piece in enumerate(pieces)]
+    raws = [json.dumps(item, ensure_ascii=False).encode() for item in chunks]
+    for patterns in ((), ("ü",)):
+        redactor = Redactor(patterns, ("own-secret-9",))
+        expected = redactor.jsons(redact_fragments(raws, redactor))
+        answer = Answer(end="done", chunks=[*map(msgspec.Raw, raws)])
+        texts = None
+        with contextlib.suppress(msgspec.DecodeError):
+            texts = texts_of(read_known_chunks(b"\n".join(raws)))
+        answers = [
+            answer,
+            *([Answer(end="done", chunks=TextChunks(answer.chunks, texts))] if texts is not None else []),
+        ]
+        for made in answers:
+            redact_response(made, redactor)
+            assert [*map(bytes, made.chunks)] == expected
 
 
 def test_texts_are_kept_apart():

@@ -165,6 +165,16 @@ def test_a_token_is_found_in_one_of_many_chunks(redactor, secret):
     assert secret.encode() not in redactor.jsons(raws)[2]
 
 
+def test_a_redactor_with_a_clients_secrets_is_made_once(redactor):
+    """The same one comes back for the same secrets, and another one for others; neither shows them."""
+    known, other = (("a-secret-of-a-client",), ("a-secret-of-another",))
+    made = redactor.with_literals(known)
+    assert redactor.with_literals(known) is made
+    assert redactor.with_literals(other).text(f"{known[0]} {other[0]}") == f"{known[0]} {REDACTED}"
+    assert redactor.with_literals(known).text(f"{known[0]} {other[0]}") == f"{REDACTED} {other[0]}"
+    assert known[0] not in repr(vars(redactor))
+
+
 PIECES = st.sampled_from(
     ["a", " the", '"', "\\", "\n", "é", "key", "api_key", ": ", "=", "sk-abcd1234efgh", "Bearer abcdef1234567890"]
 )

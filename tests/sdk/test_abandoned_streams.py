@@ -20,7 +20,7 @@ from inferencereplay import (
     IncompleteRecording,
     replay,
 )
-from inferencereplay.session.garbage import collect
+from inferencereplay.session.garbage import collect, has_noted, run_noted
 
 CHUNKS = [chunk("a"), chunk("b"), chunk(None, "stop")]
 SSE = {"content-type": "text/event-stream"}
@@ -73,6 +73,18 @@ def test_an_abandoned_stream_counts_as_missing(driver, server, tmp_path):
     with replay(tmp_path, mode="record"):
         server.replies = [sse(*CHUNKS, pause=0.02)]
         run(driver, _abandon)
+    assert stored(tmp_path)["end"] == "done"
+
+
+def test_a_stream_that_was_read_leaves_nothing_to_do(driver, server, tmp_path):
+    """It is stored when it ends, and the next call has not to look at it once more, in a thread of async code."""
+    server.replies = [sse(*CHUNKS)]
+    with replay(tmp_path, mode="record"):
+        gc.collect()
+        run_noted()
+        assert len(driver.chat(stream=True)) == len(CHUNKS)
+        gc.collect()
+        assert not has_noted()
     assert stored(tmp_path)["end"] == "done"
 
 

@@ -322,7 +322,7 @@ def test_a_tape_is_finished_once():
     kept: list[Response] = []
     capture = ResponseCapture(library.Response(200), 0.0, library, kept.append, lambda: kept.append(None))
     capture.is_exhausted = True
-    capture.add(b"{}")
+    capture.tap()(b"{}")
     capture.finish()
     capture.finish()
     assert len(kept) == 1
@@ -392,7 +392,7 @@ def test_what_broke_first_is_what_broke():
     kept: list[Response] = []
     response = library.Response(200, headers={**SSE, "content-encoding": "gzip"}, content=b"")
     capture = ResponseCapture(response, 0.0, library, kept.append, lambda: None)
-    capture.add(b"no gzip")
+    capture.tap()(b"no gzip")
     capture.fail(library.ReadError("broken"))
     capture.finish()
     assert kept[0].failure == Failure("ReadError", "broken")

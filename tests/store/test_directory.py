@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import stat
 import subprocess
@@ -22,7 +23,7 @@ from hypothesis import strategies as st
 from inferencereplay.errors import RecordingCorrupt, StoreError
 from inferencereplay.recording.format import RecordedRequest, Recording, Response, encode, lay_out
 from inferencereplay.recording.request import Request, canonical_json
-from inferencereplay.store import directory
+from inferencereplay.store import atomic_write, directory
 from inferencereplay.store.atomic_write import STALE
 from inferencereplay.store.directory import START_COMPARED, DirectoryStore
 
@@ -600,3 +601,31 @@ def test_a_pipe_in_the_place_of_a_recording_is_corrupt(store):
     os.mkfifo(name)
     with pytest.raises(RecordingCorrupt, match="it is no regular file"):
         store.get(CHAT, KEY, 1)
+
+
+def test_what_the_system_takes_in_parts_is_written_in_whole(tmp_path):
+    """A write may take a part of the bytes, as one of gigabytes does: the rest follows."""
+
+    class Sluggish(io.FileIO):
+        def write(self, data):
+            return super().write(data[:3])
+
+    with Sluggish(tmp_path / "file", "wb") as file:
+        atomic_write._write(file, b"0123456789")
+    assert (tmp_path / "file").read_bytes() == b"0123456789"
+
+
+def test_stamps_are_those_of_each_number(store, tmp_path):
+    """Whether a number is taken, free, or lies where nothing can be looked at."""
+    for number in (1, 4):
+        store.add(CHAT, KEY, number, b"x")
+    (file,) = Path(store.directory).rglob(f"{KEY[:32]}.json")
+    file.with_name(f"{KEY[:32]}~3.json").symlink_to("nowhere")
+    file.with_name(f"{KEY[:32]}~5.json").symlink_to(f"{KEY[:32]}~4.json")
+    found = store.stamps(CHAT, KEY, range(1, 7))
+    assert found == [store.stamp(CHAT, KEY, number) for number in range(1, 7)]
+    assert [bool(stamp) for stamp in found] == [True, False, False, True, True, False]
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (Path(store.directory) / "embeddings").symlink_to(outside)
+    assert store.stamps("/embeddings", KEY, range(1, 4)) == [()] * 3
