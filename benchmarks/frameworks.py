@@ -148,40 +148,50 @@ class ReadyStream:
         """End it, too."""
 
 
-_METHODS: tuple[tuple[Any, str], ...] = (
-    (completions.Completions, "create"),
-    (completions.AsyncCompletions, "create"),
-    (_base_client.SyncAPIClient, "post"),
-    (_base_client.AsyncAPIClient, "post"),
-)
+_CREATES = (completions.Completions, completions.AsyncCompletions)
+_POSTS = (_base_client.SyncAPIClient, _base_client.AsyncAPIClient)
 
 
 class Ready:
     """The SDK's `create`, and the `post` that LiteLLM calls, which can be made to return what they returned before.
 
-    It is put around the SDK's methods before a framework is made, for some frameworks keep bound methods.
+    `create` is wrapped before a framework is made, for some frameworks keep bound methods. `post` is wrapped only
+    meanwhile: a replay is slower where another library's wrapper must see each call.
     """
 
     def __init__(self) -> None:
         self._answer: Any = None
         self._is_learning = self._is_answering = False
-        for owner, name in _METHODS:
-            make = self._around_async if owner.__name__.startswith("Async") else self._around
-            setattr(owner, name, make(getattr(owner, name)))
+        for owner in _CREATES:
+            owner.create = self._wrapper(owner, owner.create)
 
     @contextlib.contextmanager
     def learning(self) -> Iterator[None]:
         """Keep what they return meanwhile."""
         self._is_learning = True
-        yield
+        with self._posting():
+            yield
         self._is_learning = False
 
     @contextlib.contextmanager
     def answering(self) -> Iterator[None]:
         """Let them return it again meanwhile."""
         self._is_answering = True
-        yield
+        with self._posting():
+            yield
         self._is_answering = False
+
+    @contextlib.contextmanager
+    def _posting(self) -> Iterator[None]:
+        originals = [owner.post for owner in _POSTS]
+        for owner, post in zip(_POSTS, originals, strict=True):
+            owner.post = self._wrapper(owner, post)
+        yield
+        for owner, post in zip(_POSTS, originals, strict=True):
+            owner.post = post
+
+    def _wrapper(self, owner: Any, method: Callable[..., Any]) -> Any:
+        return (self._around_async if owner.__name__.startswith("Async") else self._around)(method)
 
     def _around(self, create: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(create)
