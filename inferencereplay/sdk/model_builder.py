@@ -216,19 +216,23 @@ def _cut(raw: bytes) -> tuple[bytes, list[memoryview]]:
 
 
 def _decode(raw: bytes) -> _Decoded:
-    """Return the vectors of an answer, decoded once for as long as they are among the last.
+    """Return the vectors of an answer, decoded once for as long as they are among the last that were asked for.
 
     Raises:
         DecodeError: if one is not in base64.
         ValueError: if one is no string, if its bytes are no whole numbers, or if something else looks like one.
     """
     kept = next((kept for kept in _kept.copy() if kept.raw == raw), None)
-    if kept is None:
-        kept = _Decoded(raw)
-        _kept.append(kept)
-        with contextlib.suppress(IndexError):  # another thread has removed the last one
-            while sum(each.count for each in _kept.copy()) > MOST_NUMBERS:
-                _kept.popleft()
+    if kept is not None:
+        with contextlib.suppress(ValueError):  # another thread has removed it
+            _kept.remove(kept)
+            _kept.append(kept)
+        return kept
+    kept = _Decoded(raw)
+    _kept.append(kept)
+    with contextlib.suppress(IndexError):  # another thread has removed the last one
+        while sum(each.count for each in _kept.copy()) > MOST_NUMBERS:
+            _kept.popleft()
     return kept
 
 
