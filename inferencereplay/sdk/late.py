@@ -41,8 +41,9 @@ def late(
         methods: returns methods that do, until then, what those of the class do.
         parts: make attributes that can be had without the whole.
     """
-    made: Any = object.__new__(_late_class(cls, methods))
-    _held(made)[_MAKE] = make, parts, cls
+    kind: Any = _late_class(cls, methods)
+    made = object.__new__(kind)
+    getattr(kind, _HELD)(made)[_MAKE] = make, parts, cls
     return made
 
 
