@@ -405,8 +405,9 @@ def raw_response(mode: str | None, parsed: Any, *, client: Any, cast_to: Any, **
         cast_to: the type of the answer.
         more: the other arguments of its class.
     """
-    unread = _response.AsyncAPIResponse if is_async(client) else _response.APIResponse
-    cls: Any = _legacy_response.LegacyAPIResponse if mode == "true" else unread
+    cls: Any = _legacy_response.LegacyAPIResponse
+    if mode != "true":
+        cls = _response.AsyncAPIResponse if is_async(client) else _response.APIResponse
     made = cls(client=client, cast_to=cast_to, **more)
     if parsed is not None:
         made._parsed_by_type[cast_to] = parsed
