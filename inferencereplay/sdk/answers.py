@@ -203,7 +203,7 @@ class _Answer(NamedTuple):
             parsed = self.stream(endpoint)
             response = parsed.response
         elif way.mode == "stream":
-            response = self._unread(self.session.pacer(recorded), build_response)
+            response = self._unread(self.session.pacer(recorded), build_late)
         else:
             response = self.late_response()
             parsed = fast_replay.model(endpoint, self.play) if way.is_parsed else None

@@ -88,18 +88,50 @@ def build_late(  # noqa: PLR0913 - the same
     *,
     end: Callable[[], None] | None = None,
 ) -> Any:
-    """Return what `build_response` does, made when somebody looks at it; to close it is no look.
+    """Return what `build_response` does, made when somebody looks at it; to read or to close it is no look.
 
     Raises:
         RecordingCorrupt: see `build_response`.
     """
     played = byte_stream(_Replayed, library)(response, _pieces(response, name), pacer, library, name, end=end)
     headers = functools.partial(build_headers, response, library)
-    made = late(library.Response, functools.partial(_over, played, response, library, request), headers=headers)
+    make = functools.partial(_over, played, response, library, request)
+    made = late(library.Response, make, _readers, headers=headers)
     made.stream, made._request = played, request  # noqa: SLF001 - what the library reads to close one
     made.is_closed = made.is_stream_consumed = False
     played.attach(made)
     return made
+
+
+def _readers(cls: type) -> dict[str, Any]:
+    """Return the methods that read all of a late response, of a class of the HTTP library's."""
+    library: Any = cls
+
+    @functools.wraps(library.read)
+    def read(self: Any) -> Any:
+        content = _read_at_once(self)
+        return library.read(self) if content is None else content
+
+    @functools.wraps(library.aread)
+    async def aread(self: Any) -> Any:
+        await give_turn()
+        content = _read_at_once(self)
+        return await library.aread(self) if content is None else content
+
+    return {"read": read, "aread": aread}
+
+
+def _read_at_once(response: Any) -> bytes | None:
+    """Do what the library does to read a response; `None`, and nothing is done, if that is left to the library."""
+    if response.is_closed or response.is_stream_consumed:
+        return None
+    played = response.stream
+    content: bytes | None = played.read_at_once()
+    if content is not None:
+        response.is_stream_consumed = response.is_closed = True
+        response._content, response._num_bytes_downloaded = content, len(content)  # noqa: SLF001 - as the library does
+        played.close()
+    return content
 
 
 def _pieces(response: Response, name: str, content: bytes | None = None) -> Iterator[bytes]:
@@ -218,6 +250,14 @@ class _Replayed:
     def pass_over(self) -> None:
         """Count as read to the end: somebody has given out the chunks without their bytes."""
         self._is_passed_over = True
+
+    def read_at_once(self) -> bytes | None:
+        """Return all the bytes of an answer that is whole and has nothing to wait for; `None` of any other."""
+        recorded = self._recorded
+        if self._pacer or recorded.end or recorded.rest or recorded.failure or recorded.binary:
+            return None
+        self._is_complete = True
+        return b"".join(self._pieces)
 
     def __iter__(self) -> Iterator[bytes]:
         for index, piece in enumerate(self._pieces):

@@ -10,7 +10,7 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 _MAKE = "_inferencereplay_make"
 _HELD = "_inferencereplay_held"
@@ -19,7 +19,17 @@ _MADE: Any = (None, {}, None)
 _set_class = object.__dict__["__class__"].__set__
 
 
-def late(cls: type, make: Callable[[], Any], **parts: Callable[[], Any]) -> Any:
+def _no_methods(_: type) -> Mapping[str, Any]:
+    return {}
+
+
+def late(
+    cls: type,
+    make: Callable[[], Any],
+    methods: Callable[[type], Mapping[str, Any]] = _no_methods,
+    /,
+    **parts: Callable[[], Any],
+) -> Any:
     """Return an object of a class whose objects keep all they have in their `__dict__`.
 
     With the first look it becomes what `make` returns, and an object of the very class. Until then it is one of a
@@ -28,15 +38,17 @@ def late(cls: type, make: Callable[[], Any], **parts: Callable[[], Any]) -> Any:
     Args:
         cls: the class.
         make: makes the object that this one becomes.
+        methods: returns methods that do, until then, what those of the class do.
         parts: make attributes that can be had without the whole.
     """
-    made: Any = object.__new__(_late_class(cls))
-    _held(made)[_MAKE] = make, parts, cls
+    kind: Any = _late_class(cls, methods)
+    made = object.__new__(kind)
+    getattr(kind, _HELD)(made)[_MAKE] = make, parts, cls
     return made
 
 
 @functools.cache
-def _late_class(cls: type) -> type:
+def _late_class(cls: type, methods: Callable[[type], Mapping[str, Any]]) -> type:
     """Make the subclass; an object can leave it for its base, because both have the same layout."""
     seen = {
         "__module__": cls.__module__,
@@ -45,7 +57,7 @@ def _late_class(cls: type) -> type:
         "__dict__": property(_attributes),
         _HELD: staticmethod(cls.__dict__["__dict__"].__get__),
     }
-    return type(cls.__name__, (cls,), {**seen, "__getattr__": _look, "__reduce_ex__": _reduce})
+    return type(cls.__name__, (cls,), {**methods(cls), **seen, "__getattr__": _look, "__reduce_ex__": _reduce})
 
 
 def _held(self: Any) -> dict[str, Any]:

@@ -142,10 +142,10 @@ class EmbeddingsBuilder(VectorsBuilder):
         try:
             decoded = _decode(raw)
             made = self.cls.__pydantic_validator__.validate_json(decoded.around, strict=True)
-        except (msgspec.DecodeError, LookupError, ValueError):  # one of them is pydantic's
+        except (msgspec.DecodeError, ValueError):  # one of them is pydantic's
             return self.build_slowly(raw)
         for item, vector in zip(made.data, decoded.take(), strict=True):
-            item.embedding = vector
+            vars(item)["embedding"] = vector
         return made
 
     def build_slowly(self, raw: bytes) -> Any:
@@ -162,21 +162,18 @@ class _Decoded:
 
     Attributes:
         raw: the answer.
-        around: the answer with empty vectors.
+        around: the answer with a mark in the place of each vector.
         is_any: whether there are vectors.
         count: how many numbers they have in all.
     """
 
     def __init__(self, raw: bytes) -> None:
         self.raw = raw
-        answer, items = _read_members(raw), _read_items(raw).data
-        self._arrays = [array.array("f", _read_coded(item["embedding"])) for item in items]
-        for item in items:
-            item["embedding"] = _EMPTY
-        self.around = _encode({**answer, "data": items})
-        self.is_any = bool(items)
-        self.count = sum(map(len, self._arrays))
-        self._is_taken = False
+        self.around, self._coded = _cut(raw)
+        lists = self._read()
+        self.is_any = bool(lists)
+        self.count = sum(map(len, lists))
+        self._fresh = [lists]
         self._lists: list[list[float]] = []
 
     def take(self) -> list[list[float]]:
@@ -185,35 +182,64 @@ class _Decoded:
         Most answers are taken once. The lists of one that is taken again are kept, to be copied: that is several times
         faster than to make the numbers, but takes 32 bytes for each of them.
         """
-        if not self._is_taken:
-            self._is_taken = True
-            return [numbers.tolist() for numbers in self._arrays]
-        self._lists = self._lists or [numbers.tolist() for numbers in self._arrays]
+        try:
+            return self._fresh.pop()
+        except IndexError:
+            self._lists = self._lists or self._read()
         return [numbers.copy() for numbers in self._lists]
+
+    def _read(self) -> list[list[float]]:
+        return [array.array("f", _read_coded(coded)).tolist() for coded in self._coded]
+
+
+def _cut(raw: bytes) -> tuple[bytes, list[memoryview]]:
+    """Cut the vectors, JSON strings, out of an answer; to search for them is several times faster than to read it all.
+
+    Raises:
+        DecodeError: if the rest is no answer with vectors.
+        ValueError: if one is no string, or something else in the answer looks like one.
+    """
+    view, rest, coded, end = memoryview(raw), [], list[memoryview](), 0
+    while (found := raw.find(_NAME, end)) >= 0:
+        begin = found + len(_NAME)
+        start = raw.index(b'"', begin)
+        rest.append(view[end:begin])
+        end = raw.index(b'"', start + 1) + 1
+        coded.append(view[start:end])
+        if start > begin and not raw[begin:start].isspace():
+            raise ValueError(begin)
+    around = _MARK.join([*rest, view[end:]])
+    items = _read_vectors(around).data
+    if not around.count(_MARK) == len(coded) == len(items) or any(bytes(item.embedding) != _MARK for item in items):
+        raise ValueError(len(items))
+    return around, coded
 
 
 def _decode(raw: bytes) -> _Decoded:
-    """Return the vectors of an answer, decoded once for as long as they are among the last.
+    """Return the vectors of an answer, decoded once for as long as they are among the last that were asked for.
 
     Raises:
         DecodeError: if one is not in base64.
-        KeyError: if one is missing.
-        ValueError: if the bytes of one are no whole numbers.
+        ValueError: if one is no string, if its bytes are no whole numbers, or if something else looks like one.
     """
     kept = next((kept for kept in _kept.copy() if kept.raw == raw), None)
-    if kept is None:
-        kept = _Decoded(raw)
-        _kept.append(kept)
-        with contextlib.suppress(IndexError):  # another thread has removed the last one
-            while sum(each.count for each in _kept.copy()) > MOST_NUMBERS:
-                _kept.popleft()
+    if kept is not None:
+        with contextlib.suppress(ValueError):  # another thread has removed it
+            _kept.remove(kept)
+            _kept.append(kept)
+        return kept
+    kept = _Decoded(raw)
+    _kept.append(kept)
+    with contextlib.suppress(IndexError):  # another thread has removed the last one
+        while sum(each.count for each in _kept.copy()) > MOST_NUMBERS:
+            _kept.popleft()
     return kept
 
 
 MOST_NUMBERS = 1_000_000
 """Numbers of the vectors that are kept."""
 _kept: deque[_Decoded] = deque()
-_EMPTY = msgspec.Raw(b"[]")
+_NAME, _MARK = b'"embedding":', b"[0e9]"
 
 
 def _is_large(vector: Any) -> bool:
@@ -221,14 +247,7 @@ def _is_large(vector: Any) -> bool:
     return math.hypot(*vector.embedding) >= _EXACT  # no number is larger, and this takes a fifth of `max` and `min`
 
 
-class _Items(msgspec.Struct):
-    data: list[dict[str, msgspec.Raw]]
-
-
 _read_coded = msgspec.json.Decoder(bytes).decode
-_read_items = msgspec.json.Decoder(_Items).decode
-_read_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_encode = msgspec.json.Encoder().encode
 
 
 class _Vector(msgspec.Struct):
@@ -253,7 +272,7 @@ def has_vectors(raw: bytes) -> bool:
     """Whether an answer holds embeddings, each of whole numbers; the SDK has errors of its own for what does not."""
     try:
         return _decode(raw).is_any
-    except (msgspec.DecodeError, LookupError, ValueError):  # no base64, or no whole numbers
+    except (msgspec.DecodeError, ValueError):  # no base64, or no whole numbers
         return _are_vectors(raw)
 
 

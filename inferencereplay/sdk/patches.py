@@ -85,8 +85,7 @@ async def _request_async(wrapped: Any, instance: Any, args: tuple[Any, ...], kwa
             return await wrapped(*args, **kwargs)
         finally:
             end_live(*held)
-    decision = functools.partial(request_replay.choose, session, instance, *args, **kwargs)
-    if found := await steps.decide_async(decision):
+    if found := await steps.decide_async(request_replay.choose, session, instance, *args, **kwargs):
         return await _give_async(found, session, instance)
     flow = _flow(session, wrapped, instance, args, kwargs)
     with sending():
@@ -103,9 +102,7 @@ def _post(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, 
 async def _post_async(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     session, found = _session(instance), None
     if session is not None and _may_answer_post(session, instance, args, kwargs):
-        found = await steps.decide_async(
-            functools.partial(request_replay.choose_posted, session, instance, args[0], kwargs)
-        )
+        found = await steps.decide_async(request_replay.choose_posted, session, instance, args[0], kwargs)
     if session is None or found is None:
         return await wrapped(*args, **kwargs)
     return await _give_async(found, session, instance)
@@ -117,7 +114,7 @@ def _may_answer_post(session: Session, client: Any, args: tuple[Any, ...], kwarg
 
 def _give(found: request_replay.Found, session: Session, client: Any) -> Any:
     """Return an answer when it is due."""
-    if found.is_due_at_once and (pacer := session.pacer(found.recorded)):
+    if not session.never_waits and found.is_due_at_once and (pacer := session.pacer(found.recorded)):
         pacer.wait(-1)
         found.choice.play.end()
     return found.answer(session, client)
@@ -182,17 +179,23 @@ def _create(endpoint: fast_replay.Endpoint) -> Callable[..., Any]:
 
 def _create_async(endpoint: fast_replay.Endpoint) -> Callable[..., Any]:
     ways = answers.ways_of(endpoint)
+    plainly = ways[answers.PLAINLY]
 
     async def create(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         client = instance._client  # noqa: SLF001
         session = _session(client)
         way = choice = None
-        may_replay = session is not None and session.is_fast and not args and _may_bypass_post(client)
-        if session is not None and may_replay and (way := answers.way_of(ways, kwargs)):
-            decision = functools.partial(fast_replay.choose, session, client, endpoint, kwargs, way.covers)
-            choice = await steps.decide_async(decision)
+        if session is not None and session.is_fast and not args and _may_bypass_post(client):
+            way = answers.way_of(ways, kwargs)
+        if session is not None and way is not None:
+            asked = session, client, endpoint, kwargs, way.covers
+            is_here = steps.may_read_here()  # as `decide_async` asks, in fewer steps
+            choice = fast_replay.choose(*asked) if is_here else await steps.decide_async(fast_replay.choose, *asked)
         if session is None or way is None or choice is None:
             return await wrapped(*args, **kwargs)
+        if way is plainly and session.never_waits and choice.play.recording.response.status == answers.OK:
+            await give_turn()
+            return fast_replay.model(endpoint, choice.play)  # as `Way.answer` does, for most calls
         if way.is_due_at_once(choice.play):
             pacer = session.pacer(choice.play.recording.response)
             await (pacer.wait_async(-1) if pacer else give_turn())
@@ -227,7 +230,7 @@ def _answered_async(choose: Callable[..., Any]) -> Callable[..., Any]:
         session = _session(client)
         found = None
         if session is not None and not args and _may_bypass_post(client):
-            found = await steps.decide_async(functools.partial(choose, session, instance, kwargs))
+            found = await steps.decide_async(choose, session, instance, kwargs)
         if session is None or found is None:
             return await wrapped(*args, **kwargs)
         pacer = session.pacer(found.recorded)

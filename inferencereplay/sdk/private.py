@@ -156,7 +156,7 @@ def read_plain_request(client: Any, options: Any) -> Request:
     if options.extra_json is not None:
         body = _given({**(body or {}), **options.extra_json})
     path, query = target(client, options)
-    return Request(options.method.upper(), path, canonical_json(None if isinstance(body, UNSET) else body), query)
+    return Request(options.method.upper(), path, canonical_json(None if type(body) in _UNSET_TYPES else body), query)
 
 
 class OptionsRead(msgspec.Struct):
@@ -351,17 +351,18 @@ def is_requesting() -> bool:
 
 def asked_mode(headers: Mapping[str, Any]) -> Any:
     """Return how `extra_headers` ask for an answer: as `raw_mode` does, or `False` for any way that is not so plain."""
-    asked = [name for name in headers if len(name) in _RAW_LENGTHS and name.lower() in _RAW_HEADERS]
-    if not asked:
-        return None
-    is_plain = len(asked) == 1 and asked[0].lower() == _RAW_HEADER and type(headers[asked[0]]) is str
-    return headers[asked[0]] if is_plain else False
+    mode: Any = None
+    for name, value in headers.items():
+        if len(name) in _RAW_LENGTHS and name.lower() in _RAW_HEADERS:
+            is_plain = mode is None and name.lower() == _RAW_HEADER and type(value) is str
+            mode = value if is_plain else False
+    return mode
 
 
 def mode_of(options: Any) -> Any:
     """Return the same of a call's options."""
-    headers = _headers(options)
-    return asked_mode(headers) if headers else None
+    headers = options.headers
+    return asked_mode(headers) if type(headers) not in _UNSET_TYPES and headers else None
 
 
 # Responses.
@@ -408,8 +409,9 @@ def raw_response(mode: str | None, parsed: Any, *, client: Any, cast_to: Any, **
         cast_to: the type of the answer.
         more: the other arguments of its class.
     """
-    unread = _response.AsyncAPIResponse if is_async(client) else _response.APIResponse
-    cls: Any = _legacy_response.LegacyAPIResponse if mode == "true" else unread
+    cls: Any = _legacy_response.LegacyAPIResponse
+    if mode != "true":
+        cls = _response.AsyncAPIResponse if is_async(client) else _response.APIResponse
     made = cls(client=client, cast_to=cast_to, **more)
     if parsed is not None:
         made._parsed_by_type[cast_to] = parsed

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from inferencereplay.recording.format import Response
-    from inferencereplay.recording.request import Request
     from inferencereplay.session.session import Session
 
 _MODES = ("true", "stream", None)
@@ -135,24 +134,20 @@ def choose_posted(session: Session, client: Any, path: str, arguments: dict[str,
 
 
 def _choose(session: Session, client: Any, options: Any, covers: Callable[[Response], bool]) -> Choice | None:
-    request = _read(client, options)
-    if request is None:
+    try:
+        request = private.read_plain_request(client, options)
+    except Exception:  # noqa: BLE001 - the SDK path meets it again, and handles it
         return None
     try:
-        call = session.call(request, functools.partial(private.secrets, client, options))
-        play = session.play(call, covers)
-        if play is None and not private.is_asked(options):
-            session.refuse_unrecorded(call)
+        play = session.hit(request, covers)
+        if play is None:
+            call = session.call(request, functools.partial(private.secrets, client, options))
+            play = session.play(call, covers)
+            if play is None and not private.is_asked(options):
+                session.refuse_unrecorded(call)
     except (InvalidSetting, NotSerializable, StoreError):  # the SDK path handles it, and raises the error
         return None
     return None if play is None else Choice(play, request)
-
-
-def _read(client: Any, options: Any) -> Request | None:
-    try:
-        return private.read_plain_request(client, options)
-    except Exception:  # noqa: BLE001 - the SDK path meets it again, and handles it
-        return None
 
 
 def _way(cast_to: Any, options: Any, stream_cls: Any, *, is_stream: bool) -> Way | None:
@@ -160,14 +155,24 @@ def _way(cast_to: Any, options: Any, stream_cls: Any, *, is_stream: bool) -> Way
     mode, parser = private.mode_of(options), private.parser(options)
     if mode not in _MODES or not isinstance(cast_to, type):  # a class of the call's own for its raw response, or none
         return None
-    endpoint = _endpoint(cast_to, stream_cls if is_stream else None)
-    if endpoint is None:
+    if is_stream and (parser is not None or not private.has_plain_events(options)):
         return None
-    if is_stream and (endpoint.build_chunk is None or parser is not None or not private.has_plain_events(options)):
+    return _known_way(cast_to, stream_cls if is_stream else None, mode, is_stream, parser is None)
+
+
+@functools.lru_cache(1_000)
+def _known_way(
+    cast_to: Any,
+    stream_cls: Any,
+    mode: str | None,
+    is_stream: bool,  # noqa: FBT001 - a name of an argument makes the cache slower
+    is_parsed: bool,  # noqa: FBT001 - the same
+) -> Way | None:
+    endpoint = _endpoint(cast_to, stream_cls)
+    if endpoint is None or (is_stream and endpoint.build_chunk is None):
         return None
-    if parser is not None and mode is None:
-        return ParsedWay(endpoint, mode, is_stream)
-    return Way(endpoint, mode, is_stream=is_stream, is_parsed=parser is None)
+    kind = Way if is_parsed or mode is not None else ParsedWay
+    return kind(endpoint, mode, is_stream=is_stream, is_parsed=is_parsed)
 
 
 @functools.lru_cache(256)

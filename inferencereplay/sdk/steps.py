@@ -92,15 +92,24 @@ def decide(decision: Callable[[], Any]) -> Step:
     return Step(decision, functools.partial(decide_async, decision))
 
 
-async def decide_async(decision: Callable[[], Any]) -> Any:
-    """Ask a session for its decision.
+def may_read_here() -> bool:
+    """Whether a small file may be read on the event loop: there is no detector of blocking calls, and no object store.
 
-    It is asked on the event loop: reading a small file takes 20 µs there, and more than 100 µs in a thread. Where a
-    detector of blocking calls is active, a thread asks. What is in an object store is awaited.
+    It takes 20 µs there, and more than 100 µs in a thread.
     """
+    return os.stat is _STAT and not at_hand.opened
+
+
+async def decide_async(decision: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Ask a session for its decision, for which a function is called with the other arguments.
+
+    It is asked on the event loop if files may be read there. Where a detector of blocking calls is active, a thread
+    asks. What is in an object store is awaited.
+    """
+    if may_read_here():
+        return decision(*args, **kwargs)
+    decision = functools.partial(decision, *args, **kwargs)
     if os.stat is _STAT:
-        if not at_hand.opened:
-            return decision()
         from inferencereplay.sdk import distant_reads  # noqa: PLC0415 - few programs have such stores
 
         return await distant_reads.decide(decision)
@@ -111,7 +120,7 @@ async def decide_async(decision: Callable[[], Any]) -> Any:
 
 async def read_async(job: Callable[[], object], *, is_short: bool) -> None:
     """Run a function that reads a file: a short one on the event loop, as `decide_async` does, others in a thread."""
-    if is_short and os.stat is _STAT and not at_hand.opened:
+    if is_short and may_read_here():
         job()
     else:
         await in_thread(job)

@@ -307,6 +307,53 @@ def test_a_streaming_response_tells_the_same(twins, stream):
     twins(way, STREAM if stream else ANSWER)
 
 
+@pytest.mark.parametrize("before", ["read", "closed", "pieces", "headers"])
+@pytest.mark.parametrize("body", [b'{\n  "id": "x",\n  "choices": []\n}', b"x" * 10], ids=["indented", "text"])
+def test_a_streaming_response_of_which_something_was_done_is_read(driver, client, server, tmp_path, before, body):
+    """Reading it tells the same after it was read, closed, read in pieces or looked at."""
+
+    async def way(client: Any) -> Any:
+        told: list[Any] = []
+        async with entered(client.chat.completions.with_streaming_response.create(**ASK)) as made:
+            response = made.http_response
+            is_async = private.is_async(client)
+            if before == "pieces":
+                told += await items(response.aiter_raw(2) if is_async else response.iter_raw(2))
+            elif before == "headers":
+                told += [response.headers.raw, response.status_code]
+            else:
+                done = ("aread", "read") if before == "read" else ("aclose", "close")
+                told.append(await settle(getattr(response, done[not is_async])()))
+            try:
+                told.append(await settle(response.aread() if is_async else response.read()))
+            except HTTP_ERRORS as error:
+                told.append((type(error), str(error)))
+        return told, http_facts(response)
+
+    server.replies = [Reply(body=body)]
+    with replay(tmp_path, mode="record"), client.chat.completions.with_streaming_response.create(**ASK) as made:
+        made.read()
+    assert replayed(driver, tmp_path, way, quickly) == replayed(driver, tmp_path, way, slowly)
+
+
+def test_reading_a_streaming_response_makes_no_response(client, tmp_path):
+    """It is made when somebody looks at more of it than its content and its headers."""
+    ask = client.chat.completions.with_streaming_response.create
+    with replay(tmp_path, mode="record"), ask(**ASK) as live:
+        content = live.read()
+    with replay(tmp_path) as session, ask(**ASK) as made:
+        assert made.read() == content
+    kind = private.http_library(client).Response
+    assert type(made.http_response) is not kind
+    assert made.http_response.is_closed
+    assert made.headers["content-type"] == live.headers["content-type"]
+    assert session.calls[0].ended is not None
+    assert type(made.http_response) is not kind
+    assert made.http_response.text == live.http_response.text
+    assert made.http_response.status_code == 200
+    assert type(made.http_response) is kind
+
+
 ERROR = plain({"error": {"message": "no", "type": "t", "param": "p", "code": "c"}}, 400)
 
 

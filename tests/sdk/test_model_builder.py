@@ -58,6 +58,9 @@ def test_base64_becomes_numbers(vectors):
             b'"object": "embedding"', b'"object": "other", "x_unknown": {"embedding": "AAAA"}'
         ),
         answer(coded(FLOATS)).replace(b'"usage"', b'"x_unknown"'),
+        answer(coded(FLOATS)).replace(b'"embedding":', b'"embedding" :'),
+        answer(coded(FLOATS)).replace(b'"usage"', b'"x_unknown": [0e9], "usage"'),
+        answer([0.0]).replace(b'"embedding": [0.0]', b'"\\u0065mbedding": [0e9], "x": {"embedding": "AAAAAA=="}'),
     ],
 )
 def test_odd_embeddings_are_what_the_slow_way_makes_of_them(raw):
