@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+import answers
 import openai
 import pydantic
 import pytest
 from langchain_openai import ChatOpenAI
-from scenes import EMBEDDINGS, LARGE, SMALL, STREAM, TOOL_CALL, numbered
+from scenes import EMBEDDINGS, LARGE, SMALL, STREAM, numbered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,7 +53,7 @@ def test_streamed(client: openai.OpenAI, number: int) -> None:
 def test_tools(client: openai.OpenAI, number: int) -> None:
     chat: dict[str, Any] = {**SMALL, "model": "tools", "tools": LARGE["tools"]}
     answer = client.chat.completions.create(**numbered(chat, number))
-    assert answer.choices[0].message.tool_calls[0].id == TOOL_CALL["id"]
+    assert answer.choices[0].message.tool_calls[0].id == answers.TOOL_CALL["id"]
 
 
 def test_parse(client: openai.OpenAI, number: int) -> None:

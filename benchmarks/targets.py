@@ -24,6 +24,7 @@ import tracemalloc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import answers
 import anyio
 import command_line
 import directory_rows
@@ -157,13 +158,13 @@ def large_chat_first(run: RunCoordinator) -> list[Row]:
 
 def stream(run: RunCoordinator) -> list[Row]:
     rounds = run.rounds(40, 10)
-    offsets = scenes.random_offsets(scenes.CHUNKS, 0.3, 0.02)
+    offsets = scenes.random_offsets(answers.CHUNKS, 0.3, 0.02)
     chats = [numbered(STREAM, number) for number in range(rounds * 2 + 20)]
     for chat in chats:
         scenes.record(run.directory, chat, scenes.streamed(offsets))
     create, left = replayed(run.directory).chat.completions.create, iter(chats)
     pair = {"replay": lambda: list(create(**next(left))), "sdk": ask(scenes.client(), STREAM)}
-    what = f"{scenes.CHUNKS}-chunk streams at no delay, each once : the same"
+    what = f"{answers.CHUNKS}-chunk streams at no delay, each once : the same"
     return [speedup_row("stream", what, measure(pair, rounds), 20)]
 
 
@@ -227,7 +228,7 @@ def recording_stream(run: RunCoordinator) -> list[Row]:
             "recording": lambda: list(recording.chat.completions.create(**next(chats))),
         }
         medians = measure(turns, run.rounds(60, 15))
-    what = f"recording a {scenes.CHUNKS}-chunk stream without pauses : not recording it"
+    what = f"recording a {answers.CHUNKS}-chunk stream without pauses : not recording it"
     return [ratio_row("recording_stream", what, medians["recording"], medians["plain"], 1.2, slack=1.5)]
 
 
