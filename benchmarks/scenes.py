@@ -16,12 +16,12 @@ import answers
 import msgspec
 import openai
 
-from inferencereplay.recording.format import VERSION, RecordedRequest, Recording, Response, encode
+from inferencereplay.recording.format import VERSION, RecordedRequest, Recording, Response, decode, encode
 from inferencereplay.recording.request import Request, canonical_json
 from inferencereplay.store.address import DIGITS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
 http = importlib.import_module("httpx2" if int(openai.__version__.partition(".")[0]) >= 3 else "httpx")
@@ -88,6 +88,14 @@ def numbered(arguments: dict[str, Any], number: int) -> dict[str, Any]:
     return {**arguments, "messages": [*rest, {**last, "content": f"{last['content']} number {number:08}"}]}
 
 
+def asking(client: Any, arguments: dict[str, Any]) -> Callable[[], Any]:
+    """Return what asks for embeddings, or for a chat, which is read to its end if it is streamed."""
+    if "input" in arguments:
+        return lambda: client.embeddings.create(**arguments)
+    create = client.chat.completions.create
+    return (lambda: list(create(**arguments))) if "stream" in arguments else (lambda: create(**arguments))
+
+
 # Recordings.
 
 
@@ -138,13 +146,19 @@ def _vectors_in_base64() -> bytes:
 
 
 def record_many(directory: Path, count: int) -> None:
-    """Write recordings of `numbered(SMALL, 0)` and onwards: copies of the first with another number and key."""
-    file = record(directory, numbered(SMALL, 0), plain())
-    first = Request("POST", PATH, canonical_json(numbered(SMALL, 0)))
+    """Write recordings of `numbered(SMALL, 0)` and onwards."""
+    multiply(record(directory, numbered(SMALL, 0), plain()), range(1, count))
+
+
+def multiply(file: Path, numbers: range) -> None:
+    """Write, beside a recording of `numbered(…, 0)`, copies of it with other numbers and keys."""
     data, folder = file.read_bytes(), str(file.parent)
-    for number in range(1, count):
+    held = decode(data, file.name)
+    first = Request(held.request.method, held.request.path, canonical_json(json.loads(bytes(held.request.body))))
+    assert first.key == held.key, "the recording's key is another"
+    for number in numbers:
         mark = b"number %08d" % number
-        key = Request("POST", PATH, first.body.replace(b"number 00000000", mark)).key
+        key = Request(first.method, first.path, first.body.replace(b"number 00000000", mark)).key
         made = data.replace(b"number 00000000", mark).replace(first.key.encode(), key.encode())
         descriptor = os.open(f"{folder}{os.sep}{key[:DIGITS]}.json", os.O_WRONLY | os.O_CREAT, 0o644)
         os.write(descriptor, made)

@@ -6,18 +6,21 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import answers
-import openai
 import pydantic
 import pytest
+import scenes
 from langchain_openai import ChatOpenAI
 from scenes import EMBEDDINGS, LARGE, SMALL, STREAM, numbered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import openai
+
 EACH = int(os.environ["SUITE_EACH"])
 """Tests of each kind."""
-URL, KEY = os.environ["SUITE_URL"], "sk-benchmark-0123456789"
+URL = os.environ["SUITE_URL"]
+"""The server's, or nothing if the answers come from memory."""
 pytestmark = [getattr(pytest.mark, os.environ["SUITE_MARKER"]), pytest.mark.parametrize("number", range(EACH))]
 
 
@@ -31,13 +34,15 @@ class Person(pydantic.BaseModel):
 @pytest.fixture(scope="session")
 def client() -> Iterator[openai.OpenAI]:
     """Make one client for all tests, as most suites do."""
-    with openai.OpenAI(api_key=KEY, base_url=URL, max_retries=0) as made:
+    with scenes.client(base_url=URL) if URL else scenes.client() as made:
         yield made
 
 
 @pytest.fixture(scope="session")
-def langchain() -> ChatOpenAI:
-    return ChatOpenAI(model="gpt-4o", api_key=KEY, base_url=URL, max_retries=0)
+def langchain(client: openai.OpenAI) -> ChatOpenAI:
+    connection = None if URL else client._client  # noqa: SLF001 - the one in memory
+    url = str(client.base_url)
+    return ChatOpenAI(model="gpt-4o", api_key=client.api_key, base_url=url, http_client=connection, max_retries=0)
 
 
 def test_plain(client: openai.OpenAI, number: int) -> None:
@@ -63,7 +68,7 @@ def test_parse(client: openai.OpenAI, number: int) -> None:
 
 
 def test_embeddings(client: openai.OpenAI, number: int) -> None:
-    answer = client.embeddings.create(**{**EMBEDDINGS, "input": [f"number {number:08}", *EMBEDDINGS["input"][:4]]})
+    answer = client.embeddings.create(**numbered({**EMBEDDINGS, "input": EMBEDDINGS["input"][:5]}, number))
     assert len(answer.data) == 5
 
 
