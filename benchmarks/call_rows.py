@@ -64,14 +64,14 @@ def _langchain(method: str) -> Callable[[Any], Callable[[], Any]]:
 
 
 SCENES = (
-    Scene("small_chat", "small chat, again and again", _asked(**SMALL), 20, 60, 10),
-    Scene("large_chat", "60 messages + 20 tools, again and again", _asked(**LARGE), 4, 30, 5),
-    Scene("stream_200", "stream of 200 chunks, again and again", _asked(**STREAM), 3, 30, 5),
-    Scene("stream_2000", "stream of 2,000 chunks", _asked(**{**STREAM, "model": "chunks-2000"}), 1, 9, 3),
-    Scene("embeddings", "embeddings of 100 inputs, again and again", _asked(**EMBEDDINGS), 3, 20, 5),
-    *(Scene(way.name, way.what, way.make, *((1, 20, 4) if way.is_long else (10, 40, 8))) for way in WAYS),
-    Scene("langchain_invoke", "LangChain `invoke`", _langchain("invoke"), 10, 30, 8),
-    Scene("langchain_stream", "LangChain `stream`, 200 chunks", _langchain("stream"), 1, 20, 4),
+    Scene("small_chat", "small chat, again and again", _asked(**SMALL), 20, 60, 8),
+    Scene("large_chat", "60 messages + 20 tools, again and again", _asked(**LARGE), 4, 30, 3),
+    Scene("stream_200", "stream of 200 chunks, again and again", _asked(**STREAM), 3, 30, 3),
+    Scene("stream_2000", "stream of 2,000 chunks", _asked(**{**STREAM, "model": "chunks-2000"}), 1, 9, 1),
+    Scene("embeddings", "embeddings of 100 inputs, again and again", _asked(**EMBEDDINGS), 3, 20, 2),
+    *(Scene(way.name, way.what, way.make, *((1, 20, 2) if way.is_long else (10, 40, 5))) for way in WAYS),
+    Scene("langchain_invoke", "LangChain `invoke`", _langchain("invoke"), 10, 30, 5),
+    Scene("langchain_stream", "LangChain `stream`, 200 chunks", _langchain("stream"), 1, 20, 2),
 )
 TITLES = {scene.name: scene.what for scene in SCENES}
 _live: dict[str, Any] = {}

@@ -45,8 +45,8 @@ CALLS: dict[str, dict[str, Any]] = {
 }
 PLAIN = "not recording"
 TITLES = {
-    "record_first": "recording 200 chunks of a local server : not recording them, the first chunk",
-    "record_stream": "the same, all of it",
+    "record_first": "the first chunk, while recording a local server : while not",
+    "record_stream": "all of it, 200 chunks",
 }
 
 

@@ -25,7 +25,7 @@ from reporting import REFERENCE, Cell
 if TYPE_CHECKING:
     from comparison import Comparison
 
-TITLES = {"suite_calls": "a suite of 300 tests: the calls", "suite_process": "the same: the whole process"}
+TITLES = {"suite_calls": "a suite under pytest: its calls", "suite_process": "the same: the whole process"}
 _HERE = Path(__file__).parent
 
 

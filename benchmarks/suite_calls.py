@@ -9,13 +9,13 @@ import answers
 import pydantic
 import pytest
 import scenes
-from langchain_openai import ChatOpenAI
 from scenes import EMBEDDINGS, LARGE, SMALL, STREAM, numbered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import openai
+    from langchain_openai import ChatOpenAI
 
 EACH = int(os.environ["SUITE_EACH"])
 """Tests of each kind."""
@@ -40,6 +40,8 @@ def client() -> Iterator[openai.OpenAI]:
 
 @pytest.fixture(scope="session")
 def langchain(client: openai.OpenAI) -> ChatOpenAI:
+    from langchain_openai import ChatOpenAI  # noqa: PLC0415 - the other tests do without
+
     connection = None if URL else client._client  # noqa: SLF001 - the one in memory
     url = str(client.base_url)
     return ChatOpenAI(model="gpt-4o", api_key=client.api_key, base_url=url, http_client=connection, max_retries=0)
