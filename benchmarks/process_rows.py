@@ -107,7 +107,7 @@ def _sampled(
     failed = dict(failed)
     samples: dict[tuple[str, str], list[float]] = defaultdict(list)
     notes: dict[str, str] = {}
-    for _ in range(min(rounds, 2) if run.is_quick else rounds):
+    for _ in range(1 if run.is_quick else rounds):
         for name in CONTENDERS:
             if name not in failed:
                 told = _child(run, what, name, scene)

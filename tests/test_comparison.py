@@ -48,7 +48,8 @@ import command_line, contenders
 for name in ("vcr", "cassetter", "llm_cassette", "respx"):
     del contenders.CONTENDERS[name]
 command_line.missing = str
-import call_rows, compare, process_rows, suite
+import call_rows, child_process, compare, process_rows, suite
+del child_process.MEMORY["memory_many"]
 call_rows.SCENES = [scene for scene in call_rows.SCENES if not scene.name.startswith("langchain")]
 process_rows.COUNTS = (10, 1_000, 1_000)
 suite.PLUGINS = {name: suite.PLUGINS[name] for name in ("sdk", "ours")}
@@ -63,9 +64,9 @@ GROUPS = {
     "recording": {"record_first", "record_stream"},
     "misses": {"miss_first", "miss_following"},
     "opening": {"open_10", "open_1000"},
-    "memory": {"memory_few", "memory_many"},
+    "memory": {"memory_few"},
 }
-LACKS = {"suite", "calls", "memory"}
+LACKS = {"suite", "calls"}
 """Groups with rows that a dict of what `create` returned cannot have."""
 
 
