@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 COUNTS = (10, 1_000, 10_000, 100_000)
 AMONG = 1_000
 """Recordings among which there is a miss."""
-ONCE_TITLES = {name: f"{once.what}, each once, a new session every {SESSION}" for name, once in ONCE.items()}
+ONCE_TITLES = {name: f"{once.what}, each once" for name, once in ONCE.items()}
 OPEN_TITLES = {f"open_{count}": f"open {count:,} recordings, first hit" for count in COUNTS}
 MISS_TITLES = {"miss_first": f"the first miss among {AMONG:,} recordings", "miss_following": "the misses that follow"}
 MEMORY_TITLES = {"memory_few": "10 MB stream, 1,000 chunks: memory", "memory_many": "the same, 40,000 chunks"}

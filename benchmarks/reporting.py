@@ -111,7 +111,7 @@ def draw(file: Path, cells: list[Cell], titles: Mapping[str, str], contenders: M
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(lambda ratio, _: times(ratio))
     axes.set_yticks(list(rows.values()), [title.replace("`", "") for title in titles.values()])
-    axes.set_xlabel("time : that of the SDK over an in-memory transport (less is faster)")
+    axes.set_xlabel("time beside the SDK's over an in-memory transport")
     axes.grid(axis="x", color="0.9")
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside lower center", ncols=3, fontsize=8, frameon=False)
