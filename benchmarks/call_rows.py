@@ -74,13 +74,12 @@ SCENES = (
     Scene("langchain_stream", "LangChain `stream`, 200 chunks", _langchain("stream"), 1, 20, 2),
 )
 TITLES = {scene.name: scene.what for scene in SCENES}
-_live: dict[str, Any] = {}
 
 
 def record(run: Comparison) -> None:
     """Record each scene, and keep what the server answers without any contender."""
     for scene in SCENES:
-        _live[scene.name] = scene.make(run.plain)()
+        run.live[scene.name] = scene.make(run.plain)()
         run.record(scene.name, scene.make)
 
 
@@ -93,7 +92,7 @@ def _compare(run: Comparison, scene: Scene) -> list[Cell]:
     failed, able = run.failed(scene.name), {}
     for name, contender in run.contenders.items():
         turn = _Turn(run, scene, name)
-        if name not in failed and (reason := _check(turn, _live[scene.name])):
+        if name not in failed and (reason := _check(turn, run.live[scene.name])):
             failed[name] = reason
         if name not in failed:
             able[name] = turn

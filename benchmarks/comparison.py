@@ -22,6 +22,7 @@ class Comparison:
         contenders: by name.
         clients: of each contender.
         plain: a client of the real server.
+        live: what that server answers without any contender, by scene.
     """
 
     def __init__(self, root: Path, url: str, *, is_quick: bool) -> None:
@@ -31,6 +32,7 @@ class Comparison:
         self.contenders = {name: make() for name, make in CONTENDERS.items()}
         self.clients = {name: contenders.client(name, url) for name in CONTENDERS}
         self.plain = contenders.client("plain", url)
+        self.live: dict[str, Any] = {}
         self._failed: dict[tuple[str, str], str] = {}
 
     def directory(self, scene: str, name: str) -> Path:
