@@ -84,7 +84,7 @@ def compare(root: Path, groups: list[Group], *, is_quick: bool) -> list[Cell]:
 def main() -> None:
     """Measure and print."""
     parser = command_line.parser(__doc__, "write the cells there as well")
-    parser.add_argument("--quick", action="store_true", help="fewer rounds, 60 tests, 10,000 recordings at most")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds and rows, a suite of 60 tests")
     parser.add_argument("--only", choices=GROUPS, metavar="NAME", help="one group of rows: " + ", ".join(GROUPS))
     parser.add_argument(
         "--plot", type=command_line.plot_file, metavar="FILE", help="draw the main rows there, as SVG or PNG"

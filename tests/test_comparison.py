@@ -48,8 +48,7 @@ import command_line, contenders
 for name in ("vcr", "cassetter", "llm_cassette", "respx"):
     del contenders.CONTENDERS[name]
 command_line.missing = str
-import call_rows, child_process, compare, process_rows, suite
-del child_process.MEMORY["memory_many"]
+import call_rows, compare, process_rows, suite
 call_rows.SCENES = [scene for scene in call_rows.SCENES if not scene.name.startswith("langchain")]
 process_rows.COUNTS = (10, 1_000, 1_000)
 suite.PLUGINS = {name: suite.PLUGINS[name] for name in ("sdk", "ours")}
