@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import openai
@@ -113,7 +114,7 @@ def _error(client: Any) -> Callable[[], Any]:
 
 
 PARSED = {**SMALL, "model": "person"}
-WAYS = (
+_WAYS = (
     Way("raw", "`with_raw_response.create(...).parse()`", _raw, 10),
     Way("raw_stream", "the same, streamed, 200 chunks", _raw_stream, 14, is_long=True),
     Way("streaming", "`with_streaming_response.create(...)`, read", _streaming, 8),
@@ -126,6 +127,9 @@ WAYS = (
     Way("moderations", "`moderations.create`", _moderations, 4),
     Way("error", "a recorded 400", _error, 4),
 )
+_HAS_RESPONSES = importlib.util.find_spec("openai.resources.responses") is not None
+WAYS = tuple(way for way in _WAYS if _HAS_RESPONSES or not way.name.startswith("responses"))
+"""Those that this SDK has."""
 
 
 def row(way: Way, directory: Path, rounds: int) -> Row:

@@ -11,9 +11,11 @@ from typing import Any
 
 import programs
 import pytest
+from conftest import HAS_RESPONSES
 
 ROOT = Path(__file__).parents[1]
-WAYS = "raw raw_stream streaming parse stream_helper responses responses_raw responses_parse models moderations error"
+RESPONSES = "responses responses_raw responses_parse " if HAS_RESPONSES else ""
+WAYS = f"raw raw_stream streaming parse stream_helper {RESPONSES}models moderations error"
 ROWS = {
     "small_chat",
     "small_chat_once",
