@@ -48,7 +48,6 @@ def compare(session: nox.Session) -> None:
     """Measure side by side with others, and write the plot of the README."""
     session.install("-e", ".", "-r", "benchmarks/requirements-compare.txt")
     session.run("python", "benchmarks/compare.py", "--plot", "docs/comparison.svg", *session.posargs)
-    session.run("python", "benchmarks/suite.py", *session.posargs)
     session.run("python", "benchmarks/recording.py", *session.posargs)
     session.run("python", "benchmarks/fidelity.py", *session.posargs)
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-_NUMBER = re.compile(r"(?<=number)(\s+)00000000")
+_NUMBER = re.compile(r"(?<=number)([\s\\]+)00000000")
 """What tells the requests of a directory of many apart, see `scenes.numbered`; YAML breaks lines where it likes."""
 
 
@@ -49,8 +49,8 @@ class Contender(Protocol):
         """Replay them meanwhile."""
         ...
 
-    def multiply(self, directory: Path, count: int) -> None:
-        """Make of a recording of `numbered(…, 0)` those of all numbers below `count`.
+    def multiply(self, directory: Path, numbers: range) -> None:
+        """Make of a recording of `numbered(…, 0)` those of other numbers.
 
         Raises:
             NoRecordingsError: if there are none.
@@ -70,11 +70,11 @@ def _version(package: str) -> str:
     return f"{package} {importlib.metadata.version(package)}"
 
 
-def _numbered(text: str, count: int) -> Iterator[str]:
+def _numbered(text: str, numbers: range) -> Iterator[str]:
     """Yield a recording's text with each number in the place of the first."""
     assert _NUMBER.search(text), "the recording's layout is another"
     parts = _NUMBER.split(text)  # every second one is the space before a number
-    for number in range(count):
+    for number in numbers:
         yield f"{number:08}".join(a + b for a, b in zip(parts[::2], [*parts[1::2], ""], strict=True))
 
 
@@ -92,8 +92,9 @@ class Ours:
     def replaying(self, directory: Path) -> AbstractContextManager[Any]:
         return replay(directory)
 
-    def multiply(self, directory: Path, count: int) -> None:
-        scenes.record_many(directory, count)
+    def multiply(self, directory: Path, numbers: range) -> None:
+        (file,) = directory.rglob("*.json")
+        scenes.multiply(file, numbers)
 
     def repeat(self, directory: Path, count: int) -> None:
         """Nothing has to be done."""
@@ -111,7 +112,7 @@ class InMemory:
     def replaying(self, directory: Path) -> AbstractContextManager[Any]:  # noqa: ARG002 - as the others
         return contextlib.nullcontext()
 
-    def multiply(self, directory: Path, count: int) -> None:  # noqa: ARG002 - as the others
+    def multiply(self, directory: Path, numbers: range) -> None:  # noqa: ARG002 - as the others
         raise NoRecordingsError("it has no recordings")
 
     def repeat(self, directory: Path, count: int) -> None:
@@ -127,13 +128,13 @@ class Yaml:
         self._first = first
         self._last = last
 
-    def multiply(self, directory: Path, count: int) -> None:
+    def multiply(self, directory: Path, numbers: range) -> None:
         file = directory / "cassette.yaml"
         head, first, rest = file.read_text("utf-8").partition(self._first)
         one, last, tail = (first + rest).partition(self._last) if self._last else (first + rest, "", "")
         with file.open("w", encoding="utf-8") as opened:
             opened.write(head)
-            opened.writelines(_numbered(one, count))
+            opened.writelines(_numbered(one, numbers))
             opened.write(last + tail)
 
     def repeat(self, directory: Path, count: int) -> None:
@@ -196,17 +197,19 @@ class LLMCassette:
         importlib.import_module("llm_cassette.openai").install()
         return importlib.import_module("llm_cassette").cassette(directory / "cassette.jsonl", mode=mode)
 
-    def multiply(self, directory: Path, count: int) -> None:
+    def multiply(self, directory: Path, numbers: range) -> None:
         head, one = self._lines(directory)
-        self._write(directory, head, _numbered(one, count))
+        self._write(directory, head, _numbered(one, numbers))
 
     def repeat(self, directory: Path, count: int) -> None:
         head, one = self._lines(directory)
         self._write(directory, head, (one for _ in range(count)))
 
     def _lines(self, directory: Path) -> tuple[str, str]:
-        head, one = (directory / "cassette.jsonl").read_text("utf-8").splitlines(keepends=True)
-        return head, one
+        head, *events = (directory / "cassette.jsonl").read_text("utf-8").splitlines(keepends=True)
+        if len(events) != 1:
+            raise NoRecordingsError("it does not record this call")
+        return head, events[0]
 
     def _write(self, directory: Path, head: str, events: Iterator[str]) -> None:
         with (directory / "cassette.jsonl").open("w", encoding="utf-8") as opened:
@@ -232,8 +235,9 @@ class Respx:
             response = live(own, request)
             content = response.read()
             response.stream = scenes.http.ByteStream(content)
-            kept = {"url": str(request.url), "body": json.loads(request.content), "text": content.decode()}
-            kept["type"] = response.headers["content-type"]
+            kept = {"method": request.method, "url": str(request.url), "body": json.loads(request.content or b"null")}
+            kept |= {"status": response.status_code, "text": content.decode()}
+            kept["headers"] = {name: response.headers[name] for name in ("content-type", "x-request-id")}
             (directory / "route.json").write_text(json.dumps(kept), "utf-8")
             return response
 
@@ -249,11 +253,12 @@ class Respx:
         respx = importlib.import_module("respx")
         kept = json.loads((directory / "route.json").read_text("utf-8"))
         with respx.mock(using="httpcore2", assert_all_called=False) as router:
-            route = router.post(kept["url"], json=kept["body"])
-            route.respond(200, headers={"content-type": kept["type"]}, content=kept["text"].encode())
+            asked = {} if kept["body"] is None else {"json": kept["body"]}
+            route = router.request(kept["method"], kept["url"], **asked)
+            route.respond(kept["status"], headers=kept["headers"], content=kept["text"].encode())
             yield
 
-    def multiply(self, directory: Path, count: int) -> None:  # noqa: ARG002 - as the others
+    def multiply(self, directory: Path, numbers: range) -> None:  # noqa: ARG002 - as the others
         raise NoRecordingsError("it has no recordings: every route is written by hand")
 
     def repeat(self, directory: Path, count: int) -> None:
@@ -317,11 +322,11 @@ class CreateLevel:
     def _file(self, directory: Path, given: dict[str, Any]) -> Path:
         return directory / f"{hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()}.json"
 
-    def multiply(self, directory: Path, count: int) -> None:
+    def multiply(self, directory: Path, numbers: range) -> None:
         (file,) = directory.iterdir()
         text = file.read_text("utf-8")
-        for number, made in enumerate(_numbered(text, count)):
-            self._file(directory, scenes.numbered(scenes.SMALL, number)).write_text(made, "utf-8")
+        for made in _numbered(text, numbers):
+            self._file(directory, json.loads(made)["request"]["body"]).write_text(made, "utf-8")
 
     def repeat(self, directory: Path, count: int) -> None:
         """Nothing has to be done."""

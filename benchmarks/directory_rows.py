@@ -9,6 +9,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
+import answers
 import msgspec
 import scenes
 from measuring import Row, measure, ratio_row
@@ -135,7 +136,7 @@ def block(run: Any) -> list[Row]:
 
 def recording_in_memory(run: Any) -> list[Row]:
     """Measure recording a stream that no network delays, each piece by itself."""
-    pieces = [*map(scenes.event, map(scenes.chunk, range(scenes.CHUNKS))), scenes.event(b"[DONE]")]
+    pieces = [*map(answers.event, map(answers.chunk, range(answers.CHUNKS))), answers.event(b"[DONE]")]
 
     class Body(scenes.http.SyncByteStream):  # type: ignore[name-defined, misc]  # the library that this SDK uses
         def __iter__(self) -> Any:
@@ -156,5 +157,5 @@ def recording_in_memory(run: Any) -> list[Row]:
         "recording": lambda: list(recording.chat.completions.create(**numbered(scenes.STREAM, next(numbers)))),
     }
     medians = measure(turns, run.rounds(60, 15))
-    what = f"recording a {scenes.CHUNKS}-chunk stream over an in-memory transport : not recording it"
+    what = f"recording a {answers.CHUNKS}-chunk stream over an in-memory transport : not recording it"
     return [ratio_row("recording_in_memory", what, medians["recording"], medians["plain"], 1.08, slack=1.5)]

@@ -23,10 +23,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import answers
 import openai
 import pydantic
 import scenes
-import ways_of_calling
 from openai import _base_client
 from openai.resources.chat import completions
 
@@ -127,7 +127,7 @@ def _pydantic_ai(_: openai.OpenAI, client: openai.AsyncOpenAI) -> Ask:
 
 CALLS = (
     Call("langchain_openai", "LangChain `invoke`", _langchain_invoke),
-    Call("langchain_openai", f"LangChain `stream`, {scenes.CHUNKS} chunks", _langchain_stream, scenes.CHUNKS),
+    Call("langchain_openai", f"LangChain `stream`, {answers.CHUNKS} chunks", _langchain_stream, answers.CHUNKS),
     Call("litellm", "LiteLLM `completion`", _litellm, is_posted=True),
     Call("instructor", "instructor `create`", _instructor),
     Call("agents", "openai-agents `Runner.run`", _agents),
@@ -219,9 +219,7 @@ class Ready:
 
 
 def _clients() -> tuple[openai.OpenAI, openai.AsyncOpenAI]:
-    sync, other = (
-        make(transport=ways_of_calling.transport()) for make in (scenes.http.Client, scenes.http.AsyncClient)
-    )
+    sync, other = (make(transport=scenes.memory()) for make in (scenes.http.Client, scenes.http.AsyncClient))
     return openai.OpenAI(http_client=sync, **_CLIENT), openai.AsyncOpenAI(http_client=other, **_CLIENT)
 
 

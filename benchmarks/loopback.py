@@ -1,7 +1,7 @@
 """A real HTTP server in a process of its own, whose streams pause between chunks or do not.
 
 The model's name says how: `pause-10-5` waits 10 ms before the first of 10 chunks and 5 ms before each further one; any
-other gets what `scenes.answer` says, without a pause.
+other gets what `answers.answer` says, without a pause.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-import scenes
+import answers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,14 +31,20 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_: Any) -> None:
         """Stay silent."""
 
+    def do_GET(self) -> None:
+        self._answer({})
+
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        self._answer(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+
+    def _answer(self, asked: dict[str, Any]) -> None:
         if self.path.endswith("/audio/speech"):
-            self._speak(body["model"])
+            self._speak(asked["model"])
             return
-        kind, pieces = scenes.answer(self.path, body)
-        self.send_response(200)
+        status, kind, pieces = answers.answer(self.path, asked)
+        self.send_response(status)
         self.send_header("content-type", kind)
+        self.send_header("x-request-id", answers.REQUEST_ID)
         if kind == "application/json":
             self.send_header("content-length", str(len(pieces[0])))
             self.end_headers()
@@ -46,7 +52,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return
         self.send_header("transfer-encoding", "chunked")
         self.end_headers()
-        first, between = _pauses(body["model"])
+        first, between = _pauses(asked["model"])
         for number, piece in enumerate(pieces[:PAUSED] + pieces[-1:] if first else pieces):
             if first:
                 time.sleep(between if number else first)
@@ -55,7 +61,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _speak(self, model: str) -> None:
         """Send 10 MB, a tenth of a megabyte at a time."""
-        content = scenes.sound()
+        content = answers.sound()
         self.send_response(200)
         self.send_header("content-type", "audio/mpeg")
         self.send_header("content-length", str(len(content)))

@@ -90,7 +90,10 @@ def measure(
 def _repeats(call: Callable[[], Any], turn: Callable[[], Any]) -> int:
     with turn():
         call()
-        return max(1, int(BLOCK / min(_block(call, 1) for _ in range(3))))
+        samples = [_block(call, 1)]
+        while samples[-1] < BLOCK and len(samples) < 3:
+            samples.append(_block(call, 1))
+        return max(1, int(BLOCK / min(samples)))
 
 
 def _block(call: Callable[[], Any], repeats: int) -> float:

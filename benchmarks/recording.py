@@ -22,12 +22,13 @@ import command_line
 import contenders
 from contenders import CONTENDERS
 from loopback import serving
-from reporting import duration
-from scenes import EMBEDDINGS, LARGE, SMALL, STREAM, numbered
+from reporting import REFERENCE, Cell, duration
+from scenes import EMBEDDINGS, LARGE, SMALL, STREAM, asking, numbered
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from comparison import Comparison
     from contenders import Contender
 
 STREAMS = {
@@ -43,6 +44,10 @@ CALLS: dict[str, dict[str, Any]] = {
     "embeddings of 100 inputs": EMBEDDINGS,
 }
 PLAIN = "not recording"
+TITLES = {
+    "record_stream": "recording a stream of 200 chunks : not recording it",
+    "record_first": "the same, until the first chunk",
+}
 
 
 class Taken(NamedTuple):
@@ -103,6 +108,18 @@ def measure_stream(root: Path, url: str, model: str, rounds: int) -> dict[str, T
     return medians
 
 
+def compare(run: Comparison) -> list[Cell]:
+    """Measure the rows of `compare.py`."""
+    with serving() as url:
+        taken = measure_stream(run.root, url, "chunks-200", 10 if run.is_quick else 40)
+    took = {REFERENCE: taken[PLAIN], **taken}
+    return [
+        Cell(row, name, getattr(took[name], part), "") if name in took else Cell(row, name, None, "it records nothing")
+        for row, part in zip(TITLES, ("total", "first"), strict=True)
+        for name in CONTENDERS
+    ]
+
+
 def measure_bytes(root: Path, url: str) -> dict[str, dict[str, int | str]]:
     """Return, for each kind of call, what each recorder's files take, or why there are none."""
     client, found = contenders.client("plain", url), {}
@@ -113,20 +130,11 @@ def measure_bytes(root: Path, url: str) -> dict[str, dict[str, int | str]]:
             directory.mkdir()
             with contextlib.ExitStack() as stack:
                 stack.enter_context(contender.recording(directory))
-                _call(client, arguments)
+                asking(client, arguments)()
             files = [file.stat().st_size for file in directory.rglob("*") if file.is_file()]
             sizes[name] = sum(files) if files else "not recorded"
         found[what] = sizes
     return found
-
-
-def _call(client: Any, arguments: dict[str, Any]) -> None:
-    if "input" in arguments:
-        client.embeddings.create(**arguments)
-    else:
-        made = client.chat.completions.create(**arguments)
-        if "stream" in arguments:
-            list(made)
 
 
 def stream_table(streams: dict[str, dict[str, Taken]]) -> str:

@@ -43,7 +43,10 @@ def as_table(cells: list[Cell], titles: Mapping[str, str], contenders: Mapping[s
     reasons: dict[str, int] = {}
     lines = ["| | " + " | ".join(contender.name for contender in contenders.values()) + " |"]
     lines.append("|---|" + "---|" * len(contenders))
+    measured = {cell.scene for cell in cells}
     for scene, title in titles.items():
+        if scene not in measured:
+            continue
         unit = found[scene, REFERENCE].value
         texts = [_text(found[scene, name], unit, reasons) for name in contenders]
         lines.append(f"| {title} | " + " | ".join(texts) + " |")
@@ -79,7 +82,7 @@ def times(ratio: float) -> str:
 
 
 def draw(file: Path, cells: list[Cell], titles: Mapping[str, str], contenders: Mapping[str, Any]) -> None:
-    """Draw what a call costs as a multiple of the SDK over an in-memory transport, on a logarithmic axis."""
+    """Draw what is measured as a multiple of the SDK over an in-memory transport, on a logarithmic axis."""
     import matplotlib as mpl  # noqa: PLC0415 - only a plot needs it
 
     mpl.use("svg" if file.suffix == ".svg" else "agg")
@@ -87,7 +90,8 @@ def draw(file: Path, cells: list[Cell], titles: Mapping[str, str], contenders: M
     from matplotlib import pyplot  # noqa: PLC0415 - as above
 
     units = {cell.scene: cell.value for cell in cells if cell.contender == REFERENCE}
-    figure, axes = pyplot.subplots(figsize=(8.5, 4.2), layout="constrained")
+    titles = {scene: title for scene, title in titles.items() if scene in units}
+    figure, axes = pyplot.subplots(figsize=(8.5, 1.4 + 0.35 * len(titles)), layout="constrained")
     rows = {scene: len(titles) - number for number, scene in enumerate(titles)}
     for name, contender in contenders.items():
         own = [cell for cell in cells if cell.contender == name and cell.scene in rows and cell.value is not None]
@@ -107,7 +111,7 @@ def draw(file: Path, cells: list[Cell], titles: Mapping[str, str], contenders: M
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(lambda ratio, _: times(ratio))
     axes.set_yticks(list(rows.values()), [title.replace("`", "") for title in titles.values()])
-    axes.set_xlabel("time of a call : the SDK over an in-memory transport (less is faster)")
+    axes.set_xlabel("time beside the SDK's over an in-memory transport")
     axes.grid(axis="x", color="0.9")
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside lower center", ncols=3, fontsize=8, frameon=False)

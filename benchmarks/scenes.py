@@ -1,4 +1,4 @@
-"""What the benchmarks ask, what is answered, and the recordings of it."""
+"""What the benchmarks ask, and the recordings of it."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ import os
 import random
 from typing import TYPE_CHECKING, Any
 
+import answers
 import msgspec
 import openai
 
-from inferencereplay.recording.format import VERSION, RecordedRequest, Recording, Response, encode
+from inferencereplay.recording.format import VERSION, RecordedRequest, Recording, Response, decode, encode
 from inferencereplay.recording.request import Request, canonical_json
 from inferencereplay.store.address import DIGITS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
 http = importlib.import_module("httpx2" if int(openai.__version__.partition(".")[0]) >= 3 else "httpx")
 PATH = "/chat/completions"
-CHUNKS = 200
 _WORDS = "the quick brown fox jumps over the lazy dog, and then some more text follows here; with commas. ".split()  # noqa: SIM905 - it reads better
 _random = random.Random(1)
 
@@ -54,88 +54,6 @@ LARGE: dict[str, Any] = {
 }
 STREAM: dict[str, Any] = {**SMALL, "stream": True}
 EMBEDDINGS: dict[str, Any] = {"model": "text-embedding-3-small", "input": [_text(40) for _ in range(100)]}
-DIMENSIONS = 1536
-
-_CHOICE: dict[str, Any] = {
-    "index": 0,
-    "message": {"role": "assistant", "content": "Hello there, how can I help?", "refusal": None},
-    "finish_reason": "stop",
-    "logprobs": None,
-}
-ANSWER = {
-    "id": "chatcmpl-1",
-    "object": "chat.completion",
-    "created": 1700000000,
-    "model": "gpt-4o",
-    "choices": [_CHOICE],
-    "usage": {"prompt_tokens": 9, "completion_tokens": 9, "total_tokens": 18},
-    "system_fingerprint": "fp_1",
-}
-
-
-def chunk(number: int) -> bytes:
-    """Return the JSON of one chunk of a stream."""
-    choice = {"index": 0, "delta": {"content": f"token{number} "}, "logprobs": None, "finish_reason": None}
-    head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1700000000, "model": "gpt-4o"}
-    return json.dumps({**head, "system_fingerprint": "fp_1", "choices": [choice]}).encode()
-
-
-def event(data: bytes) -> bytes:
-    """Return one server-sent event."""
-    return b"data: " + data + b"\n\n"
-
-
-def chunks_of(model: str) -> list[bytes]:
-    """Return the chunks that a model streams: `chunks-2000` so many, `bytes-1000-10000` so many of that size."""
-    kind, *numbers = model.split("-")
-    if kind == "chunks":
-        return [chunk(i) for i in range(int(numbers[0]))]
-    if kind == "bytes":
-        count, size = map(int, numbers)
-        return [chunk(i).replace(b"token", b"x" * max(0, size - len(chunk(i))) + b"token") for i in range(count)]
-    return [chunk(i) for i in range(CHUNKS)]
-
-
-def vectors(count: int, *, is_base64: bool) -> bytes:
-    """Return the answer to a request for embeddings."""
-    data = []
-    for index in range(count):
-        values = array.array("f", (_random.uniform(-1, 1) for _ in range(DIMENSIONS)))
-        vector = base64.b64encode(values.tobytes()).decode() if is_base64 else values.tolist()
-        data.append({"object": "embedding", "index": index, "embedding": vector})
-    usage = {"prompt_tokens": 800, "total_tokens": 800}
-    return json.dumps({"object": "list", "data": data, "model": EMBEDDINGS["model"], "usage": usage}).encode()
-
-
-TOOL_CALL = {"id": "call_1", "type": "function", "function": {"name": "tool_1", "arguments": '{"p0": "a", "p1": "b"}'}}
-_SAID: dict[str, dict[str, Any]] = {
-    "person": {"content": '{"name": "Ada", "age": 36}'},
-    "tools": {"content": None, "tool_calls": [TOOL_CALL]},
-}
-"""What two models say: one fills in a schema, one calls a tool."""
-
-
-@functools.lru_cache(8)
-def _answered(path: str, model: str, inputs: int, *, is_stream: bool, is_base64: bool) -> tuple[str, tuple[bytes, ...]]:
-    if path.endswith("/embeddings"):
-        return "application/json", (vectors(inputs, is_base64=is_base64),)
-    if is_stream:
-        return "text/event-stream", (*map(event, chunks_of(model)), event(b"[DONE]"))
-    message = {**_CHOICE["message"], **_SAID.get(model, {})}
-    return "application/json", (json.dumps({**ANSWER, "choices": [{**_CHOICE, "message": message}]}).encode(),)
-
-
-def answer(path: str, body: dict[str, Any]) -> tuple[str, tuple[bytes, ...]]:
-    """Return what is answered to a request: the content's type, and its pieces."""
-    inputs = len(body.get("input", ()))
-    is_base64 = body.get("encoding_format") == "base64"
-    return _answered(path, body["model"], inputs, is_stream=bool(body.get("stream")), is_base64=is_base64)
-
-
-@functools.cache
-def sound() -> bytes:
-    """Return 10 MB that cannot be compressed."""
-    return random.Random(1).randbytes(10 * 1024 * 1024)
 
 
 def client(**options: Any) -> openai.OpenAI:
@@ -149,21 +67,33 @@ def memory() -> Any:
     """Make a transport that answers without a network, at next to no cost: what is asked again is remembered."""
 
     @functools.lru_cache(8)
-    def content(path: str, sent: bytes) -> tuple[str, bytes]:
-        kind, pieces = answer(path, json.loads(sent))
-        return kind, b"".join(pieces)
+    def answer(path: str, sent: bytes) -> tuple[answers.Answer, bytes]:
+        made = answers.answer(path, json.loads(sent or b"{}"))
+        return made, b"".join(made.pieces)
 
     def handle(request: Any) -> Any:
-        kind, body = content(request.url.path, request.content)
-        return http.Response(200, headers={"content-type": kind}, content=body)
+        made, content = answer(request.url.path, request.content)
+        headers = {"content-type": made.kind, "x-request-id": answers.REQUEST_ID}
+        return http.Response(made.status, headers=headers, content=content)
 
     return http.MockTransport(handle)
 
 
 def numbered(arguments: dict[str, Any], number: int) -> dict[str, Any]:
-    """Return a chat that differs in its last message."""
+    """Return a request that differs in its last message, or in its first text to embed."""
+    if "input" in arguments:
+        first, *others = arguments["input"]
+        return {**arguments, "input": [f"{first} number {number:08}", *others]}
     *rest, last = arguments["messages"]
     return {**arguments, "messages": [*rest, {**last, "content": f"{last['content']} number {number:08}"}]}
+
+
+def asking(client: Any, arguments: dict[str, Any]) -> Callable[[], Any]:
+    """Return what asks for embeddings, or for a chat, which is read to its end if it is streamed."""
+    if "input" in arguments:
+        return lambda: client.embeddings.create(**arguments)
+    create = client.chat.completions.create
+    return (lambda: list(create(**arguments))) if "stream" in arguments else (lambda: create(**arguments))
 
 
 # Recordings.
@@ -171,13 +101,13 @@ def numbered(arguments: dict[str, Any], number: int) -> dict[str, Any]:
 
 def plain() -> Response:
     """Return a plain answer."""
-    return Response(headers={"content-type": "application/json"}, body=msgspec.Raw(json.dumps(ANSWER).encode()))
+    return Response(headers={"content-type": "application/json"}, body=msgspec.Raw(json.dumps(answers.CHAT).encode()))
 
 
 def streamed(offsets: Iterable[float]) -> Response:
     """Return a stream whose chunks are due at `offsets`, in seconds."""
     due = list(offsets)
-    chunks = [msgspec.Raw(chunk(i)) for i in range(len(due))]
+    chunks = [msgspec.Raw(answers.chunk(i)) for i in range(len(due))]
     return Response(headers={"content-type": "text/event-stream"}, end="done", offsets=due, chunks=chunks)
 
 
@@ -212,17 +142,23 @@ def record_embeddings(directory: Path, arguments: dict[str, Any]) -> None:
 @functools.cache
 def _vectors_in_base64() -> bytes:
     first = {"object": "embedding", "index": 100, "embedding": "AAAAAA=="}
-    return vectors(100, is_base64=True).replace(b'"data": [', b'"data": [' + json.dumps(first).encode() + b", ")
+    return answers.vectors(100, is_base64=True).replace(b'"data": [', b'"data": [' + json.dumps(first).encode() + b", ")
 
 
 def record_many(directory: Path, count: int) -> None:
-    """Write recordings of `numbered(SMALL, 0)` and onwards: copies of the first with another number and key."""
-    file = record(directory, numbered(SMALL, 0), plain())
-    first = Request("POST", PATH, canonical_json(numbered(SMALL, 0)))
+    """Write recordings of `numbered(SMALL, 0)` and onwards."""
+    multiply(record(directory, numbered(SMALL, 0), plain()), range(1, count))
+
+
+def multiply(file: Path, numbers: range) -> None:
+    """Write, beside a recording of `numbered(…, 0)`, copies of it with other numbers and keys."""
     data, folder = file.read_bytes(), str(file.parent)
-    for number in range(1, count):
+    held = decode(data, file.name)
+    first = Request(held.request.method, held.request.path, canonical_json(json.loads(bytes(held.request.body))))
+    assert first.key == held.key, "the recording's key is another"
+    for number in numbers:
         mark = b"number %08d" % number
-        key = Request("POST", PATH, first.body.replace(b"number 00000000", mark)).key
+        key = Request(first.method, first.path, first.body.replace(b"number 00000000", mark)).key
         made = data.replace(b"number 00000000", mark).replace(first.key.encode(), key.encode())
         descriptor = os.open(f"{folder}{os.sep}{key[:DIGITS]}.json", os.O_WRONLY | os.O_CREAT, 0o644)
         os.write(descriptor, made)

@@ -1,9 +1,9 @@
-"""Measure a whole suite: `python benchmarks/suite.py [--quick] [--json FILE]`.
+"""Rows of the comparison on a whole suite under pytest.
 
 The 300 tests of `suite_calls.py` make a call each: plain, streamed, with tools, parsed, embeddings, LangChain's. Each
 contender's own pytest plugin records them from one real server, into its own files. Then the server goes, and pytest
 runs them from the recordings, a process each time, in turns. The sum of the call phases and the time of the whole
-process are compared. `requirements-compare.txt` says what has to be installed.
+process are compared with those of the same tests whose client has an in-memory transport, without a plugin.
 """
 
 from __future__ import annotations
@@ -14,15 +14,18 @@ import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import command_line
+from contenders import CONTENDERS
 from loopback import serving
+from reporting import REFERENCE, Cell
 
-KINDS = 6
+if TYPE_CHECKING:
+    from comparison import Comparison
+
+TITLES = {"suite_calls": "a suite under pytest: its calls", "suite_process": "the same: the whole process"}
 _HERE = Path(__file__).parent
 
 
@@ -30,41 +33,37 @@ class Plugin(NamedTuple):
     """A contender's plugin.
 
     Attributes:
-        name: for people.
-        module: that pytest loads.
+        module: that pytest loads, if any.
         marker: of its tests.
         recording: the option that has it record.
     """
 
-    name: str
     module: str
     marker: str
     recording: str
 
 
-PLUGINS = (
-    Plugin("inferencereplay", "inferencereplay.pytest_plugin", "inferencereplay", "--inferencereplay-mode=record"),
-    Plugin("pytest-recording (VCR.py)", "pytest_recording.plugin", "vcr", "--record-mode=all"),
-    Plugin("cassetter", "cassetter.pytest_plugin", "vcr", "--record-mode=all"),
-)
+PLUGINS = {
+    REFERENCE: Plugin("", "plain", ""),
+    "ours": Plugin("inferencereplay.pytest_plugin", "inferencereplay", "--inferencereplay-mode=record"),
+    "vcr": Plugin("pytest_recording.plugin", "vcr", "--record-mode=all"),
+    "cassetter": Plugin("cassetter.pytest_plugin", "vcr", "--record-mode=all"),
+    "llm_cassette": Plugin("llm_cassette.pytest_plugin", "cassette", "--replay-mode=record"),
+}
 
 
-class Taken(NamedTuple):
-    """Seconds of the call phases together, and of the whole process; and the tests that passed."""
-
-    calls: float
-    process: float
-    passed: int
+class FailedError(Exception):
+    """A suite did not pass; the message is pytest's last line."""
 
 
-def run(plugin: Plugin, folder: Path, url: str, each: int, *options: str) -> Taken:
-    """Run the tests with one plugin in a process.
+def run(plugin: Plugin, folder: Path, url: str, each: int, *options: str) -> tuple[float, float]:
+    """Run the tests with one plugin in a process; return microseconds: of the call phases together, and of all of it.
 
     Raises:
-        RuntimeError: if a test does not pass; with what pytest says.
+        FailedError: if a test does not pass.
     """
     if not folder.exists():
-        folder.mkdir()
+        folder.mkdir(parents=True)
         shutil.copyfile(_HERE / "suite_calls.py", folder / "test_calls.py")
         shutil.copyfile(_HERE / "suite_conftest.py", folder / "conftest.py")
         (folder / "pytest.ini").write_text(f"[pytest]\nmarkers =\n    {plugin.marker}\n", "utf-8")
@@ -76,55 +75,44 @@ def run(plugin: Plugin, folder: Path, url: str, each: int, *options: str) -> Tak
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         "PYTHONPATH": os.pathsep.join(filter(None, (str(_HERE), os.environ.get("PYTHONPATH")))),
     }
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", plugin.module, *options]
+    loaded = ["-p", plugin.module] if plugin.module else []
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *loaded, *filter(None, options)]
     start = time.perf_counter()
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     seconds = time.perf_counter() - start
     if done.returncode:
-        message = f"{plugin.name}: {done.stdout[-2_000:]}{done.stderr[-2_000:]}"
-        raise RuntimeError(message)
-    found = json.loads(out.read_text("utf-8"))
-    return Taken(found["calls"], seconds, found["passed"])
+        raise FailedError((done.stdout + done.stderr).strip().rpartition("\n")[2])
+    return json.loads(out.read_text("utf-8")) * 1e6, seconds * 1e6
 
 
-def measure(root: Path, each: int, rounds: int) -> dict[str, Taken]:
-    """Record with the server, replay without it; return medians."""
+def compare(comparison: Comparison) -> list[Cell]:
+    """Record with the server, replay without it, in turns."""
+    each, rounds = (10, 2) if comparison.is_quick else (50, 5)
+    failed = {name: "it has no pytest plugin that records" for name in CONTENDERS if name not in PLUGINS}
+    samples: dict[str, list[tuple[float, float]]] = {name: [] for name in PLUGINS}
     with serving() as url:
-        for number, plugin in enumerate(PLUGINS):
-            run(plugin, root / str(number), url, each, plugin.recording)
-    samples: dict[str, list[Taken]] = {plugin.name: [] for plugin in PLUGINS}
+        urls = {name: "" if name == REFERENCE else url for name in PLUGINS}
+        for name, plugin in PLUGINS.items():
+            _run(comparison, name, urls[name], each, failed, plugin.recording)
     for _ in range(rounds):
-        for number, plugin in enumerate(PLUGINS):
-            samples[plugin.name].append(run(plugin, root / str(number), url, each))
-    return {
-        name: Taken(*(statistics.median(values) for values in zip(*taken, strict=True)))
-        for name, taken in samples.items()
-    }
+        for name, taken in samples.items():
+            taken.extend(_run(comparison, name, urls[name], each, failed))
+    return [
+        Cell(row, name, None, failed[name])
+        if name in failed
+        else Cell(row, name, statistics.median(taken[position] for taken in samples[name]), "")
+        for position, row in enumerate(TITLES)
+        for name in CONTENDERS
+    ]
 
 
-def table(medians: dict[str, Taken]) -> str:
-    """Return a Markdown table, with ratios to the first."""
-    ours = medians[PLUGINS[0].name]
-    lines = [f"| {ours.passed:.0f} tests | " + " | ".join(medians) + " |", "|---|" + "---|" * len(medians)]
-    for what, position in (("the calls of the tests", 0), ("the whole process", 1)):
-        texts = (f"{taken[position]:.2f} s ({taken[position] / ours[position]:.1f} x)" for taken in medians.values())
-        lines.append(f"| {what} | " + " | ".join(texts) + " |")
-    return "\n".join(lines)
-
-
-def main() -> None:
-    """Measure and print."""
-    parser = command_line.parser(__doc__)
-    parser.add_argument("--quick", action="store_true", help="60 tests, fewer rounds")
-    options = parser.parse_args()
-    if lacking := command_line.missing():
-        parser.error(lacking)
-    with tempfile.TemporaryDirectory() as root:
-        medians = measure(Path(root), 10 if options.quick else 50, 2 if options.quick else 7)
-    if options.json:
-        options.json.write_text(json.dumps({name: taken._asdict() for name, taken in medians.items()}, indent=1) + "\n")
-    print(table(medians))
-
-
-if __name__ == "__main__":
-    main()
+def _run(
+    comparison: Comparison, name: str, url: str, each: int, failed: dict[str, str], *options: str
+) -> list[tuple[float, float]]:
+    """Run a suite unless it has failed before, and note if it does now."""
+    if name not in failed:
+        try:
+            return [run(PLUGINS[name], comparison.root / "suite" / name, url, each, *options)]
+        except FailedError as error:
+            failed[name] = f"{'recording' if options else 'replaying'} the suite: {error}"
+    return []

@@ -5,18 +5,22 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-import openai
+import answers
 import pydantic
 import pytest
-from langchain_openai import ChatOpenAI
-from scenes import EMBEDDINGS, LARGE, SMALL, STREAM, TOOL_CALL, numbered
+import scenes
+from scenes import EMBEDDINGS, LARGE, SMALL, STREAM, numbered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import openai
+    from langchain_openai import ChatOpenAI
+
 EACH = int(os.environ["SUITE_EACH"])
 """Tests of each kind."""
-URL, KEY = os.environ["SUITE_URL"], "sk-benchmark-0123456789"
+URL = os.environ["SUITE_URL"]
+"""The server's, or nothing if the answers come from memory."""
 pytestmark = [getattr(pytest.mark, os.environ["SUITE_MARKER"]), pytest.mark.parametrize("number", range(EACH))]
 
 
@@ -30,13 +34,17 @@ class Person(pydantic.BaseModel):
 @pytest.fixture(scope="session")
 def client() -> Iterator[openai.OpenAI]:
     """Make one client for all tests, as most suites do."""
-    with openai.OpenAI(api_key=KEY, base_url=URL, max_retries=0) as made:
+    with scenes.client(base_url=URL) if URL else scenes.client() as made:
         yield made
 
 
 @pytest.fixture(scope="session")
-def langchain() -> ChatOpenAI:
-    return ChatOpenAI(model="gpt-4o", api_key=KEY, base_url=URL, max_retries=0)
+def langchain(client: openai.OpenAI) -> ChatOpenAI:
+    from langchain_openai import ChatOpenAI  # noqa: PLC0415 - the other tests do without
+
+    connection = None if URL else client._client  # noqa: SLF001 - the one in memory
+    url = str(client.base_url)
+    return ChatOpenAI(model="gpt-4o", api_key=client.api_key, base_url=url, http_client=connection, max_retries=0)
 
 
 def test_plain(client: openai.OpenAI, number: int) -> None:
@@ -52,7 +60,7 @@ def test_streamed(client: openai.OpenAI, number: int) -> None:
 def test_tools(client: openai.OpenAI, number: int) -> None:
     chat: dict[str, Any] = {**SMALL, "model": "tools", "tools": LARGE["tools"]}
     answer = client.chat.completions.create(**numbered(chat, number))
-    assert answer.choices[0].message.tool_calls[0].id == TOOL_CALL["id"]
+    assert answer.choices[0].message.tool_calls[0].id == answers.TOOL_CALL["id"]
 
 
 def test_parse(client: openai.OpenAI, number: int) -> None:
@@ -62,7 +70,7 @@ def test_parse(client: openai.OpenAI, number: int) -> None:
 
 
 def test_embeddings(client: openai.OpenAI, number: int) -> None:
-    answer = client.embeddings.create(**{**EMBEDDINGS, "input": [f"number {number:08}", *EMBEDDINGS["input"][:4]]})
+    answer = client.embeddings.create(**numbered({**EMBEDDINGS, "input": EMBEDDINGS["input"][:5]}, number))
     assert len(answer.data) == 5
 
 

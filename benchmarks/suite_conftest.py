@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 from pathlib import Path
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     import pytest
 
 _seconds: list[float] = []
+if os.environ["SUITE_MARKER"] == "cassette":
+    importlib.import_module("llm_cassette.openai").install()
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
@@ -20,6 +23,5 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 def pytest_sessionfinish() -> None:
-    """Write what was added up."""
-    found = {"passed": len(_seconds), "calls": sum(_seconds)}
-    Path(os.environ["SUITE_OUT"]).write_text(json.dumps(found), "utf-8")
+    """Write the seconds that were added up."""
+    Path(os.environ["SUITE_OUT"]).write_text(json.dumps(sum(_seconds)), "utf-8")

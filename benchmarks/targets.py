@@ -24,6 +24,7 @@ import tracemalloc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import answers
 import anyio
 import command_line
 import directory_rows
@@ -35,7 +36,7 @@ import ways_of_calling
 from loopback import serving
 from measuring import Row, measure, ratio_row, speedup_row, table
 from openai.types.chat import ChatCompletion
-from scenes import EMBEDDINGS, LARGE, SMALL, STREAM, numbered
+from scenes import EMBEDDINGS, LARGE, SMALL, STREAM, asking, numbered
 
 import inferencereplay
 from inferencereplay import Session, replay, unwrap, wrap
@@ -69,15 +70,9 @@ def replayed(directory: Path, **settings: Any) -> openai.OpenAI:
     return wrap(scenes.client(), directory, mode="replay", **settings)
 
 
-def ask(client: openai.OpenAI, arguments: dict[str, Any]) -> Callable[[], Any]:
-    """Return what makes a chat and, if it is streamed, reads it."""
-    create = client.chat.completions.create
-    return (lambda: list(create(**arguments))) if "stream" in arguments else (lambda: create(**arguments))
-
-
 def contenders(directory: Path, arguments: dict[str, Any]) -> dict[str, Callable[[], Any]]:
     """Return one chat's replay and its call through the SDK over an in-memory transport, equal but for the headers."""
-    pair = {"replay": ask(replayed(directory), arguments), "sdk": ask(scenes.client(), arguments)}
+    pair = {"replay": asking(replayed(directory), arguments), "sdk": asking(scenes.client(), arguments)}
     assert pair["replay"]() == pair["sdk"]()
     return pair
 
@@ -150,27 +145,27 @@ def large_chat_first(run: RunCoordinator) -> list[Row]:
     for chat in chats:
         scenes.record(run.directory, chat, scenes.plain())
     create, left = replayed(run.directory).chat.completions.create, iter(chats)
-    pair = {"replay": lambda: create(**next(left)), "sdk": ask(scenes.client(), LARGE)}
+    pair = {"replay": lambda: create(**next(left)), "sdk": asking(scenes.client(), LARGE)}
     what = "the same, each file read for the first time"
     return [speedup_row("large_chat_first", what, measure(pair, rounds), 34, slack=3)]
 
 
 def stream(run: RunCoordinator) -> list[Row]:
     rounds = run.rounds(40, 10)
-    offsets = scenes.random_offsets(scenes.CHUNKS, 0.3, 0.02)
+    offsets = scenes.random_offsets(answers.CHUNKS, 0.3, 0.02)
     chats = [numbered(STREAM, number) for number in range(rounds * 2 + 20)]
     for chat in chats:
         scenes.record(run.directory, chat, scenes.streamed(offsets))
     create, left = replayed(run.directory).chat.completions.create, iter(chats)
-    pair = {"replay": lambda: list(create(**next(left))), "sdk": ask(scenes.client(), STREAM)}
-    what = f"{scenes.CHUNKS}-chunk streams at no delay, each once : the same"
+    pair = {"replay": lambda: list(create(**next(left))), "sdk": asking(scenes.client(), STREAM)}
+    what = f"{answers.CHUNKS}-chunk streams at no delay, each once : the same"
     return [speedup_row("stream", what, measure(pair, rounds), 20)]
 
 
 def embeddings(run: RunCoordinator) -> list[Row]:
     """Ask for the vectors of 100 texts: the first time, and again and again."""
     rounds = run.rounds(30, 8)
-    chats = [{**EMBEDDINGS, "input": [*EMBEDDINGS["input"][1:], str(number)]} for number in range(rounds * 2 + 20)]
+    chats = [numbered(EMBEDDINGS, number) for number in range(rounds * 2 + 20)]
     for chat in chats:
         scenes.record_embeddings(run.directory, chat)
     client, sdk = replayed(run.directory), scenes.client()
@@ -227,7 +222,7 @@ def recording_stream(run: RunCoordinator) -> list[Row]:
             "recording": lambda: list(recording.chat.completions.create(**next(chats))),
         }
         medians = measure(turns, run.rounds(60, 15))
-    what = f"recording a {scenes.CHUNKS}-chunk stream without pauses : not recording it"
+    what = f"recording a {answers.CHUNKS}-chunk stream without pauses : not recording it"
     return [ratio_row("recording_stream", what, medians["recording"], medians["plain"], 1.2, slack=1.5)]
 
 
@@ -342,7 +337,7 @@ def live(run: RunCoordinator) -> list[Row]:
     The SDK's own half millisecond varies by more than that, so its `request` does nothing meanwhile, under the patches.
     """
     client, other = scenes.client(), scenes.client()
-    call = measure({"sdk": ask(client, SMALL)}, run.rounds(200, 60))["sdk"]
+    call = measure({"sdk": asking(client, SMALL)}, run.rounds(200, 60))["sdk"]
 
     @contextlib.contextmanager
     def wrapped() -> Iterator[None]:
@@ -357,7 +352,7 @@ def live(run: RunCoordinator) -> list[Row]:
         unwrap(other)
 
     around = {"wrapped": wrapped, "beside": beside, "block": functools.partial(replay, run.directory, mode="live")}
-    turns = dict.fromkeys(("bare", *around), ask(client, SMALL))
+    turns = dict.fromkeys(("bare", *around), asking(client, SMALL))
     with _without_request():
         medians = measure(turns, run.rounds(200, 60), blocks=10, around=around)
     whats = {

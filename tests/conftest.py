@@ -54,7 +54,7 @@ settings.load_profile("steady")  # a commit is good or bad by itself; `--hypothe
 TESTS = Path(__file__).parent
 LATE = (
     *("pytest_plugin/test_pytest_plugin.py", "pytest_plugin/test_pytest_plugin_runs.py", "cli/test_cli_running.py"),
-    *("test_docs.py", "test_examples.py", "test_frameworks.py", "test_benchmarks.py", "faults/"),
+    *("test_docs.py", "test_examples.py", "test_frameworks.py", "test_benchmarks.py", "test_comparison.py", "faults/"),
 )
 """Where tests start programs."""
 EXAMPLES = Path(__file__).parents[1] / "examples" / "recordings"
