@@ -15,7 +15,7 @@ import msgspec
 from inferencereplay.errors import RecordingCorrupt
 from inferencereplay.recording import frames as websocket
 from inferencereplay.recording.control_characters import visible
-from inferencereplay.recording.request import NotSerializable, Request, canonical_json, parse_json
+from inferencereplay.recording.request import NotSerializable, Request, canonical_json, is_surely_canonical, parse_json
 from inferencereplay.recording.side_file import ENDING, SideFile
 
 VERSION = 1
@@ -511,7 +511,7 @@ def stored_request(recording: Recording, name: str) -> Request:
     """
     held = recording.request
     as_written = Request(held.method, held.path, msgspec.json.format(held.body, indent=-1), held.query, held.kind)
-    if as_written.key == recording.key:  # it was stored so: the bytes need not be read and written anew
+    if as_written.key == recording.key and is_surely_canonical(as_written.body):  # as we store it
         return as_written
     try:
         body = canonical_json(parse_json(bytes(held.body)))

@@ -12,6 +12,7 @@ import functools
 import hashlib
 import json
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
@@ -26,6 +27,8 @@ TOO_DEEP = "it is nested too deeply"
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _LEAVES = frozenset((str, int, bool, type(None)))
+_OTHER_NUMBER = re.compile(rb"(?:^|[\[,:])-?\d+(?:\.0(?:[,\]}]|$)|(?:\.\d+)?e)")
+"""A number that the encoder may write otherwise than `canonical_json`: a whole one as a float."""
 
 
 class NotSerializable(Exception):  # noqa: N818 - a signal inside the package, not an error that anybody sees
@@ -91,6 +94,14 @@ def canonical_json(value: JSON, convert: Callable[[Any], JSON] | None = None) ->
         raise NotSerializable(TOO_DEEP) from error
     except ValueError as error:
         raise NotSerializable(error) from error
+
+
+def is_surely_canonical(text: bytes) -> bool:
+    """Whether JSON is written the one canonical way, as far as that shows at once: `False` if it may be."""
+    try:
+        return _encode(_decode(text)) == text and _OTHER_NUMBER.search(text) is None
+    except (ValueError, RecursionError):
+        return False
 
 
 def _refuse(value: object) -> JSON:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+from collections import abc
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -142,11 +143,16 @@ def choose(
         if play is None:
             call = session.call(request, functools.partial(private.secrets, client))
             play = session.play(call, covers)
-            if play is None and endpoint.needs <= arguments.keys() and canonical_json(sent) == body:
+            if play is None and _may_send(endpoint, arguments) and canonical_json(sent) == body:
                 session.refuse_unrecorded(call)  # what the SDK refuses, or sends in another form, is left to it
     except (InvalidSetting, NotSerializable, StoreError):  # the SDK path handles it, and raises the error
         return None
     return None if play is None else Choice(play, request)
+
+
+def _may_send(endpoint: Sending, arguments: Mapping[str, Any]) -> bool:
+    """Whether the SDK takes arguments for those of a request."""
+    return endpoint.needs <= arguments.keys() and isinstance(arguments.get("extra_headers") or {}, abc.Mapping)
 
 
 def may_replay(session: Session, client: Any) -> bool:

@@ -239,7 +239,7 @@ class _Method(NamedTuple):
         return (
             type(function) is types.FunctionType
             and function.__qualname__ == self.qualname
-            and _package(function.__globals__["__name__"]) == self.package
+            and _package(function.__globals__.get("__name__", "")) == self.package
         )
 
     def is_override(self, cls: type, function: Any) -> bool:
@@ -248,7 +248,7 @@ class _Method(NamedTuple):
             cls is not self.owner
             and type(function) is types.FunctionType
             and function.__qualname__ != self.qualname
-            and _package(function.__globals__["__name__"]) == self.package
+            and _package(function.__globals__.get("__name__", "")) == self.package
             and function.__code__.co_freevars in _OF_PLAIN
             and not hasattr(function, "__wrapped__")
         )

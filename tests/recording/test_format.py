@@ -165,6 +165,17 @@ def test_a_file_reads_back_as_what_was_written(made):
     assert encode(found) == data
 
 
+@pytest.mark.parametrize("body", ['{"model":"m","a":1}', '{"a":1.0}', '{"a":0,"a":1}', '{"a":"\\u00e9"}'])
+def test_a_file_under_the_key_of_another_spelling_of_its_request(body):
+    """Its request has the key that a session looks it up by, not that of the bytes that another writer hashed."""
+    held = Request("POST", "/chat/completions", body.encode())
+    found = decode(encode(make(held, Response(body=msgspec.Raw(b"{}")))), NAME)
+    assert found.key == held.key
+    request = stored_request(found, NAME)
+    assert request.body == canonical_json(json.loads(body))
+    assert request.key != found.key
+
+
 def test_what_the_server_sent_is_kept_to_the_byte():
     """Unknown fields, nulls, empty strings, order, escapes and the spelling of numbers."""
     sent = '{"z":null,"a":"","u":"\\u00e9","n":[1.0,1E5,-0,1e400,12345678901234567890123],"a2":{}}'

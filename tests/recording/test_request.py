@@ -23,6 +23,7 @@ from inferencereplay.recording.request import (
     _is_canonical,
     _refuse,
     canonical_json,
+    is_surely_canonical,
     parse_json,
     parse_query,
     without,
@@ -101,6 +102,22 @@ def test_the_order_of_members_does_not_count(value):
 def test_different_values_are_different_bytes(first, second):
     """Two values have the same bytes if and only if they are equal as JSON."""
     assert (canonical_json(first) == canonical_json(second)) is (strictly(first) == strictly(second))
+
+
+@given(values)
+@example([1.0, {"a": 1e16, "b": -0.0}])
+def test_what_is_taken_for_canonical_text_is_canonical(value):
+    """A text that shows at once to be canonical is what is written of its value; one of texts and integers shows it."""
+    for text in (_encode(value), json.dumps(value, separators=(",", ":")).encode(), canonical_json(value)):
+        assert not is_surely_canonical(text) or canonical_json(parse_json(text)) == text
+    assert is_surely_canonical(b'{"a":[1,"b",0.5],"c":null}')
+
+
+@pytest.mark.parametrize(
+    "text", ['{"b":1,"a":2}', '{"a":1,"a":1}', '{"a":1.0}', '["\\u00e9"]', "1.0", "[1e16]", "[NaN]", "[" * 9_999]
+)
+def test_other_text_is_not_taken_for_canonical(text):
+    assert not is_surely_canonical(text.encode())
 
 
 @given(values)

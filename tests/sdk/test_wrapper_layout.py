@@ -166,7 +166,7 @@ def _ask_in_blocks(server, directory, client):
 
 
 def test_subclasses_of_clients_that_come_between_blocks(server, tmp_path):
-    """A client's subclass with an own `request` is patched in the next block, as one without is."""
+    """A client's subclass with an own `request`, even of no module, is patched in the next block, as one without is."""
     ask_in_blocks(server, tmp_path / "first", openai.OpenAI)
 
     class Own(openai.OpenAI):
@@ -176,7 +176,10 @@ def test_subclasses_of_clients_that_come_between_blocks(server, tmp_path):
     class Copied(openai.OpenAI):
         request = private.SyncAPIClient.request
 
-    for cls in (Own, Copied):
+    made = {"SyncAPIClient": private.SyncAPIClient}
+    exec("def request(self, *args, **kwargs): return SyncAPIClient.request(self, *args, **kwargs)", made)  # noqa: S102
+    Nowhere = type("Nowhere", (openai.OpenAI,), {"request": made["request"]})  # noqa: N806
+    for cls in (Own, Copied, Nowhere):
         ask_in_blocks(server, tmp_path / cls.__name__, cls)
     assert Copied.__dict__["request"] is private.SyncAPIClient.__dict__["request"]
     assert type(Copied.request) is not wrappers.MethodWrapper
