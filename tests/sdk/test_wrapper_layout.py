@@ -177,7 +177,7 @@ def test_subclasses_of_clients_that_come_between_blocks(server, tmp_path):
         request = private.SyncAPIClient.request
 
     made = {"SyncAPIClient": private.SyncAPIClient}
-    exec("def request(self, *args, **kwargs): return SyncAPIClient.request(self, *args, **kwargs)", made)  # noqa: S102
+    exec("def request(self, *args, **kwargs): return SyncAPIClient.request(self, *args, **kwargs)", made)
     Nowhere = type("Nowhere", (openai.OpenAI,), {"request": made["request"]})  # noqa: N806
     for cls in (Own, Copied, Nowhere):
         ask_in_blocks(server, tmp_path / cls.__name__, cls)
