@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections import abc
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -152,7 +151,7 @@ def choose(
 
 def _may_send(endpoint: Sending, arguments: Mapping[str, Any]) -> bool:
     """Whether the SDK takes arguments for those of a request."""
-    return endpoint.needs <= arguments.keys() and isinstance(arguments.get("extra_headers") or {}, abc.Mapping)
+    return endpoint.needs <= arguments.keys() and not arguments.get("extra_headers")  # which may hold secrets
 
 
 def may_replay(session: Session, client: Any) -> bool:
