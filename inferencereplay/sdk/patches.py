@@ -109,7 +109,8 @@ async def _post_async(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs
 
 
 def _may_answer_post(session: Session, client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    return session.is_fast and private.is_plain_post(args, kwargs) and _may_bypass_request(client)
+    may_answer = not session.is_live and private.is_plain_post(args, kwargs) and _may_bypass_request(client)
+    return may_answer and session.is_fast  # a client is mended in `record` as well
 
 
 def _give(found: request_replay.Found, session: Session, client: Any) -> Any:
@@ -162,7 +163,8 @@ def _create(endpoint: fast_replay.Endpoint) -> Callable[..., Any]:
         client = instance._client  # noqa: SLF001
         session = _session(client)
         way = choice = None
-        if session is not None and session.is_fast and not args and _may_bypass_post(client):
+        may_replay = session is not None and not session.is_live and not args and _may_bypass_post(client)
+        if session is not None and may_replay and session.is_fast:
             way = answers.way_of(ways, kwargs)
             choice = None if way is None else fast_replay.choose(session, client, endpoint, kwargs, way.covers)
         if session is None or way is None or choice is None:
@@ -185,7 +187,8 @@ def _create_async(endpoint: fast_replay.Endpoint) -> Callable[..., Any]:
         client = instance._client  # noqa: SLF001
         session = _session(client)
         way = choice = None
-        if session is not None and session.is_fast and not args and _may_bypass_post(client):
+        may_replay = session is not None and not session.is_live and not args and _may_bypass_post(client)
+        if session is not None and may_replay and session.is_fast:
             way = answers.way_of(ways, kwargs)
         if session is not None and way is not None:
             asked = session, client, endpoint, kwargs, way.covers

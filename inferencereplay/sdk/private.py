@@ -175,7 +175,7 @@ _facts_of = operator.attrgetter(*OptionsRead.__struct_fields__)
 
 def without_files(options: Any) -> Any:
     """Return what `read_request` and `secrets` need of a request's options: mostly the options, which hold no more."""
-    if type(options.json_data) is dict and options.files is None:
+    if type(options.json_data) is dict and getattr(options, "files", None) is None:
         return options
     kept = OptionsRead(*_facts_of(options))
     if isinstance(kept.json_data, bytes):
