@@ -150,8 +150,8 @@ def choose(
 
 
 def _may_send(endpoint: Sending, arguments: Mapping[str, Any]) -> bool:
-    """Whether the SDK takes arguments for those of a request."""
-    return endpoint.needs <= arguments.keys() and not arguments.get("extra_headers")  # which may hold secrets
+    """Whether the SDK takes arguments for those of a request, of which no header holds a secret."""
+    return endpoint.needs <= arguments.keys() and private.are_modes(arguments.get("extra_headers"))
 
 
 def may_replay(session: Session, client: Any) -> bool:

@@ -280,7 +280,7 @@ def _replaced(file: Any, instead: Mapping[int, Any]) -> Any:
 def header(options: Any, name: str) -> Any:
     """Return one of a call's own headers, or `None`."""
     headers = options.headers
-    if isinstance(headers, UNSET) or not headers:
+    if not isinstance(headers, Mapping):  # unset, or what the SDK refuses
         return None
     return next((value for given, value in headers.items() if given.lower() == name.lower()), None)
 
@@ -351,12 +351,19 @@ def is_requesting() -> bool:
 
 def asked_mode(headers: Mapping[str, Any]) -> Any:
     """Return how `extra_headers` ask for an answer: as `raw_mode` does, or `False` for any way that is not so plain."""
+    if not isinstance(headers, Mapping):  # which the SDK refuses
+        return False
     mode: Any = None
     for name, value in headers.items():
         if len(name) in _RAW_LENGTHS and name.lower() in _RAW_HEADERS:
             is_plain = mode is None and name.lower() == _RAW_HEADER and type(value) is str
             mode = value if is_plain else False
     return mode
+
+
+def are_modes(headers: Any) -> bool:
+    """Whether `extra_headers` say no more than how they ask for an answer."""
+    return not headers or (isinstance(headers, Mapping) and all(name.lower() in _RAW_HEADERS for name in headers))
 
 
 def mode_of(options: Any) -> Any:
