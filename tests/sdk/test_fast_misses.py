@@ -77,7 +77,6 @@ def test_nobody_is_told_what_is_near_where_it_is_recorded(driver, server, tmp_pa
         ("chat.completions", {"model": "m"}),
         ("chat.completions", {"messages": []}),
         ("chat.completions", {**ASK, "response_format": Person}),
-        ("chat.completions", {**ASK, "extra_headers": "x-mine: 1"}),
         ("completions", {"model": "m"}),
         ("embeddings", {"model": "m"}),
         ("audio.speech", {"model": "m", "input": "a"}),
@@ -88,9 +87,9 @@ def test_what_the_sdk_refuses_is_its_own_error(client, few, method, arguments):
     resource = client
     for name in method.split("."):
         resource = getattr(resource, name)
-    with pytest.raises((TypeError, AttributeError, ValueError)) as live:
+    with pytest.raises(TypeError) as live:
         resource.create(**arguments)
-    with replay(few) as session, pytest.raises((TypeError, AttributeError, ValueError)) as replayed:
+    with replay(few) as session, pytest.raises(TypeError) as replayed:
         resource.create(**arguments)
     assert (str(replayed.value), session.misses) == (str(live.value), 0)
 
