@@ -74,8 +74,11 @@ fast_replay.may_replay = lambda *given: False
 """The fast path answers nothing."""
 CAPTURE = """
 from inferencereplay.sdk.capture import ResponseCapture
-add = ResponseCapture.add
-ResponseCapture.add = lambda *given: time.sleep(0.0002) or add(*given)
+tap = ResponseCapture.tap
+def slowed(self):
+    add = tap(self)
+    return lambda data: time.sleep(0.0002) or add(data)
+ResponseCapture.tap = slowed
 """
 WRITING = ("compare", "fidelity", "plugin", "recording", "scale", "targets")
 
@@ -180,7 +183,7 @@ def test_the_parts_of_a_call_are_measured():
     """Each part of a replayed call is called as the package calls it."""
     done = run("benchmarks/hot_path.py")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count(" µs  ") == 14
+    assert done.stdout.count(" µs  ") == 15
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ Most streams are such: their choices say something, piece by piece, and call no 
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -29,9 +29,9 @@ class TextChunks(list[msgspec.Raw]):
 
 
 class TextChoice(msgspec.Struct, gc=False):
-    """A choice in a chunk, as far as it matters for what it says."""
+    """A choice in a chunk, as far as it matters for what it says; an index that is no number could be equal to one."""
 
-    index: Any = None
+    index: int | None = None
     delta: dict[str, str | None] = {}
     text: str = ""
 
@@ -45,7 +45,6 @@ class TextChunk(msgspec.Struct, gc=False):
 
 
 class _KnownChoice(TextChoice, gc=False, forbid_unknown_fields=True):
-    index: int | str | None = None
     logprobs: None = None
     finish_reason: str | None = None
     stop_reason: str | int | None = None
@@ -73,12 +72,8 @@ read_known_chunks: Callable[[bytes], Sequence[TextChunk]] = msgspec.json.Decoder
 
 
 def texts_of(chunks: Iterable[TextChunk]) -> list[str]:
-    """Return what the pieces add up to, for each choice and each of its members.
-
-    Raises:
-        TypeError: if the index of a choice is no number and no text.
-    """
-    by_index = defaultdict[Any, list[TextChoice]](list)
+    """Return what the pieces add up to, for each choice and each of its members."""
+    by_index = defaultdict[int | None, list[TextChoice]](list)
     for chunk in chunks:
         for choice in chunk.choices:
             by_index[choice.index].append(choice)

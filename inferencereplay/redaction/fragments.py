@@ -89,7 +89,7 @@ def plain_texts(chunks: list[bytes]) -> list[str] | None:
         return None
     try:
         return texts_of(read_text_chunks(text))
-    except (msgspec.DecodeError, RecursionError, TypeError):  # the index may be anything
+    except (msgspec.DecodeError, RecursionError):
         return None
 
 

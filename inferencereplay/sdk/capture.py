@@ -185,8 +185,7 @@ class ResponseCapture(Finishing):
         """Hand on the pieces up to now, so that they take no more memory; it may have to write a file."""
         taken = self._encoded if self._encoding else cast("BytesCapture", self._bytes)  # or it would not be full
         taken.take(self._pieces)
-        self._size += self._waiting
-        self._pieces.clear()
+        self._forget()
         self.is_full = False
 
     def _assemble(self) -> None:
@@ -208,6 +207,10 @@ class ResponseCapture(Finishing):
     def _read_stream(self) -> None:
         """Parse the pieces of a stream, and forget them."""
         self._stream.feed_all(self._decoded())
+        self._forget()
+
+    def _forget(self) -> None:
+        self._size += self._waiting
         self._pieces.clear()
 
     def _assemble_bytes(self, taken: BytesCapture) -> None:

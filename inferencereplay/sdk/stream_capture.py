@@ -60,15 +60,17 @@ class StreamCapture:
 
     def _feed_whole(self, pieces: Sequence[tuple[float, bytes]]) -> bool:
         """Take pieces that are an event each, as they nearly always are, at once; `False` if one of them is not."""
+        if not pieces or pieces[0][1][:6] != b"data: ":  # as comments, which would be joined for nothing
+            return False
         datas = [data for _, data in pieces]
         raws = [data[6:-2] for data in datas]
-        if not raws or b"data: %b\n\n" % b"\n\ndata: ".join(raws) != b"".join(datas):
+        if b"data: %b\n\n" % b"\n\ndata: ".join(raws) != b"".join(datas):
             return False
         if self.is_done or (self._used and not self._used.is_between):
             return False
         is_done = raws[-1].startswith(_SENTINEL)
         raws = raws[:-1] if is_done else raws
-        raws = [*map(bytes.strip, raws)]
+        raws = [raw.strip(b" \t") for raw in raws]
         kept, read = self._kept, _read_chunks(raws)
         if read is None:
             return False

@@ -271,3 +271,22 @@ def test_tokens_that_hold_nothing_stay_as_they_are():
         b'{"logprobs": null}',
     ]
     assert redact_fragments(raws, Redactor()) is raws
+
+
+@pytest.mark.parametrize("other", [True, 1.0, "1"])
+def test_choices_whose_indices_are_equal_and_not_the_same(other):
+    """Two choices take turns whose numbers are equal in Python; a secret in one of them is found all the same."""
+    secret = "github_pat_11ABCDEFG0" + "aB3" * 25
+    raws = []
+    for place in range(0, len(secret), 8):
+        for index, text in ((1, secret[place : place + 8]), (other, " and so on")):
+            choices = [{"index": index, "delta": {"content": text}}]
+            raws.append(json.dumps({"id": "c", "choices": choices}).encode())
+    texts: list[str] | None = None
+    with contextlib.suppress(msgspec.DecodeError):
+        texts = texts_of(read_known_chunks(b"\n".join(raws)))
+    kept = [*map(msgspec.Raw, raws)]
+    made = Answer(end="done", chunks=kept if texts is None else TextChunks(kept, texts))
+    redact_response(made, Redactor(()))
+    said = "".join(json.loads(bytes(raw))["choices"][0]["delta"]["content"] for raw in made.chunks)
+    assert secret[-8:] not in said.replace(" and so on", "")
