@@ -111,11 +111,11 @@ def _gather_event(texts: _Texts, number: int, event: dict[str, Any]) -> None:
     choices = event.get("choices")
     for choice in choices if isinstance(choices, list) else ():
         if isinstance(choice, dict):
-            _gather_members(texts, number, (str(choice.get("index")),), choice)
+            _gather_members(texts, number, (repr(choice.get("index")),), choice)
 
 
 def _place(event: dict[str, Any]) -> tuple[str, ...]:
-    return tuple(str(event.get(name)) for name in _PLACES)
+    return tuple(repr(event.get(name)) for name in _PLACES)
 
 
 def _gather_members(texts: _Texts, number: int, place: tuple[str, ...], holder: dict[str, Any]) -> None:
@@ -135,7 +135,7 @@ def _gather(texts: _Texts, number: int, place: tuple[str, ...], holder: dict[str
     elif isinstance(value, list):  # of tool calls, each with its index
         for item in value:
             if isinstance(item, dict):
-                index = str(item.get("index"))
+                index = repr(item.get("index"))
                 for member in item:
                     _gather(texts, number, (*place, index), item, member)
 
@@ -145,7 +145,7 @@ def _gather_logprobs(texts: _Texts, number: int, place: tuple[str, ...], value: 
     if isinstance(value, list):
         for at, item in enumerate(value):
             index = item.get("index", at) if isinstance(item, dict) else at
-            _gather_logprobs(texts, number, (*place, str(index)), item)
+            _gather_logprobs(texts, number, (*place, repr(index)), item)
     elif isinstance(value, dict):
         for name, item in value.items():
             gather = _gather_tokens if name == "logprobs" else _gather_logprobs
