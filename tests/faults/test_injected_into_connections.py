@@ -113,8 +113,10 @@ def _drop(socket_: Any) -> None:
 
 
 def _reset(socket_: Any) -> None:
-    socket_.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    socket_.socket.close()
+    with socket_.protocol_mutex:  # the thread that reads sends no end of its own meanwhile
+        socket_.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        socket_.socket.shutdown(socket.SHUT_RD)  # wake that thread: a socket in use is not closed
+        socket_.socket.close()
 
 
 async def _listen(client: Any) -> Any:
@@ -154,6 +156,7 @@ def test_a_connection_that_breaks_off(sockets, is_async, how, after, tmp_path):
         with contextlib.suppress(EOFError):
             if after:
                 greet(Counting())
+        socket_.recv()  # a client that sends to a connection that is broken may see the end, or the reset
         {"cut": _drop, "reset": _reset}[how](socket_)
 
     fault = getattr(Fault, how)(after=after)
