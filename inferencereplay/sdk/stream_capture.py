@@ -134,9 +134,15 @@ class StreamCapture:
 
 
 def _read_chunks(raws: list[bytes]) -> Sequence[TextChunk] | None:
-    """Read chunks that are JSON on a line each; none if they are no texts, `None` if one of them is something else."""
+    """Read chunks that are an object of JSON each; none if they are no texts, `None` if one of them is something else.
+
+    A line may hold two values and a value may reach over two lines, but not where one brace follows upon another.
+    """
+    if not raws:
+        return []
     text = b"\n".join(raws)
-    if b"" in raws or b"\r" in text:
+    is_split = text.count(b"\n") == len(raws) - 1 == text.count(b"}\n{") and text[:1] + text[-1:] == b"{}"
+    if not is_split or b"\r" in text:
         return None
     with contextlib.suppress(msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         read = read_known_chunks(text)

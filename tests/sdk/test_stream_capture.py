@@ -11,6 +11,7 @@ from inferencereplay.sdk.stream_capture import StreamCapture
 
 DATA = (
     *(b'{"a": 1}', b' {"b":"\\n"}\t', b"5", b"[DONE]", b"[DONE] x", b"", b" ", b"not JSON", b'"\xff"', b'"\xc3\xa9"'),
+    *(b"{}{}", b"{}\n", b"\n", b"{}\n{}", b'{"a":{}', b'"b":{}}', b"}{}", b"[1,", b"2] 3"),
     *(b'{"a":\n1}', b"\r", b'{"a": 1}\rdata: 2', b'1\n\ndata: {"c": 2}', b'{"a": 1e999}', b"[" * 2_000),
 )
 KNOWN = tuple(b'{"choices":[{"index":0,"delta":{"content":"%b"}}]}' % text for text in (b"Hi", b" \\u00e9", b" you"))
@@ -38,6 +39,10 @@ def captured(portions, *, is_slow):
 @example([[(0, b"data: 1\n\n"), (1, b"data: 2\n\n"), (2, b"data: [DONE]\n\n")]])
 @example([[(0, b"event: x\ndata: 1\n\n")], [(1, b"data: 2\n\n")]])
 @example([[(0, b"data: 1\r")], [(1, b"data: 2\n\n")]])
+@example([[(0, b"data: {}\n\n\n"), (1, b"data: {}\n\n")]])
+@example([[(0, b"data: \n\n\n"), (1, b"data: {}\n{}\n\n")]])
+@example([[(0, b'data: {"a":{}\n\n'), (1, b"data: }{}\n\n")]])
+@example([[(0, b"data: [1,\n\n"), (1, b"data: 2] 3\n\n")]])
 @example([[(0, b"data: [DONE]\n\n")], [(1, b"data: 2\n\n")]])
 @example([[(0, b"data: [DONE]\n\n"), (1, b"data: 2\n\n")]])
 def test_pieces_that_are_read_at_once_are_read_as_one_by_one(portions):
