@@ -15,8 +15,10 @@ LONGEST_TOKEN = 400
 _BASE64 = f"(?:[A-Za-z0-9+/]{{{LONG},}}|[A-Za-z0-9_-]{{{LONG},}})={{0,2}}"
 _DATA = re.compile(rf"(?:data:[\w/+.;=-]{{1,100}};base64,)?(?!MI[IG]|M[HC]|b3Blbn){_BASE64}")  # which begin a key
 _DATA_IN_JSON = re.compile(
-    rb'"(?:data:[\w/+.;=-]{1,100};base64,)?(?!MI[IG]|M[HC]|b3Blbn)%b"|\[[-+.\deE,\s]{%d,}\]' % (_BASE64.encode(), LONG)
+    rb'(?<!\\)"(?:data:[\w/+.;=-]{1,100};base64,)?(?!MI[IG]|M[HC]|b3Blbn)%b"|\[[-+.\deE,\s]{%d,}\]'
+    % (_BASE64.encode(), LONG)
 )
+"""A text that is data, in whole: a quotation mark within a text is escaped. Or a list of numbers."""
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _ALPHABETS = {"-": _ALPHABET + "-_", "_": _ALPHABET + "-_", "+": _ALPHABET + "+/", "/": _ALPHABET + "+/"}

@@ -253,12 +253,15 @@ def _is_masked(text: str) -> bool:
 def _joined(raws: list[bytes]) -> bytes:
     """Join JSON texts: of those that begin and end as one of them does, only what is in between, and that one in whole.
 
-    They are cut at quotation marks, of which some follow what is kept, so that names stay before their values.
+    They are cut at quotation marks, of which some follow what is kept, so that names stay before their values; the
+    first cut is at none that is escaped, for what stands before that is of the same text.
     """
     if len(raws) < _FEW:
         return b"\n".join(raws)
     one, other = raws[len(raws) // 2 : len(raws) // 2 + 2]  # the first and the last ones are often others
     begin = one.rfind(b'"', 0, common_length(one, other)) + 1
+    while one[begin - 2 : begin] == b'\\"':
+        begin = one.rfind(b'"', 0, begin - 1) + 1
     head, shared = one[:begin], _common_end(one[begin:], other[begin:])
     kept = _KEPT.match(shared)
     cut = len(shared) - kept.end() if kept else 0

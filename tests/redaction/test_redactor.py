@@ -194,6 +194,22 @@ def test_many_chunks_are_redacted_as_each_by_itself_is(texts, before, after, is_
     assert redactor.jsons(raws) == [redactor.json(raw) for raw in raws]
 
 
+@pytest.mark.parametrize(
+    ("shared", "secret"),
+    [
+        ('{"api_key"', ': "S3cretvalue12345"}'),
+        ('say "', "a" * LONG + "_github_pat_11ABCDEFG0123456789ab_" + "c1" * 30),
+    ],
+)
+def test_chunks_are_cut_in_no_text(redactor, shared, secret):
+    """A quotation mark in a text, which several have in common, separates no name from its value."""
+    texts = [*"abcde", f"{shared} and", f"{shared} so on", *"fgh", shared + secret]
+    raws = [json.dumps({"type": "done", "arguments": text}).encode() for text in texts]
+    found = redactor.jsons(raws)
+    assert [json.loads(raw)["arguments"] for raw in found] == [redactor.text(text) for text in texts]
+    assert found[-1] != raws[-1]
+
+
 def test_a_literal_with_quotes_is_found_in_one_of_many_chunks():
     """It is not cut where the texts are."""
     secret = 'my "very own" secret'
@@ -290,11 +306,12 @@ def test_data_is_searched_for_literals_only(redactor, text):
     ).json(json.dumps({"a": text}).encode() + b" " * LONG * 10)
 
 
-@pytest.mark.parametrize("around", ["{} ", "{}-", "x_{}", "[{}", "{}."])
+@pytest.mark.parametrize("around", ["{} ", "{}-", "x_{}", "[{}", "{}.", '"{}'])
 def test_what_is_not_data_alone_is_text(redactor, around):
     """As much of it as there is, a character that is no Base64 makes it a text that is looked through."""
     assert "AKIA0123" not in redactor.text(around.format(DATA))
-    assert b"AKIA0123" not in redactor.json(json.dumps([around.format(DATA) * 10]).encode())
+    for times in (1, 10):
+        assert b"AKIA0123" not in redactor.json(json.dumps([around.format(DATA) * times]).encode())
 
 
 def test_numbers_beside_a_secret(redactor):
