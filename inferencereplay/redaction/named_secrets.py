@@ -98,7 +98,8 @@ def _end_in_json(hint: bytes) -> re.Pattern[bytes]:
 @functools.cache
 def _sign_in_json(hint: bytes) -> re.Pattern[bytes]:
     """Return what matches the end of a name with what follows where a value does; the end alone is searched first."""
-    return re.compile(hint + _SIGN.replace(r",\s{0,8}", r",\s*").encode())  # however JSON is laid out
+    sign = _SIGN.replace(r",\s{0,8}", r",\s*")  # however JSON is laid out
+    return re.compile(hint + sign.replace("{0,40}", "{0,160}").replace("{1,20}", "{1,80}").encode())  # UTF-8
 
 
 @functools.cache

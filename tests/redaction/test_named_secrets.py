@@ -51,6 +51,15 @@ def test_a_list_of_names_and_values(form):
     assert Redactor().text(form.format("x-goog-api-key")) == form.format("x-goog-api-key")
 
 
+@pytest.mark.parametrize("value", ["ключ" * 9 + "S3cretvalue12345", "пароль" * 4 + "-" + "ы" * 19 + "-x1"])
+def test_a_value_of_other_letters_is_found_in_json(value):
+    """They take several bytes each, and the search of JSON counts bytes."""
+    text = f"run --api-key {value} now"
+    assert Redactor().text(text) == f"run --api-key {REDACTED} now"
+    raw = json.dumps([text], ensure_ascii=False).encode()
+    assert json.loads(Redactor().json(raw)) == [f"run --api-key {REDACTED} now"]
+
+
 def test_tool_arguments_hold_programs():
     """Agents put code into them, and get its output back."""
     code = json.dumps({"code": 'Mistral(api_key="hunter2hunter2")\npassword = "winter2024!"  # it is\n'})
