@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 SENTINEL = "[DONE]"
 _SENTINEL = SENTINEL.encode()
+_OPENING, _CLOSING = set(b"{"), set(b"}")
 _read_lines = msgspec.json.Decoder().decode_lines
 _SLICE = 64 * 1024
 """Bytes that are parsed at once; to parse more would keep other threads waiting."""
@@ -140,10 +141,12 @@ def _read_chunks(raws: list[bytes]) -> Sequence[TextChunk] | None:
     """
     if not raws:
         return []
-    text = b"\n".join(raws)
-    is_split = text.count(b"\n") == len(raws) - 1 == text.count(b"}\n{") and text[:1] + text[-1:] == b"{}"
-    if not is_split or b"\r" in text:
+    together = b"".join(raws)
+    if b"" in raws or b"\n" in together or b"\r" in together:
         return None
+    if {raw[0] for raw in raws} != _OPENING or {raw[-1] for raw in raws} != _CLOSING:
+        return None
+    text = b"\n".join(raws)
     with contextlib.suppress(msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         read = read_known_chunks(text)
         return read if len(read) == len(raws) else None
