@@ -278,10 +278,18 @@ def _replaced(file: Any, instead: Mapping[int, Any]) -> Any:
 
 
 def header(options: Any, name: str) -> Any:
-    """Return one of a call's own headers, or `None`."""
+    """Return one of a call's own headers, or `None`.
+
+    Raises:
+        AttributeError: for headers that are no mapping, which the SDK refuses too.
+        TypeError: the same, for those of which no mapping can be made.
+        ValueError: the same.
+    """
     headers = options.headers
-    if not isinstance(headers, Mapping):  # unset, or what the SDK refuses
+    if isinstance(headers, UNSET) or not headers:
         return None
+    if not isinstance(headers, Mapping):
+        dict(headers)  # the SDK does this first, which raises for some, and has no use for the others
     return next((value for given, value in headers.items() if given.lower() == name.lower()), None)
 
 

@@ -19,6 +19,8 @@ from inferencereplay.session.selection import Selection
 from inferencereplay.session.settings import Mode
 from inferencereplay.session.stub_answers import find_stub, save_answer, take_stub
 from inferencereplay.session.variant_files import never
+from inferencereplay.store.interface import layers_of
+from inferencereplay.store.location import is_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +62,9 @@ class Decider(CallNotes):
         self.is_selective = bool(settings.live or settings.only)
         is_mixing = self._may_store and self._exhausted == "record"
         is_prepared = bool(self._ignore) or self._normalize is not None
-        self._is_simple = self.is_fast and not (is_mixing or is_prepared or self.is_selective or self._checks_age)
+        is_distant = any(is_url(layer.directory) for layer in layers_of(self.store))
+        is_special = is_mixing or is_prepared or self.is_selective or self._checks_age or is_distant
+        self._is_simple = self.is_fast and not is_special
         self._joined: RunVariants | None = None
         self._cache = RecordingCache(self._own)
 
@@ -162,7 +166,8 @@ class Decider(CallNotes):
     def hit(self, request: Request, covers: Callable[[Response], bool]) -> Play | None:
         """Do what `play` does for most calls, in fewer steps; `None` for a call that `play` is to be asked about.
 
-        The others are calls that more than the request itself decides, and those without a complete recording.
+        The others are calls that more than the request itself decides, and those without a complete recording. An
+        object store, which would be asked twice for what it does not have, is left to `play` as well.
         """
         if not self._is_simple or self._stubs is not None:
             return None

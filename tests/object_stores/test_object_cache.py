@@ -19,6 +19,7 @@ from inferencereplay.object_stores.cache_settings import CacheSettings, read_set
 from inferencereplay.object_stores.cached_objects import CachedObjects
 from inferencereplay.object_stores.object_cache import SHARDS, ObjectCache
 from inferencereplay.object_stores.objects import Found, Version
+from inferencereplay.recording.request import Request
 from inferencereplay.session import recording_cache
 
 SIZE = 16 * 100_000
@@ -188,6 +189,18 @@ def test_a_warm_replay_asks_nobody(client, proxy, bucket):
             assert ask(client) == texts[0]
         as_another_process()
     assert proxy.seen == []
+
+
+@pytest.mark.parametrize("is_layered", [False, True])
+def test_the_quick_look_for_a_hit_asks_no_store(client, proxy, bucket, tmp_path, is_layered):
+    """The look that follows would ask it for the same again, of each call that is not recorded."""
+    with replay([tmp_path, bucket] if is_layered else bucket) as session:
+        assert session.hit(Request("POST", "/chat/completions", b"{}"), lambda _: True) is None
+        assert proxy.seen == []
+        with pytest.raises(RecordingNotFound):
+            ask(client)
+        session.forget_misses()
+    assert proxy.seen
 
 
 def test_a_recording_whose_writer_was_killed_is_asked_for(cache):

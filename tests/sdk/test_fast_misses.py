@@ -94,6 +94,19 @@ def test_what_the_sdk_refuses_is_its_own_error(client, few, method, arguments):
     assert (str(replayed.value), session.misses) == (str(live.value), 0)
 
 
+@pytest.mark.parametrize("text", ["hello", "Hello"], ids=["missing", "recorded"])
+@pytest.mark.parametrize("headers", ["x-mine: 1", [("x-mine", "1")], 1], ids=["text", "pairs", "number"])
+@pytest.mark.parametrize("mode", ["replay", "record-if-missing", "record", "live"])
+def test_headers_that_the_sdk_refuses_are_no_call(driver, few, mode, headers, text):
+    """Neither a hit nor a miss is counted."""
+    with replay(few, mode="record"):
+        driver.chat()
+
+    with replay(few, mode=mode) as session, pytest.raises((AttributeError, TypeError, ValueError)):
+        driver.chat(messages=[{"role": "user", "content": text}], extra_headers=headers)
+    assert (session.hits, session.misses, session.recorded) == (0, 0, 0)
+
+
 def test_a_model_of_the_sdk_among_the_messages_is_read_by_the_sdk(client, few):
     """What it sends of that is its own affair."""
     said = openai.types.chat.ChatCompletionMessage(role="assistant", content="a")
