@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.request import Request, urlopen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 MOTO = """
 import logging, sys, threading
@@ -108,7 +108,7 @@ class Proxy:
         dropped: headers that are not passed on.
         seen: method and path of all requests.
         most: the most connections at once.
-        busiest: the most requests at once.
+        busiest: the most requests at once whose answers had not begun.
     """
 
     target: str
@@ -145,14 +145,7 @@ class Proxy:
                     super().finish()
 
             def do_GET(self) -> None:
-                with proxy._lock:
-                    proxy._busy += 1
-                    proxy.busiest = max(proxy.busiest, proxy._busy)
-                try:
-                    proxy._pass(self)
-                finally:
-                    with proxy._lock:
-                        proxy._busy -= 1
+                proxy._pass(self)
 
             do_PUT = do_POST = do_DELETE = do_HEAD = do_PROPFIND = do_GET
 
@@ -188,9 +181,10 @@ class Proxy:
     def _pass(self, handler: Any) -> None:
         body = handler.rfile.read(int(handler.headers.get("content-length", 0)))
         fault = self._fault(handler.command, handler.path)
-        time.sleep(fault.delay)
         is_passed = fault.is_landed or not (fault.status or (fault.is_cut and fault.keeps is None))
-        status, headers, data = self._ask(handler, body) if is_passed else (0, {}, b"")
+        with self._counted():  # not while the answer is sent: the client may have it, and ask again, before that ends
+            time.sleep(fault.delay)
+            status, headers, data = self._ask(handler, body) if is_passed else (0, {}, b"")
         if fault.status:
             status, headers = fault.status, {"content-type": "application/xml"}
             data = f"<Error><Code>{fault.code}</Code><Message>{SECRET}</Message></Error>".encode()
@@ -207,6 +201,17 @@ class Proxy:
         if handler.command != "HEAD":
             handler.wfile.write(data[: fault.keeps] if fault.is_cut else data)
         handler.close_connection = handler.close_connection or fault.is_cut
+
+    @contextlib.contextmanager
+    def _counted(self) -> Iterator[None]:
+        with self._lock:
+            self._busy += 1
+            self.busiest = max(self.busiest, self._busy)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._busy -= 1
 
     def _ask(self, handler: Any, body: bytes) -> tuple[int, dict[str, str], bytes]:
         host, _, port = self.target.removeprefix("http://").partition(":")

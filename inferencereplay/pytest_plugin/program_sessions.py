@@ -12,9 +12,8 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from inferencereplay.pytest_plugin.configuration import NAME, settings_for_program
+from inferencereplay.pytest_plugin.prototypes import skip_altered
 from inferencereplay.pytest_plugin.tally import Tally, by_layer
 from inferencereplay.pytest_plugin.units import recording_command
 from inferencereplay.session import active
@@ -22,6 +21,8 @@ from inferencereplay.session.settings import Mode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    import pytest
 
     from inferencereplay.errors import RecordingNotFound
     from inferencereplay.session.session import Session
@@ -80,9 +81,9 @@ class ProgramSessions:
         from inferencereplay.session.session import Session  # noqa: PLC0415 - brings what a session needs
 
         settings = settings_for_program(self._config, directory, options)
+        if self.item is not None:
+            skip_altered(settings)
         if settings.get("mode") is Mode.LIVE and settings.get("faults"):
-            if self.item is not None:
-                pytest.skip("its faults alter recorded answers, and this run is live")
             settings = {name: value for name, value in settings.items() if name not in ("faults", "on")}
         session = Session(**settings)
         if session.is_live and not {"directory", "mode"} & settings.keys():

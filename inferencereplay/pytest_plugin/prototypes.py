@@ -57,13 +57,22 @@ class Prototypes:
         known = self._known.get(key)
         if known is None or known.copy != (given or {}):
             settings = {**defaults, **settings_for(item.config, item, item.path.parent, given)}
-            if settings["mode"] is Mode.LIVE and settings.get("faults"):
-                pytest.skip("its faults alter recorded answers, and this run is live")
+            skip_altered(settings)
             made = make_session(settings)
             if not made.store.is_writable:  # what is read of llama-stack's directory stays for one test
                 return made
             known = self._known[key] = _Known(marks, given, dict(given or {}), made)
         return known.session.sibling()
+
+
+def skip_altered(settings: Mapping[str, Any]) -> None:
+    """Skip a test whose faults alter recorded answers, in `live` mode: there are none, and it would test nothing.
+
+    Raises:
+        pytest.skip.Exception: which skips it.
+    """
+    if settings.get("mode") is Mode.LIVE and settings.get("faults"):
+        pytest.skip("its faults alter recorded answers, and this run is live")
 
 
 def make_session(settings: Mapping[str, Any]) -> Session:

@@ -23,11 +23,6 @@ _QUOTE = r"(?:\\*[\"'`]|&quot;|&\#(?:34|39|x22|x27);|%2[27]|\\+u002[27])"
 _GAP = r"(?:\s|%20|\+|\\{1,63}[nrt])"
 _COLON = "(?:\uff1a|\\\\+uff1a)"
 """A colon as wide as the characters of Chinese."""
-_SIGN = (
-    rf"(?:{_QUOTE}|\*\*|\[\w{{0,8}}\]|\])*(?:\s|%20|\\+[nrt])*"
-    rf"(?:[:=|>}}]|{_COLON}|,\s{{0,8}}{_QUOTE}|&gt;|%3[ad]|is\ |value="
-    rf"|(?<=[\ \t])(?:{_QUOTE}|(?=\S{{0,40}}(?:\d|-\S{{1,20}}-)))\S{{6}})"
-)
 _BEFORE_KEY = (
     *("api", "access", "secret", "account", "subscription", "private"),
     *("signing", "encryption", "deploy", "license", "auth", "openai"),
@@ -89,6 +84,15 @@ def may_name(raw: bytes, hints: list[bytes]) -> bool:
     return any(_sign_in_json(hint).search(lowered) for hint in hints)
 
 
+def _sign(space: str = r"\s{0,8}", width: int = 1) -> str:
+    """Return what matches the sign of a value behind a name; `width` is the most that a character takes."""
+    return (
+        rf"(?:{_QUOTE}|\*\*|\[\w{{0,8}}\]|\])*(?:\s|%20|\\+[nrt])*"
+        rf"(?:[:=|>}}]|{_COLON}|,{space}{_QUOTE}|&gt;|%3[ad]|is\ |value="
+        rf"|(?<=[\ \t])(?:{_QUOTE}|(?=\S{{0,{40 * width}}}(?:\d|-\S{{1,{20 * width}}}-)))\S{{6}})"
+    )
+
+
 @functools.cache
 def _end_in_json(hint: bytes) -> re.Pattern[bytes]:
     """Return what matches the end of a name: no letter and no digit, for no sign begins with one but for two."""
@@ -98,14 +102,13 @@ def _end_in_json(hint: bytes) -> re.Pattern[bytes]:
 @functools.cache
 def _sign_in_json(hint: bytes) -> re.Pattern[bytes]:
     """Return what matches the end of a name with what follows where a value does; the end alone is searched first."""
-    sign = _SIGN.replace(r",\s{0,8}", r",\s*")  # however JSON is laid out
-    return re.compile(hint + sign.replace("{0,40}", "{0,160}").replace("{1,20}", "{1,80}").encode())  # UTF-8
+    return re.compile(hint + _sign(space=r"\s*", width=4).encode())  # however JSON is laid out, in bytes of UTF-8
 
 
 @functools.cache
 def _sign_in_text(hint: str) -> re.Pattern[str]:
     """Return what matches the end of a name with what follows where a value does; `key` after certain words only."""
-    return re.compile(f"{hint}(?:{_KEY if hint == 'key' else ''}){_SIGN}", re.ASCII)
+    return re.compile(f"{hint}(?:{_KEY if hint == 'key' else ''}){_sign()}", re.ASCII)
 
 
 @functools.cache

@@ -357,7 +357,7 @@ def is_requesting() -> bool:
     return False
 
 
-def asked_mode(headers: Mapping[str, Any]) -> Any:
+def asked_mode(headers: Any) -> Any:
     """Return how `extra_headers` ask for an answer: as `raw_mode` does, or `False` for any way that is not so plain."""
     if not isinstance(headers, Mapping):  # which the SDK refuses
         return False

@@ -106,7 +106,7 @@ def test_a_thousand_reads_at_once_hold_few_connections(client, proxy, bucket):
 
     found = run_to_the_end(main, "asyncio")
     assert [item.data for item in found] == [b"an%20object"] * 1_000
-    assert 1 < proxy.busiest < MOST_CONNECTIONS + 8  # the proxy may see a connection close late
+    assert 1 < proxy.busiest <= MOST_CONNECTIONS
     assert proxy.most <= 3 * MOST_CONNECTIONS  # the client may open one although another becomes free
 
 
